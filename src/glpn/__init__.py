@@ -1,0 +1,53 @@
+"""GLPN: one photograph in, a map of distances in metres out."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+# Public name → the room that defines it; rooms are opened at first use, so that `import glpn`
+# needs neither torch nor onnxruntime.
+_ROOMS = {
+    "GLPNConfig": "config",
+    "GLPNImageProcessor": "processor",
+    "GLPNFeatureExtractor": "processor",
+    "GLPNModel": "model",
+    "GLPNForDepthEstimation": "model",
+    "Camera": "depth",
+    "Depth": "depth",
+    "DepthEstimator": "estimator",
+    "GLPNError": "errors",
+    "load": "estimator",
+    "pipeline": "estimator",
+    "read_depth": "files",
+}
+
+__all__ = ["__version__", *_ROOMS]
+
+if TYPE_CHECKING:
+    from glpn.config import GLPNConfig as GLPNConfig
+    from glpn.depth import Camera as Camera
+    from glpn.depth import Depth as Depth
+    from glpn.errors import GLPNError as GLPNError
+    from glpn.estimator import DepthEstimator as DepthEstimator
+    from glpn.estimator import load as load
+    from glpn.estimator import pipeline as pipeline
+    from glpn.files import read_depth as read_depth
+    from glpn.model import GLPNForDepthEstimation as GLPNForDepthEstimation
+    from glpn.model import GLPNModel as GLPNModel
+    from glpn.processor import GLPNFeatureExtractor as GLPNFeatureExtractor
+    from glpn.processor import GLPNImageProcessor as GLPNImageProcessor
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _ROOMS:
+        raise AttributeError(f"module 'glpn' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"glpn.{_ROOMS[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

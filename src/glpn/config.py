@@ -1,0 +1,365 @@
+"""GLPNConfig: the numbers that define a network, validated, in and out of `config.json`."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from glpn.errors import ConfigError, MissingInput
+
+CONFIG_NAME = "config.json"
+
+# LayerNorm epsilons of the two reference implementations (authors: block and stage norms, then
+# patch-embedding and reduction norms; transformers: one everywhere, `layer_norm_eps` ignored).
+LAYER_NORM_EPS = {"transformers": (1e-5, 1e-5), "authors": (1e-6, 1e-5)}
+
+ACTIVATIONS = ("gelu", "gelu_new", "gelu_pytorch_tanh", "relu", "silu", "swish")
+
+# MiT depths and widths; Xie et al. 2021 (SegFormer), table 6.
+PRESETS: Mapping[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
+    "b0": ((2, 2, 2, 2), (32, 64, 160, 256)),
+    "b1": ((2, 2, 2, 2), (64, 128, 320, 512)),
+    "b2": ((3, 4, 6, 3), (64, 128, 320, 512)),
+    "b3": ((3, 4, 18, 3), (64, 128, 320, 512)),
+    "b4": ((3, 8, 27, 3), (64, 128, 320, 512)),
+    "b5": ((3, 6, 40, 3), (64, 128, 320, 512)),
+}
+
+# Inclusive upper bounds: far above any network in use, low enough that a hostile file allocates
+# nothing before it is refused.
+_LARGEST = {
+    "num_channels": 64,
+    "num_encoder_blocks": 8,
+    "depths": 512,
+    "sr_ratios": 64,
+    "hidden_sizes": 8192,
+    "patch_sizes": 64,
+    "strides": 64,
+    "num_attention_heads": 1024,
+    "mlp_ratios": 64,
+    "decoder_hidden_size": 4096,
+    "max_depth": 1e6,
+    "initializer_range": 10.0,
+    "layer_norm_eps": 1.0,
+}
+_PER_STAGE = (
+    "depths",
+    "sr_ratios",
+    "hidden_sizes",
+    "patch_sizes",
+    "strides",
+    "num_attention_heads",
+    "mlp_ratios",
+)
+_PROBABILITIES = ("hidden_dropout_prob", "attention_probs_dropout_prob", "drop_path_rate")
+_DEEPEST_JSON = 32  # levels of nesting in a config file
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One encoder stage: everything that its modules need to be built."""
+
+    in_channels: int
+    width: int
+    depth: int
+    patch_size: int
+    stride: int
+    heads: int
+    mlp_ratio: float
+    sr_ratio: int
+    drop_paths: tuple[float, ...]  # one rate per block
+
+
+@dataclass(frozen=True, init=False, repr=False)
+class GLPNConfig:
+    """The network's hyper-parameters; the defaults are MiT-b0 with a 10 m range.
+
+    Keyword arguments are the fields below, under the names of the Hugging Face `config.json`.
+    Keys that GLPN does not know are kept in `extra` and written back, unless one is so close to a
+    known name that it must be a typing mistake.
+
+    Raises:
+        ConfigError: a value is impossible; the message names the key.
+    """
+
+    num_channels: int = 3
+    num_encoder_blocks: int = 4
+    depths: tuple[int, ...] = (2, 2, 2, 2)
+    sr_ratios: tuple[int, ...] = (8, 4, 2, 1)
+    hidden_sizes: tuple[int, ...] = (32, 64, 160, 256)
+    patch_sizes: tuple[int, ...] = (7, 3, 3, 3)
+    strides: tuple[int, ...] = (4, 2, 2, 2)
+    num_attention_heads: tuple[int, ...] = (1, 2, 5, 8)
+    mlp_ratios: tuple[float, ...] = (4, 4, 4, 4)
+    hidden_act: str = "gelu"
+    hidden_dropout_prob: float = 0.0
+    attention_probs_dropout_prob: float = 0.0
+    initializer_range: float = 0.02
+    drop_path_rate: float = 0.1
+    layer_norm_eps: float = 1e-6
+    decoder_hidden_size: int = 64
+    max_depth: float = 10
+    head_in_index: int = -1
+    output_attentions: bool = False
+    output_hidden_states: bool = False
+    return_dict: bool = True
+    layer_norm_convention: str = "transformers"  # or "authors": see LAYER_NORM_EPS
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    model_type = "glpn"
+
+    def __init__(self, **values: Any) -> None:
+        extra = dict(values.pop("extra", {}))
+        for f in dataclasses.fields(self):
+            if f.name == "extra":
+                continue
+            default = f.default
+            object.__setattr__(self, f.name, _typed(f.name, values.pop(f.name, default), default))
+        for key, value in values.items():
+            if key != "model_type":
+                _refuse_near_miss(key)
+                extra[key] = value
+            elif value != self.model_type:
+                raise ConfigError(f"model_type: expected 'glpn', got {value!r}")
+        object.__setattr__(self, "extra", extra)
+        self._validate()
+
+    def __getattr__(self, name: str) -> Any:
+        extra = self.__dict__.get("extra", {})
+        if name in extra:
+            return extra[name]
+        raise AttributeError(f"GLPNConfig has no field {name!r}")
+
+    def __repr__(self) -> str:
+        shown = {k: v for k, v in self.to_dict().items() if k != "model_type"}
+        return f"GLPNConfig({', '.join(f'{k}={v!r}' for k, v in shown.items())})"
+
+    def __hash__(self) -> int:
+        return hash(json.dumps(self.to_dict(), sort_keys=True, default=str))
+
+    @classmethod
+    def preset(cls, name: str, **values: Any) -> GLPNConfig:
+        """The configuration with the encoder MiT-`name`: "b0" to "b5"."""
+        if name not in PRESETS:
+            raise ConfigError(f"preset: expected one of {', '.join(PRESETS)}; got {name!r}")
+        depths, widths = PRESETS[name]
+        return cls(**{"depths": depths, "hidden_sizes": widths, **values})
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """One record per encoder stage; drop path rises linearly over all blocks."""
+        blocks = sum(self.depths)
+        rates = [self.drop_path_rate * i / max(blocks - 1, 1) for i in range(blocks)]
+        stages = []
+        for i, depth in enumerate(self.depths):
+            first = sum(self.depths[:i])
+            stages.append(
+                Stage(
+                    in_channels=self.num_channels if i == 0 else self.hidden_sizes[i - 1],
+                    width=self.hidden_sizes[i],
+                    depth=depth,
+                    patch_size=self.patch_sizes[i],
+                    stride=self.strides[i],
+                    heads=self.num_attention_heads[i],
+                    mlp_ratio=self.mlp_ratios[i],
+                    sr_ratio=self.sr_ratios[i],
+                    drop_paths=tuple(rates[first : first + depth]),
+                )
+            )
+        return tuple(stages)
+
+    @property
+    def size_divisor(self) -> int:
+        """Both sides of the network's input must be multiples of this (32 for every MiT)."""
+        stride = 1
+        divisor = 1
+        for stage_stride, sr_ratio in zip(self.strides, self.sr_ratios, strict=True):
+            stride *= stage_stride
+            divisor = math.lcm(divisor, stride * sr_ratio)
+        return divisor
+
+    @property
+    def block_norm_eps(self) -> float:
+        """Epsilon of the block and stage LayerNorms."""
+        return LAYER_NORM_EPS[self.layer_norm_convention][0]
+
+    @property
+    def embed_norm_eps(self) -> float:
+        """Epsilon of the patch-embedding and key-reduction LayerNorms."""
+        return LAYER_NORM_EPS[self.layer_norm_convention][1]
+
+    @property
+    def variant(self) -> str:
+        """The MiT preset's name, or "custom"."""
+        shape = (self.depths, self.hidden_sizes)
+        return next((name for name, known in PRESETS.items() if known == shape), "custom")
+
+    def replace(self, **values: Any) -> GLPNConfig:
+        """A copy with some fields changed."""
+        return GLPNConfig(**{**self.to_dict(), **values})
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields as JSON types, in the Hugging Face names, unknown keys included."""
+        known = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        extra = known.pop("extra")
+        lists = {k: list(v) if isinstance(v, tuple) else v for k, v in known.items()}
+        return {"model_type": self.model_type, **lists, **extra}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> GLPNConfig:
+        """The configuration that a decoded `config.json` describes."""
+        if not isinstance(values, Mapping):
+            raise ConfigError(f"config: expected a JSON object, got {type(values).__name__}")
+        return cls(**{str(k): v for k, v in values.items()})
+
+    def to_json(self) -> str:
+        """The text of `config.json`."""
+        values = {"architectures": ["GLPNForDepthEstimation"], **self.to_dict()}
+        return json.dumps(values, indent=2, sort_keys=True) + "\n"
+
+    @classmethod
+    def from_json_file(cls, path: str | Path) -> GLPNConfig:
+        """Read a `config.json`.
+
+        Raises:
+            MissingInput: there is no such file.
+            ConfigError: it is not JSON, or a value in it is impossible.
+        """
+        return cls.from_dict(read_json(path))
+
+    def _validate(self) -> None:
+        for key in ("num_channels", "num_encoder_blocks", "decoder_hidden_size"):
+            _within(key, getattr(self, key), 1)
+        if self.num_encoder_blocks != 4:
+            raise ConfigError(f"num_encoder_blocks: GLPN has 4, got {self.num_encoder_blocks}")
+        for key in _PER_STAGE:
+            values = getattr(self, key)
+            if len(values) != self.num_encoder_blocks:
+                wanted = self.num_encoder_blocks
+                raise ConfigError(f"{key}: expected {wanted} values, got {len(values)}")
+            for value in values:
+                _within(key, value, 1)
+        for width, heads in zip(self.hidden_sizes, self.num_attention_heads, strict=True):
+            if width % heads:
+                raise ConfigError(
+                    f"num_attention_heads: {heads} heads do not divide hidden_sizes' {width}"
+                )
+        for width, ratio in zip(self.hidden_sizes, self.mlp_ratios, strict=True):
+            if width * ratio != int(width * ratio):
+                raise ConfigError(f"mlp_ratios: {ratio} x {width} is not a whole number")
+        if self.strides != (4, 2, 2, 2):
+            raise ConfigError(f"strides: the decoder needs (4, 2, 2, 2), got {self.strides}")
+        if not all(size % 2 for size in self.patch_sizes):
+            raise ConfigError(f"patch_sizes: must be odd, got {self.patch_sizes}")
+        if self.decoder_hidden_size % 2:
+            raise ConfigError(f"decoder_hidden_size: must be even, got {self.decoder_hidden_size}")
+        self._validate_scalars()
+
+    def _validate_scalars(self) -> None:
+        for key in _PROBABILITIES:
+            value = getattr(self, key)
+            if not 0 <= value < 1:
+                raise ConfigError(f"{key}: expected 0 <= value < 1, got {value}")
+        for key in ("max_depth", "initializer_range", "layer_norm_eps"):
+            value = getattr(self, key)
+            if not 0 < value <= _LARGEST[key]:
+                raise ConfigError(f"{key}: expected 0 < value <= {_LARGEST[key]}, got {value}")
+        if self.hidden_act not in ACTIVATIONS:
+            raise ConfigError(f"hidden_act: expected one of {ACTIVATIONS}, got {self.hidden_act!r}")
+        if self.head_in_index not in range(-4, 4):
+            raise ConfigError(f"head_in_index: expected -4 to 3, got {self.head_in_index}")
+        if self.layer_norm_convention not in LAYER_NORM_EPS:
+            raise ConfigError(
+                f"layer_norm_convention: expected one of {tuple(LAYER_NORM_EPS)}, "
+                f"got {self.layer_norm_convention!r}"
+            )
+
+
+def read_json(path: str | Path) -> Any:
+    """Decode a small JSON file; duplicate keys, NaN and deep nesting are refused.
+
+    Raises:
+        MissingInput: there is no such file.
+        ConfigError: it is not acceptable JSON; the message names the file.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text("utf-8")
+    except FileNotFoundError:
+        raise MissingInput(f"{path}: no such file") from None
+    except (OSError, UnicodeDecodeError) as e:
+        raise ConfigError(f"{path}: not readable as UTF-8 text: {e}") from None
+    if _nesting(text) > _DEEPEST_JSON:
+        raise ConfigError(f"{path}: nested more than {_DEEPEST_JSON} levels deep")
+    try:
+        return json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
+    except ConfigError as e:
+        raise ConfigError(f"{path}: {e}") from None
+    except ValueError as e:
+        raise ConfigError(f"{path}: not valid JSON: {e}") from None
+
+
+def _nesting(text: str) -> int:
+    """Deepest bracket level; brackets inside strings only make the count larger."""
+    depth = deepest = 0
+    for character in text:
+        if character in "[{":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif character in "]}":
+            depth -= 1
+    return deepest
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in values:
+            raise ConfigError(f"duplicate key {key!r}")
+        values[key] = value
+    return values
+
+
+def _no_constant(name: str) -> float:
+    raise ConfigError(f"{name} is not a number that a configuration may hold")
+
+
+def _typed(key: str, value: Any, default: Any) -> Any:
+    """`value` in the type of the field's default; a list becomes a tuple."""
+    if isinstance(default, tuple):
+        if not isinstance(value, (list, tuple)):
+            raise ConfigError(f"{key}: expected a list, got {value!r}")
+        like = 1.5 if key == "mlp_ratios" else 1
+        return tuple(_typed(key, item, like) for item in value)
+    if isinstance(default, bool) or isinstance(value, bool):
+        if not (isinstance(default, bool) and isinstance(value, bool)):
+            raise ConfigError(f"{key}: expected {type(default).__name__}, got {value!r}")
+        return value
+    if isinstance(default, str):
+        if not isinstance(value, str):
+            raise ConfigError(f"{key}: expected a string, got {value!r}")
+        return value
+    if not isinstance(value, (int, float)) or not math.isfinite(value):
+        raise ConfigError(f"{key}: expected a finite number, got {value!r}")
+    whole = isinstance(default, int) and key != "max_depth"
+    if whole and value != int(value):
+        raise ConfigError(f"{key}: expected a whole number, got {value!r}")
+    return int(value) if value == int(value) and not isinstance(value, float) or whole else value
+
+
+def _within(key: str, value: float, least: float) -> None:
+    if not least <= value <= _LARGEST[key]:
+        raise ConfigError(f"{key}: expected {least} to {_LARGEST[key]}, got {value}")
+
+
+def _refuse_near_miss(key: str) -> None:
+    names = [f.name for f in dataclasses.fields(GLPNConfig) if f.name != "extra"]
+    near = difflib.get_close_matches(key, names, n=1, cutoff=0.85)
+    if near:
+        raise ConfigError(f"unknown key {key!r}: did you mean {near[0]!r}?")

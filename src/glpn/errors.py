@@ -1,0 +1,75 @@
+"""Every error that glpn raises on purpose, each with its exit code and its HTTP status."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class GLPNError(Exception):
+    """Base of all glpn errors; the message says what, got, wanted and where."""
+
+    exit_code: ClassVar[int] = 65
+    http_status: ClassVar[int] = 422
+
+
+class UsageError(GLPNError, ValueError):
+    """The call itself is wrong: an unknown option value, arguments that exclude each other."""
+
+    exit_code = 2
+    http_status = 400
+
+
+class MissingDependency(GLPNError, ImportError):
+    """An optional package is not installed; the message names the extra that brings it."""
+
+    exit_code = 2
+    http_status = 400
+
+
+class InvalidImage(GLPNError, ValueError):
+    """The bytes or the array cannot be understood as one RGB photograph."""
+
+
+class UnsupportedImage(InvalidImage):
+    """The bytes are no image of an allowed format (JPEG, PNG or WEBP)."""
+
+    http_status = 415
+
+
+class ImageTooLarge(InvalidImage):
+    """The image declares more pixels, or the file more bytes, than the limit."""
+
+    http_status = 413
+
+
+class ConfigError(GLPNError, ValueError):
+    """A configuration has an unknown, mistyped or impossible value."""
+
+
+class CheckpointError(GLPNError, ValueError):
+    """A weights file is damaged, unsafe, or does not fit the configuration."""
+
+
+class DataError(GLPNError, ValueError):
+    """A dataset, a depth map or a list of frames is unusable."""
+
+
+class MissingInput(GLPNError, FileNotFoundError):
+    """A file, a folder or a hub id that should be read is not there."""
+
+    exit_code = 66
+    http_status = 404
+
+
+class CannotCreateOutput(GLPNError, OSError):
+    """The output cannot be created: no permission, no folder, or it exists already."""
+
+    exit_code = 73
+    http_status = 422
+
+
+class OutputFailed(GLPNError, OSError):
+    """Writing failed on the way: the disk is full, a quota is reached, the device failed."""
+
+    exit_code = 74
+    http_status = 422

@@ -1,0 +1,41 @@
+"""SiLog, GLPN's training loss."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+SILOG_LAMBDA = 0.5  # Kim et al. 2022, section 3.5; Eigen et al. 2014, equation 4
+_SMALLEST_VARIANCE = 1e-12  # below it sqrt is continued by a line, so its gradient stays finite
+
+
+def silog_loss(prediction: Tensor, target: Tensor, *, weight: float = SILOG_LAMBDA) -> Tensor:
+    """Scale-invariant logarithmic error: sqrt(mean d² - λ (mean d)²), d = log(target / prediction).
+
+    Args:
+        prediction: metres [B, H, W], positive.
+        target: metres, same shape; pixels that are not finite or not above 0 are left out.
+        weight: λ; 0.5 as published, 1 ignores the scale altogether.
+
+    Returns:
+        A scalar (float32, or float64 for float64), finite with a finite gradient for every input:
+        0 at a perfect prediction and where no pixel is valid.
+    """
+    if prediction.shape != target.shape:
+        raise ValueError(
+            f"silog_loss: target has shape {tuple(target.shape)}, "
+            f"prediction {tuple(prediction.shape)}"
+        )
+    prediction = prediction.to(torch.promote_types(prediction.dtype, torch.float32))
+    valid = torch.isfinite(target) & (target > 0)
+    one = torch.ones((), dtype=prediction.dtype, device=prediction.device)
+    tiny = torch.finfo(prediction.dtype).tiny
+    log_prediction = prediction.clamp_min(tiny).log()
+    difference = torch.where(valid, target.to(prediction.dtype), one).log() - log_prediction
+    difference = torch.where(valid, difference, torch.zeros_like(difference))
+    count = valid.sum().clamp_min(1)
+    mean = difference.sum() / count
+    variance = difference.square().sum() / count - weight * mean.square()
+    root = variance.clamp_min(_SMALLEST_VARIANCE).sqrt()
+    line = variance / _SMALLEST_VARIANCE**0.5
+    return torch.where(variance > _SMALLEST_VARIANCE, root, line)
