@@ -8,19 +8,23 @@ and converting load torch at all.
 from __future__ import annotations
 
 from glpn.config import CONFIG_NAME as CONFIG_NAME
+from glpn.weights.foreign import Conversion as Conversion
+from glpn.weights.foreign import convert as convert
+from glpn.weights.foreign import encoder_state as encoder_state
+from glpn.weights.header import Header as Header
+from glpn.weights.header import TensorEntry as TensorEntry
+from glpn.weights.header import read_header as read_header
 from glpn.weights.hub import bundled as bundled
 from glpn.weights.hub import push as push
 from glpn.weights.hub import resolve as resolve
 from glpn.weights.names import require_match as require_match
 from glpn.weights.names import to_disk_names as to_disk_names
 from glpn.weights.names import to_memory_names as to_memory_names
+from glpn.weights.shapes import expected_shapes as expected_shapes
 from glpn.weights.store import GRAPH_NAME as GRAPH_NAME
 from glpn.weights.store import PROCESSOR_NAME as PROCESSOR_NAME
 from glpn.weights.store import WEIGHTS_NAME as WEIGHTS_NAME
-from glpn.weights.store import Header as Header
-from glpn.weights.store import TensorEntry as TensorEntry
 from glpn.weights.store import file_hash as file_hash
 from glpn.weights.store import read_arrays as read_arrays
-from glpn.weights.store import read_header as read_header
 from glpn.weights.store import read_tensors as read_tensors
 from glpn.weights.store import write_model as write_model

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from glpn.config import CONFIG_NAME
-from glpn.errors import MissingInput, OutputFailed, UsageError
-from glpn.weights.store import GRAPH_NAME, INDEX_NAME, PROCESSOR_NAME, WEIGHTS_NAME
+from glpn.errors import CheckpointError, MissingInput, OutputFailed, UsageError
+from glpn.weights.store import GRAPH_NAME, INDEX_NAME, PICKLE_NAME, PROCESSOR_NAME, WEIGHTS_NAME
 
 _MODELS = Path(__file__).parent.parent / "models"
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
@@ -60,8 +60,13 @@ def resolve(
         return bundled()[str(source)]
     if not isinstance(source, str) or not _HUB_ID.fullmatch(source):
         raise MissingInput(f"{source}: no such folder; {_choices()}")
-    options = {"revision": revision, "local_files_only": local_files_only, "token": token}
-    return _download(source, cache_dir=cache_dir, **options)
+    return _download(
+        source,
+        revision=revision,
+        cache_dir=cache_dir,
+        local_files_only=local_files_only,
+        token=token,
+    )
 
 
 def _choices() -> str:
@@ -69,17 +74,59 @@ def _choices() -> str:
     return f"give a model's folder, a bundled name ({names}) or a hub id such as user/name"
 
 
-def _download(repo_id: str, **options: Any) -> Path:
+def _download(repo_id: str, *, revision: str | None, **options: Any) -> Path:
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HFValidationError
 
     try:
         folder = Path(
-            snapshot_download(repo_id, allow_patterns=_WANTED, endpoint=_endpoint(None), **options)
+            snapshot_download(
+                repo_id,
+                revision=revision,
+                allow_patterns=_WANTED,
+                endpoint=_endpoint(None),
+                **options,
+            )
         )
-    except (OSError, HFValidationError) as e:
-        raise MissingInput(f"{repo_id}: {e}; {_choices()}") from None
+    except _hub_failures() as e:
+        at = f" at revision {revision!r}" if revision else ""
+        raise MissingInput(f"{repo_id}{at}: {_reason(e)}; {_choices()}") from None
+    if not (folder / CONFIG_NAME).is_file():
+        raise MissingInput(f"{repo_id}: this repository has no {CONFIG_NAME}; {_choices()}")
+    if not any((folder / name).is_file() for name in (WEIGHTS_NAME, INDEX_NAME, GRAPH_NAME)):
+        raise CheckpointError(
+            f"{repo_id}: this repository has no {WEIGHTS_NAME}; a {PICKLE_NAME} is never loaded "
+            f"directly: `hf download {repo_id} --local-dir FOLDER`, then "
+            "`glpn convert FOLDER NEW_FOLDER`"
+        )
     return folder
+
+
+def _hub_failures() -> tuple[type[Exception], ...]:
+    """What the hub client raises, its HTTP library's errors (which changed over time) included."""
+    from huggingface_hub.errors import HfHubHTTPError
+
+    transport = tuple(base for base in HfHubHTTPError.__bases__ if issubclass(base, Exception))
+    return (*transport, OSError, ValueError)
+
+
+def _reason(error: Exception) -> str:
+    """What went wrong and what to do about it, in one line."""
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+
+    if isinstance(error, GatedRepoError):
+        return "access is restricted: ask for it on the hub, then log in with `hf auth login`"
+    if isinstance(error, RepositoryNotFoundError):
+        return "no such folder here and no such repository on the hub, or it needs a token"
+    if isinstance(error, RevisionNotFoundError):
+        return "the repository has no such revision"
+    if isinstance(error, LocalEntryNotFoundError):
+        return "no such folder here, not downloaded before, and the hub is off or out of reach"
+    return " ".join(str(error).split())
 
 
 def _endpoint(endpoint: str | None) -> str | None:
@@ -121,6 +168,6 @@ def push(
                 revision=revision,
                 commit_message=commit_message or "Upload a GLPN model",
             )
-        except OSError as e:
-            raise OutputFailed(f"{repo_id}: upload failed: {e}") from None
+        except _hub_failures() as e:
+            raise OutputFailed(f"{repo_id}: upload failed: {' '.join(str(e).split())}") from None
     return str(commit.commit_url)
