@@ -209,6 +209,8 @@ class GLPNConfig:
         known = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         extra = known.pop("extra")
         lists = {k: list(v) if isinstance(v, tuple) else v for k, v in known.items()}
+        if self.max_depth == int(self.max_depth):
+            lists["max_depth"] = int(self.max_depth)  # transformers takes whole metres only
         return {"model_type": self.model_type, **lists, **extra}
 
     @classmethod

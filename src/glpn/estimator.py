@@ -1,0 +1,189 @@
+"""DepthEstimator: photo → processor → engine → Depth. Every door of glpn goes through here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+import glpn
+from glpn import weights
+from glpn.depth import Camera, Depth, Provenance
+from glpn.engines import Engine, open_engine
+from glpn.errors import UsageError
+from glpn.image import Photo, read_photo
+from glpn.processor import GLPNImageProcessor, resize_depth
+
+DEFAULT_MODEL = "glpn-b0-indoor"
+
+# The network's input is scaled down to at most this many pixels: twice the published training
+# size is past the scale that any checkpoint has seen, and memory stays bounded.
+MAX_INPUT_PIXELS = 1_200_000
+
+# A sigmoid that underflows would say 0 m, which our files keep for "unknown".
+SMALLEST_DEPTH = 1e-3
+
+
+def load(
+    model: str | PathLike[str] = DEFAULT_MODEL,
+    *,
+    engine: str = "auto",
+    device: str = "auto",
+    threads: int | None = None,
+    max_depth: float | None = None,
+    **hub: Any,
+) -> DepthEstimator:
+    """Open a model for prediction.
+
+    Args:
+        model: a bundled name (`glpn models` lists them), a folder, or a hub id "user/name".
+        engine: "auto", "onnxruntime" or "torch".
+        device: "auto", "cpu", "cuda", "cuda:1", "mps".
+        threads: CPU threads for the network; all available if None.
+        max_depth: metres at the sigmoid's 1, where the checkpoint's own value is wrong (80 for
+            the published KITTI weights).
+        **hub: revision, cache_dir, local_files_only, token.
+
+    Raises:
+        MissingInput: there is no such model.
+        MissingDependency: the engine asked for is not installed.
+        ConfigError, CheckpointError: the model's files are damaged or do not fit each other.
+    """
+    folder = weights.resolve(model, **hub)
+    opened = open_engine(
+        folder, engine=engine, device=device, threads=threads, max_depth=max_depth
+    )
+    processor = GLPNImageProcessor.from_pretrained(folder)
+    provenance = Provenance(
+        model=str(model),
+        model_hash=weights.file_hash(folder / weights.WEIGHTS_NAME),
+        engine=opened.name,
+        glpn_version=glpn.__version__,
+        max_depth=float(opened.config.max_depth),
+    )
+    return DepthEstimator(opened, processor, provenance)
+
+
+class DepthEstimator:
+    """A photograph in, a `Depth` in metres out; a list or an iterator in, an iterator out.
+
+    Args:
+        engine: runs the network.
+        processor: scales photographs to the network's input.
+        provenance: what every `Depth` will say about its origin.
+    """
+
+    def __init__(
+        self, engine: Engine, processor: GLPNImageProcessor, provenance: Provenance
+    ) -> None:
+        self.engine = engine
+        self.processor = processor
+        self.provenance = provenance
+
+    def __call__(
+        self,
+        images: Any,
+        *,
+        camera: Camera | None = None,
+        focal: float | None = None,
+        fov: float | None = None,
+    ) -> Any:
+        """Estimate depth.
+
+        Args:
+            images: one photograph (path, bytes, file object, PIL image, array, tensor), or a list
+                or iterator of them, which are read and predicted one at a time.
+            camera: the photo's camera; else made from
+            focal: focal length in pixels of the photo, or
+            fov: horizontal field of view in degrees; else taken from EXIF, else assumed.
+
+        Returns:
+            A `Depth` at the photo's own upright size, or an iterator of them.
+
+        Raises:
+            InvalidImage: a photo cannot be read; the message names it.
+            UsageError: more than one of camera, focal and fov is given.
+        """
+        if sum(value is not None for value in (camera, focal, fov)) > 1:
+            raise UsageError("give at most one of camera, focal and fov")
+
+        def choose(photo: Photo) -> Camera:
+            return camera or choose_camera(photo, focal=focal, fov=fov)
+
+        if is_many(images):
+            return (self.estimate(read_photo(image), choose) for image in images)
+        return self.estimate(read_photo(images), choose)
+
+    def estimate(self, photo: Photo, choose: Callable[[Photo], Camera]) -> Depth:
+        """Depth of one decoded photograph, with the camera that `choose` picks for it."""
+        return Depth(
+            metres=self.metres(photo.pixels),
+            camera=choose(photo),
+            provenance=self.provenance.for_image(photo.name),
+            image=photo.pixels,
+        )
+
+    def metres(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """The bare arrays: RGB uint8 [H, W, 3] → metres float32 [H, W]."""
+        pixels = self.processor.pixels(image, max_pixels=MAX_INPUT_PIXELS)  # [3, h, w]
+        depth = self.engine(pixels[None])[0]  # [h, w]
+        depth = resize_depth(depth, image.shape[:2])  # [H, W]
+        return np.clip(depth, SMALLEST_DEPTH, self.engine.config.max_depth).astype(np.float32)
+
+
+def is_many(images: Any) -> bool:
+    """Whether the argument is a collection of photographs rather than one."""
+    if isinstance(images, (str, bytes, bytearray, memoryview, PathLike, np.ndarray, Image.Image)):
+        return False
+    if hasattr(images, "read") or hasattr(images, "__array__"):
+        return False
+    return isinstance(images, Iterable)
+
+
+def choose_camera(photo: Photo, *, focal: float | None, fov: float | None) -> Camera:
+    """The camera from what was given, else from EXIF, else assumed; its `source` says which."""
+    size = photo.pixels.shape[:2]
+    if focal is not None:
+        return Camera.from_focal(focal, size, source=f"given focal length of {focal:g} px")
+    if fov is not None:
+        return Camera.from_fov(fov, size, source=f"given field of view of {fov:g}°")
+    if photo.focal is not None:
+        return Camera.from_focal(photo.focal, size, source=photo.focal_source or "EXIF")
+    return Camera.assumed(size)
+
+
+def pipeline(
+    task: str = "depth-estimation", model: str | Path = DEFAULT_MODEL, **options: Any
+) -> Callable[[Any], Any]:
+    """A callable in the shape of `transformers.pipeline("depth-estimation")`.
+
+    It returns, for an image, `{"predicted_depth": metres float32 [H, W], "depth": PIL picture}`,
+    and for a list of images a list. Options are those of `load`.
+
+    Raises:
+        UsageError: the task is another one.
+    """
+    if task != "depth-estimation":
+        raise UsageError(f"task: glpn knows 'depth-estimation', got {task!r}")
+    estimator = load(model, **options)
+
+    def run(images: Any) -> Any:
+        if is_many(images):
+            return [as_pipeline_result(depth) for depth in estimator(images)]
+        return as_pipeline_result(estimator(images))
+
+    return run
+
+
+def as_pipeline_result(depth: Depth) -> dict[str, Any]:
+    """Metres, and the 8-bit picture of the pipeline: nearest black, farthest white."""
+    metres = depth.metres
+    low, high = float(metres.min()), float(metres.max())
+    grey = (metres - low) * (255 / max(high - low, 1e-9))
+    picture = Image.fromarray(grey.round().astype(np.uint8))
+    return {"predicted_depth": metres, "depth": picture}

@@ -1,0 +1,28 @@
+"""Shared settings: deterministic property tests, and where the real RGB-D frames lie."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+ROOT = Path(__file__).parents[1]
+
+settings.register_profile(
+    "glpn",
+    deadline=None,  # machines are noisy
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("glpn")
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of real frames (environment variable GLPN_DATA); skips where it is absent."""
+    folder = Path(os.environ.get("GLPN_DATA", ROOT / "../shared/data"))
+    if not folder.is_dir():
+        pytest.skip(f"no real frames at {folder}: set GLPN_DATA")
+    return folder.resolve()

@@ -1,0 +1,158 @@
+"""GLPNConfig refuses what cannot be built and keeps what it does not know."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from glpn import GLPNConfig
+from glpn.errors import ConfigError, MissingInput
+
+
+def test_defaults_equal_the_reference_implementation():
+    from transformers import GLPNConfig as Reference
+
+    reference = Reference().to_dict()
+    ours = GLPNConfig().to_dict()
+    shared = set(ours) & set(reference)
+    assert len(shared) >= 20
+    assert {key: ours[key] for key in shared} == {key: reference[key] for key in shared}
+
+
+def test_reference_config_file_loads_and_keeps_its_extra_keys(tmp_path):
+    from transformers import GLPNConfig as Reference
+
+    Reference(max_depth=80, depths=[3, 8, 27, 3], my_note="kept").save_pretrained(tmp_path)
+    config = GLPNConfig.from_json_file(tmp_path / "config.json")
+    assert config.max_depth == 80
+    assert config.depths == (3, 8, 27, 3)
+    assert config.my_note == "kept"
+    assert config.to_dict()["my_note"] == "kept"
+
+
+def test_our_config_file_loads_in_the_reference_implementation(tmp_path):
+    from transformers import GLPNConfig as Reference
+
+    config = GLPNConfig.preset("b2", max_depth=12.0, decoder_hidden_size=32)
+    (tmp_path / "config.json").write_text(config.to_json())
+    reference = Reference.from_pretrained(tmp_path)
+    assert reference.depths == [3, 4, 6, 3]
+    assert (reference.max_depth, reference.decoder_hidden_size) == (12, 32)
+
+
+def test_json_round_trip(tmp_path):
+    config = GLPNConfig.preset("b3", max_depth=80.0, note={"a": [1, 2]})
+    (tmp_path / "config.json").write_text(config.to_json())
+    again = GLPNConfig.from_json_file(tmp_path / "config.json")
+    assert again.replace(architectures=None) == config.replace(architectures=None)
+
+
+@pytest.mark.parametrize(
+    ("fields", "named"),
+    [
+        ({"depths": (2, 2, 2)}, "depths: expected 4 values, got 3"),
+        ({"depths": (2, 2, 2, 10**9)}, "depths"),
+        ({"depths": (2, 2, 0, 2)}, "depths"),
+        ({"depths": "2222"}, "depths: expected a list"),
+        ({"hidden_sizes": (32, 64, 161, 256)}, "num_attention_heads: 5 heads do not divide"),
+        ({"hidden_sizes": (32, 64, -160, 256)}, "hidden_sizes"),
+        ({"hidden_sizes": (32, 64, 160.5, 256)}, "hidden_sizes: expected a whole number"),
+        ({"patch_sizes": (8, 3, 3, 3)}, "patch_sizes: must be odd"),
+        ({"strides": (2, 2, 2, 2)}, "strides"),
+        ({"mlp_ratios": (4, 4, 4, 0.001)}, "mlp_ratios"),
+        ({"max_depth": 0}, "max_depth"),
+        ({"max_depth": -1.0}, "max_depth"),
+        ({"max_depth": float("nan")}, "max_depth: expected a finite number"),
+        ({"max_depth": "10"}, "max_depth: expected a finite number"),
+        ({"max_depth": True}, "max_depth"),
+        ({"drop_path_rate": 1.0}, "drop_path_rate"),
+        ({"hidden_act": "mish"}, "hidden_act: expected one of"),
+        ({"head_in_index": 4}, "head_in_index"),
+        ({"decoder_hidden_size": 63}, "decoder_hidden_size: must be even"),
+        ({"num_encoder_blocks": 5}, "num_encoder_blocks"),
+        ({"layer_norm_convention": "mine"}, "layer_norm_convention"),
+        ({"max_dept": 10}, "unknown key 'max_dept': did you mean 'max_depth'"),
+        ({"hidden_size": 10}, "did you mean 'hidden_sizes'"),
+        ({"model_type": "dpt"}, "model_type: expected 'glpn', got 'dpt'"),
+    ],
+)
+def test_impossible_values_are_named(fields, named):
+    with pytest.raises(ConfigError) as caught:
+        GLPNConfig(**fields)
+    assert named in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ('{"max_depth": 10, "max_depth": 80}', "duplicate key 'max_depth'"),
+        ('{"max_depth": NaN}', "NaN"),
+        ('{"max_depth": Infinity}', "Infinity"),
+        ("[" * 100_000, "nested"),
+        ('{"note": ' + "[" * 50 + "]" * 50 + "}", "nested"),
+        ("{", "not valid JSON"),
+        ("[1]", "expected a JSON object"),
+        ("\x00", "not valid JSON"),
+    ],
+)
+def test_hostile_json_is_refused(tmp_path, text, named):
+    path = tmp_path / "config.json"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=named):
+        GLPNConfig.from_json_file(path)
+
+
+def test_missing_file_is_named(tmp_path):
+    with pytest.raises(MissingInput, match=r"config\.json"):
+        GLPNConfig.from_json_file(tmp_path / "config.json")
+
+
+def test_binary_config_file_is_refused(tmp_path):
+    (tmp_path / "config.json").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ConfigError, match="UTF-8"):
+        GLPNConfig.from_json_file(tmp_path / "config.json")
+
+
+def test_stage_records_carry_what_the_lists_say():
+    config = GLPNConfig(drop_path_rate=0.07)
+    third = config.stages[2]
+    assert (third.in_channels, third.width, third.depth) == (64, 160, 2)
+    assert (third.heads, third.sr_ratio, third.stride, third.patch_size) == (5, 2, 2, 3)
+    assert third.drop_paths == pytest.approx((0.04, 0.05))
+    assert config.size_divisor == 32
+
+
+def test_presets_are_named_back():
+    assert GLPNConfig.preset("b5").variant == "b5"
+    assert GLPNConfig().variant == "b0"
+    assert GLPNConfig(depths=(1, 1, 1, 1)).variant == "custom"
+    with pytest.raises(ConfigError, match="b6"):
+        GLPNConfig.preset("b6")
+
+
+def test_a_config_cannot_be_changed_in_place():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        GLPNConfig().max_depth = 80
+    assert GLPNConfig().replace(max_depth=80).max_depth == 80
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=5) | st.dictionaries(st.text(max_size=5), inner),
+    max_leaves=8,
+)
+KEYS = st.sampled_from([f.name for f in dataclasses.fields(GLPNConfig) if f.name != "extra"])
+
+
+@given(st.dictionaries(KEYS, JSON, max_size=3))
+def test_any_json_value_gives_a_config_or_a_config_error(values):
+    try:
+        config = GLPNConfig.from_dict(values)
+    except ConfigError:
+        return
+    again = GLPNConfig.from_dict(json.loads(config.to_json()))
+    assert again.to_dict()["depths"] == config.to_dict()["depths"]
