@@ -1,0 +1,1 @@
+"""The data room: dataset layouts, depth files, the dataset doctor, augmentation."""

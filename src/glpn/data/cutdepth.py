@@ -1,0 +1,59 @@
+"""CutDepth: where a piece of the true depth is pasted into the photograph, and with what values."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glpn.errors import UsageError
+
+KINDS = ("vertical", "square", "none")
+VALUES = ("range", "modulo")
+
+Rectangle = tuple[int, int, int, int]  # top, left, height, width
+
+
+def vertical_strip(size: tuple[int, int], alpha: float, beta: float, *, p: float) -> Rectangle:
+    """Vertical CutDepth: columns l to l + w at full height (Kim et al. 2022, section 3.4).
+
+    l = int(αW), w = int(max((W - αW)·β·p, 1)), α and β in [0, 1).
+    """
+    height, width = size
+    left = int(alpha * width)
+    return 0, left, height, int(max((width - alpha * width) * beta * p, 1))
+
+
+def square_piece(
+    size: tuple[int, int], corner: tuple[float, float], extent: tuple[float, float], *, p: float
+) -> Rectangle:
+    """CutDepth as it was first proposed: a rectangle (Ishii and Yamashita 2021, section 3).
+
+    `corner` is (row, column) and `extent` (height, width), each number in [0, 1): along both axes
+    the rule is that of `vertical_strip`.
+    """
+    top, left = (int(c * side) for c, side in zip(corner, size, strict=True))
+    height, width = (
+        int(max((side - c * side) * e * p, 1))
+        for c, e, side in zip(corner, extent, size, strict=True)
+    )
+    return top, left, height, width
+
+
+def depth_as_colour(
+    depth: NDArray[np.floating[Any]], *, values: str, max_depth: float, raw_scale: float
+) -> NDArray[np.uint8]:
+    """The 8-bit grey that is pasted for each distance.
+
+    "range", the method as meant: 0 to `max_depth` metres over 0 to 255. "modulo", what the
+    authors' code does: the raw 16-bit value (metres * `raw_scale`) written into 8 bits, so that
+    it wraps at 256.
+    """
+    if values not in VALUES:
+        raise UsageError(f"cutdepth values: expected one of {', '.join(VALUES)}; got {values!r}")
+    if values == "modulo":
+        grey = np.rint(depth * raw_scale) % 256
+    else:
+        grey = np.rint(np.clip(depth / max_depth, 0, 1) * 255)
+    return np.asarray(grey, dtype=np.uint8)
