@@ -1,0 +1,270 @@
+"""Depth files of other people → float32 metres: PNG, TIFF, NPY, NPZ and EXR, any unit."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from glpn.errors import DataError, MissingDependency, MissingInput, UsageError
+
+SUFFIXES = (".png", ".tif", ".tiff", ".npy", ".npz", ".exr")
+UNITS = {"m": 1.0, "dm": 10.0, "cm": 100.0, "mm": 1000.0}  # raw steps per metre
+KITTI_SCALE = 256.0  # Uhrig et al. 2017: depth PNG = metres * 256
+PLAUSIBLE_MEDIAN = (0.1, 200.0)  # metres; a scene whose median lies outside has another unit
+LARGEST_DEPTH_MAP = 100_000_000  # pixels; above it a header is taken for an attack
+
+_SPARSE = 0.85  # share of unknown pixels from which on a PNG is a projected LiDAR sweep
+_MODES_16 = ("I;16", "I;16B", "I;16L", "I;16N", "I")
+_EXR_CHANNELS = ("Z", "depth", "Depth", "Y", "V", "R")  # in the order of preference
+
+
+@dataclass(frozen=True)
+class DepthFormat:
+    """What the raw values of a depth file mean: metres = (raw + offset) / scale.
+
+    `scale` None means unknown: `guess_format` finds it. Raw values in `invalid`, values that are
+    not finite, and metres outside (0, max_depth] are unknown and read as 0. `encoding` "sunrgbd"
+    rotates each 16-bit value right by three first (Song et al. 2015). `key` names the array of an
+    NPZ file or the channel of an EXR file where there are several.
+    """
+
+    scale: float | None = None
+    offset: float = 0.0
+    invalid: tuple[float, ...] = (0.0,)
+    max_depth: float | None = None
+    encoding: str = "plain"
+    key: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.scale is not None and not (np.isfinite(self.scale) and self.scale > 0):
+            raise UsageError(f"depth scale: expected a positive number, got {self.scale}")
+        if not np.isfinite(self.offset):
+            raise UsageError(f"depth offset: expected a finite number, got {self.offset}")
+        if self.max_depth is not None and not self.max_depth > 0:
+            raise UsageError(f"max_depth: expected a positive number, got {self.max_depth}")
+        if self.encoding not in ("plain", "sunrgbd"):
+            raise UsageError(f"encoding: expected plain or sunrgbd, got {self.encoding!r}")
+
+
+def read_depth_map(path: str | Path, form: DepthFormat) -> NDArray[np.float32]:
+    """Metres [H, W] of one depth file, 0 where unknown.
+
+    Raises:
+        MissingInput: there is no such file.
+        DataError: it is damaged, or not one channel, or 8-bit, and the message names its mode.
+        MissingDependency: it is EXR and OpenEXR is not installed.
+    """
+    return to_metres(read_raw(path, form), form)
+
+
+def to_metres(raw: NDArray[Any], form: DepthFormat) -> NDArray[np.float32]:
+    """Raw values [H, W] → float32 metres, by `form`, which must have a scale."""
+    if form.scale is None:
+        raise UsageError("the depth scale is unknown; give one or guess it first")
+    known = np.isfinite(raw) & ~np.isin(raw, form.invalid)
+    metres = (np.where(known, raw, 0).astype(np.float64) + form.offset) / form.scale
+    known &= metres > 0
+    if form.max_depth is not None:
+        known &= metres <= form.max_depth
+    return np.where(known, metres, 0).astype(np.float32)
+
+
+def read_raw(path: str | Path, form: DepthFormat) -> NDArray[Any]:
+    """The numbers of a depth file as they are stored [H, W], decoded but not converted."""
+    path = Path(path)
+    depth_size(path, form)
+    try:
+        raw = _decode(path, form)
+    except (OSError, ValueError, EOFError, SyntaxError, zipfile.BadZipFile) as e:
+        if isinstance(e, DataError | MissingInput | MissingDependency):
+            raise
+        raise DataError(f"{path}: damaged depth file: {e}") from None
+    if raw.dtype == bool or raw.dtype.kind not in "uif":
+        raise DataError(f"{path}: expected numbers, got {raw.dtype}")
+    if form.encoding == "sunrgbd":
+        if raw.dtype.itemsize > 2 and raw.max(initial=0) <= 0xFFFF:
+            raw = raw.astype(np.uint16)
+        raw = ((raw >> 3) | (raw << 13)).astype(np.uint16)
+    return raw
+
+
+def depth_size(path: str | Path, form: DepthFormat) -> tuple[int, int]:
+    """(height, width) from the file's header; the pixels are not decoded.
+
+    Raises:
+        MissingInput, DataError, MissingDependency: as `read_depth_map`.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise MissingInput(f"{path}: no such depth file")
+    suffix = path.suffix.lower()
+    if suffix not in SUFFIXES:
+        raise DataError(f"{path}: expected a depth file ({', '.join(SUFFIXES)}), got {suffix!r}")
+    try:
+        shape = _shape(path, form)
+    except (OSError, ValueError, EOFError, SyntaxError, zipfile.BadZipFile) as e:
+        if isinstance(e, DataError | MissingDependency):
+            raise
+        raise DataError(f"{path}: not a readable depth file: {e}") from None
+    return _checked(path, shape)
+
+
+def guess_format(paths: Sequence[Path], form: DepthFormat) -> tuple[DepthFormat, str]:
+    """`form` with its scale filled in from a few frames' values, and a sentence that says so.
+
+    One guess serves a whole dataset: guessed frame by frame, the unit could change on the way.
+
+    Raises:
+        DataError: 8-bit files, or values that fit no unit: the scale must be given.
+    """
+    raws = [read_raw(path, form) for path in paths]
+    known = [raw[np.isfinite(raw) & ~np.isin(raw, form.invalid) & (raw > 0)] for raw in raws]
+    values = np.concatenate(known) if known else np.zeros(0)
+    if not values.size:
+        raise DataError(f"{paths[0] if paths else 'depth'}: no valid value to guess the scale from")
+    median = float(np.median(values))
+    sparse = 1 - values.size / sum(raw.size for raw in raws)
+    kind, scale = _guess(raws[0].dtype, median, sparse)
+    if scale is None:
+        raise DataError(
+            f"{paths[0]}: {raws[0].dtype} depth with median {median:.4g} fits no unit; "
+            "give scale (raw steps per metre) or unit"
+        )
+    said = f"depth scale guessed: {kind} (median raw value {median:.4g}: {median / scale:.3g} m)"
+    return replace(form, scale=scale), said
+
+
+def implausible_unit(metres: Sequence[NDArray[np.float32]]) -> str | None:
+    """A sentence of warning where the median of the valid depths is outside 0.1-200 m."""
+    values = np.concatenate([m[m > 0] for m in metres]) if metres else np.zeros(0)
+    if not values.size:
+        return None
+    median = float(np.median(values))
+    low, high = PLAUSIBLE_MEDIAN
+    if low <= median <= high:
+        return None
+    return f"median depth {median:.4g} m is outside {low:g}-{high:g} m: is the unit right?"
+
+
+def _guess(dtype: np.dtype[Any], median: float, sparse: float) -> tuple[str, float | None]:
+    low, high = PLAUSIBLE_MEDIAN
+    if dtype.kind == "f":
+        if low <= median <= high:
+            return "metres", UNITS["m"]
+    elif sparse > _SPARSE and low <= median / KITTI_SCALE <= high:
+        return "metres * 256, as in KITTI, for it is sparse", KITTI_SCALE
+    if low <= median / UNITS["mm"] <= high / 2:
+        return "millimetres", UNITS["mm"]
+    return "", None
+
+
+def _decode(path: Path, form: DepthFormat) -> NDArray[Any]:
+    suffix = path.suffix.lower()
+    if suffix == ".npy":
+        array: NDArray[Any] = np.load(path, allow_pickle=False)
+        return _two_axes(array)
+    if suffix == ".npz":
+        with zipfile.ZipFile(path) as archive, archive.open(_member(path, archive, form)) as file:
+            return _two_axes(np.lib.format.read_array(file, allow_pickle=False))
+    if suffix == ".exr":
+        channels = _open_exr(path, header_only=False).channels()
+        return np.asarray(channels[_exr_channel(path, list(channels), form)].pixels)
+    with _open_picture(path) as picture:
+        return np.asarray(picture)
+
+
+def _shape(path: Path, form: DepthFormat) -> tuple[int, ...]:
+    suffix = path.suffix.lower()
+    if suffix == ".npy":
+        with path.open("rb") as file:
+            return _npy_shape(file)
+    if suffix == ".npz":
+        with zipfile.ZipFile(path) as archive, archive.open(_member(path, archive, form)) as file:
+            return _npy_shape(file)
+    if suffix == ".exr":
+        (left, top), (right, bottom) = _open_exr(path, header_only=True).header()["dataWindow"]
+        return int(bottom - top + 1), int(right - left + 1)
+    with _open_picture(path) as picture:
+        _refuse_mode(path, picture.mode, form)
+        return picture.height, picture.width
+
+
+def _refuse_mode(path: Path, mode: str, form: DepthFormat) -> None:
+    if mode in _MODES_16 or mode == "F":
+        return
+    if mode == "L":
+        if form.scale is None:
+            raise DataError(
+                f"{path}: 8-bit depth (mode L): its scale cannot be guessed; give scale and offset"
+            )
+        return
+    raise DataError(f"{path}: expected one channel of 16 bits or float, got mode {mode}")
+
+
+def _checked(path: Path, shape: tuple[int, ...]) -> tuple[int, int]:
+    if len(shape) == 3 and 1 in (shape[0], shape[2]):
+        shape = shape[1:] if shape[0] == 1 else shape[:2]
+    if len(shape) != 2 or 0 in shape:
+        raise DataError(f"{path}: expected a depth map [H, W], got shape {shape}")
+    if shape[0] * shape[1] > LARGEST_DEPTH_MAP:
+        raise DataError(f"{path}: {shape[1]}x{shape[0]} is above {LARGEST_DEPTH_MAP:,} pixels")
+    return shape[0], shape[1]
+
+
+def _two_axes(array: NDArray[Any]) -> NDArray[Any]:
+    """[1, H, W] or [H, W, 1] → [H, W]."""
+    if array.ndim == 3:
+        return array[0] if array.shape[0] == 1 else array[..., 0]
+    return array
+
+
+def _open_picture(path: Path) -> Image.Image:
+    return Image.open(path, formats=("PNG", "TIFF"))
+
+
+def _npy_shape(file: IO[bytes]) -> tuple[int, ...]:
+    version = np.lib.format.read_magic(file)
+    if version == (1, 0):
+        shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+    else:
+        shape, _, dtype = np.lib.format.read_array_header_2_0(file)
+    if dtype.hasobject:
+        raise ValueError("an array of Python objects")
+    return tuple(int(side) for side in shape)
+
+
+def _member(path: Path, archive: zipfile.ZipFile, form: DepthFormat) -> str:
+    names = [name.removesuffix(".npy") for name in archive.namelist()]
+    return _choose(path, names, form, ("depth", "metres", "arr_0")) + ".npy"
+
+
+def _exr_channel(path: Path, names: list[str], form: DepthFormat) -> str:
+    return _choose(path, names, form, _EXR_CHANNELS)
+
+
+def _choose(path: Path, names: list[str], form: DepthFormat, usual: tuple[str, ...]) -> str:
+    wanted = (form.key,) if form.key is not None else usual
+    for name in wanted:
+        if name in names:
+            return name
+    if form.key is None and len(names) == 1:
+        return names[0]
+    raise DataError(f"{path}: expected one of {', '.join(wanted)}; it holds {', '.join(names)}")
+
+
+def _open_exr(path: Path, *, header_only: bool) -> Any:
+    try:
+        import OpenEXR
+    except ImportError:
+        raise MissingDependency(f"{path}: reading EXR needs OpenEXR: glpn[train]") from None
+    try:
+        return OpenEXR.File(str(path), separate_channels=True, header_only=header_only)
+    except (RuntimeError, TypeError) as e:
+        raise DataError(f"{path}: not a readable EXR file: {e}") from None
