@@ -1,0 +1,245 @@
+"""Which pixels count, and what may be done to a prediction first: named, frozen records."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glpn.errors import DataError, UsageError
+
+FloatArray = NDArray[np.float64]
+
+KB_CROP_SIZE = (352, 1216)  # rows, columns; the KITTI benchmark's crop
+
+
+class Crop(NamedTuple):
+    """A rectangle as fractions of the map's height and width: [top, bottom), [left, right)."""
+
+    top: Fraction
+    bottom: Fraction
+    left: Fraction
+    right: Fraction
+
+    def window(self, size: tuple[int, int]) -> tuple[slice, slice]:
+        """The rows and columns of this crop on a map of `size` = (height, width)."""
+        height, width = size
+        rows = slice(int(self.top * height), int(self.bottom * height))
+        return rows, slice(int(self.left * width), int(self.right * width))
+
+
+CROPS: Mapping[str, Crop] = {
+    "none": Crop(Fraction(0), Fraction(1), Fraction(0), Fraction(1)),
+    # Eigen et al. 2014 for NYU: rows 45:471, columns 41:601 of 480 x 640.
+    "eigen-nyu": Crop(Fraction(45, 480), Fraction(471, 480), Fraction(41, 640), Fraction(601, 640)),
+    # Garg et al. 2016: rows 143:349, columns 43:1172 of 352 x 1216.
+    "garg": Crop(
+        Fraction("0.40810811"),
+        Fraction("0.99189189"),
+        Fraction("0.03594771"),
+        Fraction("0.96405229"),
+    ),
+    # Eigen et al. 2014 for KITTI: rows 117:321, columns 43:1172 of 352 x 1216.
+    "eigen-kitti": Crop(
+        Fraction("0.3324324"),
+        Fraction("0.91351351"),
+        Fraction("0.03594771"),
+        Fraction("0.96405229"),
+    ),
+}
+
+_CHOICES: Mapping[str, tuple[str, ...]] = {
+    "crop": tuple(CROPS),
+    "alignment": ("none", "median", "scale", "scale+shift"),
+    "alignment_space": ("depth", "disparity"),
+    "average": ("per-image", "pooled"),
+}
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """Everything that decides a score besides the model and the frames.
+
+    Attributes:
+        name: what reports call it; no part of the hash.
+        min_depth, max_depth: a target counts where min_depth < target < max_depth, in metres.
+        crop: a name in `CROPS`.
+        kb_crop: image and target are first cut to the bottom 352 rows, the middle 1216 columns.
+        clamp: predictions are clipped to [min_depth, max_depth], after any alignment.
+        flip: the prediction is averaged with the mirrored prediction of the mirrored image.
+        alignment: fitted to each image's valid target: "median" (ratio of medians), "scale" or
+            "scale+shift" (least squares), or "none".
+        alignment_space: least squares are fitted to metres or to 1 / metres.
+        average: the mean of per-image metrics, or the metrics of all pixels pooled.
+
+    Infinite predictions always become max_depth, NaN ones min_depth.
+
+    Raises:
+        UsageError: a value is impossible; the message names the field.
+    """
+
+    name: str
+    min_depth: float = 1e-3
+    max_depth: float = 10.0
+    crop: str = "none"
+    kb_crop: bool = False
+    clamp: bool = True
+    flip: bool = False
+    alignment: Literal["none", "median", "scale", "scale+shift"] = "none"
+    alignment_space: Literal["depth", "disparity"] = "depth"
+    average: Literal["per-image", "pooled"] = "per-image"
+
+    def __post_init__(self) -> None:
+        for field, choices in _CHOICES.items():
+            value = getattr(self, field)
+            if value not in choices:
+                raise UsageError(f"{field}: expected one of {', '.join(choices)}; got {value!r}")
+        if not 0 < self.min_depth < self.max_depth < float("inf"):
+            raise UsageError(
+                "min_depth, max_depth: expected 0 < min_depth < max_depth, finite; "
+                f"got {self.min_depth} and {self.max_depth}"
+            )
+        if self.alignment_space == "disparity" and not self.alignment.startswith("scale"):
+            raise UsageError(
+                "alignment_space: disparity goes with alignment scale or scale+shift; "
+                f"got alignment {self.alignment!r}"
+            )
+
+    def replace(self, **changes: Any) -> Protocol:
+        """A copy with some options changed; unless renamed, its name tells the changes."""
+        options = [f"{k}={v}" for k, v in changes.items() if getattr(self, k, None) != v]
+        renamed = {"name": " ".join([self.name, *options])}
+        try:
+            return dataclasses.replace(self, **{**renamed, **changes})
+        except TypeError as e:
+            raise UsageError(f"protocol {self.name}: {e}") from None
+
+    def settings(self) -> dict[str, Any]:
+        """All fields as JSON values."""
+        return dataclasses.asdict(self)
+
+    def hash(self) -> str:
+        """SHA-256 (hex) of all options, the crop's numbers among them; the name does not count."""
+        options = {k: v for k, v in self.settings().items() if k != "name"}
+        options["crop"] = [str(edge) for edge in CROPS[self.crop]]
+        options["min_depth"], options["max_depth"] = float(self.min_depth), float(self.max_depth)
+        text = json.dumps(options, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+_NYU = Protocol("nyu", crop="eigen-nyu")
+_KITTI = Protocol("kitti", max_depth=80.0, crop="garg", kb_crop=True)
+
+PROTOCOLS: Mapping[str, Protocol] = {
+    "nyu": _NYU,  # Kim et al. 2022
+    "kitti": _KITTI,  # Kim et al. 2022: Eigen split, Garg crop
+    "kitti-eigen": dataclasses.replace(_KITTI, name="kitti-eigen", crop="eigen-kitti"),
+    # Zero-shot tests of NYU models; ranges as in Bhat et al. 2021 (SUN) and 2023 (iBims, DIODE).
+    "sunrgbd": Protocol("sunrgbd", max_depth=8.0),
+    "ibims": Protocol("ibims", max_depth=10.0),
+    "diode": Protocol("diode", max_depth=10.0),
+    "diode-outdoor": Protocol("diode-outdoor", max_depth=80.0),
+    # Any other set: no crop, and as far as any camera sees.
+    "folder": Protocol("folder", max_depth=1000.0),
+}
+
+
+def protocol(name: str) -> Protocol:
+    """The named protocol.
+
+    Raises:
+        UsageError: there is none of that name.
+    """
+    if name not in PROTOCOLS:
+        raise UsageError(f"protocol: expected one of {', '.join(PROTOCOLS)}; got {name!r}")
+    return PROTOCOLS[name]
+
+
+def kb_crop(array: NDArray[Any], *, name: str = "frame") -> NDArray[Any]:
+    """The bottom 352 rows and middle 1216 columns of a map [H, W] or image [H, W, C], as a view.
+
+    Raises:
+        DataError: the array is smaller than the crop.
+    """
+    height, width = array.shape[:2]
+    rows, columns = KB_CROP_SIZE
+    if height < rows or width < columns:
+        raise DataError(
+            f"{name}: the KB crop needs at least {rows}x{columns}, got {height}x{width}"
+        )
+    left = (width - columns) // 2
+    return array[height - rows :, left : left + columns]
+
+
+def valid_mask(protocol: Protocol, target: NDArray[Any]) -> NDArray[np.bool_]:
+    """Where `target` (metres [H, W], 0 or not finite = unknown) counts, bool [H, W].
+
+    With `kb_crop` the target must have been cut already.
+    """
+    valid = np.zeros(target.shape, dtype=np.bool_)
+    window = CROPS[protocol.crop].window((target.shape[0], target.shape[1]))
+    inside = target[window]
+    valid[window] = (inside > protocol.min_depth) & (inside < protocol.max_depth)
+    return valid
+
+
+def prepare_prediction(
+    protocol: Protocol,
+    prediction: NDArray[Any],
+    target: NDArray[Any],
+    valid: NDArray[np.bool_],
+) -> NDArray[Any]:
+    """The prediction as the protocol scores it: not-finite values replaced, aligned, clamped.
+
+    Args:
+        protocol: the rules.
+        prediction, target: metres [H, W]; neither is changed.
+        valid: bool [H, W], at least one pixel.
+    """
+    low, high = protocol.min_depth, protocol.max_depth
+    if not np.isfinite(prediction).all():
+        prediction = np.nan_to_num(prediction, nan=low, posinf=high, neginf=low)
+    if protocol.alignment != "none":
+        prediction = _align(protocol, prediction, target, valid)
+    return np.clip(prediction, low, high) if protocol.clamp else prediction
+
+
+def _align(
+    protocol: Protocol,
+    prediction: NDArray[Any],
+    target: NDArray[Any],
+    valid: NDArray[np.bool_],
+) -> FloatArray:
+    """The prediction moved onto the target by the protocol's alignment, float64 [H, W]."""
+    p = prediction.astype(np.float64)
+    x, y = p[valid], target[valid].astype(np.float64)
+    if protocol.alignment == "median":
+        return p * _ratio(float(np.median(y)), float(np.median(x)))
+    if protocol.alignment_space == "depth":
+        scale, shift = _least_squares(x, y, shift=protocol.alignment == "scale+shift")
+        return scale * p + shift
+    inverse = 1 / np.maximum(p, protocol.min_depth)
+    scale, shift = _least_squares(inverse[valid], 1 / y, shift=protocol.alignment == "scale+shift")
+    # A disparity at or below 0 lies behind infinity: the farthest depth that the protocol knows.
+    return 1 / np.maximum(scale * inverse + shift, 1 / protocol.max_depth)
+
+
+def _least_squares(x: FloatArray, y: FloatArray, *, shift: bool) -> tuple[float, float]:
+    """(a, b) of the line a x + b nearest to y; b = 0 without `shift`, a = 0 where x is constant."""
+    if not shift:
+        return _ratio(float((x * y).sum()), float((x * x).sum())), 0.0
+    centred = x - x.mean()
+    scale = _ratio(float((centred * y).sum()), float((centred * centred).sum()))
+    return scale, float(y.mean() - scale * x.mean())
+
+
+def _ratio(numerator: float, denominator: float) -> float:
+    """A quotient that is 0 where the prediction holds nothing to scale."""
+    return numerator / denominator if denominator else 0.0
