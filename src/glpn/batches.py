@@ -1,0 +1,76 @@
+"""One picture or many in, one array, tensor or list out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glpn.errors import DataError, MissingDependency, UsageError
+from glpn.resize import is_tensor
+
+
+class PixelBatch(dict[str, Any]):
+    """What `preprocess` returns: a dict with `pixel_values`, also as an attribute."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name in self:
+            return self[name]
+        raise AttributeError(f"PixelBatch has no field {name!r}")
+
+    def to(self, *args: Any, **kwargs: Any) -> PixelBatch:
+        """Move or cast every tensor in place, as `torch.Tensor.to` does; returns the batch.
+
+        Raises:
+            UsageError: it holds arrays, not tensors.
+        """
+        for key, value in self.items():
+            if not hasattr(value, "to"):
+                raise UsageError(f"{key}: only tensors move; ask for return_tensors='pt'")
+            self[key] = value.to(*args, **kwargs)
+        return self
+
+
+def as_list(values: Any, *, single_ndim: int) -> list[Any]:
+    """A collection as a list; anything else as a list of one."""
+    stacked = (isinstance(values, np.ndarray) or is_tensor(values)) and (
+        values.ndim == single_ndim + 1
+    )
+    return list(values) if stacked or isinstance(values, (list, tuple)) else [values]
+
+
+def as_depth(depth: Any) -> NDArray[np.float32]:
+    """One depth map in metres, what is unknown as 0."""
+    array = depth.detach().cpu().numpy() if is_tensor(depth) else np.asarray(depth)
+    if array.dtype.kind != "f":
+        raise DataError(f"depth map: expected metres as floats, got dtype {array.dtype}")
+    if array.ndim != 2 or 0 in array.shape:
+        raise DataError(f"depth map: expected shape [H, W], got {array.shape}")
+    return np.where(np.isfinite(array) & (array > 0), array, 0).astype(np.float32)
+
+
+def gather(
+    arrays: list[NDArray[np.float32]], return_tensors: str | None, *, empty: tuple[int, ...]
+) -> Any:
+    """Arrays of one shape as one array or tensor; `empty` is that shape where there are none."""
+    if return_tensors is None:
+        return arrays
+    if return_tensors not in ("pt", "np"):
+        raise UsageError(f"return_tensors: expected 'pt', 'np' or None, got {return_tensors!r}")
+    sizes = dict.fromkeys(f"{a.shape[-2]}x{a.shape[-1]}" for a in arrays)
+    if len(sizes) > 1:
+        raise UsageError(
+            f"one batch needs one size, got (height x width) {', '.join(sizes)}; "
+            f"leave return_tensors out for a list, or process them one at a time"
+        )
+    stacked = np.stack(arrays) if arrays else np.empty((0, *empty), np.float32)
+    if return_tensors == "np":
+        return stacked
+    try:
+        import torch
+    except ImportError:
+        raise MissingDependency(
+            "return_tensors='pt' needs torch: pip install glpn[torch]"
+        ) from None
+    return torch.from_numpy(stacked)

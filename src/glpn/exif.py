@@ -1,0 +1,111 @@
+"""The few EXIF tags that a depth estimate needs: which side is up, and how long the lens was.
+
+Written by hand, because a general EXIF reader follows every entry of an untrusted directory, and
+thousands of entries may point at the same megabytes. This one visits two directories and copies
+nothing; whatever it cannot read counts as absent.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+# Tag numbers: EXIF 2.32, tables 3 to 8.
+_ORIENTATION = 0x0112
+_EXIF_DIRECTORY = 0x8769
+_FOCAL_LENGTH = 0x920A
+_PIXEL_WIDTH = 0xA002
+_PLANE_X_RESOLUTION = 0xA20E
+_PLANE_RESOLUTION_UNIT = 0xA210
+_FOCAL_LENGTH_35MM = 0xA405
+_WANTED = frozenset(
+    (
+        _ORIENTATION,
+        _EXIF_DIRECTORY,
+        _FOCAL_LENGTH,
+        _PIXEL_WIDTH,
+        _PLANE_X_RESOLUTION,
+        _PLANE_RESOLUTION_UNIT,
+        _FOCAL_LENGTH_35MM,
+    )
+)
+
+_SHORT, _LONG, _RATIONAL = 3, 4, 5  # TIFF 6.0 field types
+_MOST_ENTRIES = 1000  # cameras write under a hundred
+_UNIT_MM = {2: 25.4, 3: 10.0, 4: 1.0, 5: 0.001}  # FocalPlaneResolutionUnit: inch, cm, mm, µm
+
+FILM_DIAGONAL_MM = math.hypot(36, 24)  # the "35 mm" frame; CIPA DCG-001 compares diagonals
+# Focal lengths outside this range, in diagonals of the picture, are no lens: 4.3 mm to 2.2 m in
+# 35 mm terms.
+_FOCAL_RANGE = (0.1, 50.0)
+
+
+@dataclass(frozen=True)
+class Exif:
+    """What the tags say.
+
+    Attributes:
+        orientation: 1 to 8, as in the standard; 1 where absent or impossible.
+        tags: the wanted tags of both directories, as numbers.
+    """
+
+    orientation: int
+    tags: Mapping[int, float]
+
+    def focal(self, width: int, height: int) -> tuple[float, str] | None:
+        """Focal length in pixels of a picture of this (stored) size, and the tag it comes from.
+
+        None where no tag says, or what they say is no lens.
+        """
+        diagonal = math.hypot(width, height)
+        film = self.tags.get(_FOCAL_LENGTH_35MM, 0.0)
+        if _plausible(focal := film / FILM_DIAGONAL_MM * diagonal, diagonal):
+            return focal, "EXIF FocalLengthIn35mmFilm"
+        unit_mm = _UNIT_MM.get(int(self.tags.get(_PLANE_RESOLUTION_UNIT, 2)), 25.4)
+        per_mm = self.tags.get(_PLANE_X_RESOLUTION, 0.0) / unit_mm  # pixels as captured
+        captured_width = self.tags.get(_PIXEL_WIDTH) or width
+        focal = self.tags.get(_FOCAL_LENGTH, 0.0) * per_mm * width / captured_width
+        if _plausible(focal, diagonal):
+            return focal, "EXIF FocalLength and FocalPlaneXResolution"
+        return None
+
+
+def read_exif(block: bytes) -> Exif:
+    """Read an EXIF block, with or without its "Exif" prefix; damage reads as absence."""
+    tiff = memoryview(block.removeprefix(b"Exif\0\0"))
+    order = {b"II*\0": "<", b"MM\0*": ">"}.get(bytes(tiff[:4]))
+    tags: dict[int, float] = {}
+    if order and len(tiff) >= 8:
+        tags |= _directory(tiff, order, struct.unpack_from(order + "I", tiff, 4)[0])
+        if _EXIF_DIRECTORY in tags:
+            tags |= _directory(tiff, order, int(tags.pop(_EXIF_DIRECTORY)))
+    orientation = tags.get(_ORIENTATION, 1)
+    return Exif(int(orientation) if orientation in range(1, 9) else 1, tags)
+
+
+def _directory(tiff: memoryview, order: str, start: int) -> dict[int, float]:
+    """The wanted single numbers of one image file directory; {} if it leaves the block."""
+    tags: dict[int, float] = {}
+    try:
+        (count,) = struct.unpack_from(order + "H", tiff, start)
+        for i in range(min(count, _MOST_ENTRIES)):
+            at = start + 2 + 12 * i
+            tag, kind, values = struct.unpack_from(order + "HHI", tiff, at)
+            if tag not in _WANTED or values != 1:
+                continue
+            if kind == _SHORT:
+                (tags[tag],) = struct.unpack_from(order + "H", tiff, at + 8)
+            elif kind in (_LONG, _RATIONAL):
+                (tags[tag],) = struct.unpack_from(order + "I", tiff, at + 8)
+            if kind == _RATIONAL:
+                over, under = struct.unpack_from(order + "II", tiff, int(tags[tag]))
+                tags[tag] = over / under if under else 0.0
+    except struct.error:
+        return {}
+    return tags
+
+
+def _plausible(focal: float, diagonal: float) -> bool:
+    return _FOCAL_RANGE[0] * diagonal <= focal <= _FOCAL_RANGE[1] * diagonal

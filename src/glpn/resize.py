@@ -1,0 +1,111 @@
+"""Depth maps at another size: bicubic for predictions, nearest for measurements.
+
+Predictions are resized as torch's `F.interpolate(mode="bicubic", align_corners=False)` does it,
+with a twin in numpy for machines without torch. Pillow's bicubic is another curve (a = -0.5) and
+blurs when it shrinks, so it cannot stand in.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glpn.errors import UsageError
+
+if TYPE_CHECKING:
+    import torch
+
+_STRIP = 2**16  # values resized at a time: they stay in the processor's cache
+_A = -0.75  # the free parameter of cubic convolution (Keys 1981), as torch has it
+
+
+def is_tensor(value: Any) -> bool:
+    """Whether this is a torch tensor; torch is not imported to find out."""
+    torch_module = sys.modules.get("torch")  # whoever holds a tensor has imported it
+    return torch_module is not None and isinstance(value, torch_module.Tensor)
+
+
+def resize_depth(depth: Any, size: tuple[int, int]) -> Any:
+    """Bicubic resize of one depth map, never above its own maximum nor below its own minimum.
+
+    Bicubic curves overshoot at edges, below zero even; the result is clamped to what was there.
+
+    Args:
+        depth: [H, W], tensor or array of floats.
+        size: (height, width) wanted.
+
+    Returns:
+        The same kind and dtype, at that size.
+
+    Raises:
+        UsageError: not a two-dimensional map of floats with at least one pixel, or no size.
+    """
+    if min(size) < 1:
+        raise UsageError(f"size: expected a positive height and width, got {size}")
+    if depth.ndim != 2 or 0 in depth.shape:
+        raise UsageError(f"depth: expected shape [H, W], got {tuple(depth.shape)}")
+    if is_tensor(depth):
+        return _resize_tensor(depth, size)
+    if depth.dtype.kind != "f":
+        raise UsageError(f"depth: expected floats, got {depth.dtype}")
+    return _resize_array(depth, size)
+
+
+def _resize_tensor(depth: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    import torch
+    import torch.nn.functional as F
+
+    if not depth.is_floating_point():
+        raise UsageError(f"depth: expected floats, got {depth.dtype}")
+    wide = depth.to(torch.promote_types(depth.dtype, torch.float32))
+    resized = F.interpolate(wide[None, None], size=size, mode="bicubic", align_corners=False)
+    return resized[0, 0].clamp(wide.min(), wide.max()).to(depth.dtype)
+
+
+def _resize_array(depth: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
+    wide = depth.astype(np.promote_types(depth.dtype, np.float32), copy=False)
+    height, width = size
+    rows = _taps(wide.shape[0], height, wide.dtype)
+    columns = _taps(wide.shape[1], width, wide.dtype)
+    resized = np.empty(size, wide.dtype)
+    step = max(_STRIP // max(width, wide.shape[1]), 1)
+    for start in range(0, height, step):
+        strip = slice(start, start + step)
+        lines = sum(wide[index[strip]] * weight[strip, None] for index, weight in rows)  # [s, W]
+        resized[strip] = sum(lines.take(index, axis=1) * weight for index, weight in columns)
+    return np.clip(resized, wide.min(), wide.max(), out=resized).astype(depth.dtype, copy=False)
+
+
+def _taps(old: int, new: int, dtype: Any) -> list[tuple[NDArray[np.intp], NDArray[Any]]]:
+    """For each of the four neighbours: its index in the old line, and its weight, per new pixel."""
+    centres = (np.arange(new) + 0.5) * (old / new) - 0.5
+    first = np.floor(centres).astype(np.intp)
+    t = centres - first  # the distance to the inner neighbour on the left
+    weights = (_outer(1 + t), _inner(t), _inner(1 - t), _outer(2 - t))
+    return [
+        ((first + offset).clip(0, old - 1), weight.astype(dtype))  # edges are repeated
+        for offset, weight in zip((-1, 0, 1, 2), weights, strict=True)
+    ]
+
+
+def _inner(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Keys' kernel for distances 0 to 1 (1981, equation 4, in terms of a)."""
+    return ((_A + 2) * x - (_A + 3)) * x * x + 1
+
+
+def _outer(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Keys' kernel for distances 1 to 2."""
+    return ((_A * x - 5 * _A) * x + 8 * _A) * x - 4 * _A
+
+
+def nearest(values: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
+    """Each pixel of the result is the one under its centre: [H, W] → [h, w]."""
+    rows, columns = (
+        ((np.arange(new) + 0.5) * (old / new)).astype(np.intp)
+        for new, old in zip(size, values.shape, strict=True)
+    )
+    sampled: NDArray[Any] = values[rows[:, None], columns]
+    return sampled
