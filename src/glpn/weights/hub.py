@@ -38,7 +38,7 @@ def resolve(
     revision: str | None = None,
     cache_dir: str | Path | None = None,
     local_files_only: bool = False,
-    token: str | None = None,
+    token: str | bool | None = None,
 ) -> Path:
     """The folder that holds a model, downloaded if it is on the hub and not here yet.
 
@@ -47,14 +47,14 @@ def resolve(
         revision: branch, tag or commit on the hub.
         cache_dir: where downloads are kept; the hub library's own place if None.
         local_files_only: use what was downloaded before, never the network.
-        token: for private repositories; the stored login if None.
+        token: for private repositories; the stored login if None, none if False.
 
     Raises:
         MissingInput: there is no such folder, name or hub id, or the hub cannot be reached.
         CheckpointError: the repository holds a pickle alone.
     """
     folder = Path(source)
-    if folder.is_dir():
+    if str(source) and folder.is_dir():
         return folder
     if str(source) in bundled():
         return bundled()[str(source)]
@@ -153,20 +153,21 @@ def push(
         UsageError: `repo_id` is no hub id.
         OutputFailed: the hub refused, or cannot be reached.
     """
-    from huggingface_hub import HfApi
+    from huggingface_hub import CommitOperationAdd, HfApi
 
     if not _HUB_ID.fullmatch(repo_id):
         raise UsageError(f"repo_id: expected user/name, got {repo_id!r}")
     api = HfApi(endpoint=_endpoint(endpoint), token=token)
     with tempfile.TemporaryDirectory() as folder:
         save(Path(folder))
+        files = sorted(Path(folder).iterdir())
         try:
             api.create_repo(repo_id, private=private, exist_ok=True)
-            commit = api.upload_folder(
-                repo_id=repo_id,
-                folder_path=folder,
-                revision=revision,
+            commit = api.create_commit(  # one commit: no half-new model is ever on the hub
+                repo_id,
+                [CommitOperationAdd(file.name, file) for file in files],
                 commit_message=commit_message or "Upload a GLPN model",
+                revision=revision,
             )
         except _hub_failures() as e:
             raise OutputFailed(f"{repo_id}: upload failed: {' '.join(str(e).split())}") from None
