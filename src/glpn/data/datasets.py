@@ -1,0 +1,162 @@
+"""The doors to datasets: a folder in any known layout → a FrameSet that is ready to be read."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from glpn.data.depthmaps import guess_format, implausible_unit, read_depth_map
+from glpn.data.frames import Frame, FrameSet, Reading, counted, verify
+from glpn.data.intrinsics import Intrinsics
+from glpn.data.layouts import LAYOUTS, Layout, recognise
+from glpn.data.listing import frame_at, list_frames
+from glpn.data.lists import Row, inside, read_list
+from glpn.data.spec import FolderSpec
+from glpn.errors import ConfigError, DataError, MissingInput
+
+SPLITS = ("train", "val", "test")
+
+_LOG = logging.getLogger(__name__)
+_PROBED = 8  # depth files from which scale and plausibility are told
+
+
+def open_dataset(
+    root: str | Path,
+    spec: FolderSpec | None = None,
+    *,
+    frame_list: str | Path | None = None,
+    split: str | None = None,
+    verified: bool = True,
+) -> FrameSet:
+    """Open a folder of frames; no picture is decoded.
+
+    Args:
+        root: the folder; every file of the set lies below it.
+        spec: how it is laid out; recognised from its `dataset.toml` or its files if None.
+        frame_list: a list file (see `lists.read_list`) whose frames are taken, in its order;
+            relative to the working directory.
+        split: "train" or "val": the list that the specification names.
+        verified: check that all files are there and of matching sizes, by their headers. The
+            doctor opens sets unverified, to report on each frame.
+
+    Returns:
+        The frames, with notes (also logged) on what was recognised, guessed and left out.
+
+    Raises:
+        MissingInput: no frame, missing files, a list that is not there: where to get it.
+        DataError: sizes differ, the depth scale cannot be told, a list leads out of the root.
+        ConfigError: the specification contradicts itself.
+    """
+    root = Path(root)
+    layout = recognise(root) if spec is None else Layout("given", "as specified", (), spec)
+    path = _list_path(root, layout, split) if frame_list is None else Path(frame_list)
+    frames, notes = _frames(root, layout.spec, path)
+    notes = (f"{root}: {layout.title}, {len(frames):,} frames", *notes)
+    reading = Reading(
+        layout.spec.depth_format, layout.spec.border, layout.spec.resize, layout.spec.crop
+    )
+    if verified:
+        verify(frames, reading)
+    reading, said = _calibrated(frames, reading)
+    for sentence in notes:
+        _LOG.info("%s", sentence)
+    return FrameSet(frames, reading, name=str(root), notes=(*notes, *said))
+
+
+def open_layout(name: str, root: str | Path, **options: str | Path | bool | None) -> FrameSet:
+    """Open a folder as one of the known layouts ("nyu", "kitti", "sunrgbd", ...), unrecognised.
+
+    `options` are those of `open_dataset`.
+
+    Raises:
+        ConfigError: no layout has that name.
+        MissingInput, DataError: as `open_dataset`.
+    """
+    known = {layout.name: layout for layout in LAYOUTS}
+    if name not in known:
+        raise ConfigError(f"layout: expected one of {', '.join(known)}; got {name!r}")
+    return open_dataset(root, known[name].spec, **options)  # type: ignore[arg-type]
+
+
+def _list_path(root: Path, layout: Layout, split: str | None) -> Path | None:
+    if split is None:
+        return None
+    if split not in SPLITS:
+        raise ConfigError(f"split: expected one of {', '.join(SPLITS)}; got {split!r}")
+    named = {"train": layout.spec.train, "val": layout.spec.val}.get(split)
+    usual = root / f"{split}.txt"
+    if named is not None:
+        return inside(root, named)
+    if usual.is_file():
+        return usual
+    source = f"; it is {layout.lists}" if layout.lists else ""
+    raise MissingInput(f"{root}: no list for the split {split!r} ({usual.name}){source}")
+
+
+def _frames(
+    root: Path, spec: FolderSpec, path: Path | None
+) -> tuple[tuple[Frame, ...], tuple[str, ...]]:
+    if path is None:
+        return list_frames(root, spec)
+    rows, without_depth = read_list(path)
+    notes = (f"{path}: {without_depth} lines without depth left out",) if without_depth else ()
+    if rows[0].depth is None:
+        frames, more = list_frames(root, spec)
+        return _by_name(path, frames, rows), (*notes, *more)
+    return tuple(_from_row(root, spec, path, row) for row in rows), notes
+
+
+def _by_name(path: Path, frames: Sequence[Frame], rows: Sequence[Row]) -> tuple[Frame, ...]:
+    """The frames whose name, or whose name's last piece if that is unambiguous, is listed."""
+    found: dict[str, Frame | None] = {}
+    for frame in frames:
+        last = frame.name.rpartition("/")[2]
+        found[last] = None if last in found else frame
+    found.update((frame.name, frame) for frame in frames)
+    absent = [row.image for row in rows if found.get(row.image.strip("/")) is None]
+    if absent:
+        raise MissingInput(f"{path}: {counted(absent, 'listed frame')} not in the folder")
+    chosen = (found[row.image.strip("/")] for row in rows)
+    return tuple(frame for frame in chosen if frame is not None)
+
+
+def _from_row(root: Path, spec: FolderSpec, path: Path, row: Row) -> Frame:
+    if row.depth is None:
+        raise DataError(f"{path}: {row.image}: names no depth file, as other lines do")
+    image = inside(root, row.image, spec.bases)
+    depth = inside(root, row.depth, spec.bases)
+    frame = frame_at(root, spec, image, depth)
+    return frame if row.focal is None and row.scene is None else _completed(frame, row)
+
+
+def _completed(frame: Frame, row: Row) -> Frame:
+    """The frame with what its line says besides the paths."""
+    told = frame.intrinsics
+    if told is None and row.focal is not None:
+        told = Intrinsics(row.focal, row.focal)
+    return replace(frame, scene=row.scene or frame.scene, intrinsics=told)
+
+
+def _calibrated(frames: Sequence[Frame], reading: Reading) -> tuple[Reading, tuple[str, ...]]:
+    """The reading with its scale known, and what there is to say about it.
+
+    A few depth files spread over the set are read: a wrong unit, an 8-bit file without a scale
+    are found now, not at step 1,000.
+    """
+    positions = np.unique(np.linspace(0, len(frames) - 1, _PROBED).astype(int))
+    paths = [frames[i].depth for i in positions]
+    said: tuple[str, ...] = ()
+    form = reading.form
+    if form.scale is None:
+        form, guessed = guess_format(paths, form)
+        said = (guessed,)
+        _LOG.warning("%s: %s", paths[0].parent, guessed)
+    warning = implausible_unit([read_depth_map(path, form) for path in paths])
+    if warning is not None:
+        _LOG.warning("%s: %s", paths[0].parent, warning)
+        said = (*said, f"warning: {warning}")
+    return replace(reading, form=form), said

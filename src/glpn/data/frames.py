@@ -1,0 +1,213 @@
+"""FrameSet: a list of frames on disk and how their files become samples."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from glpn.data.depthmaps import DepthFormat, depth_size, read_depth_map
+from glpn.data.intrinsics import Intrinsics
+from glpn.data.sample import Sample
+from glpn.depth import Camera
+from glpn.errors import DataError, InvalidImage, MissingInput
+from glpn.image import read_photo
+
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
+KITTI_CROP_SIZE = (352, 1216)  # the KB crop: the bottom rows, the middle columns
+SHOWN = 5  # names in an error message
+
+_ORIENTATION = 0x0112  # EXIF tag; 5 to 8 turn the picture by a quarter
+_NO_BORDER = (0, 0, 0, 0)
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One image file with its depth file; `name` is unique in its set."""
+
+    name: str
+    image: Path
+    depth: Path
+    scene: str | None = None
+    intrinsics: Intrinsics | None = None
+    mask: Path | None = None  # 0 where the depth is not to be trusted
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a set's files become samples; the fields are those of `FolderSpec`."""
+
+    form: DepthFormat
+    border: tuple[int, int, int, int] = _NO_BORDER  # top, bottom, left, right
+    resize: str = "none"
+    crop: str = "none"
+
+
+@dataclass(frozen=True)
+class FrameSet:
+    """Frames that are read one at a time, by position; nothing is kept in memory.
+
+    `notes` are sentences that the user should see: what was recognised, guessed, left out.
+    """
+
+    frames: tuple[Frame, ...]
+    reading: Reading
+    name: str = "frames"
+    notes: tuple[str, ...] = field(default=(), compare=False)
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def __getitem__(self, index: int) -> Sample:
+        """Read one frame.
+
+        Raises:
+            MissingInput, InvalidImage, DataError: a file is gone, damaged, or of another size;
+                the message names it.
+        """
+        return read_frame(self.frames[index], self.reading)
+
+    def __iter__(self) -> Iterator[Sample]:
+        return (self[index] for index in range(len(self)))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """One name per frame."""
+        return tuple(frame.name for frame in self.frames)
+
+    def scene(self, index: int) -> str | None:
+        """The room, drive or walk that a frame belongs to, where the layout tells."""
+        return self.frames[index].scene
+
+    def subset(self, indices: Iterable[int]) -> FrameSet:
+        """The set of some of the frames, in the order given."""
+        return dataclasses.replace(self, frames=tuple(self.frames[i] for i in indices))
+
+    def select(self, names: Sequence[str]) -> FrameSet:
+        """The set of the frames with these names, in their order.
+
+        Raises:
+            MissingInput: some are not there; the message counts them and shows the first.
+        """
+        by_name = {frame.name: frame for frame in self.frames}
+        absent = [name for name in names if name not in by_name]
+        if absent:
+            raise MissingInput(f"{self.name}: {counted(absent, 'listed frame')} not there")
+        return dataclasses.replace(self, frames=tuple(by_name[name] for name in names))
+
+
+def read_frame(frame: Frame, reading: Reading) -> Sample:
+    """One frame as a sample; see `FrameSet.__getitem__`."""
+    image = read_photo(frame.image).pixels
+    depth = read_depth_map(frame.depth, reading.form)
+    if frame.mask is not None:
+        depth = _masked(depth, frame.mask)
+    size = (image.shape[0], image.shape[1])
+    camera = None if frame.intrinsics is None else frame.intrinsics.camera(size)
+    if depth.shape != size:
+        image, depth = _resize(frame, image, depth, reading.resize)
+        camera = camera and camera.scaled(size, (image.shape[0], image.shape[1]))
+    top, bottom, left, right = reading.border
+    if reading.border != _NO_BORDER:
+        depth[:top], depth[len(depth) - bottom :] = 0, 0
+        depth[:, :left], depth[:, depth.shape[1] - right :] = 0, 0
+    if reading.crop == "kitti":
+        image, depth, camera = _kitti_crop(frame, image, depth, camera)
+    return Sample(frame.name, image, depth, frame.scene, camera)
+
+
+def verify(frames: Sequence[Frame], reading: Reading) -> None:
+    """Check that every file is there and that image and depth agree in size, by headers alone.
+
+    Raises:
+        MissingInput: there is no frame, or files are missing: how many, and the first names.
+        DataError: sizes differ: how many, and the first frames with both sizes.
+    """
+    if not frames:
+        raise MissingInput("no frame in the list")
+    files = [path for frame in frames for path in (frame.image, frame.depth, frame.mask) if path]
+    missing = [str(path) for path in files if not path.is_file()]
+    if missing:
+        raise MissingInput(f"{counted(missing, 'file')} missing")
+    wrong = []
+    for frame in frames:
+        height, width = image_size(frame.image)
+        tall, wide = depth_size(frame.depth, reading.form)
+        if (height, width) != (tall, wide) and reading.resize == "none":
+            wrong.append(f"{frame.name} (image {width}x{height}, depth {wide}x{tall})")
+    if wrong:
+        raise DataError(f"{counted(wrong, 'frame')} with a depth of another size than the image")
+
+
+def image_size(path: Path) -> tuple[int, int]:
+    """(height, width) of an image file, upright, from its header.
+
+    Raises:
+        MissingInput: there is no such file.
+        InvalidImage: it is no image that glpn reads.
+    """
+    try:
+        with Image.open(path, formats=("JPEG", "PNG", "WEBP")) as picture:
+            turned = picture.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
+            width, height = picture.size
+    except FileNotFoundError:
+        raise MissingInput(f"{path}: no such file") from None
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as e:
+        raise InvalidImage(f"{path}: not a readable image: {e}") from None
+    return (width, height) if turned else (height, width)
+
+
+def counted(names: Sequence[str], noun: str) -> str:
+    """ "7 files (a, b, c, d, e, ...)": a count and the first names."""
+    shown = ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
+    return f"{len(names):,} {noun}{'s' if len(names) != 1 else ''} ({shown})"
+
+
+def _masked(depth: NDArray[np.float32], path: Path) -> NDArray[np.float32]:
+    try:
+        if path.suffix.lower() == ".npy":
+            mask = np.load(path, allow_pickle=False)
+        else:
+            with Image.open(path, formats=("PNG",)) as picture:
+                mask = np.asarray(picture.convert("L"))
+    except FileNotFoundError:
+        raise MissingInput(f"{path}: no such mask") from None
+    except (OSError, ValueError, EOFError, SyntaxError) as e:
+        raise DataError(f"{path}: not a readable mask: {e}") from None
+    if mask.squeeze().shape != depth.shape:
+        raise DataError(f"{path}: mask of shape {mask.shape}, depth {depth.shape}")
+    return np.where(mask.squeeze() > 0, depth, np.float32(0))
+
+
+def _resize(
+    frame: Frame, image: NDArray[np.uint8], depth: NDArray[np.float32], resize: str
+) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    height, width = image.shape[:2]
+    tall, wide = depth.shape
+    if resize == "image":
+        resized = Image.fromarray(image).resize((wide, tall), Image.Resampling.BOX)
+        return np.asarray(resized), depth
+    if resize == "depth":
+        rows = (2 * np.arange(height) + 1) * tall // (2 * height)  # nearest pixel centre
+        columns = (2 * np.arange(width) + 1) * wide // (2 * width)
+        return image, depth[rows[:, None], columns]
+    raise DataError(f"{frame.name}: image {width}x{height}, depth {wide}x{tall}: sizes differ")
+
+
+def _kitti_crop(
+    frame: Frame, image: NDArray[np.uint8], depth: NDArray[np.float32], camera: Camera | None
+) -> tuple[NDArray[np.uint8], NDArray[np.float32], Camera | None]:
+    height, width = depth.shape
+    tall, wide = KITTI_CROP_SIZE
+    if height < tall or width < wide:
+        raise DataError(f"{frame.name}: {width}x{height} is smaller than the KB crop {wide}x{tall}")
+    top, left = height - tall, (width - wide) // 2
+    window = np.s_[top : top + tall, left : left + wide]
+    if camera is not None:
+        camera = dataclasses.replace(camera, cx=camera.cx - left, cy=camera.cy - top)
+    return image[window], depth[window], camera

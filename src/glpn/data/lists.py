@@ -1,0 +1,134 @@
+"""Lists of frames: the published `rgb depth [focal]` text files, CSV, JSON lines, bare names."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath, PureWindowsPath
+
+from glpn.errors import DataError, MissingInput
+
+_IMAGE_KEYS = ("image", "rgb", "color", "name")
+_NO_DEPTH = "None"  # what the KITTI Eigen list says where a frame has no ground truth
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line: an image with its depth file, or the bare name of a frame (`depth` None)."""
+
+    image: str
+    depth: str | None = None
+    focal: float | None = None
+    scene: str | None = None
+
+
+def read_list(path: str | Path) -> tuple[list[Row], int]:
+    """The rows of a list file, and how many lines were left out for having no depth ("None").
+
+    Blank lines and CRLF line ends are tolerated. `.csv` needs a header or two to three columns;
+    `.jsonl` objects with image (or rgb), depth, focal, scene; anything else is columns parted by
+    blanks: a name, or `rgb depth [focal]`.
+
+    Raises:
+        MissingInput: there is no such file, or it lists nothing.
+        DataError: a line cannot be understood; the message names it.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text("utf-8-sig")
+    except FileNotFoundError:
+        raise MissingInput(f"{path}: no such list") from None
+    except (OSError, UnicodeDecodeError) as e:
+        raise DataError(f"{path}: not readable as UTF-8 text: {e}") from None
+    lines = [(number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
+    parse = {".csv": _parse_csv, ".jsonl": _parse_jsonl}.get(path.suffix.lower(), _parse_text)
+    rows = parse(path, lines)
+    kept = [row for row in rows if row.depth != _NO_DEPTH]
+    if not kept:
+        raise MissingInput(f"{path}: lists no frame with depth ({len(rows)} lines)")
+    return kept, len(rows) - len(kept)
+
+
+def inside(root: Path, text: str, bases: Sequence[str] = ("",)) -> Path:
+    """The file that a list's line means: below `root`, in the first of `bases` that has it.
+
+    A leading slash is that of the published lists, whose paths start at the data root; a path
+    that truly is absolute must lie under the root.
+
+    Raises:
+        DataError: the path leads out of the data root.
+    """
+    plain = text.replace("\\", "/") if os.sep == "\\" else text
+    parts = PurePosixPath(plain).parts
+    if ".." in parts or "\0" in text or PureWindowsPath(text).drive:
+        raise DataError(f"{text!r}: expected a path under the data root {root}")
+    candidates = [root / base / plain.lstrip("/") for base in bases]
+    if plain.startswith("/"):
+        absolute = Path(plain)
+        if absolute.is_relative_to(root) or absolute.is_relative_to(root.resolve()):
+            return absolute
+        if not any(path.exists() for path in candidates):
+            raise DataError(f"{text!r}: an absolute path outside the data root {root}")
+    return next((path for path in candidates if path.exists()), candidates[0])
+
+
+def _parse_text(path: Path, lines: Sequence[tuple[int, str]]) -> list[Row]:
+    rows = []
+    for number, line in lines:
+        rows.append(_row(path, number, line.split()))
+    return rows
+
+
+def _parse_csv(path: Path, lines: Sequence[tuple[int, str]]) -> list[Row]:
+    cells = [[cell.strip() for cell in row] for row in csv.reader(line for _, line in lines)]
+    header = [name.lower() for name in cells[0]] if cells else []
+    if not set(header) & set(_IMAGE_KEYS):
+        numbered = zip(lines, cells, strict=True)
+        return [_row(path, number, row) for (number, _), row in numbered]
+    rows = []
+    for (number, _), row in zip(lines[1:], cells[1:], strict=True):
+        rows.append(_record(path, number, dict(zip(header, row, strict=False))))
+    return rows
+
+
+def _parse_jsonl(path: Path, lines: Sequence[tuple[int, str]]) -> list[Row]:
+    rows = []
+    for number, line in lines:
+        try:
+            values = json.loads(line)
+        except (ValueError, RecursionError) as e:
+            raise DataError(f"{path}:{number}: not valid JSON: {e}") from None
+        if not isinstance(values, Mapping):
+            raise DataError(f"{path}:{number}: expected a JSON object, got {line.strip()[:40]!r}")
+        rows.append(_record(path, number, {k: str(v) for k, v in values.items() if v is not None}))
+    return rows
+
+
+def _record(path: Path, number: int, values: Mapping[str, str]) -> Row:
+    image = next((values[key] for key in _IMAGE_KEYS if values.get(key)), None)
+    if image is None:
+        raise DataError(f"{path}:{number}: expected one of {', '.join(_IMAGE_KEYS)}")
+    focal = values.get("focal") or None
+    return Row(
+        image=image,
+        depth=values.get("depth") or None,
+        focal=None if focal is None else _focal(path, number, focal),
+        scene=values.get("scene") or None,
+    )
+
+
+def _row(path: Path, number: int, cells: Sequence[str]) -> Row:
+    if not 1 <= len(cells) <= 3 or not cells[0]:
+        raise DataError(f"{path}:{number}: expected `rgb depth [focal]`, got {len(cells)} columns")
+    focal = _focal(path, number, cells[2]) if len(cells) == 3 and cells[2] else None
+    return Row(image=cells[0], depth=cells[1] if len(cells) > 1 else None, focal=focal)
+
+
+def _focal(path: Path, number: int, text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise DataError(f"{path}:{number}: expected a focal length, got {text!r}") from None

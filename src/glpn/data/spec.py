@@ -1,0 +1,181 @@
+"""FolderSpec: what a folder of frames looks like, from a `dataset.toml` or from arguments."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from glpn.data.depthmaps import UNITS, DepthFormat
+from glpn.data.intrinsics import Intrinsics
+from glpn.errors import ConfigError, MissingInput
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+SPEC_NAME = "dataset.toml"
+CHOICES = {
+    "resize": ("none", "image", "depth"),
+    "crop": ("none", "kitti"),
+    "pairing": ("name", "time"),
+    "unpaired": ("refuse", "skip"),
+    "encoding": ("plain", "sunrgbd"),
+}
+
+Border = tuple[int, int, int, int]  # top, bottom, left, right
+
+
+@dataclass(frozen=True)
+class FolderSpec:
+    """Where a folder keeps its frames and what their depth files mean.
+
+    `rgb`, `depth` and `mask` are patterns relative to the folder: `{stem}` and other names in
+    braces match a piece of one path component, `{scene:path}/` any folders or none, `*` anything
+    within a component, `**/` any folders. An image belongs to the depth file for which all names in
+    braces agree (`pairing` "time": whose `{stem}`, a time stamp, is the nearest).
+
+    Metres are (raw + `offset`) / `scale`; `unit` ("m", "cm", "mm") stands for a scale; with
+    neither, the scale is guessed and said. Raw values in `invalid` are unknown, and so are metres
+    beyond `max_depth`, pixels where the mask is 0, and the `border` (top, bottom, left, right; or
+    one width for all).
+
+    `intrinsics` is (fx, fy, cx, cy) of the image, or a file's path, names in braces allowed.
+    `resize` says what is done where image and depth differ in size: "none" is an error, "image"
+    scales the image to the depth's size, "depth" repeats or picks depth pixels. `crop` "kitti" is
+    the KB crop. `train` and `val` name list files; `bases` are the folders in which the lists'
+    paths are looked up.
+
+    Raises:
+        ConfigError: a value is impossible; the message names the key.
+    """
+
+    rgb: str = "rgb/{stem}.*"
+    depth: str = "depth/{stem}.*"
+    mask: str | None = None
+    unit: str | None = None
+    scale: float | None = None
+    offset: float = 0.0
+    invalid: tuple[float, ...] = (0.0,)
+    max_depth: float | None = None
+    encoding: str = "plain"
+    key: str | None = None
+    intrinsics: str | tuple[float, ...] | None = None
+    border: Border = (0, 0, 0, 0)
+    resize: str = "none"
+    crop: str = "none"
+    pairing: str = "name"
+    unpaired: str = "refuse"
+    train: str | None = None
+    val: str | None = None
+    bases: tuple[str, ...] = ("",)
+
+    def __post_init__(self) -> None:
+        for key, choices in CHOICES.items():
+            if getattr(self, key) not in choices:
+                wanted = ", ".join(choices)
+                raise ConfigError(f"{key}: expected one of {wanted}; got {getattr(self, key)!r}")
+        if self.unit is not None and self.unit not in UNITS:
+            raise ConfigError(f"unit: expected one of {', '.join(UNITS)}; got {self.unit!r}")
+        if self.unit is not None and self.scale not in (None, UNITS[self.unit]):
+            raise ConfigError(f"unit {self.unit!r} and scale {self.scale} contradict each other")
+        if min(self.border) < 0:
+            raise ConfigError(f"border: expected four widths of 0 or more, got {self.border}")
+        if isinstance(self.intrinsics, tuple) and len(self.intrinsics) != 4:
+            raise ConfigError(f"intrinsics: expected (fx, fy, cx, cy), got {self.intrinsics}")
+
+    @property
+    def depth_format(self) -> DepthFormat:
+        """What the depth files' values mean; its scale is None where it must be guessed."""
+        return DepthFormat(
+            scale=UNITS[self.unit] if self.unit is not None else self.scale,
+            offset=self.offset,
+            invalid=self.invalid,
+            max_depth=self.max_depth,
+            encoding=self.encoding,
+            key=self.key,
+        )
+
+    @property
+    def camera(self) -> Intrinsics | None:
+        """The intrinsics, where they are the same numbers for every frame."""
+        return Intrinsics(*self.intrinsics) if isinstance(self.intrinsics, tuple) else None
+
+    def replace(self, **values: Any) -> FolderSpec:
+        """A copy with some fields changed, checked as `from_dict` checks."""
+        return FolderSpec.from_dict({**dataclasses.asdict(self), **values})
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> FolderSpec:
+        """The specification from decoded TOML or keyword arguments.
+
+        Raises:
+            ConfigError: an unknown key, naming the nearest, or a mistyped value.
+        """
+        fields = {f.name: f for f in dataclasses.fields(cls)}
+        for key in values:
+            if key not in fields:
+                near = difflib.get_close_matches(key, fields, n=1, cutoff=0)
+                raise ConfigError(f"unknown key {key!r}: did you mean {near[0]!r}?")
+        return cls(**{key: _typed(key, value) for key, value in values.items()})
+
+    @classmethod
+    def from_toml(cls, path: str | Path) -> FolderSpec:
+        """Read a `dataset.toml`.
+
+        Raises:
+            MissingInput: there is no such file.
+            ConfigError: it is not TOML, or a value in it is impossible.
+        """
+        path = Path(path)
+        try:
+            return cls.from_dict(tomllib.loads(path.read_text("utf-8")))
+        except FileNotFoundError:
+            raise MissingInput(f"{path}: no such file") from None
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as e:
+            raise ConfigError(f"{path}: not readable as TOML: {e}") from None
+        except ConfigError as e:
+            raise ConfigError(f"{path}: {e}") from None
+
+
+_NUMBERS = ("scale", "offset", "max_depth")
+_NUMBER_LISTS = ("invalid", "intrinsics")
+
+
+def _typed(key: str, value: Any) -> Any:
+    """`value` in the field's type; TOML's lists become tuples."""
+    if key == "border":
+        widths = [value] * 4 if isinstance(value, int) else value
+        if isinstance(widths, (list, tuple)) and len(widths) == 4 and all(map(_is_whole, widths)):
+            return tuple(widths)
+        raise ConfigError(f"border: expected one width or (top, bottom, left, right); got {value}")
+    if value is None:
+        return None
+    if key in _NUMBERS:
+        if not _is_number(value):
+            raise ConfigError(f"{key}: expected a number, got {value!r}")
+        return float(value)
+    if key in _NUMBER_LISTS and isinstance(value, (list, tuple)):
+        if not all(map(_is_number, value)):
+            raise ConfigError(f"{key}: expected numbers, got {value!r}")
+        return tuple(float(item) for item in value)
+    if key == "invalid" and _is_number(value):
+        return (float(value),)
+    if key == "bases" and isinstance(value, (list, tuple)):
+        return tuple(str(item) for item in value)
+    if not isinstance(value, str):
+        raise ConfigError(f"{key}: expected a string, got {value!r}")
+    return value
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
