@@ -21,7 +21,7 @@ _ROOMS = {
     "GLPNError": "errors",
     "load": "estimator",
     "pipeline": "estimator",
-    "read_depth": "files",
+    "read_depth": "depth",
 }
 
 __all__ = ["__version__", *_ROOMS]
@@ -30,11 +30,11 @@ if TYPE_CHECKING:
     from glpn.config import GLPNConfig as GLPNConfig
     from glpn.depth import Camera as Camera
     from glpn.depth import Depth as Depth
+    from glpn.depth import read_depth as read_depth
     from glpn.errors import GLPNError as GLPNError
     from glpn.estimator import DepthEstimator as DepthEstimator
     from glpn.estimator import load as load
     from glpn.estimator import pipeline as pipeline
-    from glpn.files import read_depth as read_depth
     from glpn.model import GLPNForDepthEstimation as GLPNForDepthEstimation
     from glpn.model import GLPNModel as GLPNModel
     from glpn.processor import GLPNFeatureExtractor as GLPNFeatureExtractor

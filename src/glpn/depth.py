@@ -1,0 +1,337 @@
+"""Depth: metres + camera + provenance. Probe it, measure in it, colour it, save it."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from glpn import colormaps, files
+from glpn.errors import DataError, UsageError
+
+# Field of view along the longer side, in degrees, where nothing is known of the camera. The main
+# camera of a phone has 67 (26 mm equivalent), a Kinect 63, a 35 mm lens 54: in focal length 60
+# is within 16 % of each.
+ASSUMED_FOV = 60.0
+
+
+@dataclass(frozen=True)
+class Camera:
+    """A pinhole camera, in pixels of the picture it took.
+
+    Pixel centres have whole coordinates: the top left pixel's centre is (0, 0), the middle of a
+    picture ((W - 1) / 2, (H - 1) / 2). A size is (height, width).
+
+    Attributes:
+        fx, fy: focal lengths.
+        cx, cy: principal point.
+        source: where the numbers come from, in words.
+
+    Raises:
+        UsageError: a number is not finite, or a focal length not above 0.
+    """
+
+    fx: float
+    fy: float
+    cx: float
+    cy: float
+    source: str
+
+    def __post_init__(self) -> None:
+        for name in ("fx", "fy", "cx", "cy"):
+            value = _finite(f"camera {name}", getattr(self, name))
+            if name in ("fx", "fy") and value <= 0:
+                raise UsageError(f"camera {name}: expected a focal length above 0, got {value}")
+            object.__setattr__(self, name, value)
+
+    @classmethod
+    def from_focal(cls, focal: float, size: tuple[int, int], *, source: str) -> Camera:
+        """A camera with square pixels that looks through the middle of the picture.
+
+        Args:
+            focal: in pixels.
+            size: (height, width).
+            source: as the attribute.
+        """
+        height, width = size
+        if height < 1 or width < 1:
+            raise UsageError(f"camera: expected a size of at least 1x1, got {height}x{width}")
+        return cls(focal, focal, (width - 1) / 2, (height - 1) / 2, source)
+
+    @classmethod
+    def from_fov(cls, degrees: float, size: tuple[int, int], *, source: str) -> Camera:
+        """The same from the horizontal field of view, edge to edge.
+
+        Raises:
+            UsageError: not 0 < degrees < 180.
+        """
+        return cls.from_focal(_focal(degrees, size[1]), size, source=source)
+
+    @classmethod
+    def assumed(cls, size: tuple[int, int]) -> Camera:
+        """A guess, and its `source` says so: ASSUMED_FOV along the longer side."""
+        source = f"assumed {ASSUMED_FOV:g}° field of view along the longer side"
+        return cls.from_focal(_focal(ASSUMED_FOV, max(size)), size, source=source)
+
+    def scaled(self, size_from: tuple[int, int], size_to: tuple[int, int]) -> Camera:
+        """The camera of the same picture resized from one (height, width) to another."""
+        if min(*size_from, *size_to) < 1:
+            raise UsageError(f"camera: cannot scale from {size_from} to {size_to}")
+        down, across = size_to[0] / size_from[0], size_to[1] / size_from[1]
+        return Camera(
+            fx=self.fx * across,
+            fy=self.fy * down,
+            cx=(self.cx + 0.5) * across - 0.5,  # edges keep their place, not pixel centres
+            cy=(self.cy + 0.5) * down - 0.5,
+            source=self.source,
+        )
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where a depth map comes from; every file that holds one says this.
+
+    Attributes:
+        model: name, folder or hub id.
+        model_hash: SHA-256 of its weights.
+        engine: what ran it.
+        glpn_version: of the package that ran it.
+        image: the photograph's name, without its folder.
+        max_depth: metres that the model can say at most.
+        note: anything else.
+    """
+
+    model: str
+    model_hash: str
+    engine: str
+    glpn_version: str
+    image: str = ""
+    max_depth: float | None = None
+    note: str = ""
+
+    def for_image(self, name: str) -> Provenance:
+        """The same for one photograph, given by its name or path."""
+        return dataclasses.replace(self, image=PurePath(name).name)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Depth:
+    """Metres for every pixel of one picture, and what is needed to measure in it.
+
+    Depth is measured along the optical axis. Points have X right, Y down, Z forward. Positions
+    are (x, y): column first, pixel centres at whole numbers.
+
+    Attributes:
+        metres: float32 [H, W], read-only; 0 is unknown.
+        camera: of this picture, at this size.
+        provenance: what made it.
+        image: the photograph, uint8 [H, W, 3], where it is at hand: it colours points.
+
+    Raises:
+        DataError: the metres are not a map of finite numbers from 0 on.
+        UsageError: the image has another size or type.
+    """
+
+    metres: NDArray[np.float32]
+    camera: Camera
+    provenance: Provenance
+    image: NDArray[np.uint8] | None = None
+
+    def __post_init__(self) -> None:
+        metres = np.ascontiguousarray(self.metres, np.float32)
+        if metres.ndim != 2 or metres.size == 0:
+            raise DataError(f"depth: expected shape [height, width], got {list(metres.shape)}")
+        low, high = float(metres.min()), float(metres.max())
+        if not 0 <= low <= high < math.inf:
+            raise DataError(f"depth: expected finite metres from 0 on, got {low} to {high}")
+        object.__setattr__(self, "metres", _read_only(metres))
+        if self.image is not None:
+            image = np.asarray(self.image)
+            if image.dtype != np.uint8 or image.shape != (*metres.shape, 3):
+                raise UsageError(
+                    f"image: expected uint8 {[*metres.shape, 3]}, "
+                    f"got {image.dtype} {list(image.shape)}"
+                )
+            object.__setattr__(self, "image", _read_only(image))
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width)."""
+        return self.metres.shape[0], self.metres.shape[1]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """The same, under NumPy's name."""
+        return self.size
+
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
+        if copy is None:
+            return np.asarray(self.metres, dtype)
+        return np.array(self.metres, dtype, copy=copy)
+
+    def __str__(self) -> str:
+        height, width = self.size
+        known = self.metres[self.metres > 0]
+        if not known.size:
+            return f"{height}x{width}, depth unknown"
+        low, high, median = (_short(f(known)) for f in (np.min, np.max, np.median))
+        return f"{height}x{width}, {low}-{high} m, median {median} m"
+
+    def __repr__(self) -> str:
+        return f"<Depth {self}, {self.provenance.model}>"
+
+    def at(self, x: float, y: float) -> float:
+        """Metres at one position: a pixel's own value, or in between the bilinear mean.
+
+        Raises:
+            UsageError: the position is outside the picture.
+            DataError: the depth there is unknown.
+        """
+        height, width = self.size
+        if not (0 <= x <= width - 1 and 0 <= y <= height - 1):
+            raise UsageError(
+                f"({x}, {y}) is outside: x goes from 0 to {width - 1}, y from 0 to {height - 1}"
+            )
+        left, top = int(x), int(y)
+        right, bottom = min(left + 1, width - 1), min(top + 1, height - 1)
+        across, down = x - left, y - top
+        corners = self.metres[[top, top, bottom, bottom], [left, right, left, right]]
+        weights = np.outer([1 - down, down], [1 - across, across]).reshape(-1)
+        if (corners[weights > 0] == 0).any():
+            raise DataError(f"the depth at ({x}, {y}) is unknown")
+        return float(weights @ corners)
+
+    def point(self, x: float, y: float) -> tuple[float, float, float]:
+        """(X, Y, Z) in metres of what is seen at one position; errors as `at`."""
+        z = np.float64(self.at(x, y))
+        right, down, forward = files.unproject(x, y, np.asarray(z), vars(self.camera))
+        return float(right), float(down), float(forward)
+
+    def between(self, start: tuple[float, float], end: tuple[float, float]) -> float:
+        """Straight-line metres between what is seen at two positions; errors as `at`."""
+        return math.dist(self.point(*start), self.point(*end))
+
+    def points(self) -> NDArray[np.float32]:
+        """(X, Y, Z) in metres for every pixel, float32 [H, W, 3]; (0, 0, 0) where unknown."""
+        return self._contents().points()
+
+    def colorize(
+        self, colormap: str = "inferno", near: float | None = None, far: float | None = None
+    ) -> NDArray[np.uint8]:
+        """A colour picture, uint8 [H, W, 3]; unknown pixels are black.
+
+        Args:
+            colormap: one of `glpn.colormaps.COLORMAPS`.
+            near, far: metres that take the map's first and last colour; by default the 2nd and
+                98th percentile of the known pixels.
+
+        Raises:
+            UsageError: the map is unknown, or not 0 <= near < far.
+        """
+        return colormaps.colorize(self.metres, colormap, near=near, far=far)
+
+    def save(
+        self,
+        path: str | Path,
+        format: str | None = None,
+        *,
+        overwrite: bool = False,
+        **options: Any,
+    ) -> Path:
+        """Write one self-describing file, whole or not at all; returns its path.
+
+        Args:
+            path: the suffix chooses the format: .png (16-bit millimetres), .npz, .exr, .tiff,
+                .ply, .glb, .vis.png (colours).
+            format: "png16", "npz", "exr", "tiff", "ply", "glb" or "vis", against the suffix.
+            overwrite: replace what is there.
+            **options: png16: scale; vis: colormap, near, far, beside; ply: step; glb: mesh, step,
+                jump.
+
+        Raises:
+            UsageError: format or option unknown, or the depth does not fit the format.
+            MissingDependency: exr, ply and glb need `pip install 'glpn[3d]'`.
+            CannotCreateOutput, OutputFailed: the file cannot be begun, or not finished.
+        """
+        return files.write(path, self._contents(), format=format, overwrite=overwrite, **options)
+
+    def _contents(self) -> files.Contents:
+        metadata = {"camera": vars(self.camera), **vars(self.provenance)}
+        return files.Contents(self.metres, metadata, self.image)
+
+
+def read_depth(path: str | Path, *, scale: float | None = None) -> Depth:
+    """Read back a file that `Depth.save` wrote as png16, npz, exr or tiff.
+
+    A file of others needs its `scale`, units per metre: 1000 for millimetres, 256 for KITTI, 1
+    for floats in metres. Its camera is then assumed.
+
+    Raises:
+        MissingInput: there is no such file.
+        UsageError: the file does not say its scale, nor do you; or they differ.
+        DataError: it is damaged, too large, or no depth map.
+        MissingDependency: EXR needs `pip install 'glpn[3d]'`.
+    """
+    contents = files.read(path, scale=scale)
+    size = (contents.metres.shape[0], contents.metres.shape[1])
+    try:
+        camera = _camera(contents.metadata, size)
+        provenance = _provenance(contents.metadata, Path(path).name)
+    except (UsageError, DataError) as e:
+        raise DataError(f"{path}: {e}") from e
+    return Depth(contents.metres, camera, provenance)
+
+
+def _camera(metadata: Mapping[str, Any], size: tuple[int, int]) -> Camera:
+    if "camera" not in metadata:
+        return Camera.assumed(size)
+    values = metadata["camera"]
+    names = {field.name for field in dataclasses.fields(Camera)}
+    if not isinstance(values, dict) or values.keys() != names:
+        raise DataError(f"metadata camera: expected {sorted(names)}, got {values!r:.100}")
+    return Camera(**values)
+
+
+def _provenance(metadata: Mapping[str, Any], name: str) -> Provenance:
+    if "model" not in metadata:
+        return Provenance("unknown", "", "", "", image=name, note="not written by glpn")
+    names = [field.name for field in dataclasses.fields(Provenance)]
+    values = {key: metadata[key] for key in names if key in metadata}
+    max_depth = values.pop("max_depth", None)
+    wrong = [key for key in names if key != "max_depth" and not isinstance(values.get(key), str)]
+    if wrong:
+        raise DataError(f"metadata {wrong[0]}: expected a text, got {values.get(wrong[0])!r:.100}")
+    if max_depth is not None:
+        max_depth = _finite("metadata max_depth", max_depth)
+    return Provenance(**values, max_depth=max_depth)
+
+
+def _focal(degrees: float, pixels: int) -> float:
+    """Focal length in pixels of a field of view that spans so many pixels."""
+    if not 0 < _finite("field of view", degrees) < 180:
+        raise UsageError(f"field of view: expected 0 < degrees < 180, got {degrees}")
+    return pixels / 2 / math.tan(math.radians(degrees) / 2)
+
+
+def _finite(name: str, value: Any) -> float:
+    number = isinstance(value, (int, float, np.integer, np.floating))
+    if not number or isinstance(value, bool) or not math.isfinite(value):
+        raise UsageError(f"{name}: expected a finite number, got {value!r}")
+    return float(value)
+
+
+def _read_only(array: NDArray[Any]) -> NDArray[Any]:
+    view: NDArray[Any] = array.view()
+    view.flags.writeable = False
+    return view
+
+
+def _short(metres: np.floating[Any]) -> str:
+    """Three digits: 0.71, 4.32, 12.3."""
+    return f"{metres:.3g}" if metres < 1000 else f"{metres:.0f}"

@@ -1,0 +1,25 @@
+"""Depth on disk: self-describing formats, written atomically under safe names.
+
+`formats` is the door (what can be written and read), `rasters` and `scenes` hold the formats
+themselves, `contents` what every format carries, `paths` the rules about names and folders.
+"""
+
+from __future__ import annotations
+
+from glpn.files.contents import Contents, unproject
+from glpn.files.formats import FORMATS, format_of, read, valid_output, write
+from glpn.files.paths import atomic_file, output_stems, require_writable_folder, safe_join
+
+__all__ = [
+    "FORMATS",
+    "Contents",
+    "atomic_file",
+    "format_of",
+    "output_stems",
+    "read",
+    "require_writable_folder",
+    "safe_join",
+    "unproject",
+    "valid_output",
+    "write",
+]

@@ -1,0 +1,126 @@
+"""What every format carries: metres, the facts about them and, if wanted, the photograph."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from glpn.errors import DataError, MissingDependency, UsageError
+
+MAX_PIXELS = 64_000_000  # of a file to be read; above any photograph, below Pillow's bomb warning
+METADATA_KEY = "glpn"  # of the PNG text chunk, the NPZ field, the EXR attribute, the glTF extra
+LONGEST_METADATA = 100_000  # characters
+
+
+@dataclass(frozen=True, eq=False)
+class Contents:
+    """One depth map as files see it.
+
+    Attributes:
+        metres: float32 [H, W], finite, at least 0; 0 is unknown.
+        metadata: facts in JSON types; "camera" holds fx, fy, cx, cy in pixels.
+        image: the photograph, uint8 [H, W, 3], where it is at hand.
+    """
+
+    metres: NDArray[np.float32]
+    metadata: Mapping[str, Any]
+    image: NDArray[np.uint8] | None = None
+
+    def described(self, facts: Mapping[str, Any] = MappingProxyType({})) -> str:
+        """The metadata as one line of ASCII JSON, with what one format adds or has otherwise."""
+        values = {"unit": "metre", "scale": 1, "invalid": 0}  # value = metres × scale
+        return json.dumps({**self.metadata, **values, **facts}, allow_nan=False)
+
+    def points(self) -> NDArray[np.float32]:
+        """Points [H, W, 3] in metres: X right, Y down, Z forward; unknown pixels are (0, 0, 0)."""
+        height, width = self.metres.shape
+        x, y = np.arange(width)[None, :], np.arange(height)[:, None]
+        return unproject(x, y, self.metres, self.metadata["camera"])
+
+
+def unproject(
+    x: ArrayLike, y: ArrayLike, z: NDArray[Any], camera: Mapping[str, float]
+) -> NDArray[Any]:
+    """Points [..., 3] seen at pixel (x, y) and depth z by a pinhole camera, in z's type.
+
+    The depth is measured along the optical axis; pixel centres have whole coordinates.
+    """
+    across = ((np.asarray(x) - camera["cx"]) / camera["fx"]).astype(z.dtype)
+    down = ((np.asarray(y) - camera["cy"]) / camera["fy"]).astype(z.dtype)
+    return np.stack([across * z, down * z, z], axis=-1)
+
+
+def parse_metadata(text: Any) -> dict[str, Any]:
+    """The JSON object that `Contents.described` wrote.
+
+    Raises:
+        DataError: it is something else.
+    """
+    if not isinstance(text, str) or len(text) > LONGEST_METADATA:
+        raise DataError("metadata: expected a short JSON text")
+    values = json.loads(text)
+    if not isinstance(values, dict):
+        raise DataError(f"metadata: expected a JSON object, got {type(values).__name__}")
+    return values
+
+
+def units_per_metre(metadata: Mapping[str, Any], scale: float | None) -> float:
+    """The scale that the file states, or the caller.
+
+    Raises:
+        UsageError: neither does, or they differ, or the number is impossible.
+    """
+    stated = metadata.get("scale", scale)
+    if stated is None:
+        raise UsageError("does not say its unit; pass scale= (1000: millimetres, 256: KITTI)")
+    if scale is not None and stated != scale:
+        raise UsageError(f"states the scale {stated}, not {scale}")
+    return require_scale(stated)
+
+
+def require_scale(scale: Any) -> float:
+    """`scale` as a number above 0.
+
+    Raises:
+        UsageError: it is none.
+    """
+    if not isinstance(scale, (int, float)) or isinstance(scale, bool) or not 0 < scale < math.inf:
+        raise UsageError(f"scale: expected units per metre, a number above 0; got {scale!r}")
+    return scale
+
+
+def require_size(height: int, width: int) -> None:
+    """Refuse a declared size before anything is allocated for it.
+
+    Raises:
+        DataError: no pixel, or more than MAX_PIXELS.
+    """
+    if not (height > 0 and width > 0 and height * width <= MAX_PIXELS):
+        raise DataError(f"{height}x{width} pixels; expected 1 to {MAX_PIXELS}")
+
+
+def known_or_zero(metres: NDArray[Any]) -> NDArray[np.float32]:
+    """Float depth of any origin: NaN, infinite and negative pixels are unknown, hence 0."""
+    with np.errstate(over="ignore"):  # beyond float32 is infinite
+        metres = np.ascontiguousarray(metres, np.float32)
+    return np.where(np.isfinite(metres) & (metres > 0), metres, np.float32(0))
+
+
+def require_extra(package: str, purpose: str) -> Any:
+    """Import a package of the extra "3d".
+
+    Raises:
+        MissingDependency: it is not installed.
+    """
+    try:
+        return importlib.import_module(package)
+    except ImportError as e:
+        raise MissingDependency(f"{purpose} needs {package}: pip install 'glpn[3d]'") from e

@@ -1,0 +1,156 @@
+"""Names and folders: atomic writes, joins that stay inside their root, names for outputs."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import stat
+import tempfile
+import unicodedata
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from glpn.errors import CannotCreateOutput, DataError, GLPNError, OutputFailed
+
+# Reasons why an output cannot even be begun; any other OSError is a failure on the way.
+_CANNOT_CREATE = {
+    errno.EACCES,
+    errno.EEXIST,
+    errno.EILSEQ,
+    errno.EINVAL,
+    errno.EISDIR,
+    errno.ELOOP,
+    errno.ENAMETOOLONG,
+    errno.ENOENT,
+    errno.ENOTDIR,
+    errno.EPERM,
+    errno.EROFS,
+}
+_LONGEST_STEM = 255 - 24  # bytes of a name, less room for a number and the longest suffix
+
+
+@contextmanager
+def atomic_file(path: str | Path, *, overwrite: bool = False) -> Iterator[BinaryIO]:
+    """Open a file that appears under its name only when it is complete and on the disk.
+
+    The bytes go to a hidden file in the same folder, which then takes the name; after any
+    exception that file is gone and what was at `path` before is untouched. A symbolic link at
+    `path` is replaced, not followed.
+
+    Raises:
+        CannotCreateOutput: something is there and `overwrite` is False, it is no regular file,
+            the folder is missing or not writable.
+        OutputFailed: the disk is full, a quota is reached, the device failed.
+    """
+    path = Path(path)
+    _require_free(path, overwrite=overwrite)
+    temporary = path.with_name(f".glpn-{secrets.token_hex(8)}.part")
+    try:
+        with open(temporary, "xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except GLPNError:
+        raise
+    except OSError as e:
+        raise _output_error(path, e) from e
+    finally:
+        with suppress(OSError):
+            temporary.unlink()
+
+
+def _require_free(path: Path, *, overwrite: bool) -> None:
+    try:
+        mode = path.lstat().st_mode
+    except FileNotFoundError:
+        return
+    except OSError as e:
+        raise _output_error(path, e) from e
+    except ValueError as e:  # a NUL in the name
+        raise CannotCreateOutput(f"{path}: {e}") from e
+    if not (stat.S_ISREG(mode) or stat.S_ISLNK(mode)):
+        raise CannotCreateOutput(f"{path}: exists and is not a regular file")
+    if not overwrite:
+        raise CannotCreateOutput(f"{path}: exists already; pass overwrite to replace it")
+
+
+def _output_error(path: Path, error: OSError) -> GLPNError:
+    kind = CannotCreateOutput if error.errno in _CANNOT_CREATE else OutputFailed
+    return kind(f"{path}: cannot be written: {error.strerror or error}")
+
+
+def require_writable_folder(folder: str | Path) -> Path:
+    """Create the folder if need be and prove, by writing a byte, that files can go there.
+
+    Raises:
+        CannotCreateOutput, OutputFailed: they cannot.
+    """
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as probe:
+            probe.write(b"\0")
+            probe.flush()
+    except OSError as e:
+        raise _output_error(folder, e) from e
+    except ValueError as e:  # a NUL in the name
+        raise CannotCreateOutput(f"{folder}: {e}") from e
+    return folder
+
+
+def safe_join(root: str | Path, name: str | Path) -> Path:
+    """`root / name`, if that lies inside `root`, symbolic links followed.
+
+    Raises:
+        DataError: the name is empty or absolute, contains "..", or a link on the way leads out.
+    """
+    root, relative = Path(root), Path(name)
+    plain = bool(relative.parts) and not relative.anchor and ".." not in relative.parts
+    if not plain or "\0" in str(name):
+        raise DataError(f"{str(name)!r}: expected a name inside {root}, without '..'")
+    joined = root / relative
+    inside, home = os.path.realpath(joined), os.path.realpath(root)
+    if inside == home or os.path.commonpath([inside, home]) != home:
+        raise DataError(f"{str(name)!r}: leads out of {root}")
+    return joined
+
+
+def output_stems(inputs: Sequence[str | Path]) -> list[str]:
+    """One name without suffix per input, in order, all distinct: its own stem where possible.
+
+    The second "a" becomes "a-2". Names differ even where upper and lower case or Unicode forms
+    count as equal. Control characters and bytes that are not UTF-8 become "_", as does a leading
+    "-"; long names are cut so that any suffix fits into 255 bytes.
+    """
+    stems: list[str] = []
+    taken: set[str] = set()
+    last_number: dict[str, int] = {}
+    for path in inputs:
+        plain = stem = _plain_stem(Path(path))
+        while _folded(stem) in taken:
+            number = last_number.get(_folded(plain), 1) + 1
+            last_number[_folded(plain)] = number
+            stem = f"{plain}-{number}"
+        taken.add(_folded(stem))
+        stems.append(stem)
+    return stems
+
+
+def _folded(stem: str) -> str:
+    return unicodedata.normalize("NFC", stem).casefold()
+
+
+def _plain_stem(path: Path) -> str:
+    """The stem as it can be written on any disk and read on any screen."""
+    unwelcome = {"Cc", "Cs", "Zl", "Zp"}  # control, surrogate, line and paragraph separator
+    characters = ("_" if unicodedata.category(c) in unwelcome else c for c in path.stem)
+    stem = "".join(characters).encode()[:_LONGEST_STEM].decode(errors="ignore") or "image"
+    if stem.startswith("-"):
+        stem = "_" + stem[1:]
+    if stem.lower().endswith(".vis"):  # else a.vis.jpg's PNG would be a.jpg's colour picture
+        stem = stem[:-4] + "_vis"
+    return stem

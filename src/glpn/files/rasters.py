@@ -1,0 +1,212 @@
+"""Formats that are grids of pixels: 16-bit PNG, NPZ, EXR, TIFF and the colour picture.
+
+An encoder takes `Contents` and keyword options and returns the file's bytes; a decoder takes bytes
+and the caller's scale. A decoder lets the decoding library's errors through: `formats.read` turns
+them into DataErrors that name the file.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+from glpn.colormaps import colorize
+from glpn.errors import DataError, OutputFailed, UsageError
+from glpn.files import checks
+from glpn.files.contents import (
+    LONGEST_METADATA,
+    MAX_PIXELS,
+    METADATA_KEY,
+    Contents,
+    known_or_zero,
+    parse_metadata,
+    require_extra,
+    require_scale,
+    require_size,
+    units_per_metre,
+)
+
+MILLIMETRES, KITTI_SCALE = 1000, 256  # units per metre
+_PNG_COMPRESSION = 1  # six times as fast as Pillow's default 6, for a few per cent of size
+_IMAGE_DESCRIPTION = 270  # TIFF 6.0 tag
+_EXR_CHANNEL = "Z"  # OpenEXR's standard name for depth
+
+
+def encode_png16(contents: Contents, *, scale: float = MILLIMETRES) -> bytes:
+    """16-bit grey PNG: metres × `scale`, rounded; 0 is unknown.
+
+    Raises:
+        UsageError: some pixel is too far for 16 bits at this scale.
+    """
+    scale = require_scale(scale)
+    farthest = float(contents.metres.max())
+    if farthest * scale >= 65535.5:
+        coarser = farthest * KITTI_SCALE < 65535.5
+        remedy = "--scale 256 would do" if coarser else "npz, exr and tiff have no limit"
+        raise UsageError(
+            f"png16: scale {scale:g} reaches {65535 / scale:.6g} m, the depth has "
+            f"{farthest:.6g} m; {remedy}"
+        )
+    units = np.rint(contents.metres * np.float64(scale)).astype(np.uint16)
+    units[(contents.metres > 0) & (units == 0)] = 1  # near, but not unknown
+    return _png(Image.fromarray(units), contents.described({"scale": scale}))
+
+
+def decode_png16(data: bytes, scale: float | None) -> Contents:
+    """16-bit grey PNG of ours, or of others where the caller knows the scale."""
+    with Image.open(io.BytesIO(data), formats=("PNG",)) as image:
+        require_size(image.height, image.width)
+        if image.mode != "I;16":
+            raise DataError(f"expected a 16-bit grey PNG, got mode {image.mode}")
+        text = image.info.get(METADATA_KEY)
+        metadata = {} if text is None else parse_metadata(text)
+        scale = units_per_metre(metadata, scale)
+        units = np.asarray(image)  # decodes: raises where the file is truncated
+    return Contents(units.astype(np.float32) / np.float32(scale), metadata)
+
+
+def encode_vis(
+    contents: Contents,
+    *,
+    colormap: str = "inferno",
+    near: float | None = None,
+    far: float | None = None,
+    beside: bool = False,
+) -> bytes:
+    """8-bit RGB PNG to look at; `beside` puts the photograph to its left.
+
+    Raises:
+        UsageError: as `colorize`; or `beside` is wanted and the photograph is not at hand.
+    """
+    picture = colorize(contents.metres, colormap, near=near, far=far)
+    if beside:
+        if contents.image is None:
+            raise UsageError("beside: this depth was made or read without its photograph")
+        picture = np.concatenate([contents.image, picture], axis=1)
+    facts = {"picture": "colours, not metres", "colormap": colormap}
+    return _png(Image.fromarray(picture), contents.described(facts))
+
+
+def _png(image: Image.Image, text: str) -> bytes:
+    chunk = PngInfo()
+    chunk.add_text(METADATA_KEY, text)
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", pnginfo=chunk, compress_level=_PNG_COMPRESSION)
+    return buffer.getvalue()
+
+
+def encode_npz(contents: Contents) -> bytes:
+    """NumPy archive: `metres` float32, `intrinsics` 3×3 in pixels, `glpn` JSON; no pickle."""
+    camera = contents.metadata["camera"]
+    intrinsics = [[camera["fx"], 0, camera["cx"]], [0, camera["fy"], camera["cy"]], [0, 0, 1]]
+    buffer = io.BytesIO()
+    arrays: dict[str, Any] = {
+        "metres": contents.metres,
+        "intrinsics": np.array(intrinsics, np.float64),
+        METADATA_KEY: np.array(contents.described()),
+    }
+    np.savez(buffer, **arrays)
+    return buffer.getvalue()
+
+
+def decode_npz(data: bytes, scale: float | None) -> Contents:
+    """NPZ of ours. Sizes are checked before memory is taken for them: the file may be hostile."""
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        text = _npy(archive, METADATA_KEY, "<U", largest=4 * LONGEST_METADATA)
+        metadata = parse_metadata(text.item() if text.ndim == 0 else None)
+        units = _npy(archive, "metres", "<f4", largest=4 * MAX_PIXELS)
+    if units.ndim != 2:
+        raise DataError(f"metres: expected shape [height, width], got {list(units.shape)}")
+    require_size(*units.shape)
+    return _from_floats(units, metadata, scale)
+
+
+def _npy(archive: zipfile.ZipFile, name: str, kind: str, *, largest: int) -> NDArray[Any]:
+    """One array of at most `largest` bytes, whose type's name starts with `kind`."""
+    with archive.open(f"{name}.npy") as member:
+        if np.lib.format.read_magic(member) != (1, 0):
+            raise DataError(f"{name}: expected an array of format 1.0")
+        shape, fortran, dtype = np.lib.format.read_array_header_1_0(member)
+        if not dtype.str.startswith(kind) or fortran:
+            raise DataError(f"{name}: expected a C-ordered array of type {kind}, got {dtype.str}")
+        declared = math.prod(shape) * dtype.itemsize
+        if min(shape, default=0) < 0 or declared > largest:
+            raise DataError(f"{name}: declares the shape {list(shape)}, {declared} bytes")
+        buffer = member.read(declared)
+    return np.frombuffer(buffer, dtype).reshape(shape)
+
+
+def encode_tiff(contents: Contents) -> bytes:
+    """32-bit float TIFF in metres, uncompressed; the metadata is its ImageDescription."""
+    buffer = io.BytesIO()
+    tags = {_IMAGE_DESCRIPTION: contents.described()}
+    Image.fromarray(contents.metres).save(buffer, "TIFF", tiffinfo=tags)
+    return buffer.getvalue()
+
+
+def decode_tiff(data: bytes, scale: float | None) -> Contents:
+    """32-bit float TIFF of ours, or of others where the caller knows the scale."""
+    with Image.open(io.BytesIO(data), formats=("TIFF",)) as image:
+        require_size(image.height, image.width)
+        if image.mode != "F":
+            raise DataError(f"expected a 32-bit float TIFF, got mode {image.mode}")
+        text = image.getexif().get(_IMAGE_DESCRIPTION, "")
+        metadata = parse_metadata(text) if text.startswith("{") else {}
+        units = np.asarray(image)
+    return _from_floats(units, metadata, scale)
+
+
+def encode_exr(contents: Contents) -> bytes:
+    """OpenEXR with one float channel Z in metres; the metadata is the attribute "glpn".
+
+    Raises:
+        MissingDependency: OpenEXR is not installed.
+        OutputFailed: the folder for temporary files is full.
+    """
+    OpenEXR = require_extra("OpenEXR", "exr")
+    header = {
+        "compression": OpenEXR.ZIP_COMPRESSION,
+        "type": OpenEXR.scanlineimage,
+        METADATA_KEY: contents.described(),
+    }
+    file = OpenEXR.File(header, {_EXR_CHANNEL: np.ascontiguousarray(contents.metres)})
+    with tempfile.TemporaryDirectory(prefix="glpn-") as folder:  # versions < 3.5 need a real file
+        path = Path(folder, "depth.exr")
+        file.write(str(path))
+        data = path.read_bytes()
+    if not checks.exr_is_complete(io.BytesIO(data)):  # OpenEXR does not notice a full disk
+        raise OutputFailed(f"{folder}: no room for temporary files")
+    return data
+
+
+def decode_exr(data: bytes, scale: float | None) -> Contents:
+    """OpenEXR with a channel Z, of ours, or of others where the caller knows the scale."""
+    OpenEXR = require_extra("OpenEXR", "exr")
+    # OpenEXR only prints a warning where pixels are missing.
+    if not checks.exr_is_complete(io.BytesIO(data)):
+        raise DataError("truncated, or not a plain scan-line file")
+    with tempfile.TemporaryDirectory(prefix="glpn-") as folder:
+        path = Path(folder, "depth.exr")
+        path.write_bytes(data)
+        header = OpenEXR.File(str(path), header_only=True).header()
+        low, high = header["dataWindow"]
+        require_size(int(high[1] - low[1]) + 1, int(high[0] - low[0]) + 1)
+        units = OpenEXR.File(str(path), separate_channels=True).channels()[_EXR_CHANNEL].pixels
+    text = header.get(METADATA_KEY)
+    metadata = {} if text is None else parse_metadata(text)
+    return _from_floats(units, metadata, scale)
+
+
+def _from_floats(units: NDArray[Any], metadata: dict[str, Any], scale: float | None) -> Contents:
+    scale = units_per_metre(metadata, scale)
+    metres = known_or_zero(units if scale == 1 else units / np.float64(scale))
+    return Contents(metres, metadata)

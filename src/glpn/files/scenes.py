@@ -1,0 +1,136 @@
+"""Formats that are things in space: PLY points and GLB meshes, both through trimesh."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from glpn.colormaps import colorize
+from glpn.errors import DataError, UsageError
+from glpn.files.contents import METADATA_KEY, Contents, require_extra
+
+# Neighbours whose depths differ by more than this share are no common surface: at 5 % a floor
+# seen from head height holds together to its horizon-near end, and objects part from the wall.
+DEPTH_JUMP = 0.05
+_UNLIT = "KHR_materials_unlit"  # the photograph carries its light already
+
+
+def encode_ply(contents: Contents, *, step: int = 1) -> bytes:
+    """Binary PLY: one coloured point per known pixel, or per `step`-th in both directions.
+
+    Axes are the camera's: X right, Y down, Z forward, in metres. The metadata is a comment.
+
+    Raises:
+        MissingDependency: trimesh is not installed.
+        DataError: no pixel is known.
+    """
+    trimesh = require_extra("trimesh", "ply")
+    known, points, colors = _grid(contents, step)
+    cloud = trimesh.PointCloud(points[known], colors=colors[known])
+    data: bytes = cloud.export(file_type="ply")
+    comment = f"\ncomment {METADATA_KEY} {contents.described()}\nelement ".encode("ascii")
+    return data.replace(b"\nelement ", comment, 1)
+
+
+def encode_glb(
+    contents: Contents, *, mesh: bool = True, step: int = 1, jump: float = DEPTH_JUMP
+) -> bytes:
+    """Binary glTF in metres: the photograph as a relief, cut where the depth jumps, or as points.
+
+    Axes are glTF's: X right, Y up, the camera at the origin looks along -Z. The metadata is in the
+    asset's extras.
+
+    Args:
+        contents: what to write.
+        mesh: False gives points. Where no two neighbours hold together, points it is too.
+        step: keep every `step`-th pixel in both directions.
+        jump: neighbours whose depths differ by more than this share are not joined.
+
+    Raises:
+        MissingDependency: trimesh is not installed.
+        DataError: no pixel is known.
+        UsageError: an option is impossible.
+    """
+    trimesh = require_extra("trimesh", "glb")
+    if not jump > 0:
+        raise UsageError(f"jump: expected a share above 0, got {jump!r}")
+    known, points, colors = _grid(contents, step)
+    points = points * np.array([1, -1, -1], np.float32)
+    faces = _faces(points[..., 2] * np.float32(-1), jump) if mesh else np.empty((0, 3), np.int64)
+    if len(faces):
+        shape = _relief(trimesh, points, faces, Image.fromarray(_colors(contents)))
+    else:
+        shape = trimesh.PointCloud(points[known], colors=_linear(colors[known]))
+
+    def describe(tree: dict[str, Any]) -> None:
+        tree["asset"]["extras"] = {METADATA_KEY: json.loads(contents.described())}
+        for material in tree.get("materials", []):
+            material.update(doubleSided=True, extensions={_UNLIT: {}})
+            tree["extensionsUsed"] = [*tree.get("extensionsUsed", []), _UNLIT]
+
+    export = trimesh.exchange.gltf.export_glb
+    data: bytes = export(trimesh.Scene(shape), include_normals=False, tree_postprocessor=describe)
+    return data
+
+
+def _grid(
+    contents: Contents, step: int
+) -> tuple[NDArray[np.bool_], NDArray[np.float32], NDArray[np.uint8]]:
+    """Every `step`-th pixel: known [h, w], points [h, w, 3] in the camera's axes, RGB [h, w, 3]."""
+    if not isinstance(step, int) or isinstance(step, bool) or step < 1:
+        raise UsageError(f"step: expected a whole number from 1 on, got {step!r}")
+    points = contents.points()[::step, ::step]
+    known = points[..., 2] > 0
+    if not known.any():
+        raise DataError("no pixel has a known depth: there is nothing to put in space")
+    return known, points, _colors(contents)[::step, ::step]
+
+
+def _colors(contents: Contents) -> NDArray[np.uint8]:
+    return colorize(contents.metres) if contents.image is None else contents.image
+
+
+def _faces(metres: NDArray[np.float32], jump: float) -> NDArray[np.int64]:
+    """Two triangles [F, 3] per four neighbours, counter-clockwise as the camera sees them."""
+    index = np.arange(metres.size).reshape(metres.shape)
+    a, b = index[:-1, :-1], index[:-1, 1:]
+    c, d = index[1:, :-1], index[1:, 1:]
+    corners = [np.stack(three, axis=-1).reshape(-1, 3) for three in ((a, c, b), (b, c, d))]
+    faces = np.concatenate(corners)
+    depths = metres.reshape(-1)[faces]
+    near, far = depths.min(axis=1), depths.max(axis=1)
+    kept: NDArray[np.int64] = faces[(near > 0) & (far <= near * (1 + jump))]
+    return kept
+
+
+def _relief(
+    trimesh: Any, points: NDArray[np.float32], faces: NDArray[np.int64], texture: Any
+) -> Any:
+    """A mesh of the points that its faces use, with the picture laid over it."""
+    height, width = points.shape[:2]
+    u, v = np.meshgrid((np.arange(width) + 0.5) / width, 1 - (np.arange(height) + 0.5) / height)
+    used = np.zeros(height * width, bool)
+    used[faces] = True
+    renumbered = np.cumsum(used) - 1
+    material = trimesh.visual.material.PBRMaterial(
+        baseColorTexture=texture, metallicFactor=0.0, roughnessFactor=1.0
+    )
+    uv = np.stack([u.reshape(-1)[used], v.reshape(-1)[used]], axis=1)
+    return trimesh.Trimesh(
+        vertices=points.reshape(-1, 3)[used],
+        faces=renumbered[faces],
+        visual=trimesh.visual.TextureVisuals(uv=uv, material=material),
+        process=False,
+    )
+
+
+def _linear(colors: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """sRGB → linear light (IEC 61966-2-1), which glTF wants of vertex colours, not of textures."""
+    level = np.arange(256) / 255
+    linear = np.where(level <= 0.04045, level / 12.92, ((level + 0.055) / 1.055) ** 2.4)
+    table: NDArray[np.uint8] = np.rint(linear * 255).astype(np.uint8)
+    return table[colors]

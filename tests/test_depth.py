@@ -1,0 +1,303 @@
+"""Depth and Camera: geometry worked by hand, colours known from the originals, checked input."""
+
+from __future__ import annotations
+
+import math
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import glpn
+from glpn.colormaps import COLORMAPS, color_table, colorize
+from glpn.depth import ASSUMED_FOV, Camera, Depth, Provenance, read_depth
+from glpn.errors import DataError, UsageError
+
+PROVENANCE = Provenance("tiny", "ab12", "onnxruntime", "0.1.0", image="room.jpg", max_depth=10.0)
+
+
+def a_depth(metres: object, camera: Camera | None = None, **values: object) -> Depth:
+    array = np.asarray(metres, np.float32)
+    size = (array.shape[0], array.shape[1])
+    return Depth(array, camera or Camera.from_focal(100, size, source="test"), PROVENANCE, **values)
+
+
+# Camera
+
+
+def test_horizontal_field_of_view_of_90_degrees_has_half_the_width_as_focal_length():
+    camera = Camera.from_fov(90, (480, 640), source="--fov 90")
+    assert camera.fx == camera.fy == pytest.approx(320)
+    assert (camera.cx, camera.cy) == (319.5, 239.5)
+    assert camera.source == "--fov 90"
+
+
+@pytest.mark.parametrize("size", [(480, 640), (640, 480)])
+def test_assumed_field_of_view_lies_along_the_longer_side_and_says_so(size):
+    camera = Camera.assumed(size)
+    assert camera.fx == pytest.approx(320 / math.tan(math.radians(ASSUMED_FOV / 2)))
+    assert camera.source == "assumed 60° field of view along the longer side"
+
+
+def test_scaling_a_camera_keeps_the_ray_through_every_edge():
+    camera = Camera(500, 520, 310, 250, "calibrated")
+    half = camera.scaled((480, 640), (240, 320))
+    # The left edge of a picture is x = -0.5 at every size, the right edge x = W - 0.5.
+    assert (-0.5 - half.cx) / half.fx == pytest.approx((-0.5 - 310) / 500)
+    assert (319.5 - half.cx) / half.fx == pytest.approx((639.5 - 310) / 500)
+    assert (239.5 - half.cy) / half.fy == pytest.approx((479.5 - 250) / 520)
+    assert half.source == "calibrated"
+
+
+def test_scaling_a_camera_there_and_back_changes_nothing():
+    camera = Camera(500, 520, 310, 250, "calibrated")
+    back = camera.scaled((480, 640), (123, 77)).scaled((123, 77), (480, 640))
+    got = (back.fx, back.fy, back.cx, back.cy)
+    assert got == pytest.approx((500, 520, 310, 250), rel=1e-12)
+
+
+@pytest.mark.parametrize("bad", [0, -1, math.nan, math.inf, "500", True, None])
+def test_impossible_focal_length_is_refused(bad):
+    with pytest.raises(UsageError, match="fx"):
+        Camera(bad, 500, 1, 1, "test")
+
+
+@pytest.mark.parametrize("bad", [0, -5, 180, math.nan, math.inf])
+def test_impossible_field_of_view_is_refused(bad):
+    with pytest.raises(UsageError, match="field of view"):
+        Camera.from_fov(bad, (480, 640), source="test")
+
+
+def test_camera_of_an_empty_picture_is_refused():
+    with pytest.raises(UsageError, match="0x640"):
+        Camera.from_focal(500, (0, 640), source="test")
+    with pytest.raises(UsageError, match="cannot scale"):
+        Camera.assumed((4, 4)).scaled((4, 4), (0, 4))
+
+
+def test_numpy_numbers_become_plain_floats():
+    camera = Camera(np.float32(500), np.int64(500), np.float64(1), 2, "test")
+    assert all(type(value) is float for value in (camera.fx, camera.fy, camera.cx, camera.cy))
+
+
+# Probing
+
+
+def test_at_whole_positions_is_the_pixels_own_value_column_first():
+    depth = a_depth([[1, 2, 3], [4, 5, 6.1]])
+    assert depth.at(0, 0) == 1
+    assert depth.at(2, 0) == 3
+    assert depth.at(2, 1) == float(np.float32(6.1))
+
+
+def test_at_between_pixels_is_bilinear():
+    depth = a_depth([[1, 2], [3, 8]])
+    assert depth.at(0.5, 0) == 1.5
+    assert depth.at(0, 0.25) == 1.5
+    # (1·¾ + 2·¼)·½ + (3·¾ + 8·¼)·½
+    assert depth.at(0.25, 0.5) == pytest.approx(2.75)
+
+
+@pytest.mark.parametrize("x, y", [(-1, 0), (-0.001, 0), (3, 0), (2.001, 0), (0, 2), (math.nan, 0)])
+def test_position_outside_the_picture_is_refused_with_its_limits(x, y):
+    with pytest.raises(UsageError, match="x goes from 0 to 2, y from 0 to 1"):
+        a_depth(np.ones((2, 3))).at(x, y)
+
+
+def test_unknown_depth_is_an_error_not_zero_metres():
+    depth = a_depth([[1, 0], [1, 1]])
+    assert depth.at(0, 0.5) == 1  # its neighbours with weight are known
+    for position in ((1, 0), (0.5, 0), (0.5, 0.5)):
+        with pytest.raises(DataError, match="unknown"):
+            depth.at(*position)
+
+
+def test_distance_across_a_wall_at_two_metres_with_ninety_degrees():
+    # fx = 100 and cx = 100: columns 0 and 200 are seen at ±45°, so X = ±2 m at Z = 2 m.
+    depth = a_depth(np.full((201, 201), 2))
+    assert depth.point(0, 100) == pytest.approx((-2, 0, 2))
+    assert depth.between((0, 100), (200, 100)) == pytest.approx(4)
+    assert depth.between((100, 0), (100, 200)) == pytest.approx(4)
+    assert depth.between((0, 0), (200, 200)) == pytest.approx(4 * math.sqrt(2))
+
+
+def test_distance_between_different_depths():
+    metres = np.ones((201, 201))
+    metres[100, 200] = 3  # at 45°: (3, 0, 3); the middle pixel is (0, 0, 1)
+    assert a_depth(metres).between((100, 100), (200, 100)) == pytest.approx(math.sqrt(9 + 4))
+
+
+def test_different_focal_lengths_scale_their_own_axis():
+    depth = a_depth(np.full((3, 3), 6), Camera(2, 3, 1, 1, "test"))
+    assert depth.point(2, 2) == pytest.approx((3, 2, 6))
+
+
+def test_points_agree_with_single_points_and_are_zero_where_unknown():
+    rng = np.random.default_rng(0)
+    metres = rng.uniform(0.5, 9, (5, 7))
+    metres[2, 3] = 0
+    depth = a_depth(metres, Camera(90, 110, 2.5, 1.75, "test"))
+    points = depth.points()
+    assert points.shape == (5, 7, 3) and points.dtype == np.float32
+    assert not points[2, 3].any()
+    for x, y in ((0, 0), (6, 4), (1, 3)):
+        assert points[y, x] == pytest.approx(depth.point(x, y), rel=1e-6)
+
+
+@given(
+    st.floats(0.1, 80), st.floats(0.1, 80), st.floats(20, 150), st.integers(0, 8), st.integers(0, 5)
+)
+def test_distance_is_symmetric_and_at_least_the_difference_in_depth(near, far, fov, x, y):
+    metres = np.full((6, 9), near, np.float32)
+    metres[5, 8] = far
+    depth = a_depth(metres, Camera.from_fov(fov, (6, 9), source="test"))
+    there, back = depth.between((x, y), (8, 5)), depth.between((8, 5), (x, y))
+    assert there == back
+    assert there >= abs(depth.at(x, y) - depth.at(8, 5)) - 1e-9
+
+
+# The record
+
+
+def test_summary_gives_size_range_and_median():
+    metres = np.full((480, 640), 2.1)
+    metres[0, :3] = [0.71, 4.32, 0]
+    assert str(a_depth(metres)) == "480x640, 0.71-4.32 m, median 2.1 m"
+    assert str(a_depth(np.zeros((2, 3)))) == "2x3, depth unknown"
+    assert str(a_depth(np.full((1, 1), 2345))) == "1x1, 2345-2345 m, median 2345 m"
+
+
+def test_metres_are_read_only_float32():
+    depth = a_depth([[1, 2]])
+    assert depth.metres.dtype == np.float32
+    assert depth.size == depth.shape == (1, 2)
+    with pytest.raises(ValueError, match="read-only"):
+        depth.metres[0, 0] = 5
+
+
+def test_numpy_reads_a_depth_as_its_metres():
+    depth = a_depth([[1, 2]])
+    assert np.asarray(depth) is depth.metres
+    assert np.asarray(depth, np.float64).tolist() == [[1.0, 2.0]]
+    copy = np.array(depth)
+    copy[0, 0] = 7
+    assert depth.at(0, 0) == 1
+
+
+@pytest.mark.parametrize(
+    "bad", [[[1, math.nan]], [[math.inf, 1]], [[-0.1, 1]]], ids=["NaN", "infinite", "negative"]
+)
+def test_impossible_metres_are_refused(bad):
+    with pytest.raises(DataError, match="finite metres from 0 on"):
+        a_depth(bad)
+
+
+@pytest.mark.parametrize("shape", [(3,), (1, 2, 3), (0, 3)])
+def test_arrays_that_are_no_map_are_refused(shape):
+    camera = Camera.assumed((3, 3))
+    with pytest.raises(DataError, match="expected shape"):
+        Depth(np.ones(shape, np.float32), camera, PROVENANCE)
+
+
+@pytest.mark.parametrize(
+    "image", [np.zeros((2, 2, 3), np.uint8), np.zeros((1, 2, 3)), np.zeros((1, 2), np.uint8)]
+)
+def test_photograph_that_does_not_fit_is_refused(image):
+    with pytest.raises(UsageError, match=r"expected uint8 \[1, 2, 3\]"):
+        a_depth([[1, 2]], image=image)
+
+
+def test_provenance_keeps_the_photographs_name_without_its_folder():
+    assert PROVENANCE.for_image("/home/someone/private/kitchen.jpg").image == "kitchen.jpg"
+
+
+def test_public_names_open_without_torch_or_any_extra():
+    code = (
+        "import sys, glpn, glpn.depth, glpn.files; assert glpn.read_depth is glpn.depth.read_depth;"
+        "found = {'torch', 'onnxruntime', 'trimesh', 'OpenEXR', 'matplotlib'} & sys.modules.keys();"
+        "sys.exit(', '.join(found) or 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+# Colours
+
+
+@pytest.mark.parametrize(
+    "name, index, color",
+    [
+        ("inferno", 0, "000004"),
+        ("inferno", 255, "fcffa4"),
+        ("magma", 255, "fcfdbf"),
+        ("plasma", 0, "0d0887"),
+        ("plasma", 255, "f0f921"),
+        ("viridis", 0, "440154"),
+        ("viridis", 128, "21918c"),
+        ("viridis", 255, "fde725"),
+        ("turbo", 0, "30123b"),
+        ("turbo", 255, "7a0403"),
+        ("spectral_r", 0, "5e4fa2"),
+        ("spectral_r", 51, "66c2a5"),
+        ("spectral_r", 255, "9e0142"),
+        ("gray", 77, "4d4d4d"),
+    ],
+)
+def test_colour_tables_match_the_originals(name, index, color):
+    got = color_table(name)[index].astype(int)
+    assert np.abs(got - list(bytes.fromhex(color))).max() <= 2
+
+
+def test_every_colour_map_has_256_colours():
+    for name in COLORMAPS:
+        assert color_table(name).shape == (256, 3)
+
+
+def test_explicit_range_puts_its_ends_on_the_first_and_last_colour():
+    picture = colorize(np.array([[0.5, 1, 2, 3, 9, 0]], np.float32), "gray", near=1, far=3)
+    assert picture[0, :, 0].tolist() == [0, 0, 128, 255, 255, 0]
+
+
+def test_default_range_leaves_out_the_extreme_two_per_cent():
+    metres = np.linspace(1, 2, 1001, dtype=np.float32)[None, :]
+    metres[0, -1] = 1000  # one wild pixel does not darken the others
+    picture = a_depth(metres).colorize("gray")
+    assert picture[0, :20].max() == 0 and picture[0, 981:].min() == 255
+    assert abs(int(picture[0, 500, 0]) - 128) <= 1
+
+
+def test_unknown_pixels_are_black_and_one_depth_everywhere_is_one_colour():
+    picture = a_depth([[2, 2, 0]]).colorize("viridis")
+    assert picture[0].tolist() == [[0x44, 0x01, 0x54], [0x44, 0x01, 0x54], [0, 0, 0]]
+    assert not a_depth(np.zeros((2, 2))).colorize().any()
+
+
+@pytest.mark.parametrize("near, far", [(2, 1), (1, 1), (-1, 2), (math.nan, 2), (0, math.inf)])
+def test_impossible_range_is_refused(near, far):
+    with pytest.raises(UsageError, match="near < far"):
+        a_depth([[1, 2]]).colorize(near=near, far=far)
+
+
+def test_unknown_colour_map_is_refused_with_the_known_ones():
+    with pytest.raises(UsageError, match=r"inferno.*turbo.*'jet'"):
+        a_depth([[1, 2]]).colorize("jet")
+
+
+# Reading
+
+
+def test_depth_read_back_measures_the_same_distance(tmp_path):
+    rng = np.random.default_rng(1)
+    depth = a_depth(rng.uniform(0.5, 9, (6, 8)), Camera.from_fov(70, (6, 8), source="--fov 70"))
+    again = read_depth(depth.save(tmp_path / "a.npz"))
+    assert again.between((0, 0), (7, 5)) == depth.between((0, 0), (7, 5))
+    assert again.camera == depth.camera
+    assert again.provenance == PROVENANCE
+
+
+def test_read_depth_is_a_public_name(tmp_path):
+    path = a_depth([[1, 2]]).save(tmp_path / "a.png")
+    assert str(glpn.read_depth(path)) == "1x2, 1-2 m, median 1.5 m"
