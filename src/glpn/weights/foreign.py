@@ -6,6 +6,7 @@ Hugging Face SegFormer encoders. This is the only way in for a pickle.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from glpn.config import CONFIG_NAME, PRESETS, GLPNConfig, read_json
 from glpn.errors import CheckpointError, MissingDependency, MissingInput, UsageError
+from glpn.files import atomic_file, require_writable_folder
 from glpn.weights.hub import resolve
 from glpn.weights.names import ENCODER_PREFIX, rename, require_match, to_memory_names
 from glpn.weights.pickles import read_pickle
@@ -23,9 +25,7 @@ from glpn.weights.store import (
     PICKLE_SUFFIXES,
     PROCESSOR_NAME,
     WEIGHTS_NAME,
-    make_folder,
     read_tensors,
-    replacing,
     require_finite,
     write_model,
 )
@@ -309,7 +309,9 @@ def _write_authors(found: _Source, destination: Path) -> int:
     import torch
 
     state = _to_authors(found.state)
-    make_folder(destination.parent)
-    with replacing(destination) as part:
-        torch.save(state, part)
+    whole = io.BytesIO()  # torch's writer hides why a write to the disk failed
+    torch.save(state, whole)
+    require_writable_folder(destination.parent)
+    with atomic_file(destination, overwrite=True) as stream:
+        stream.write(whole.getbuffer())
     return len(state)

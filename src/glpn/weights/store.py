@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import secrets
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +11,8 @@ import numpy as np
 from safetensors import SafetensorError
 
 from glpn.config import CONFIG_NAME, GLPNConfig, read_json
-from glpn.errors import CannotCreateOutput, CheckpointError, MissingInput, OutputFailed
+from glpn.errors import CheckpointError, MissingInput
+from glpn.files import atomic_file, require_writable_folder
 from glpn.weights.header import FORMAT_METADATA, NUMPY_TYPES, TensorEntry, read_header
 
 if TYPE_CHECKING:
@@ -83,9 +81,9 @@ def require_finite(source: str | Path, name: str, finite: bool) -> None:
 
 def _weight_files(source: Path) -> list[Path]:
     """The safetensors files that hold a model: the file itself, one in the folder, or shards."""
-    if source.suffix in PICKLE_SUFFIXES:
-        raise CheckpointError(f"{source}: a pickle is never loaded directly; {_advice(source)}")
     if not source.is_dir():
+        if source.suffix in PICKLE_SUFFIXES:
+            raise CheckpointError(f"{source}: a pickle is never loaded directly; {_advice(source)}")
         return [source]
     if (source / WEIGHTS_NAME).is_file():
         return [source / WEIGHTS_NAME]
@@ -116,7 +114,7 @@ def _shards(index: Path) -> list[Path]:
 
 
 def write_model(folder: Path, config: GLPNConfig, state: Mapping[str, Tensor]) -> None:
-    """Write `config.json` and `model.safetensors`, each replaced whole or not at all.
+    """Write `config.json` and `model.safetensors`, whole or not at all.
 
     Args:
         folder: made if it does not exist.
@@ -127,61 +125,16 @@ def write_model(folder: Path, config: GLPNConfig, state: Mapping[str, Tensor]) -
         CannotCreateOutput: the folder cannot be made or written.
         OutputFailed: the disk is full or failed; the previous files are intact.
     """
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
     metadata = {"format": "pt", **FORMAT_METADATA}
-    text = config.to_json()
-    make_folder(folder)
-    with replacing(folder / WEIGHTS_NAME) as part:
-        save_file(tensors, part, metadata=metadata)
-    with replacing(folder / CONFIG_NAME) as part:
-        part.write_text(text, "utf-8")
-
-
-def make_folder(folder: Path) -> None:
-    """Make a folder and its parents.
-
-    Raises:
-        CannotCreateOutput: it cannot be made, or something else has its name.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as e:
-        raise CannotCreateOutput(f"{folder}: cannot be created: {e.strerror}") from None
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path`, to be written in the block and then renamed over it.
-
-    Raises:
-        CannotCreateOutput: no permission, or the folder is gone.
-        OutputFailed: writing failed; `path` is as it was and the temporary file is gone.
-    """
-    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
-    try:
-        part.touch()
-    except OSError as e:
-        raise CannotCreateOutput(f"{path}: cannot be created: {e.strerror}") from None
-    try:
-        yield part
-        _flush(part)
-        part.replace(path)
-        _flush(path.parent)
-    except (OSError, SafetensorError) as e:
-        raise OutputFailed(f"{path}: writing failed: {e}") from None
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def _flush(path: Path) -> None:
-    """Have the system put a file or a folder on the disk before anything else happens."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    folder = require_writable_folder(folder)
+    with atomic_file(folder / CONFIG_NAME, overwrite=True) as config_file:
+        config_file.write(config.to_json().encode())
+        config_file.flush()  # a full disk shows before the weights take their name
+        with atomic_file(folder / WEIGHTS_NAME, overwrite=True) as weights_file:
+            weights_file.write(save(tensors, metadata))
 
 
 def file_hash(path: str | Path) -> str:
