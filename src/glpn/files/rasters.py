@@ -64,6 +64,8 @@ def encode_png16(contents: Contents, *, scale: float = MILLIMETRES) -> bytes:
 def decode_png16(data: bytes, scale: float | None) -> Contents:
     """16-bit grey PNG of ours, or of others where the caller knows the scale."""
     with Image.open(io.BytesIO(data), formats=("PNG",)) as image:
+        image.verify()  # all checksums, up to the last chunk
+    with Image.open(io.BytesIO(data), formats=("PNG",)) as image:
         require_size(image.height, image.width)
         if image.mode != "I;16":
             raise DataError(f"expected a 16-bit grey PNG, got mode {image.mode}")
@@ -170,7 +172,7 @@ def encode_exr(contents: Contents) -> bytes:
 
     Raises:
         MissingDependency: OpenEXR is not installed.
-        OutputFailed: the folder for temporary files is full.
+        OutputFailed: the disk for temporary files is full.
     """
     OpenEXR = require_extra("OpenEXR", "exr")
     header = {
@@ -181,10 +183,13 @@ def encode_exr(contents: Contents) -> bytes:
     file = OpenEXR.File(header, {_EXR_CHANNEL: np.ascontiguousarray(contents.metres)})
     with tempfile.TemporaryDirectory(prefix="glpn-") as folder:  # versions < 3.5 need a real file
         path = Path(folder, "depth.exr")
-        file.write(str(path))
+        try:
+            file.write(str(path))
+        except RuntimeError as e:
+            raise OutputFailed(f"temporary file: {e}") from e
         data = path.read_bytes()
-    if not checks.exr_is_complete(io.BytesIO(data)):  # OpenEXR does not notice a full disk
-        raise OutputFailed(f"{folder}: no room for temporary files")
+    if not checks.exr_is_complete(io.BytesIO(data)):  # not every full disk raises in OpenEXR
+        raise OutputFailed(f"{path}: the temporary file came out incomplete")
     return data
 
 

@@ -13,8 +13,9 @@ from glpn.colormaps import colorize
 from glpn.errors import DataError, UsageError
 from glpn.files.contents import METADATA_KEY, Contents, require_extra
 
-# Neighbours whose depths differ by more than this share are no common surface: at 5 % a floor
-# seen from head height holds together to its horizon-near end, and objects part from the wall.
+# Neighbours whose depths differ by more than this share are no common surface. Rows of a floor n
+# pixels below the horizon differ by 1/n: at 5 % it holds together up to 20 pixels below, which is
+# 44 m away for a camera 1.6 m up with a focal length of 554 pixels (60° over 640).
 DEPTH_JUMP = 0.05
 _UNLIT = "KHR_materials_unlit"  # the photograph carries its light already
 

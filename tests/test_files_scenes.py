@@ -1,0 +1,115 @@
+"""PLY and GLB: distances, axes, cuts and colours, seen through another reader."""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+
+import numpy as np
+import pytest
+import trimesh
+
+from glpn.depth import Depth
+from glpn.errors import (
+    DataError,
+    UsageError,
+)
+from tests.depths import NAME, a_depth, a_plane, save
+
+
+def test_ply_points_lie_as_far_apart_as_the_depth_says(tmp_path):
+    depth = a_depth()
+    cloud = trimesh.load(depth.save(tmp_path / "a.ply"))
+    known = np.argwhere(depth.metres > 0)  # rows of (y, x), in the file's order
+    assert len(cloud.vertices) == len(known) == 24 * 32 - 6
+    for i, j in ((0, 700), (33, 34), (400, 761)):
+        apart = np.linalg.norm(cloud.vertices[i] - cloud.vertices[j])
+        expected = depth.between(tuple(known[i][::-1]), tuple(known[j][::-1]))
+        assert apart == pytest.approx(expected, abs=1e-4)
+        assert cloud.colors[i][:3].tolist() == depth.image[tuple(known[i])].tolist()
+
+
+def test_ply_keeps_the_cameras_axes_and_describes_itself_in_a_comment(tmp_path):
+    depth = a_plane([[2, 2], [2, 2]], focal=1)
+    path = depth.save(tmp_path / "a.ply")
+    expected = [[-1, -1, 2], [1, -1, 2], [-1, 1, 2], [1, 1, 2]]  # X right, Y down, Z forward
+    assert trimesh.load(path).vertices.tolist() == expected
+    lines = path.read_bytes().split(b"\n")
+    comment = next(line for line in lines if line.startswith(b"comment glpn "))
+    assert json.loads(comment[13:])["camera"]["fx"] == 1
+
+
+def test_step_thins_out_points(tmp_path):
+    path = a_plane(np.full((6, 9), 2)).save(tmp_path / "a.ply", step=3)
+    assert len(trimesh.load(path).vertices) == 2 * 3
+    with pytest.raises(UsageError, match="step"):
+        a_plane([[1]]).save(tmp_path / "b.ply", step=0)
+
+
+def test_glb_has_y_up_and_looks_along_minus_z(tmp_path):
+    path = a_plane([[2, 2], [2, 2]], focal=1).save(tmp_path / "a.glb")
+    (mesh,) = trimesh.load(path).geometry.values()
+    expected = {(-1, 1, -2), (1, 1, -2), (-1, -1, -2), (1, -1, -2)}
+    assert {tuple(vertex) for vertex in mesh.vertices.tolist()} == expected
+    assert len(mesh.faces) == 2
+    assert np.allclose(mesh.face_normals, [0, 0, 1])  # towards the camera
+
+
+def test_glb_is_cut_where_the_depth_jumps_and_around_unknown_pixels(tmp_path):
+    metres = np.ones((4, 6))
+    metres[:, 3:] = 3
+    (mesh,) = trimesh.load(a_plane(metres).save(tmp_path / "a.glb")).geometry.values()
+    assert len(mesh.faces) == 2 * 2 * 3 * 2  # two halves, each 2 × 3 squares of two triangles
+    heights = mesh.vertices[mesh.faces][:, :, 2]
+    assert (heights == heights[:, :1]).all()
+    metres[0, 0] = 0
+    (mesh,) = trimesh.load(a_plane(metres).save(tmp_path / "b.glb")).geometry.values()
+    assert len(mesh.faces) == 24 - 1 and mesh.vertices[:, 2].max() == -1
+
+
+def test_glb_joins_everything_if_told_that_nothing_is_a_jump(tmp_path):
+    path = a_plane([[1, 3], [1, 3]]).save(tmp_path / "a.glb", jump=10)
+    (mesh,) = trimesh.load(path).geometry.values()
+    assert len(mesh.faces) == 2
+
+
+def test_glb_lays_each_pixel_of_the_photograph_on_its_own_point(tmp_path):
+    image = np.random.default_rng(3).integers(0, 256, (3, 4, 3), dtype=np.uint8)
+    plane = a_plane(np.full((3, 4), 2))
+    depth = Depth(plane.metres, plane.camera, plane.provenance, image)
+    (mesh,) = trimesh.load(depth.save(tmp_path / "a.glb")).geometry.values()
+    texture = np.asarray(mesh.visual.material.baseColorTexture.convert("RGB"))
+    assert np.array_equal(texture, image)
+    for (u, v), (x, y, z) in zip(mesh.visual.uv, mesh.vertices, strict=True):
+        row, column = (1 - v) * 3 - 0.5, u * 4 - 0.5
+        assert (x, y, z) == pytest.approx(((column - 1.5) / 50, (1 - row) / 50, -2), abs=1e-6)
+
+
+def test_glb_points_have_linear_colours(tmp_path):
+    plane = a_plane(np.full((2, 2), 2))
+    image = np.full((2, 2, 3), 188, np.uint8)  # ((188/255 + .055) / 1.055)^2.4 · 255 = 128.2
+    depth = Depth(plane.metres, plane.camera, plane.provenance, image)
+    path = depth.save(tmp_path / "a.glb", mesh=False)
+    (cloud,) = trimesh.load(path).geometry.values()
+    assert cloud.vertices.shape == (4, 3)
+    assert (cloud.colors[:, :3] == 128).all()
+
+
+def test_glb_describes_itself(tmp_path):
+    data = a_depth().save(tmp_path / "a.glb").read_bytes()
+    (length,) = struct.unpack_from("<I", data, 12)
+    facts = json.loads(data[20 : 20 + length])["asset"]["extras"]["glpn"]
+    assert facts["model"] == "glpn-b0-indoor" and facts["image"] == NAME
+
+
+def test_a_single_row_has_no_surface_and_becomes_points(tmp_path):
+    (cloud,) = trimesh.load(a_plane([[1, 1, 2]]).save(tmp_path / "a.glb")).geometry.values()
+    assert len(cloud.vertices) == 3 and not hasattr(cloud, "faces")
+
+
+@pytest.mark.parametrize("format", ["ply", "glb"])
+def test_nothing_known_puts_nothing_in_space(tmp_path, format):
+    with pytest.raises(DataError, match="no pixel"):
+        save(a_plane(np.zeros((2, 2))), tmp_path, format)
+    assert os.listdir(tmp_path) == []
