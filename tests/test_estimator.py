@@ -1,0 +1,171 @@
+"""The easy door: photo in, metres out, whatever the photo comes as."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import glpn
+from glpn.errors import InvalidImage, MissingInput, UsageError
+
+PHOTO = Path(__file__).parents[1] / "examples/coffee.jpg"
+
+
+@pytest.fixture(scope="module")
+def estimator():
+    return glpn.load(threads=1)
+
+
+@pytest.fixture(scope="module")
+def depth(estimator):
+    return estimator(PHOTO)
+
+
+def test_depth_has_the_photo_size_and_lies_in_range(estimator, depth):
+    assert depth.metres.shape == (400, 600)
+    assert depth.metres.dtype == np.float32
+    assert 0 < depth.metres.min() < depth.metres.max() <= estimator.engine.config.max_depth
+
+
+def test_every_kind_of_source_gives_the_same_metres(estimator, depth):
+    torch = pytest.importorskip("torch")
+    picture = Image.open(PHOTO)
+    array = np.asarray(picture)
+    sources = {
+        "str": str(PHOTO),
+        "bytes": PHOTO.read_bytes(),
+        "file": io.BytesIO(PHOTO.read_bytes()),
+        "PIL": picture,
+        "array": array,
+        "CHW": array.transpose(2, 0, 1),
+        "float": array / 255,
+        "tensor": torch.from_numpy(array.copy()).permute(2, 0, 1),
+    }
+    for kind, source in sources.items():
+        assert np.array_equal(estimator(source).metres, depth.metres), kind
+
+
+def test_many_photos_come_back_one_by_one(estimator, depth):
+    pulled = []
+
+    def photos():
+        for _ in range(3):
+            pulled.append(1)
+            yield PHOTO
+
+    results = estimator(photos())
+    assert np.array_equal(next(results).metres, depth.metres)
+    assert len(pulled) == 1, "an iterator must not be read ahead of its results"
+    assert len(list(estimator([PHOTO, PHOTO]))) == 2
+    assert list(estimator([])) == []
+
+
+def test_mixed_sizes_equal_single_predictions(estimator, depth):
+    small = Image.open(PHOTO).resize((300, 200))
+    first, second = estimator([PHOTO, small])
+    assert np.array_equal(first.metres, depth.metres)
+    assert second.metres.shape == (200, 300)
+
+
+def test_camera_comes_from_what_is_known_best(estimator, depth):
+    assert "assumed" in depth.camera.source
+    assert estimator(PHOTO, focal=700.0).camera.fx == 700
+    wide = estimator(PHOTO, fov=90).camera
+    assert wide.fx == pytest.approx(300)  # half of 600 pixels over tan 45°
+    buffer = io.BytesIO()
+    exif = Image.Exif()
+    exif.get_ifd(0x8769)[0xA405] = 50  # FocalLengthIn35mmFilm
+    Image.open(PHOTO).save(buffer, "JPEG", exif=exif)
+    camera = estimator(buffer.getvalue()).camera
+    assert "EXIF" in camera.source
+    diagonal = (400**2 + 600**2) ** 0.5  # of the picture, as 43.27 mm is of the film
+    assert camera.fx == pytest.approx(50 / 43.2666 * diagonal, rel=1e-4)
+    with pytest.raises(UsageError, match="at most one"):
+        estimator(PHOTO, focal=700, fov=60)
+
+
+def test_a_nearly_black_prediction_is_never_zero(estimator):
+    black = np.zeros((64, 64, 3), np.uint8)
+    assert estimator(black).metres.min() >= 1e-3
+
+
+def test_engines_agree_on_a_photo(depth):
+    pytest.importorskip("torch")
+    other = glpn.load(engine="torch", threads=1)(PHOTO)
+    assert other.provenance.engine == "torch"
+    assert depth.provenance.engine == "onnxruntime"
+    assert np.abs(other.metres / depth.metres - 1).max() <= 1e-4
+
+
+def test_max_depth_can_be_told(depth):
+    far = glpn.load(max_depth=80, threads=1)(PHOTO)
+    assert far.provenance.max_depth == 80
+    assert far.metres.max() == pytest.approx(8 * depth.metres.max(), rel=1e-3)
+
+
+def test_provenance_says_what_made_it(depth):
+    from hashlib import sha256
+
+    weights = Path(glpn.__file__).parent / "models/glpn-b0-indoor/model.safetensors"
+    assert depth.provenance.model == "glpn-b0-indoor"
+    assert depth.provenance.model_hash == sha256(weights.read_bytes()).hexdigest()
+    assert depth.provenance.image == "coffee.jpg"
+    assert depth.provenance.glpn_version == glpn.__version__
+
+
+def test_pipeline_has_the_shape_of_the_known_one(depth):
+    pipe = glpn.pipeline("depth-estimation", threads=1)
+    result = pipe(str(PHOTO))
+    assert set(result) == {"predicted_depth", "depth"}
+    assert np.array_equal(result["predicted_depth"], depth.metres)
+    assert result["depth"].size == (600, 400)
+    assert np.asarray(result["depth"]).dtype == np.uint8
+    assert (np.asarray(result["depth"]).min(), np.asarray(result["depth"]).max()) == (0, 255)
+    assert len(pipe([str(PHOTO)] * 2)) == 2
+    with pytest.raises(UsageError, match="image-classification"):
+        glpn.pipeline("image-classification")
+
+
+def test_bad_inputs_are_named(estimator, tmp_path):
+    (tmp_path / "broken.jpg").write_bytes(PHOTO.read_bytes()[:20_000])
+    with pytest.raises(InvalidImage, match=r"broken\.jpg"):
+        estimator(tmp_path / "broken.jpg")
+    with pytest.raises(MissingInput, match=r"absent\.jpg"):
+        estimator(tmp_path / "absent.jpg")
+    with pytest.raises(MissingInput, match="no-such-model"):
+        glpn.load("no-such-model")
+
+
+def test_predicts_without_torch():
+    code = f"""
+import sys
+sys.modules["torch"] = None
+import glpn
+depth = glpn.load(threads=1)({str(PHOTO)!r})
+assert depth.metres.shape == (400, 600)
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_import_is_light():
+    code = """
+import sys, glpn
+glpn.GLPNConfig, glpn.GLPNImageProcessor, glpn.load, glpn.Depth
+heavy = {"torch", "onnxruntime", "onnx", "transformers", "huggingface_hub", "scipy", "trimesh"}
+loaded = heavy & set(sys.modules)
+assert not loaded, loaded
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_every_public_name_exists():
+    for name in glpn.__all__:
+        assert getattr(glpn, name) is not None
+    with pytest.raises(AttributeError, match="nonsense"):
+        glpn.nonsense  # noqa: B018
