@@ -139,6 +139,8 @@ def _read_file(path: Path, name: str) -> bytes:
         with open(descriptor, "rb") as file:
             _require_regular(os.fstat(descriptor), name)
             return file.read(MAX_FILE_BYTES + 1)
+    except InvalidImage:  # is a ValueError as well
+        raise
     except (FileNotFoundError, NotADirectoryError):
         raise MissingInput(f"{name}: no such file") from None
     except PermissionError:

@@ -383,10 +383,11 @@ def _download(repo_id: str, hub: Mapping[str, Any]) -> Path:
 
     # HfHubHTTPError's own base is the HTTP library's error, which also covers broken connections.
     transport = tuple(base for base in HfHubHTTPError.__bases__ if issubclass(base, Exception))
+    failures: tuple[type[Exception], ...] = (*transport, OSError, ValueError)
     endpoint = os.environ.get("HF_ENDPOINT")
     try:
         return Path(hf_hub_download(repo_id, PROCESSOR_NAME, endpoint=endpoint, **hub))
-    except (*transport, OSError, ValueError) as e:
+    except failures as e:
         reason = " ".join(str(e).split())
         raise MissingInput(
             f"{repo_id}: no such folder or bundled model here, and no {PROCESSOR_NAME} from the "
