@@ -1,0 +1,171 @@
+"""Engines: the ways in which pixels become depth, behind one small protocol.
+
+`open_engine` picks one. Neither torch nor onnxruntime is imported before it is needed.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import platform
+import re
+import sys
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glpn import weights
+from glpn.config import GLPNConfig
+from glpn.errors import CheckpointError, InvalidImage, MissingDependency, UsageError
+
+ENGINES = ("auto", "onnxruntime", "torch")
+_DEVICE = re.compile(r"auto|cpu|mps|cuda(:[0-9]{1,3})?")
+
+# What the drivers of a GPU that torch could use leave on a Linux machine: NVIDIA's, NVIDIA's
+# under Windows Subsystem for Linux, AMD's.
+_GPU_DRIVERS = ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd")
+
+
+class Engine(Protocol):
+    """A loaded network, ready to run."""
+
+    name: str
+    config: GLPNConfig
+
+    def __call__(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Predict depth for a batch.
+
+        Args:
+            pixels: float32 [B, 3, H, W], RGB in 0..1, any H and W from 1 on.
+
+        Returns:
+            Metres, float32 [B, H, W]; smaller where the config's `head_in_index` picks an inner
+            map.
+
+        Raises:
+            InvalidImage: the array has another shape.
+            CheckpointError: the network's output is not finite.
+        """
+        ...
+
+
+def open_engine(
+    folder: str | Path,
+    *,
+    engine: str = "auto",
+    device: str = "auto",
+    threads: int | None = None,
+    max_depth: float | None = None,
+) -> Engine:
+    """Load a model's folder into the engine that suits it and this machine.
+
+    Args:
+        folder: with `config.json` and `model.safetensors`; onnxruntime also needs `model.onnx`.
+        engine: "onnxruntime", "torch", or "auto": torch on a GPU, else onnxruntime if the folder
+            holds its graph, else torch.
+        device: "auto", "cpu", "cuda", "cuda:1" or "mps"; onnxruntime runs on the CPU.
+        threads: CPU threads; if None, onnxruntime takes one for each usable core and torch keeps
+            its own setting, which is one for the whole process.
+        max_depth: metres at the sigmoid's 1, where the checkpoint's own value is wrong.
+
+    Raises:
+        UsageError: an engine, a device or a number of threads that does not exist.
+        MissingDependency: the engine's package is not installed.
+        MissingInput, ConfigError, CheckpointError: a file is not there, damaged, or does not fit
+            the others.
+    """
+    folder = Path(folder)
+    if engine not in ENGINES:
+        raise UsageError(f"engine: expected one of {', '.join(ENGINES)}; got {engine!r}")
+    if not _DEVICE.fullmatch(device):
+        raise UsageError(f"device: expected auto, cpu, cuda, cuda:N or mps; got {device!r}")
+    if threads is not None and threads < 1:
+        raise UsageError(f"threads: expected at least 1, got {threads}")
+    if engine == "auto":
+        engine = _choose(folder, device)
+    _require_installed(engine)
+    if engine == "torch":
+        from glpn.engines.torch import TorchEngine
+
+        return TorchEngine.open(folder, device=device, threads=threads, max_depth=max_depth)
+    if device not in ("auto", "cpu"):
+        raise UsageError(f"device: engine onnxruntime runs on the cpu; got {device!r}")
+    from glpn.engines.onnxruntime import OnnxRuntimeEngine
+
+    return OnnxRuntimeEngine.open(folder, threads=threads or usable_cores(), max_depth=max_depth)
+
+
+def _choose(folder: Path, device: str) -> str:
+    """The engine that "auto" means."""
+    if device.startswith(("cuda", "mps")) or (device == "auto" and _has_gpu()):
+        return "torch"
+    if (folder / weights.GRAPH_NAME).is_file() and _is_installed("onnxruntime"):
+        return "onnxruntime"
+    if _is_installed("torch"):
+        return "torch"
+    raise MissingDependency(
+        f"{folder}: no engine can run this model: pip install 'glpn[torch]', or write its "
+        f"{weights.GRAPH_NAME} for onnxruntime with `glpn export onnx` where that is installed"
+    )
+
+
+def _has_gpu() -> bool:
+    """Whether torch is here and has a GPU; torch is only imported where drivers are seen."""
+    if not _is_installed("torch"):
+        return False
+    apple = sys.platform == "darwin" and platform.machine() == "arm64"
+    windows = sys.platform == "win32" and Path(r"C:\Windows\System32\nvcuda.dll").exists()
+    if not (apple or windows or any(map(os.path.exists, _GPU_DRIVERS))):
+        return False
+    from glpn.engines.torch import best_device
+
+    return best_device() != "cpu"
+
+
+def _is_installed(package: str) -> bool:
+    return importlib.util.find_spec(package) is not None
+
+
+def _require_installed(engine: str) -> None:
+    extra = {"torch": "glpn[torch]", "onnxruntime": "glpn"}[engine]
+    if not _is_installed(engine):
+        raise MissingDependency(f"engine {engine} is not installed: pip install '{extra}'")
+
+
+def usable_cores() -> int:
+    """CPU cores that this process may run on; two hardware threads of one core count once."""
+    if not hasattr(os, "sched_getaffinity"):
+        return os.cpu_count() or 1
+    cores = set()
+    for cpu in os.sched_getaffinity(0):
+        siblings = Path(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list")
+        try:
+            cores.add(siblings.read_text("ascii"))
+        except OSError:  # not every container shows it
+            cores.add(str(cpu))
+    return len(cores)
+
+
+def require_pixels(pixels: NDArray[Any], config: GLPNConfig) -> None:
+    """Refuse an array that is no batch of images.
+
+    Raises:
+        InvalidImage: its shape is not [B, num_channels, H, W].
+    """
+    if pixels.ndim != 4 or pixels.shape[1] != config.num_channels or 0 in pixels.shape[2:]:
+        raise InvalidImage(
+            f"pixels: expected shape [batch, {config.num_channels}, height, width], "
+            f"got {list(pixels.shape)}"
+        )
+
+
+def require_finite(depth: NDArray[np.float32], folder: Path) -> None:
+    """Refuse NaN and infinity in a prediction.
+
+    Raises:
+        CheckpointError: there is one; weights too large for the activations are the usual reason.
+    """
+    if not np.isfinite(depth).all():
+        raise CheckpointError(f"{folder}: the network's output holds NaN or infinity")

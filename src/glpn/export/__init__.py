@@ -1,0 +1,1 @@
+"""Export: the network in the formats of other runtimes. Each format has its own module."""

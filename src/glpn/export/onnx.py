@@ -1,0 +1,219 @@
+"""The network as an ONNX graph, written node by node from the configuration: no tracing, no torch.
+
+The functions follow encoder.py and decoder.py one for one, and `model.onnx` holds no weights: it
+points into `model.safetensors`, so that one file of weights serves every engine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from glpn import weights
+from glpn.config import GLPNConfig, Stage
+from glpn.engines import graph as contract
+from glpn.export.onnx_nodes import ONNXRUNTIME, Graph
+from glpn.files import atomic_file
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+
+def write_graph(folder: str | Path, *, portable: bool = False) -> Path:
+    """Write `model.onnx` beside a folder's `config.json` and `model.safetensors`, atomically.
+
+    Args:
+        folder: a model's folder.
+        portable: as in `build_graph`.
+
+    Returns:
+        The path of `model.onnx`.
+
+    Raises:
+        MissingInput: the configuration or the weights are not there.
+        ConfigError, CheckpointError: they are damaged or do not fit each other.
+        CannotCreateOutput, OutputFailed: the folder cannot be written.
+    """
+    folder = Path(folder)
+    config = GLPNConfig.from_json_file(folder / weights.CONFIG_NAME)
+    file = folder / weights.WEIGHTS_NAME
+    header = weights.read_header(file)
+    weights.require_match(header.tensors, weights.expected_shapes(config), source=str(file))
+    metadata = {
+        **contract.describe(config, header),
+        "model": folder.resolve().name,
+        "weights_sha256": weights.file_hash(file),
+    }
+    model = build_graph(config, header, portable=portable, metadata=metadata)
+    path = folder / weights.GRAPH_NAME
+    with atomic_file(path, overwrite=True) as stream:
+        stream.write(model.SerializeToString(deterministic=True))
+    return path
+
+
+def build_graph(
+    config: GLPNConfig,
+    header: weights.Header,
+    *,
+    weights_file: str = weights.WEIGHTS_NAME,
+    portable: bool = False,
+    metadata: Mapping[str, str] | None = None,
+) -> ModelProto:
+    """The whole network: pixel_values [B, 3, H, W] in 0..1 → predicted_depth [B, H, W] in metres.
+
+    Batch, height and width are free, both sides multiples of `config.size_divisor`.
+
+    Args:
+        config: the network's numbers.
+        header: names, types and places of the weights, which must be those of `config`.
+        weights_file: where the weights lie, relative to the graph's own folder.
+        portable: standard operators only. Otherwise attention is an operator of onnxruntime's
+            own, whose memory does not grow with the square of the pixels.
+        metadata: what the file says about itself.
+    """
+    g = Graph(config, header.tensors, weights_file=weights_file, portable=portable)
+    depth = head(g, decoder(g, encoder(g, contract.INPUT)))
+    full_size = config.head_in_index in (-1, 3)
+    sides = ["height", "width"] if full_size else ["depth_height", "depth_width"]
+    return g.model(
+        inputs={contract.INPUT: ["batch", config.num_channels, "height", "width"]},
+        outputs={g.add("Identity", depth, name=contract.OUTPUT): ["batch", *sides]},
+        metadata=metadata or {},
+    )
+
+
+def encoder(g: Graph, pixels: str) -> list[str]:
+    """Pixels [B, 3, H, W] → maps [B, C_i, H/4·2^-i, W/4·2^-i]."""
+    maps = []
+    x = pixels
+    for i, stage in enumerate(g.config.stages):
+        x = encoder_stage(g, x, i=i, stage=stage)
+        maps.append(x)
+    return maps
+
+
+def encoder_stage(g: Graph, x: str, *, i: int, stage: Stage) -> str:
+    """[B, C_in, H, W] → [B, C, H/s, W/s]."""
+    x = patch_embedding(g, x, name=f"glpn.encoder.patch_embeddings.{i}", stage=stage)
+    for j in range(stage.depth):
+        x = block(g, x, name=f"glpn.encoder.block.{i}.{j}", stage=stage)  # [B, H/s, W/s, C]
+    x = g.layer_norm(x, f"glpn.encoder.layer_norm.{i}", eps=g.config.block_norm_eps)
+    return g.channels_first(x)
+
+
+def patch_embedding(g: Graph, x: str, *, name: str, stage: Stage) -> str:
+    """Overlapping patches: [B, C_in, H, W] → [B, H/s, W/s, C]."""
+    x = g.convolution(x, f"{name}.proj", stride=stage.stride, padding=stage.patch_size // 2)
+    return g.layer_norm(g.channels_last(x), f"{name}.layer_norm", eps=g.config.embed_norm_eps)
+
+
+def block(g: Graph, x: str, *, name: str, stage: Stage) -> str:
+    """x + attention(LN x), then x + feed-forward(LN x): [B, H, W, C]."""
+    y = g.layer_norm(x, f"{name}.layer_norm_1", eps=g.config.block_norm_eps)
+    x = g.add("Add", x, attention(g, y, name=f"{name}.attention", stage=stage))
+    y = g.layer_norm(x, f"{name}.layer_norm_2", eps=g.config.block_norm_eps)
+    return g.add("Add", x, feed_forward(g, y, name=f"{name}.mlp"))
+
+
+def attention(g: Graph, x: str, *, name: str, stage: Stage) -> str:
+    """All positions of a map [B, H, W, C] attend to the map reduced by `sr_ratio`."""
+    context = x
+    if stage.sr_ratio > 1:
+        y = g.convolution(g.channels_first(x), f"{name}.self.sr", stride=stage.sr_ratio)
+        y = g.channels_last(y)  # [B, H/sr, W/sr, C]
+        context = g.layer_norm(y, f"{name}.self.layer_norm", eps=g.config.embed_norm_eps)
+    batch = g.add("Shape", x, end=1)
+    tokens = g.add("Concat", batch, g.integers(-1, stage.width), axis=0)  # the shape [B, N, C]
+    query, key, value = (
+        g.add("Reshape", g.linear(y, f"{name}.self.{part}"), tokens)
+        for part, y in (("query", x), ("key", context), ("value", context))
+    )
+    mix = mix_portably if g.portable else mix_fused
+    y = g.linear(mix(g, query, key, value, stage=stage), f"{name}.output.dense")  # [BN, C]
+    return g.add("Reshape", y, g.add("Shape", x))  # [B, H, W, C]
+
+
+def mix_fused(g: Graph, query: str, key: str, value: str, *, stage: Stage) -> str:
+    """softmax(Q·Kᵀ/√d)·V, tile by tile: [B, N, C], twice [B, M, C] → [B, N, C]."""
+    heads = stage.heads
+    return g.add("MultiHeadAttention", query, key, value, domain=ONNXRUNTIME, num_heads=heads)
+
+
+def mix_portably(g: Graph, query: str, key: str, value: str, *, stage: Stage) -> str:
+    """The same in standard operators, which store the scores."""
+    depth = stage.width // stage.heads
+    split = g.integers(0, -1, stage.heads, depth)
+    query, key, value = (g.add("Reshape", y, split) for y in (query, key, value))
+    query = g.add("Transpose", query, perm=[0, 2, 1, 3])  # [B, heads, N, d]
+    key = g.add("Transpose", key, perm=[0, 2, 3, 1])  # [B, heads, d, M]
+    value = g.add("Transpose", value, perm=[0, 2, 1, 3])  # [B, heads, M, d]
+    query = g.add("Mul", query, g.floats(depth**-0.5))
+    scores = g.add("Softmax", g.add("MatMul", query, key), axis=-1)  # [B, heads, N, M]
+    mixed = g.add("Transpose", g.add("MatMul", scores, value), perm=[0, 2, 1, 3])
+    return g.add("Reshape", mixed, g.integers(0, -1, stage.width))  # [B, N, C]
+
+
+def feed_forward(g: Graph, x: str, *, name: str) -> str:
+    """Expand → depthwise 3×3 → activation → shrink: [B, H, W, C].
+
+    All convolutions, so that the wide map [B, rC, H, W] is never transposed.
+    """
+    y = g.pointwise(g.channels_first(x), f"{name}.dense1")
+    y = g.depthwise(y, f"{name}.dwconv.dwconv")
+    y = g.pointwise(activation(g, y), f"{name}.dense2")  # [B, C, H, W]
+    return g.channels_last(y)
+
+
+def activation(g: Graph, x: str) -> str:
+    """The configuration's `hidden_act`."""
+    kind = g.config.hidden_act
+    if kind == "relu":
+        return g.add("Relu", x)
+    if kind in ("silu", "swish"):
+        return g.add("Mul", x, g.add("Sigmoid", x))
+    return g.add("Gelu", x, approximate="none" if kind == "gelu" else "tanh")
+
+
+def decoder(g: Graph, maps: Sequence[str]) -> str:
+    """The encoder's maps, deepest first → the map [B, C, h, w] that `head_in_index` picks."""
+    config = g.config
+    last = config.head_in_index % len(maps)
+    x = ""
+    for i in range(last + 1):
+        name = f"decoder.stages.{i}"
+        local = maps[-1 - i]
+        if config.hidden_sizes[-1 - i] != config.decoder_hidden_size:
+            local = g.convolution(local, f"{name}.convolution")  # [B, C, h, w]
+        x = upsample(g, selective_fusion(g, local, x, name=f"{name}.fusion") if x else local)
+    return upsample(g, x) if last == len(maps) - 1 else x
+
+
+def selective_fusion(g: Graph, local: str, context: str, *, name: str) -> str:
+    """Weigh a local against a global map, position by position; all [B, C, H, W]."""
+    x = g.add("Concat", local, context, axis=1)  # [B, 2C, H, W]
+    for layer in (f"{name}.convolutional_layer1", f"{name}.convolutional_layer2"):
+        x = g.convolution(x, f"{layer}.0", padding=1)  # [B, C, H, W], then [B, C/2, H, W]
+        x = g.add("Relu", g.batch_norm(x, f"{layer}.1"))
+    x = g.convolution(x, f"{name}.convolutional_layer3", padding=1)
+    gates = g.add("Sigmoid", x)  # [B, 2, H, W]
+    first, second = (
+        g.add("Slice", gates, g.integers(i), g.integers(i + 1), g.integers(1)) for i in (0, 1)
+    )
+    return g.add("Add", g.add("Mul", local, first), g.add("Mul", context, second))
+
+
+def upsample(g: Graph, x: str) -> str:
+    """Twice the size, bilinear, corners not aligned."""
+    scales = g.floats(1, 1, 2, 2)
+    return g.add(
+        "Resize", x, "", scales, mode="linear", coordinate_transformation_mode="half_pixel"
+    )
+
+
+def head(g: Graph, x: str) -> str:
+    """conv3×3 → ReLU → conv3×3 → sigmoid × max_depth: [B, C, H, W] → metres [B, H, W]."""
+    x = g.add("Relu", g.convolution(x, "head.head.0", padding=1))
+    x = g.convolution(x, "head.head.2", padding=1)  # [B, 1, H, W]
+    x = g.add("Squeeze", g.add("Sigmoid", x), g.integers(1))
+    return g.add("Mul", x, g.floats(g.config.max_depth))

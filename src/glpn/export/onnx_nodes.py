@@ -1,0 +1,180 @@
+"""Graph: an ONNX graph in the making, and the layers that read the weights file.
+
+Every weight is an initializer whose data lie outside, in `model.safetensors`, under its name there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glpn.config import GLPNConfig
+from glpn.errors import MissingDependency
+from glpn.weights import TensorEntry
+
+try:
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+except ImportError as e:
+    raise MissingDependency(
+        "writing an ONNX graph needs the package onnx: pip install 'glpn[torch]'"
+    ) from e
+
+# onnxruntime 1.20 reads operator sets up to 21 and IR versions up to 10; Gelu came with set 20.
+OPSET = 20
+IR_VERSION = 9
+ONNXRUNTIME = "com.microsoft"  # the domain of onnxruntime's own operators
+
+BATCH_NORM_EPS = 1e-5  # torch's default, which both reference implementations keep
+
+_DTYPES = {
+    "F64": TensorProto.DOUBLE,
+    "F32": TensorProto.FLOAT,
+    "F16": TensorProto.FLOAT16,
+    "BF16": TensorProto.BFLOAT16,
+}
+
+
+class Graph:
+    """Nodes and initializers in the order of their making; a value is known by its name.
+
+    Layers take their weights, and their node's name, from the module's name in the weights file.
+
+    Args:
+        config: the network's numbers, for those who build it.
+        tensors: what the weights file holds.
+        weights_file: its path, relative to the folder of the graph.
+        portable: whether only standard operators may be used.
+    """
+
+    def __init__(
+        self,
+        config: GLPNConfig,
+        tensors: Mapping[str, TensorEntry],
+        *,
+        weights_file: str,
+        portable: bool,
+    ) -> None:
+        self.config = config
+        self.portable = portable
+        self._tensors = tensors
+        self._weights_file = weights_file
+        self._nodes: list[onnx.NodeProto] = []
+        self._initializers: list[onnx.TensorProto] = []
+        self._constants: dict[tuple[str, bytes], str] = {}
+
+    def add(self, op: str, *inputs: str, name: str = "", **attributes: Any) -> str:
+        """Append a node; returns its output, which has the node's name."""
+        name = name or f"{op}_{len(self._nodes)}"
+        self._nodes.append(helper.make_node(op, inputs, [name], name=name, **attributes))
+        return name
+
+    def weight(self, name: str, *, shape: Sequence[int] | None = None) -> str:
+        """A float32 tensor of the weights file, in its own shape or another of as many items."""
+        entry = self._tensors[name]
+        tensor = TensorProto(name=name, data_type=_DTYPES[entry.dtype], dims=shape or entry.shape)
+        tensor.data_location = TensorProto.EXTERNAL
+        length = entry.end - entry.begin
+        place = {"location": self._weights_file, "offset": entry.begin, "length": length}
+        for key, value in place.items():
+            tensor.external_data.add(key=key, value=str(value))
+        self._initializers.append(tensor)
+        if entry.dtype == "F32":
+            return name
+        return self.add("Cast", name, name=f"{name}.float32", to=TensorProto.FLOAT)
+
+    def integers(self, *values: int) -> str:
+        """A constant int64 vector: a shape, axes, limits."""
+        return self._constant(np.array(values, np.int64))
+
+    def floats(self, *values: float) -> str:
+        """A constant float32 vector."""
+        return self._constant(np.array(values, np.float32))
+
+    def _constant(self, value: NDArray[Any]) -> str:
+        key = (value.dtype.str, value.tobytes())
+        if key not in self._constants:
+            self._constants[key] = f"constant_{len(self._constants)}"
+            self._initializers.append(numpy_helper.from_array(value, self._constants[key]))
+        return self._constants[key]
+
+    def channels_last(self, x: str) -> str:
+        """[B, C, H, W] → [B, H, W, C]."""
+        return self.add("Transpose", x, perm=[0, 2, 3, 1])
+
+    def channels_first(self, x: str) -> str:
+        """[B, H, W, C] → [B, C, H, W]."""
+        return self.add("Transpose", x, perm=[0, 3, 1, 2])
+
+    def convolution(
+        self, x: str, name: str, *, stride: int = 1, padding: int = 0, groups: int = 1
+    ) -> str:
+        """[B, C_in, H, W] → [B, C_out, H/stride, W/stride]."""
+        return self.add(
+            "Conv",
+            x,
+            self.weight(f"{name}.weight"),
+            self.weight(f"{name}.bias"),
+            name=name,
+            strides=[stride] * 2,
+            pads=[padding] * 4,
+            group=groups,
+        )
+
+    def depthwise(self, x: str, name: str) -> str:
+        """A 3×3 convolution of each channel by itself: [B, C, H, W]."""
+        return self.convolution(x, name, padding=1, groups=self._tensors[f"{name}.weight"].shape[0])
+
+    def pointwise(self, x: str, name: str) -> str:
+        """A linear layer on the channels of a map, as a 1×1 convolution: [B, in → out, H, W]."""
+        shape = (*self._tensors[f"{name}.weight"].shape, 1, 1)  # [out, in, 1, 1]
+        weight = self.weight(f"{name}.weight", shape=shape)
+        return self.add("Conv", x, weight, self.weight(f"{name}.bias"), name=name)
+
+    def linear(self, x: str, name: str) -> str:
+        """A linear layer on the last axis, all others made one: [..., in] → [rows, out]."""
+        width = self._tensors[f"{name}.weight"].shape[1]
+        rows = self.add("Reshape", x, self.integers(-1, width))
+        weight, bias = self.weight(f"{name}.weight"), self.weight(f"{name}.bias")
+        return self.add("Gemm", rows, weight, bias, name=name, transB=1)
+
+    def layer_norm(self, x: str, name: str, *, eps: float) -> str:
+        """Over the last axis."""
+        weight, bias = self.weight(f"{name}.weight"), self.weight(f"{name}.bias")
+        return self.add("LayerNormalization", x, weight, bias, name=name, epsilon=eps)
+
+    def batch_norm(self, x: str, name: str) -> str:
+        """With the stored statistics, [B, C, H, W]; engines fold it into the convolution."""
+        leaves = ("weight", "bias", "running_mean", "running_var")
+        values = [self.weight(f"{name}.{leaf}") for leaf in leaves]
+        return self.add("BatchNormalization", x, *values, name=name, epsilon=BATCH_NORM_EPS)
+
+    def model(
+        self,
+        *,
+        inputs: Mapping[str, Sequence[int | str]],
+        outputs: Mapping[str, Sequence[int | str]],
+        metadata: Mapping[str, str],
+    ) -> onnx.ModelProto:
+        """The finished model; inputs and outputs are float32, and a side with a name is free."""
+        versions = {"": OPSET} if self.portable else {"": OPSET, ONNXRUNTIME: 1}
+        model = helper.make_model(
+            helper.make_graph(
+                self._nodes, "glpn", _described(inputs), _described(outputs), self._initializers
+            ),
+            producer_name="glpn",
+            ir_version=IR_VERSION,
+            opset_imports=[helper.make_opsetid(*item) for item in versions.items()],
+        )
+        helper.set_model_props(model, dict(metadata))
+        return model
+
+
+def _described(values: Mapping[str, Sequence[int | str]]) -> list[onnx.ValueInfoProto]:
+    return [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, sides)
+        for name, sides in values.items()
+    ]
