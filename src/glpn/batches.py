@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glpn.errors import DataError, MissingDependency, UsageError
-from glpn.resize import is_tensor
+from glpn.image import is_tensor
 
 
 class PixelBatch(dict[str, Any]):

@@ -82,7 +82,7 @@ def read_photo(source: Any, *, name: str | None = None, max_pixels: int = MAX_PI
     shown = display_name(called)
     if isinstance(source, np.ndarray):
         return Photo(_from_array(source, shown, max_pixels=max_pixels), called)
-    if _is_tensor(source):
+    if is_tensor(source):
         array = _tensor_as_array(source, shown)
         return Photo(_from_array(array, shown, max_pixels=max_pixels, channels_first=True), called)
     if isinstance(source, Image.Image):
@@ -235,7 +235,8 @@ def _upright(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
 # --- arrays and tensors --------------------------------------------------------------------------
 
 
-def _is_tensor(source: Any) -> bool:
+def is_tensor(source: Any) -> bool:
+    """Whether this is a torch tensor; torch is not imported to find out."""
     torch = sys.modules.get("torch")  # whoever holds a tensor has imported it
     return torch is not None and isinstance(source, torch.Tensor)
 

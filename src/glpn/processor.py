@@ -126,7 +126,7 @@ class GLPNImageProcessor:
         chosen = self._with(overrides)
         photos = [read_photo(image) for image in as_list(images, single_ndim=3)]
         pixels = [chosen.pixels(photo.pixels) for photo in photos]
-        empty = (3, self.size_divisor, self.size_divisor)
+        empty = (3, chosen.size_divisor, chosen.size_divisor)
         return PixelBatch(pixel_values=gather(pixels, return_tensors, empty=empty))
 
     def preprocess_depth(
@@ -152,7 +152,7 @@ class GLPNImageProcessor:
             nearest(depth, chosen.input_size(*depth.shape))
             for depth in map(as_depth, as_list(depth_maps, single_ndim=2))
         ]
-        return gather(maps, return_tensors, empty=(self.size_divisor, self.size_divisor))
+        return gather(maps, return_tensors, empty=(chosen.size_divisor, chosen.size_divisor))
 
     def input_size(
         self, height: int, width: int, *, max_pixels: int | None = None

@@ -7,25 +7,19 @@ blurs when it shrinks, so it cannot stand in.
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from glpn.errors import UsageError
+from glpn.image import is_tensor
 
 if TYPE_CHECKING:
     import torch
 
 _STRIP = 2**16  # values resized at a time: they stay in the processor's cache
 _A = -0.75  # the free parameter of cubic convolution (Keys 1981), as torch has it
-
-
-def is_tensor(value: Any) -> bool:
-    """Whether this is a torch tensor; torch is not imported to find out."""
-    torch_module = sys.modules.get("torch")  # whoever holds a tensor has imported it
-    return torch_module is not None and isinstance(value, torch_module.Tensor)
 
 
 def resize_depth(depth: Any, size: tuple[int, int]) -> Any:

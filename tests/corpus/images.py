@@ -101,10 +101,11 @@ def _polyglot() -> bytes:
 
 def cmyk(adobe: bool = True) -> bytes:
     """One flat colour with ink shares (10, 60, 120, 30)/255; without Adobe's marker if told."""
-    inks = np.full((HEIGHT, WIDTH, 4), (10, 60, 120, 30), np.uint8)
+    inks = (10, 60, 120, 30)
     if adobe:
-        return encoded(Image.fromarray(inks, "CMYK"), "JPEG", quality=100)
-    data = encoded(Image.fromarray(255 - inks, "CMYK"), "JPEG", quality=100)  # stored as inks
+        return encoded(Image.new("CMYK", (WIDTH, HEIGHT), inks), "JPEG", quality=100)
+    inverse = tuple(255 - ink for ink in inks)  # Pillow inverts, so the inks are what is stored
+    data = encoded(Image.new("CMYK", (WIDTH, HEIGHT), inverse), "JPEG", quality=100)
     at = data.index(b"\xff\xee")
     return data[:at] + data[at + 2 + int.from_bytes(data[at + 2 : at + 4], "big") :]
 
