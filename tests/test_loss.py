@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from glpn.loss import silog_loss
+from glpn.loss import log_difference_sums, silog_from_sums, silog_loss
 
 
 def test_value_worked_by_hand():
@@ -82,10 +82,23 @@ def test_shapes_must_agree():
 DEPTH = st.floats(allow_nan=True, allow_infinity=True, width=32)
 
 
-@given(st.lists(DEPTH, min_size=4, max_size=4), st.lists(st.floats(0, 80, width=32), min_size=4, max_size=4))
+@given(
+    st.lists(DEPTH, min_size=4, max_size=4),
+    st.lists(st.floats(0, 80, width=32), min_size=4, max_size=4),
+)
 def test_no_label_makes_it_infinite(labels, predictions):
     prediction = torch.tensor([[predictions]], requires_grad=True)
     loss = silog_loss(prediction, torch.tensor([[labels]]))
     loss.backward()
     assert torch.isfinite(loss)
     assert not torch.isnan(prediction.grad).any()
+
+
+def test_sums_of_two_halves_give_the_loss_of_the_whole():
+    prediction = torch.tensor([[[1.0, 2.0]], [[4.0, 3.0]]])
+    target = torch.tensor([[[2.0, 2.0]], [[2.0, 0.0]]])
+    # d = (ln 2, 0, -ln 2), the last pixel unknown
+    sums = log_difference_sums(prediction[:1], target[:1])
+    assert sums.tolist() == pytest.approx([2, math.log(2), math.log(2) ** 2])
+    sums = sums + log_difference_sums(prediction[1:], target[1:])
+    assert silog_from_sums(sums).item() == pytest.approx(math.sqrt(2 / 3) * math.log(2))

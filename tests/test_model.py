@@ -10,7 +10,9 @@ import torch
 
 from glpn import GLPNConfig, GLPNForDepthEstimation, GLPNModel
 from glpn.encoder import drop_path
-from glpn.errors import InvalidImage, UsageError
+from glpn.errors import ConfigError, InvalidImage, UsageError
+from glpn.weights import to_disk_names
+from glpn.weights.shapes import expected_shapes, inferred_fields
 from tests.networks import photograph, randomise
 
 TINY = {"hidden_sizes": (8, 16, 40, 64), "depths": (1, 1, 1, 1), "decoder_hidden_size": 16}
@@ -67,6 +69,29 @@ def test_max_depth_scales_the_prediction():
     torch.testing.assert_close(
         far(pixels).predicted_depth, 8 * near(pixels).predicted_depth, rtol=1e-6, atol=0
     )
+
+
+def test_fusion_by_sum_has_no_fusion_weights_and_adds_the_maps(tmp_path):
+    selective, plain = tiny(), tiny(fusion="sum")
+    gone = selective.state_dict().keys() - plain.state_dict().keys()
+    assert gone == {name for name in selective.state_dict() if ".fusion." in name}
+    local, context = torch.rand(2, 1, 16, 4, 4)
+    stage = plain.decoder.stages[1]
+    assert torch.equal(stage.fusion(local, context), local + context)
+    plain.save_pretrained(tmp_path)
+    again = GLPNForDepthEstimation.from_pretrained(tmp_path)
+    pixels = photograph(64, 96)
+    assert torch.equal(again(pixels).predicted_depth, plain(pixels).predicted_depth)
+    assert inferred_fields(_disk_shapes(plain), source="plain")["fusion"] == "sum"
+    with pytest.raises(ConfigError, match="fusion"):
+        GLPNConfig(fusion="product")
+
+
+def _disk_shapes(model: GLPNForDepthEstimation) -> dict[str, tuple[int, ...]]:
+    disk = to_disk_names(model.state_dict(), prefix="")
+    shapes = {name: tuple(value.shape) for name, value in disk.items()}
+    assert shapes == expected_shapes(model.config)
+    return shapes
 
 
 def test_epsilon_conventions_differ_and_are_what_they_say():

@@ -19,6 +19,10 @@ CONFIG_NAME = "config.json"
 # patch-embedding and reduction norms; transformers: one everywhere, `layer_norm_eps` ignored).
 LAYER_NORM_EPS = {"transformers": (1e-5, 1e-5), "authors": (1e-6, 1e-5)}
 
+# How the decoder joins a local with the deeper map: selective feature fusion, or a plain sum (the
+# ablation of Kim et al. 2022, table 4; such a network has no fusion weights).
+FUSIONS = ("selective", "sum")
+
 ACTIVATIONS = ("gelu", "gelu_new", "gelu_pytorch_tanh", "relu", "silu", "swish")
 
 # MiT depths and widths; Xie et al. 2021 (SegFormer), table 6.
@@ -110,6 +114,7 @@ class GLPNConfig:
     output_hidden_states: bool = False
     return_dict: bool = True
     layer_norm_convention: str = "transformers"  # or "authors": see LAYER_NORM_EPS
+    fusion: str = "selective"  # or "sum": see FUSIONS
     extra: Mapping[str, Any] = field(default_factory=dict)
 
     model_type = "glpn"
@@ -281,6 +286,8 @@ class GLPNConfig:
                 f"layer_norm_convention: expected one of {tuple(LAYER_NORM_EPS)}, "
                 f"got {self.layer_norm_convention!r}"
             )
+        if self.fusion not in FUSIONS:
+            raise ConfigError(f"fusion: expected one of {FUSIONS}, got {self.fusion!r}")
 
 
 def read_json(path: str | Path) -> Any:

@@ -39,14 +39,21 @@ class SelectiveFusion(nn.Module):
         return local * gates[:, :1] + context * gates[:, 1:]
 
 
+class SumFusion(nn.Module):
+    """The ablation of SFF: both maps count fully everywhere; no weights."""
+
+    def forward(self, local: Tensor, context: Tensor) -> Tensor:  # both [B, C, H, W]
+        return local + context
+
+
 class DecoderStage(nn.Module):
     """Project one encoder map to the decoder's width, fuse it with the deeper path, double it."""
 
-    def __init__(self, in_channels: int, width: int, *, fuse: bool) -> None:
+    def __init__(self, in_channels: int, width: int, *, fusion: nn.Module | None) -> None:
         super().__init__()
         same = in_channels == width
         self.project = nn.Identity() if same else nn.Conv2d(in_channels, width, kernel_size=1)
-        self.fusion = SelectiveFusion(width) if fuse else None
+        self.fusion = fusion  # None for the deepest map, which has nothing to be fused with
 
     def forward(self, x: Tensor, context: Tensor | None) -> Tensor:  # [B, C_in, h, w]
         x = self.project(x)  # [B, C, h, w]
@@ -60,12 +67,12 @@ class Decoder(nn.Module):
 
     def __init__(self, config: GLPNConfig) -> None:
         super().__init__()
-        self.stages = nn.ModuleList(
-            [
-                DecoderStage(width, config.decoder_hidden_size, fuse=i > 0)
-                for i, width in enumerate(reversed(config.hidden_sizes))
-            ]
-        )
+        width = config.decoder_hidden_size
+        deepest, *shallower = reversed(config.hidden_sizes)
+        self.stages = nn.ModuleList([DecoderStage(deepest, width, fusion=None)])
+        for in_channels in shallower:
+            fusion = SelectiveFusion(width) if config.fusion == "selective" else SumFusion()
+            self.stages.append(DecoderStage(in_channels, width, fusion=fusion))
 
     def forward(self, maps: Sequence[Tensor]) -> list[Tensor]:
         context = None

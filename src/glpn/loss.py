@@ -21,6 +21,14 @@ def silog_loss(prediction: Tensor, target: Tensor, *, weight: float = SILOG_LAMB
         A scalar (float32, or float64 for float64), finite with a finite gradient for every input:
         0 at a perfect prediction and where no pixel is valid.
     """
+    return silog_from_sums(log_difference_sums(prediction, target), weight=weight)
+
+
+def log_difference_sums(prediction: Tensor, target: Tensor) -> Tensor:
+    """What SiLog needs to know of some pixels: their number, sum of d and sum of d², as [3].
+
+    Adding the sums of two sets of pixels gives the sums of both together.
+    """
     if prediction.shape != target.shape:
         raise ValueError(
             f"silog_loss: target has shape {tuple(target.shape)}, "
@@ -33,9 +41,16 @@ def silog_loss(prediction: Tensor, target: Tensor, *, weight: float = SILOG_LAMB
     log_prediction = prediction.clamp_min(tiny).log()
     difference = torch.where(valid, target.to(prediction.dtype), one).log() - log_prediction
     difference = torch.where(valid, difference, torch.zeros_like(difference))
-    count = valid.sum().clamp_min(1)
-    mean = difference.sum() / count
-    variance = difference.square().sum() / count - weight * mean.square()
+    count = valid.sum().to(prediction.dtype)
+    return torch.stack((count, difference.sum(), difference.square().sum()))
+
+
+def silog_from_sums(sums: Tensor, *, weight: float = SILOG_LAMBDA) -> Tensor:
+    """SiLog of the pixels whose `log_difference_sums` these are; a scalar."""
+    count, total, squares = sums.unbind()
+    count = count.clamp_min(1)
+    mean = total / count
+    variance = squares / count - weight * mean.square()
     root = variance.clamp_min(_SMALLEST_VARIANCE).sqrt()
     line = variance / _SMALLEST_VARIANCE**0.5
     return torch.where(variance > _SMALLEST_VARIANCE, root, line)

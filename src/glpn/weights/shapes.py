@@ -25,7 +25,7 @@ def expected_shapes(config: GLPNConfig, *, encoder_only: bool = False) -> dict[s
     for i, in_channels in enumerate(reversed(config.hidden_sizes)):
         if in_channels != width:
             shapes |= _layer(f"decoder.stages.{i}.convolution", width, in_channels, 1, 1)
-        if i > 0:
+        if i > 0 and config.fusion == "selective":
             shapes |= _fusion(f"decoder.stages.{i}.fusion.convolutional_layer", width)
     shapes |= _layer("head.head.0", width, width, 3, 3)
     shapes |= _layer("head.head.2", 1, width, 3, 3)
@@ -104,6 +104,8 @@ def inferred_fields(shapes: Mapping[str, Shape], *, source: str) -> dict[str, An
     }
     if "head.head.0.weight" in shapes:
         fields["decoder_hidden_size"] = shape("head.head.0.weight", 4)[0]
+        fused = any(name.startswith("decoder.stages.1.fusion.") for name in shapes)
+        fields["fusion"] = "selective" if fused else "sum"
     return fields
 
 
