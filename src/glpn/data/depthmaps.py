@@ -68,7 +68,7 @@ def to_metres(raw: NDArray[Any], form: DepthFormat) -> NDArray[np.float32]:
     """Raw values [H, W] → float32 metres, by `form`, which must have a scale."""
     if form.scale is None:
         raise UsageError("the depth scale is unknown; give one or guess it first")
-    known = np.isfinite(raw) & ~np.isin(raw, form.invalid)
+    known = _known(raw, form)
     metres = (np.where(known, raw, 0).astype(np.float64) + form.offset) / form.scale
     known &= metres > 0
     if form.max_depth is not None:
@@ -125,7 +125,7 @@ def guess_format(paths: Sequence[Path], form: DepthFormat) -> tuple[DepthFormat,
         DataError: 8-bit files, or values that fit no unit: the scale must be given.
     """
     raws = [read_raw(path, form) for path in paths]
-    known = [raw[np.isfinite(raw) & ~np.isin(raw, form.invalid) & (raw > 0)] for raw in raws]
+    known = [raw[_known(raw, form) & (raw > 0)] for raw in raws]
     values = np.concatenate(known) if known else np.zeros(0)
     if not values.size:
         raise DataError(f"{paths[0] if paths else 'depth'}: no valid value to guess the scale from")
@@ -151,6 +151,13 @@ def implausible_unit(metres: Sequence[NDArray[np.float32]]) -> str | None:
     if low <= median <= high:
         return None
     return f"median depth {median:.4g} m is outside {low:g}-{high:g} m: is the unit right?"
+
+
+def _known(raw: NDArray[Any], form: DepthFormat) -> NDArray[np.bool_]:
+    known: NDArray[np.bool_] = np.isfinite(raw)
+    for value in form.invalid:
+        known &= raw != value
+    return known
 
 
 def _guess(dtype: np.dtype[Any], median: float, sparse: float) -> tuple[str, float | None]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,3 +26,15 @@ class Sample:
     depth: NDArray[np.float32]
     scene: str | None = None
     camera: Camera | None = None
+
+
+class Samples(Protocol):
+    """Anything that hands out samples by position: a `FrameSet`, rendered rooms."""
+
+    @property
+    def names(self) -> Sequence[str]:
+        """One name per sample."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int, /) -> Sample: ...

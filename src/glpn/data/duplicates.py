@@ -1,0 +1,62 @@
+"""Frames that show the same thing twice, within a set or in two sets."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from glpn.data.facts import Facts
+
+_SAME_GREY = 2 / 255  # mean difference of thumbnails; neighbours in a walk differ by 6 or more
+_SAME_DEPTH = 0.02  # relative, in the median
+_BANDS = 4  # of a 64-bit hash: hashes that differ in at most 3 bits agree in one of them
+
+
+def twins(
+    facts: Iterable[Facts], among: Sequence[Facts] | None = None
+) -> list[tuple[Facts, Facts]]:
+    """Each frame with an earlier one (or one of `among`) that shows nearly the same.
+
+    Candidates share a band of a perceptual hash (which neighbour is brighter, on 8 x 8 fields);
+    twins agree in grey, brightness apart, and in depth.
+    """
+    buckets: dict[tuple[int, int], list[Facts]] = defaultdict(list)
+    for known in among or ():
+        _enter(buckets, known)
+    found = []
+    for frame in facts:
+        other = next((o for key in _keys(frame) for o in buckets[key] if _same(frame, o)), None)
+        if other is not None:
+            found.append((other, frame))
+        elif among is None:
+            _enter(buckets, frame)
+    return found
+
+
+def _enter(buckets: dict[tuple[int, int], list[Facts]], frame: Facts) -> None:
+    for key in _keys(frame):
+        buckets[key].append(frame)
+
+
+def _keys(frame: Facts) -> list[tuple[int, int]]:
+    height, width = frame.thumb.shape
+    fields = frame.thumb.reshape(8, height // 8, 8, width // 8).mean((1, 3))  # [8, 8]
+    brighter = fields > np.roll(fields, 1, axis=1)
+    value = int.from_bytes(np.packbits(brighter).tobytes(), "big")
+    return [(band, value >> (16 * band) & 0xFFFF) for band in range(_BANDS)]
+
+
+def _same(first: Facts, second: Facts) -> bool:
+    grey = first.thumb - first.thumb.mean() - (second.thumb - second.thumb.mean())
+    if np.abs(grey).mean() > _SAME_GREY:
+        return False
+    both = (first.depth_thumb > 0) & (second.depth_thumb > 0)
+    either = (first.depth_thumb > 0) | (second.depth_thumb > 0)
+    if not either.any():  # nothing measured in either: the pictures decide
+        return True
+    if both.sum() < either.sum() / 2:
+        return False
+    ratio = first.depth_thumb[both] / second.depth_thumb[both]
+    return float(np.median(np.abs(ratio - 1))) < _SAME_DEPTH
