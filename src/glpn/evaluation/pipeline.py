@@ -1,0 +1,141 @@
+"""Frames in, scores out, in order: reading, predicting and scoring run side by side."""
+
+from __future__ import annotations
+
+import typing
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glpn.errors import DataError
+from glpn.evaluation.metrics import PixelSums, pixel_sums
+from glpn.evaluation.protocols import Protocol, kb_crop, prepare_prediction, valid_mask
+
+T = TypeVar("T")
+
+_AHEAD = 4  # frames read before they are needed, and predictions that may wait for their score
+
+
+class Frame(typing.Protocol):
+    """What is evaluated; `glpn.data.Sample` is one.
+
+    Attributes:
+        name: unique in its set.
+        scene: frames of one scene share it; None where it is not known.
+        image: RGB uint8 [H, W, 3].
+        depth: float32 metres [H, W], 0 = unknown.
+    """
+
+    @property
+    def name(self) -> str: ...  # noqa: D102
+    @property
+    def scene(self) -> str | None: ...  # noqa: D102
+    @property
+    def image(self) -> NDArray[np.uint8]: ...  # noqa: D102
+    @property
+    def depth(self) -> NDArray[np.float32]: ...  # noqa: D102
+
+
+@dataclass(frozen=True)
+class Task:
+    """One prediction to make and score; image and target are cut as the protocol says."""
+
+    name: str
+    scene: str | None
+    image: NDArray[np.uint8]
+    target: NDArray[Any]
+    valid: NDArray[np.bool_]
+    condition: str = "clean"
+
+
+@dataclass(frozen=True)
+class Score:
+    """What is kept of a task."""
+
+    name: str
+    scene: str | None
+    condition: str
+    sums: PixelSums
+
+
+# What `evaluate` is given: RGB uint8 [H, W, 3] → metres [H, W], or anything that turns into such
+# an array (a `glpn.Depth` does).
+Predict = Callable[[NDArray[np.uint8]], Any]
+
+
+def task(frame: Frame, protocol: Protocol) -> Task:
+    """The frame, checked and cut.
+
+    Raises:
+        DataError: image and depth differ in size, or no pixel of the depth counts.
+    """
+    image, target = frame.image, frame.depth
+    if image.shape[:2] != target.shape:
+        raise DataError(
+            f"{frame.name}: depth must have the image's size {image.shape[:2]}; got {target.shape}"
+        )
+    if protocol.kb_crop:
+        image, target = (kb_crop(array, name=frame.name) for array in (image, target))
+    valid = valid_mask(protocol, target)
+    if not valid.any():
+        raise DataError(f"{frame.name}: no valid pixel in the target depth")
+    return Task(frame.name, frame.scene, image, target, valid)
+
+
+def predict_image(predict: Predict, image: NDArray[np.uint8], protocol: Protocol) -> NDArray[Any]:
+    """The prediction [H, W], averaged with that of the mirrored image if the protocol says so."""
+    prediction = np.asarray(predict(image))
+    if not protocol.flip:
+        return prediction
+    mirrored = np.asarray(predict(np.ascontiguousarray(image[:, ::-1])))
+    average: NDArray[Any] = (prediction + mirrored[:, ::-1]) / 2
+    return average
+
+
+def score_tasks(
+    tasks: Iterable[Task], predict: Callable[[Task], NDArray[Any]], *, protocol: Protocol
+) -> Iterator[Score]:
+    """Predict every task in this thread, read and score in two others; scores come in order.
+
+    However many tasks there are, only a few are in memory. An error of any of the three stages
+    is raised here.
+    """
+    waiting: deque[Future[Score]] = deque()
+    with (
+        ThreadPoolExecutor(1, "glpn-scorer") as scorer,
+        closing(read_ahead(tasks)) as ready,
+    ):
+        for item in ready:
+            waiting.append(scorer.submit(_score, item, predict(item), protocol))
+            if len(waiting) > _AHEAD:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+def read_ahead(items: Iterable[T]) -> Generator[T, None, None]:
+    """The same items, a few of them produced in another thread before they are asked for."""
+    source = iter(items)
+    end = object()
+    with ThreadPoolExecutor(1, "glpn-reader") as reader:
+        pending = deque(reader.submit(next, source, end) for _ in range(_AHEAD))
+        while (item := pending.popleft().result()) is not end:
+            pending.append(reader.submit(next, source, end))
+            yield typing.cast(T, item)
+
+
+def _score(item: Task, prediction: NDArray[Any], protocol: Protocol) -> Score:
+    if prediction.shape != item.target.shape:
+        raise DataError(
+            f"{item.name}: prediction must have the image's size {item.target.shape}; "
+            f"got {prediction.shape}"
+        )
+    prepared = prepare_prediction(protocol, prediction, item.target, item.valid)
+    sums = pixel_sums(prepared, item.target, item.valid, name=item.name)
+    return Score(item.name, item.scene, item.condition, sums)

@@ -1,0 +1,241 @@
+"""What an evaluation found: per-image rows, means with intervals, and every setting behind them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import PIL
+
+import glpn
+from glpn.errors import DataError, GLPNError
+from glpn.evaluation.metrics import HIGHER_IS_BETTER, METRIC_NAMES, Metrics
+from glpn.evaluation.protocols import Protocol
+from glpn.evaluation.statistics import Difference, Interval, paired_differences
+
+FORMAT = "glpn-evaluation-1"
+UNITS: Mapping[str, str] = {"sq_rel": "m", "rmse": "m"}
+_FILE_ERRORS = (ValueError, TypeError, KeyError, AttributeError)
+
+
+class Row(NamedTuple):
+    """One image's scores."""
+
+    name: str
+    scene: str | None
+    pixels: int
+    metrics: Metrics
+
+
+@dataclass(frozen=True)
+class Result:
+    """One model on one set under one protocol.
+
+    Attributes:
+        model: whatever identifies the weights: their hash.
+        protocol: the rules; its hash is in every output.
+        rows: one per image, in the set's order.
+        means: metric → mean over images (or pooled value, as the protocol says) and 95 % interval.
+        seed: of the intervals' bootstrap.
+        versions: package → version.
+
+    Every output is a pure function of these: the same run twice gives the same bytes.
+    """
+
+    model: str
+    protocol: Protocol
+    rows: tuple[Row, ...]
+    means: Mapping[str, Interval]
+    seed: int
+    versions: Mapping[str, str]
+
+    @property
+    def scenes(self) -> int:
+        """How many groups of images the intervals resample."""
+        return len({i if row.scene is None else row.scene for i, row in enumerate(self.rows)})
+
+    def to_csv(self) -> str:
+        """One line per image: name, scene, valid pixels, metrics; numbers in full precision."""
+        buffer = io.StringIO()
+        writer = csv.writer(buffer, lineterminator="\n")
+        writer.writerow(["name", "scene", "pixels", *METRIC_NAMES])
+        for row in self.rows:
+            writer.writerow([row.name, row.scene or "", row.pixels, *map(repr, row.metrics)])
+        return buffer.getvalue()
+
+    def to_json(self) -> str:
+        """Everything, rows included; `from_json` reads it back. Missing intervals are null."""
+        values = {
+            "format": FORMAT,
+            "model": self.model,
+            "protocol": {**self.protocol.settings(), "hash": self.protocol.hash()},
+            "images": len(self.rows),
+            "scenes": self.scenes,
+            "seed": self.seed,
+            "versions": dict(self.versions),
+            "means": {name: interval_json(i) for name, i in self.means.items()},
+            "rows": [
+                {"name": r.name, "scene": r.scene, "pixels": r.pixels, **r.metrics._asdict()}
+                for r in self.rows
+            ],
+        }
+        return json.dumps(values, indent=1, allow_nan=False) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str, *, name: str = "result") -> Result:
+        """The result that `to_json` wrote.
+
+        Raises:
+            DataError: the text is no such file, or its protocol hash does not fit its protocol.
+        """
+        try:
+            values = json.loads(text)
+            if values["format"] != FORMAT:
+                raise DataError(f"expected format {FORMAT!r}, got {values['format']!r}")
+            settings = dict(values["protocol"])
+            stated = settings.pop("hash")
+            protocol = Protocol(**settings)
+            if protocol.hash() != stated:
+                raise DataError(f"protocol hash {stated} does not fit the protocol in the file")
+            return cls(
+                model=str(values["model"]),
+                protocol=protocol,
+                rows=tuple(_row(row) for row in values["rows"]),
+                means={key: _interval(values["means"][key]) for key in METRIC_NAMES},
+                seed=int(values["seed"]),
+                versions=dict(values["versions"]),
+            )
+        except GLPNError as e:
+            raise DataError(f"{name}: {e}") from None
+        except _FILE_ERRORS as e:
+            raise DataError(f"{name}: not a result of glpn evaluate: {e!r}") from None
+
+    def to_markdown(self) -> str:
+        """A table for a paper or a model card, and below it every setting."""
+        lines = ["| metric | value | 95 % interval |", "|---|---|---|"]
+        for name, interval in self.means.items():
+            lines.append(f"| {heading(name)} | {interval.value:.4f} | {ends(interval)} |")
+        lines += ["", *self.describe()]
+        return "\n".join(lines) + "\n"
+
+    def describe(self) -> list[str]:
+        """Settings in words, one line each, for the foot of a table."""
+        options = (f"{k} {v}" for k, v in self.protocol.settings().items() if k != "name")
+        versions = (f"{package} {version}" for package, version in self.versions.items())
+        return [
+            f"Model: {self.model}  ",
+            f"Images: {len(self.rows)} in {self.scenes} scenes  ",
+            f"Protocol: {self.protocol.name} ({', '.join(options)}; {self.protocol.hash()})  ",
+            f"Versions: {', '.join(versions)}; bootstrap seed {self.seed}",
+        ]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two models on the same images: metric → difference second - first."""
+
+    first: Result
+    second: Result
+    differences: Mapping[str, Difference]
+
+    def to_markdown(self) -> str:
+        """A table of both models and their paired difference."""
+        lines = [
+            "| metric | A | B | B - A | 95 % interval | p |",
+            "|---|---|---|---|---|---|",
+        ]
+        scores = (scores_of(self.first).mean(axis=0), scores_of(self.second).mean(axis=0))
+        for (name, d), a, b in zip(self.differences.items(), *scores, strict=True):
+            lines.append(
+                f"| {heading(name)} | {a:.4f} | {b:.4f} | {d.value:+.4f} | "
+                f"{ends(Interval(*d[:3]))} | {d.p_value:.4f} |"
+            )
+        lines += ["", f"A: {self.first.model}  ", *self.second.describe()]
+        return "\n".join(lines) + "\n"
+
+
+def compare(first: Result, second: Result) -> Comparison:
+    """The paired difference of two results, image by image.
+
+    Raises:
+        DataError: they are of other images or another protocol.
+    """
+    if first.protocol.hash() != second.protocol.hash():
+        raise DataError(
+            f"compare: protocols differ: {first.protocol.settings()} and "
+            f"{second.protocol.settings()}"
+        )
+    order = {row.name: row for row in second.rows}
+    odd = sorted(order.keys() ^ {row.name for row in first.rows})
+    if odd or len(order) != len(first.rows) or len(order) != len(second.rows):
+        shown = ", ".join(odd[:5]) or "names repeat"
+        raise DataError(f"compare: the results are not of the same images: {shown}")
+    paired = np.array([order[row.name].metrics for row in first.rows])
+    scenes = [row.scene for row in first.rows]
+    found = paired_differences(scores_of(first), paired, scenes, seed=first.seed)
+    return Comparison(first, second, dict(zip(METRIC_NAMES, found, strict=True)))
+
+
+def scores_of(result: Result) -> Any:
+    """The rows' metrics, float64 [images, metrics]."""
+    return np.array([row.metrics for row in result.rows])
+
+
+def named_intervals(intervals: Sequence[Interval]) -> dict[str, Interval]:
+    """Metric → interval, cut to the values that the metric can take."""
+    named = {}
+    for name, (value, low, high) in zip(METRIC_NAMES, intervals, strict=True):
+        most = 1.0 if name in HIGHER_IS_BETTER else math.inf
+        # Written so that NaN, where there is no interval, stays NaN.
+        named[name] = Interval(value, 0.0 if low < 0 else low, most if high > most else high)
+    return named
+
+
+def package_versions() -> dict[str, str]:
+    """What the numbers were computed with."""
+    return {
+        "glpn": glpn.__version__,
+        "numpy": np.__version__,
+        "pillow": PIL.__version__,
+        "python": platform.python_version(),
+    }
+
+
+def interval_json(interval: Interval) -> dict[str, float | None]:
+    """An interval in JSON; not-finite numbers are null."""
+    named = interval._asdict().items()
+    return {key: value if math.isfinite(value) else None for key, value in named}
+
+
+def heading(metric: str) -> str:
+    """The metric's name with its unit and the direction that is better."""
+    unit = f" [{UNITS[metric]}]" if metric in UNITS else ""
+    return f"{metric}{unit} {'↑' if metric in HIGHER_IS_BETTER else '↓'}"
+
+
+def ends(interval: Interval) -> str:
+    """The interval's ends in words."""
+    if math.isnan(interval.low):
+        return "too few scenes"
+    return f"{interval.low:.4f} to {interval.high:.4f}"
+
+
+def _row(values: Mapping[str, Any]) -> Row:
+    metrics = Metrics(*(float(values[key]) for key in METRIC_NAMES))
+    scene = values["scene"]
+    return Row(
+        str(values["name"]), None if scene is None else str(scene), int(values["pixels"]), metrics
+    )
+
+
+def _interval(values: Mapping[str, Any]) -> Interval:
+    return Interval(
+        *(math.nan if values[k] is None else float(values[k]) for k in Interval._fields)
+    )

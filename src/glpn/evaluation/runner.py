@@ -1,0 +1,83 @@
+"""evaluate: frames and a model in, a Result out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glpn.errors import DataError
+from glpn.evaluation.metrics import PixelSums
+from glpn.evaluation.pipeline import Frame, Predict, Task, predict_image, score_tasks, task
+from glpn.evaluation.protocols import Protocol
+from glpn.evaluation.result import Result, Row, named_intervals, package_versions
+from glpn.evaluation.statistics import mean_intervals, pooled_intervals
+
+SEED = 0  # of the intervals; stated in every result
+
+
+def evaluate(
+    frames: Iterable[Frame],
+    predict: Predict,
+    *,
+    protocol: Protocol,
+    model: str,
+    save: Callable[[str, NDArray[Any]], None] | None = None,
+) -> Result:
+    """Score a model on every frame.
+
+    Args:
+        frames: read once, in a thread of their own while the model predicts; wrap them to show
+            progress. Memory does not grow with their number.
+        predict: RGB uint8 [H, W, 3] → metres [H, W]; called in this thread.
+        protocol: the rules.
+        model: what identifies the weights, their hash; it is copied into the result.
+        save: also given each frame's name and prediction, before any alignment or clamp.
+
+    Raises:
+        DataError: there is no frame, a name repeats, or a frame or its prediction is unusable;
+            the message names it.
+    """
+
+    def predict_task(item: Task) -> NDArray[Any]:
+        prediction = predict_image(predict, item.image, protocol)
+        if save is not None:
+            save(item.name, prediction)
+        return prediction
+
+    return evaluate_tasks((task(f, protocol) for f in frames), predict_task, protocol, model=model)
+
+
+def evaluate_tasks(
+    tasks: Iterable[Task],
+    predict: Callable[[Task], NDArray[Any]],
+    protocol: Protocol,
+    *,
+    model: str,
+) -> Result:
+    """As `evaluate`, for predictions that depend on more than the image."""
+    rows: list[Row] = []
+    sums: list[PixelSums] = []  # kept only where pixels are pooled
+    for score in score_tasks(tasks, predict, protocol=protocol):
+        rows.append(Row(score.name, score.scene, score.sums.pixels, score.sums.metrics()))
+        if protocol.average == "pooled":
+            sums.append(score.sums)
+    if not rows:
+        raise DataError("evaluate: no frame to score")
+    if len({row.name for row in rows}) != len(rows):
+        raise DataError("evaluate: two frames have one name")
+    scenes = [row.scene for row in rows]
+    if protocol.average == "pooled":
+        intervals = pooled_intervals(sums, scenes, seed=SEED)
+    else:
+        intervals = mean_intervals(np.array([row.metrics for row in rows]), scenes, seed=SEED)
+    return Result(
+        model=model,
+        protocol=protocol,
+        rows=tuple(rows),
+        means=named_intervals(intervals),
+        seed=SEED,
+        versions=package_versions(),
+    )

@@ -1,0 +1,282 @@
+"""evaluate: the scores of every frame, in order, the same bytes each time, in flat memory."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import json
+import math
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from glpn.errors import DataError
+from glpn.evaluation.metrics import METRIC_NAMES, depth_metrics
+from glpn.evaluation.pipeline import read_ahead
+from glpn.evaluation.protocols import PROTOCOLS, Protocol
+from glpn.evaluation.result import Result, compare
+from glpn.evaluation.runner import evaluate
+
+from .frames import make_frame, make_frames, model, oracle
+
+PLAIN = Protocol("plain", max_depth=10.0)
+
+
+def run(frames=None, predict=model, **options):
+    frames = make_frames(40) if frames is None else frames
+    return evaluate(frames, predict, model="abc123", **{"protocol": PLAIN, **options})
+
+
+def test_rows_hold_each_frames_own_metrics_in_order():
+    result = run()
+    assert [row.name for row in result.rows] == [f.name for f in make_frames(40)]
+    frame = make_frame(7)
+    valid = frame.depth > 0
+    assert result.rows[7].metrics == depth_metrics(model(frame.image), frame.depth, valid)
+    assert result.rows[7].pixels == valid.sum() and result.rows[7].scene == "house1"
+
+
+def test_means_are_of_images_not_pixels_and_lie_in_their_intervals():
+    result = run()
+    for i, name in enumerate(METRIC_NAMES):
+        mean = math.fsum(row.metrics[i] for row in result.rows) / 40
+        assert result.means[name].value == pytest.approx(mean, rel=1e-12)
+        assert result.means[name].low <= mean <= result.means[name].high
+    assert result.scenes == 10
+    assert all(i.high <= 1 for name, i in result.means.items() if name.startswith("delta"))
+
+
+def test_pooled_means_are_of_pixels():
+    result = run(protocol=PLAIN.replace(average="pooled"))
+    frames = list(make_frames(40))
+    depth = np.concatenate([f.depth.ravel() for f in frames])
+    prediction = np.concatenate([model(f.image).ravel() for f in frames])
+    expected = depth_metrics(prediction, depth, depth > 0)
+    assert [i.value for i in result.means.values()] == pytest.approx(list(expected), rel=1e-12)
+
+
+def test_a_perfect_model_scores_perfectly():
+    means = run(predict=oracle).means
+    assert [i.value for i in means.values()] == [1, 1, 1, 0, 0, 0, 0, 0, 0, 0]
+
+
+def test_flip_averaging_is_off_unless_asked_for():
+    ramp = np.linspace(1.5, 1.0, 64)
+
+    def leaning(image):  # too far on the left, whatever it sees
+        return oracle(image) * ramp
+
+    calls = []
+
+    def counted(image):
+        calls.append(image.flags.c_contiguous)
+        return leaning(image)
+
+    assert run(make_frames(1), counted).rows[0].metrics.silog_kitti > 1
+    assert len(calls) == 1
+    averaged = run(make_frames(1), counted, protocol=PLAIN.replace(flip=True))
+    assert calls == [True] * 3
+    frame = make_frame(0)
+    by_hand = oracle(frame.image) * (ramp + ramp[::-1]) / 2
+    expected = depth_metrics(by_hand, frame.depth, frame.depth > 0)
+    assert averaged.rows[0].metrics == pytest.approx(expected, rel=1e-6)
+
+
+def test_kitti_frames_are_cut_before_the_model_sees_them():
+    frame = make_frame(0, (375, 1242))
+    seen = []
+
+    def predict(image):
+        seen.append(image.shape)
+        assert np.array_equal(image, frame.image[23:, 13:1229])
+        return oracle(image)
+
+    result = run([frame], predict, protocol=PROTOCOLS["kitti"])
+    assert seen == [(352, 1216, 3)]
+    inside = frame.depth[23:, 13:1229][143:349, 43:1172]
+    assert result.rows[0].pixels == (inside > 0).sum()
+
+
+def test_the_same_run_twice_gives_the_same_bytes():
+    first, second = run(), run()
+    assert first.to_json() == second.to_json()
+    assert first.to_csv() == second.to_csv()
+    assert first.to_markdown() == second.to_markdown()
+
+
+def test_json_comes_back_as_it_was_and_names_every_setting():
+    result = run(protocol=PLAIN.replace(alignment="median", max_depth=9.5))
+    values = json.loads(result.to_json())
+    assert values["protocol"]["hash"] == result.protocol.hash()
+    assert values["protocol"]["alignment"] == "median" and values["protocol"]["flip"] is False
+    assert values["model"] == "abc123" and values["images"] == 40 and values["scenes"] == 10
+    back = Result.from_json(result.to_json())
+    assert back == result and back.to_json() == result.to_json()
+
+
+def test_too_few_scenes_are_null_in_json_and_words_in_markdown():
+    result = run(make_frames(8))
+    assert json.loads(result.to_json())["means"]["rmse"]["low"] is None
+    assert "too few scenes" in result.to_markdown()
+    assert math.isnan(Result.from_json(result.to_json()).means["rmse"].low)
+
+
+def test_csv_has_a_line_per_image_in_full_precision():
+    result = run()
+    rows = list(csv.DictReader(io.StringIO(result.to_csv())))
+    assert len(rows) == 40 and rows[3]["name"] == "house0/frame00003"
+    assert float(rows[3]["silog_train"]) == result.rows[3].metrics.silog_train
+
+
+def test_markdown_states_value_interval_protocol_and_model():
+    text = run().to_markdown()
+    assert "| abs_rel ↓ | 0." in text and "| rmse [m] ↓ |" in text and "| delta1 ↑ |" in text
+    assert PLAIN.hash() in text and "abc123" in text and "flip False" in text
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda v: v.update(format="other"), "expected format"),
+        (lambda v: v["protocol"].update(max_depth=8.0), "does not fit"),
+        (lambda v: v["protocol"].pop("crop"), "does not fit|not a result"),
+        (lambda v: v["rows"][0].pop("rmse"), "not a result"),
+        (lambda v: v["protocol"].update(crop="mine"), "crop: expected one of"),
+    ],
+)
+def test_a_damaged_result_file_is_refused_by_name(change, message):
+    values = json.loads(run(make_frames(2)).to_json())
+    values["protocol"]["crop"] = "none"
+    change(values)
+    if "crop" not in values["protocol"]:
+        values["protocol"]["hash"] = "0"
+    with pytest.raises(DataError, match=rf"a\.json: .*({message})"):
+        Result.from_json(json.dumps(values), name="a.json")
+    with pytest.raises(DataError, match=r"a\.json: not a result"):
+        Result.from_json("{", name="a.json")
+
+
+def test_comparing_finds_the_better_model_and_pairs_by_name():
+    worse = run()
+    better = run(predict=lambda image: (model(image) + 3 * oracle(image)) / 4)
+    shuffled = dataclasses.replace(better, rows=better.rows[::-1])
+    difference = compare(worse, shuffled).differences["abs_rel"]
+    expected = np.mean(
+        [b.metrics.abs_rel - a.metrics.abs_rel for a, b in zip(worse.rows, better.rows)]  # noqa: B905
+    )
+    assert difference.value == pytest.approx(expected)
+    assert difference.high < 0 and difference.p_value < 0.01
+    assert "| abs_rel ↓ |" in compare(worse, better).to_markdown()
+
+
+def test_results_of_other_images_or_rules_are_not_compared():
+    with pytest.raises(DataError, match=r"not of the same images: house9/frame00039"):
+        compare(run(), run(make_frames(39)))
+    with pytest.raises(DataError, match="protocols differ"):
+        compare(run(), run(protocol=PLAIN.replace(flip=True)))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"depth": np.zeros((48, 64), np.float32)}, "house0/frame00002: no valid pixel"),
+        ({"depth": np.ones((48, 63), np.float32)}, "house0/frame00002: depth must have the image"),
+    ],
+)
+def test_an_unusable_frame_stops_the_run_by_name(change, message):
+    frames = list(make_frames(5))
+    frames[2] = dataclasses.replace(frames[2], **change)
+    with pytest.raises(DataError, match=message):
+        run(frames)
+
+
+def test_unusable_predictions_and_sets_are_refused():
+    with pytest.raises(DataError, match=r"house0/frame00000: prediction must have .*\(24, 32\)"):
+        run(predict=lambda image: oracle(image)[::2, ::2])
+    with pytest.raises(DataError, match="no frame"):
+        run([])
+    with pytest.raises(DataError, match="two frames have one name"):
+        run([make_frame(0), make_frame(0)])
+    unclamped = PLAIN.replace(clamp=False)
+    with pytest.raises(DataError, match="house0/frame00000: prediction must be finite and above"):
+        run(predict=lambda image: oracle(image) * 0, protocol=unclamped)
+
+
+def test_an_error_in_the_model_or_the_reader_reaches_the_caller():
+    def broken_model(image):
+        raise ZeroDivisionError("model")
+
+    def broken_frames():
+        yield make_frame(0)
+        raise OSError("disk")
+
+    with pytest.raises(ZeroDivisionError, match="model"):
+        run(predict=broken_model)
+    with pytest.raises(OSError, match="disk"):
+        run(broken_frames())
+    assert not [t for t in threading.enumerate() if t.name.startswith("glpn-")]
+
+
+def test_reading_and_predicting_overlap():
+    pause, count = 0.03, 12
+
+    def slow_frames():
+        for frame in make_frames(count):
+            time.sleep(pause)
+            yield frame
+
+    def slow_model(image):
+        time.sleep(pause)
+        return model(image)
+
+    start = time.perf_counter()
+    run(slow_frames(), slow_model)
+    assert time.perf_counter() - start < 1.6 * pause * count  # one after the other: 2.0
+
+
+def test_reading_ahead_keeps_the_order_and_reads_only_a_little_ahead():
+    read = []
+
+    def source():
+        for i in range(100):
+            read.append(i)
+            yield i
+
+    items = read_ahead(source())
+    assert [next(items) for _ in range(3)] == [0, 1, 2]
+    items.close()
+    assert len(read) <= 8
+    assert list(read_ahead(range(50))) == list(range(50))
+
+
+FLAT = """
+import resource, sys
+sys.path.insert(0, sys.argv[1])
+from evaluation.frames import make_frames, model
+from glpn.evaluation.protocols import Protocol
+from glpn.evaluation.runner import evaluate
+
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+rules = Protocol("plain")
+evaluate(make_frames(200, (60, 80)), model, protocol=rules, model="-").to_json()
+before = peak()
+result = evaluate(make_frames(10_000, (60, 80)), model, protocol=rules, model="-")
+print(len(result.rows), peak() - before)
+"""
+
+
+@pytest.mark.slow
+def test_memory_grows_by_less_than_50_mb_over_10_000_frames():
+    tests = Path(__file__).parents[1]
+    command = [sys.executable, "-c", FLAT, str(tests)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    frames, growth = done.stdout.split()
+    assert int(frames) == 10_000 and float(growth) < 50
