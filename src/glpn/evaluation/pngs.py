@@ -1,0 +1,104 @@
+"""Predictions as 16-bit PNG files, the published evaluators' second path: write and score them."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glpn import files
+from glpn.errors import DataError, MissingInput
+from glpn.evaluation.pipeline import Frame, Task, task
+from glpn.evaluation.protocols import Protocol, kb_crop
+from glpn.evaluation.result import Result
+from glpn.evaluation.runner import evaluate_tasks
+
+PNG_SCALES = {"nyu": 1000, "kitti": 256}  # units per metre; Kim et al. 2022's evaluator
+_SHOWN = 5  # names in an error message
+
+
+def png_name(name: str) -> str:
+    """A frame's file name: folders are joined by "_", as the authors' evaluator has it."""
+    return re.sub(r"[/\\]+", "_", name) + ".png"
+
+
+def png_saver(folder: str | Path, *, scale: float) -> Callable[[str, NDArray[Any]], None]:
+    """What `evaluate(save=...)` takes to write every prediction into `folder`.
+
+    Raises:
+        CannotCreateOutput, OutputFailed: the folder cannot be written; a file exists already.
+        DataError: a prediction is not finite.
+    """
+    folder = files.require_writable_folder(folder)
+
+    def save(name: str, prediction: NDArray[Any]) -> None:
+        metres = prediction.astype(np.float32)
+        if not np.isfinite(metres).all():
+            raise DataError(f"{name}: a prediction that is not finite cannot be saved as PNG")
+        contents = files.Contents(np.maximum(metres, 0), {})
+        path = files.safe_join(folder, png_name(name))
+        files.write(path, contents, format="png16", scale=scale)
+
+    return save
+
+
+def from_pngs(
+    frames: Iterable[Frame],
+    folder: str | Path,
+    *,
+    names: Sequence[str],
+    scale: float,
+    protocol: Protocol,
+) -> Result:
+    """Score saved predictions: `png_name(name)` in `folder` for every frame, and nothing else.
+
+    Args:
+        frames: the set.
+        folder: holds the PNG files, each of the image's size (or of the KB crop's).
+        names: the names of all frames; checked against the folder before anything is scored.
+        scale: units per metre; see PNG_SCALES. A 0 in a file counts as the nearest depth.
+        protocol: the rules; flip averaging is not for predictions that are made already.
+
+    Raises:
+        MissingInput: the folder is not there, or files are missing.
+        DataError: there are extra files, two frames share one, or one is no 16-bit PNG of its size.
+    """
+    folder = Path(folder)
+    if protocol.flip:
+        raise DataError("from_pngs: saved predictions cannot be flip-averaged")
+    _require_complete(folder, names)
+
+    def read(item: Task) -> NDArray[Any]:
+        path = files.safe_join(folder, png_name(item.name))
+        metres = files.read(path, scale=scale).metres
+        if protocol.kb_crop and metres.shape != item.target.shape:
+            metres = kb_crop(metres, name=str(path))
+        prediction: NDArray[Any] = np.maximum(metres, np.float32(protocol.min_depth))
+        return prediction
+
+    tasks = (task(frame, protocol) for frame in frames)
+    return evaluate_tasks(tasks, read, protocol, model=f"16-bit PNG files, scale {scale:g}")
+
+
+def _require_complete(folder: Path, names: Sequence[str]) -> None:
+    if not folder.is_dir():
+        raise MissingInput(f"{folder}: no such folder of PNG predictions")
+    wanted = [png_name(name) for name in names]
+    repeated = sorted(name for name, count in Counter(wanted).items() if count > 1)
+    if repeated:
+        raise DataError(f"{folder}: frames share a file: {_some(repeated)}")
+    found = {path.name for path in folder.iterdir() if path.suffix.lower() == ".png"}
+    missing, extra = sorted(set(wanted) - found), sorted(found - set(wanted))
+    if missing:
+        raise MissingInput(f"{folder}: {len(missing)} predictions are missing: {_some(missing)}")
+    if extra:
+        raise DataError(f"{folder}: {len(extra)} files belong to no frame: {_some(extra)}")
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
