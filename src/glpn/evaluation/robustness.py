@@ -1,0 +1,250 @@
+"""Robustness: one model under every corruption and severity, resumable, as a table of losses."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from array import array
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glpn.errors import DataError, UsageError
+from glpn.evaluation.corruptions import CORRUPTIONS, SEVERITIES, Corruption
+from glpn.evaluation.journal import Entry, Journal
+from glpn.evaluation.metrics import HIGHER_IS_BETTER, METRIC_NAMES
+from glpn.evaluation.pipeline import Frame, Predict, Task, predict_image, score_tasks, task
+from glpn.evaluation.protocols import Protocol
+from glpn.evaluation.result import heading, interval_json, named_intervals, package_versions
+from glpn.evaluation.runner import SEED
+from glpn.evaluation.statistics import Interval, mean_intervals
+
+FORMAT = "glpn-robustness-1"
+CLEAN = "clean"
+
+
+@dataclass(frozen=True)
+class Study:
+    """What is done to the images, and how they are scored.
+
+    Raises:
+        UsageError: an unknown corruption or severity, or a protocol that pools pixels.
+    """
+
+    protocol: Protocol
+    corruptions: tuple[str, ...] = CORRUPTIONS
+    severities: tuple[int, ...] = SEVERITIES
+    seed: int = 0
+    lengths: Literal["image", "pixels"] = "image"
+
+    def __post_init__(self) -> None:
+        if self.protocol.average != "per-image":
+            raise UsageError("robustness: the protocol must average per image, not pool pixels")
+        if not self.corruptions or not self.severities:
+            raise UsageError("robustness: expected at least one corruption and one severity")
+        self.conditions()
+
+    def conditions(self) -> dict[str, Corruption | None]:
+        """Every condition in order, by name: the clean image, then "fog 1", "fog 2" and so on."""
+        found: dict[str, Corruption | None] = {CLEAN: None}
+        for name in self.corruptions:
+            for severity in self.severities:
+                found[condition(name, severity)] = Corruption(
+                    name, severity, seed=self.seed, lengths=self.lengths
+                )
+        return found
+
+    def settings(self) -> dict[str, Any]:
+        """All of it as JSON values."""
+        values = dataclasses.asdict(self)
+        return {**values, "protocol": {**values["protocol"], "hash": self.protocol.hash()}}
+
+
+@dataclass(frozen=True)
+class Robustness:
+    """How a model fares under corruption.
+
+    Attributes:
+        model: what identifies the weights.
+        study: what was done.
+        images, scenes: how many.
+        means: condition → metric → mean over images and 95 % interval.
+        versions: package → version.
+    """
+
+    model: str
+    study: Study
+    images: int
+    scenes: int
+    means: Mapping[str, Mapping[str, Interval]]
+    versions: Mapping[str, str]
+
+    def relative_loss(self, metric: str) -> dict[str, float]:
+        """Corruption → what the metric loses against clean images, mean over severities.
+
+        0.25 means: the error is a quarter higher, or the share of good pixels a quarter lower.
+        NaN where the clean value is 0.
+        """
+        clean = self.means[CLEAN][metric].value
+        sign = -1 if metric in HIGHER_IS_BETTER else 1
+        losses = {}
+        for name in self.study.corruptions:
+            values = [self.means[condition(name, s)][metric].value for s in self.study.severities]
+            mean = sum(values) / len(values)
+            losses[name] = sign * (mean - clean) / clean if clean else math.nan
+        return losses
+
+    def to_json(self) -> str:
+        """Everything; the same run twice gives the same bytes."""
+        losses = {metric: self.relative_loss(metric) for metric in METRIC_NAMES}
+        values = {
+            "format": FORMAT,
+            "model": self.model,
+            "study": self.study.settings(),
+            "images": self.images,
+            "scenes": self.scenes,
+            "versions": dict(self.versions),
+            "means": {
+                name: {metric: interval_json(i) for metric, i in means.items()}
+                for name, means in self.means.items()
+            },
+            "relative_loss": {
+                metric: {k: None if math.isnan(v) else v for k, v in by_name.items()}
+                for metric, by_name in losses.items()
+            },
+        }
+        return json.dumps(values, indent=1, allow_nan=False) + "\n"
+
+    def to_markdown(self, metric: str = "abs_rel") -> str:
+        """A table of one metric: corruptions down, severities across, then the relative loss."""
+        clean = self.means[CLEAN][metric]
+        losses = self.relative_loss(metric)
+        across = " | ".join(map(str, self.study.severities))
+        lines = [
+            f"{heading(metric)}; clean {clean.value:.4f} ({clean.low:.4f} to {clean.high:.4f})",
+            "",
+            f"| corruption | {across} | mean | relative loss |",
+            "|---" * (len(self.study.severities) + 3) + "|",
+        ]
+        for name in self.study.corruptions:
+            values = [self.means[condition(name, s)][metric].value for s in self.study.severities]
+            cells = " | ".join(f"{v:.4f}" for v in [*values, sum(values) / len(values)])
+            lines.append(f"| {name} | {cells} | {losses[name]:+.1%} |")
+        mean = sum(losses.values()) / len(losses)
+        lines.append("| **all** |" + " |" * (len(self.study.severities) + 1) + f" {mean:+.1%} |")
+        lines += [
+            "",
+            f"Model: {self.model}  ",
+            f"Images: {self.images} in {self.scenes} scenes; seed {self.study.seed}, "
+            f"lengths by {self.study.lengths}  ",
+            f"Protocol: {self.study.protocol.name} ({self.study.protocol.hash()})",
+        ]
+        return "\n".join(lines) + "\n"
+
+
+def robustness(
+    frames: Iterable[Frame],
+    predict: Predict,
+    *,
+    study: Study,
+    model: str,
+    partial: str | Path | None = None,
+) -> Robustness:
+    """Score a model on every frame under every condition of the study.
+
+    Frames are read once each; corrupting runs beside predicting. With `partial`, every score is
+    appended to that JSONL file, and a run that finds one there goes on after its last score: the
+    outcome has the same bytes as that of an undisturbed run.
+
+    Args:
+        frames, predict, model: as in `evaluate`; the frames in the same order when resumed.
+        study: what to do.
+        partial: where scores are kept; None keeps them in memory alone.
+
+    Raises:
+        DataError: as in `evaluate`, or the partial file is of another study, model or set.
+    """
+    scores = {name: array("d") for name in study.conditions()}
+    names: list[str] = []
+    scenes: list[str | None] = []
+
+    def keep(entry: Entry) -> None:
+        if entry.condition not in scores:
+            raise DataError(f"robustness: {entry.condition!r} is no condition of this study")
+        scores[entry.condition].extend(entry.metrics)
+        if entry.condition == CLEAN:
+            names.append(entry.name)
+            scenes.append(entry.scene)
+
+    journal = None
+    if partial is not None:
+        header = {"format": FORMAT, "glpn": package_versions()["glpn"], "model": model}
+        journal = Journal(partial, {**header, "study": study.settings()})
+        for entry in journal.replay():
+            keep(entry)
+    fresh = _score(_tasks(frames, study, tuple(names), _count(scores)), predict, study)
+    for entry in fresh if journal is None else journal.append(fresh):
+        keep(entry)
+    if not names:
+        raise DataError("robustness: no frame to score")
+    return Robustness(
+        model=model,
+        study=study,
+        images=len(scenes),
+        scenes=len({i if scene is None else scene for i, scene in enumerate(scenes)}),
+        means={name: _intervals(values, scenes) for name, values in scores.items()},
+        versions=package_versions(),
+    )
+
+
+def condition(name: str, severity: int) -> str:
+    """What a corruption at a severity is called in tables and files."""
+    return f"{name} {severity}"
+
+
+def _tasks(
+    frames: Iterable[Frame], study: Study, names: tuple[str, ...], done: int
+) -> Iterator[Task]:
+    """Every frame under every condition, less the first `done`, which were of frames `names`."""
+    conditions = study.conditions()
+    index = -1
+    for index, frame in enumerate(frames):
+        if index < len(names) and frame.name != names[index]:
+            raise DataError(
+                f"robustness: the kept scores have {names[index]!r} where the set has "
+                f"{frame.name!r}"
+            )
+        rest = list(conditions.items())[max(0, done - index * len(conditions)) :]
+        if not rest:
+            continue
+        clean = task(frame, study.protocol)
+        for name, corruption in rest:
+            image = clean.image if corruption is None else corruption(clean.image, index)
+            yield dataclasses.replace(clean, image=image, condition=name)
+    if index + 1 < len(names):
+        raise DataError(f"robustness: kept scores of {len(names)} frames, the set has {index + 1}")
+
+
+def _score(tasks: Iterator[Task], predict: Predict, study: Study) -> Iterator[Entry]:
+    protocol = study.protocol
+
+    def predict_task(item: Task) -> NDArray[Any]:
+        return predict_image(predict, item.image, protocol)
+
+    for score in score_tasks(tasks, predict_task, protocol=protocol):
+        yield Entry(score.name, score.scene, score.condition, score.sums.metrics())
+
+
+def _count(scores: Mapping[str, array[float]]) -> int:
+    """How many scores there are."""
+    return sum(map(len, scores.values())) // len(METRIC_NAMES)
+
+
+def _intervals(values: array[float], scenes: Sequence[str | None]) -> dict[str, Interval]:
+    table = np.frombuffer(values, dtype=np.float64).reshape(-1, len(METRIC_NAMES))
+    return named_intervals(mean_intervals(table, scenes, seed=SEED))
