@@ -12,7 +12,7 @@ import numpy as np
 from glpn.data.depthmaps import guess_format, implausible_unit, read_depth_map
 from glpn.data.frames import Frame, FrameSet, Reading, counted, verify
 from glpn.data.intrinsics import Intrinsics
-from glpn.data.layouts import LAYOUTS, Layout, recognise
+from glpn.data.layouts import Layout, known_layout, recognise
 from glpn.data.listing import frame_at, list_frames
 from glpn.data.lists import Row, inside, read_list
 from glpn.data.spec import FolderSpec
@@ -26,7 +26,7 @@ _PROBED = 8  # depth files from which scale and plausibility are told
 
 def open_dataset(
     root: str | Path,
-    spec: FolderSpec | None = None,
+    spec: FolderSpec | str | None = None,
     *,
     frame_list: str | Path | None = None,
     split: str | None = None,
@@ -36,7 +36,8 @@ def open_dataset(
 
     Args:
         root: the folder; every file of the set lies below it.
-        spec: how it is laid out; recognised from its `dataset.toml` or its files if None.
+        spec: how it is laid out; or the name of a known layout ("nyu", "kitti", "sunrgbd", ...);
+            recognised from its `dataset.toml` or its files if None.
         frame_list: a list file (see `lists.read_list`) whose frames are taken, in its order;
             relative to the working directory.
         split: "train" or "val": the list that the specification names.
@@ -49,10 +50,10 @@ def open_dataset(
     Raises:
         MissingInput: no frame, missing files, a list that is not there: where to get it.
         DataError: sizes differ, the depth scale cannot be told, a list leads out of the root.
-        ConfigError: the specification contradicts itself.
+        ConfigError: the specification contradicts itself; no layout has that name.
     """
     root = Path(root)
-    layout = recognise(root) if spec is None else Layout("given", "as specified", (), spec)
+    layout = _layout(root, spec)
     path = _list_path(root, layout, split) if frame_list is None else Path(frame_list)
     frames, notes = _frames(root, layout.spec, path)
     notes = (f"{root}: {layout.title}, {len(frames):,} frames", *notes)
@@ -67,19 +68,12 @@ def open_dataset(
     return FrameSet(frames, reading, name=str(root), notes=(*notes, *said))
 
 
-def open_layout(name: str, root: str | Path, **options: str | Path | bool | None) -> FrameSet:
-    """Open a folder as one of the known layouts ("nyu", "kitti", "sunrgbd", ...), unrecognised.
-
-    `options` are those of `open_dataset`.
-
-    Raises:
-        ConfigError: no layout has that name.
-        MissingInput, DataError: as `open_dataset`.
-    """
-    known = {layout.name: layout for layout in LAYOUTS}
-    if name not in known:
-        raise ConfigError(f"layout: expected one of {', '.join(known)}; got {name!r}")
-    return open_dataset(root, known[name].spec, **options)  # type: ignore[arg-type]
+def _layout(root: Path, spec: FolderSpec | str | None) -> Layout:
+    if spec is None:
+        return recognise(root)
+    if isinstance(spec, str):
+        return known_layout(root, spec)
+    return Layout("given", "as specified", (), spec)
 
 
 def _list_path(root: Path, layout: Layout, split: str | None) -> Path | None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from glpn.data.spec import SPEC_NAME, FolderSpec
-from glpn.errors import MissingInput
+from glpn.errors import ConfigError, MissingInput
 
 # Colour camera of the NYU Depth V2 Kinect: `camera_params.m` of the dataset's toolbox.
 NYU_INTRINSICS = (518.8579, 519.4696, 325.5824, 253.7362)
@@ -206,6 +206,18 @@ def recognise(folder: str | Path) -> Layout:
         f"{folder}: no frames with depth recognised (rgb/ beside depth/, {known}); "
         + ("; ".join(hints) or f"a {SPEC_NAME} can describe it")
     )
+
+
+def known_layout(folder: str | Path, name: str) -> Layout:
+    """The layout of that name, completed with the calibration files found in the folder.
+
+    Raises:
+        ConfigError: no layout has that name.
+    """
+    known = {layout.name: layout for layout in LAYOUTS}
+    if name not in known:
+        raise ConfigError(f"layout: expected one of {', '.join(known)}; got {name!r}")
+    return _with_calibration(Path(folder), known[name])
 
 
 def _any(folder: Path, mark: str) -> bool:

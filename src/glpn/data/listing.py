@@ -53,14 +53,26 @@ def list_frames(root: Path, spec: FolderSpec) -> tuple[tuple[Frame, ...], tuple[
 
 
 def frame_at(root: Path, spec: FolderSpec, image: Path, depth: Path) -> Frame:
-    """The frame of two files that a list names: what the rgb pattern tells of them, if it fits."""
+    """The frame of two files that a list names: what the rgb pattern tells of them, if it fits.
+
+    Raises:
+        DataError: it does not fit, so that its mask cannot be told.
+    """
     relative = image.relative_to(root).as_posix()
     match = _compile(spec.rgb).fullmatch(relative)
     if match is not None:
         groups = {key: value for key, value in match.groupdict().items() if value is not None}
         return _frame(root, spec, Match(image, groups), Match(depth, {}))
-    folder, _, _ = relative.rpartition("/")
-    return Frame(relative.rpartition(".")[0], image, depth, folder or None, spec.camera)
+    if spec.mask is not None:
+        raise DataError(f"{relative}: does not fit {spec.rgb!r}, so its mask cannot be told")
+    name = relative.rpartition(".")[0]
+    return Frame(
+        name=name,
+        image=image,
+        depth=depth,
+        scene=relative.rpartition("/")[0] or None,
+        intrinsics=_intrinsics(root, spec, {}, name),
+    )
 
 
 def find(root: Path, pattern: str, suffixes: tuple[str, ...]) -> list[Match]:
@@ -210,8 +222,11 @@ def _intrinsics(
     """The intrinsics that `spec` gives to a frame; None where a file of the frame's own lacks."""
     if not isinstance(spec.intrinsics, str):
         return spec.camera
+    own = "{" in spec.intrinsics
+    if own and not groups:
+        return None
     path = root / fill(spec.intrinsics, groups)
-    if "{" in spec.intrinsics and not path.is_file():
+    if own and not path.is_file():
         return None
     return read_intrinsics(path, groups.get("stem", name))
 

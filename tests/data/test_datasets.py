@@ -1,0 +1,334 @@
+import logging
+import os
+
+import numpy as np
+import pytest
+
+from glpn.data.datasets import open_dataset
+from glpn.data.sheet import contact_sheet
+from glpn.data.spec import FolderSpec
+from glpn.errors import ConfigError, DataError, InvalidImage, MissingInput, UsageError
+from tests.data.files import SIZE, put_depth, put_image, put_pairs
+
+# --- plain folders -------------------------------------------------------------------------------
+
+
+def test_plain_folder_gives_samples_in_order_of_names(tmp_path):
+    put_pairs(tmp_path, ["b", "a", "c"])
+    frames = open_dataset(tmp_path)
+    assert len(frames) == 3
+    assert frames.names == ("a", "b", "c")
+    sample = frames[1]
+    assert sample.name == "b"
+    assert sample.image.shape == (*SIZE, 3)
+    assert sample.image.dtype == np.uint8
+    assert sample.depth.dtype == np.float32
+    np.testing.assert_array_equal(sample.depth, np.full(SIZE, 2.0))
+    assert sample.camera is None
+    assert [s.name for s in frames] == ["a", "b", "c"]
+
+
+def test_what_was_recognised_and_guessed_is_said(tmp_path, caplog):
+    put_pairs(tmp_path, ["a"])
+    with caplog.at_level(logging.INFO):
+        frames = open_dataset(tmp_path)
+    assert any("plain folders rgb and depth" in note for note in frames.notes)
+    assert any("guessed: millimetres" in note for note in frames.notes)
+    assert "guessed: millimetres" in caplog.text
+
+
+def test_wrong_unit_is_warned_of_once(tmp_path, caplog):
+    put_pairs(tmp_path, ["a", "b", "c"])
+    frames = open_dataset(tmp_path, FolderSpec(unit="m"))
+    for sample in frames:
+        assert sample.depth.max() == 2000
+    assert caplog.text.count("is the unit right?") == 1
+
+
+def test_matrix_beside_the_frames_becomes_their_camera(tmp_path):
+    put_pairs(tmp_path, ["a"])
+    np.savetxt(tmp_path / "K.txt", [[30.0, 0, 15.0], [0, 31.0, 11.0], [0, 0, 1]])
+    camera = open_dataset(tmp_path)[0].camera
+    assert (camera.fx, camera.fy, camera.cx, camera.cy) == (30, 31, 15, 11)
+
+
+def test_border_is_masked(tmp_path):
+    put_pairs(tmp_path, ["a"])
+    depth = open_dataset(tmp_path, FolderSpec(unit="mm", border=(1, 2, 3, 4)))[0].depth
+    known = np.zeros(SIZE, bool)
+    known[1:-2, 3:-4] = True
+    np.testing.assert_array_equal(depth > 0, known)
+
+
+def test_missing_counterparts_are_counted_and_the_first_five_named(tmp_path):
+    put_pairs(tmp_path, [f"{i}" for i in range(9)])
+    for i in range(7):
+        (tmp_path / f"depth/{i}.png").unlink()
+    with pytest.raises(MissingInput, match=r"7 files \(rgb/0.jpg, .*rgb/4.jpg, \.\.\.\)") as caught:
+        open_dataset(tmp_path)
+    assert caught.value.exit_code == 66
+    frames = open_dataset(tmp_path, FolderSpec(unit="mm", unpaired="skip"))
+    assert frames.names == ("7", "8")
+    assert any("left out: 7 files" in note for note in frames.notes)
+
+
+def test_size_mismatch_is_found_from_headers_before_anything_is_read(tmp_path):
+    put_pairs(tmp_path, ["a", "b"])
+    put_depth(tmp_path / "depth/b.png", size=(12, 16))
+    with pytest.raises(DataError, match=r"1 frame \(b \(image 32x24, depth 16x12\)\)"):
+        open_dataset(tmp_path)
+    with pytest.raises(DataError, match=r"b: image 32x24, depth 16x12"):
+        open_dataset(tmp_path, verified=False)[1]
+
+
+@pytest.mark.parametrize(("resize", "size"), [("image", (12, 16)), ("depth", SIZE)])
+def test_sizes_are_brought_together_where_the_specification_says_so(tmp_path, resize, size):
+    put_pairs(tmp_path, ["a"])
+    put_depth(
+        tmp_path / "depth/a.png",
+        raw=np.repeat([[1000], [3000]], [6, 6], 0).repeat(16, 1).astype(np.uint16),
+    )
+    spec = FolderSpec(unit="mm", resize=resize, intrinsics=(40.0, 40.0, 15.5, 11.5))
+    sample = open_dataset(tmp_path, spec)[0]
+    assert sample.image.shape[:2] == sample.depth.shape == size
+    assert set(np.unique(sample.depth)) == {1, 3}
+    np.testing.assert_array_equal(sample.depth[: size[0] // 2], 1)
+    # the picture's middle stays its middle, the focal length follows the width
+    assert sample.camera.fx == 40 * size[1] / 32
+    assert sample.camera.cx == (size[1] - 1) / 2
+
+
+def test_file_removed_after_opening_stops_with_its_name(tmp_path):
+    put_pairs(tmp_path, ["a", "b"])
+    frames = open_dataset(tmp_path)
+    (tmp_path / "depth/b.png").unlink()
+    (tmp_path / "rgb/a.jpg").write_bytes(b"")
+    with pytest.raises(MissingInput, match=r"b\.png"):
+        frames[1]
+    with pytest.raises(InvalidImage, match=r"a\.jpg"):
+        frames[0]
+
+
+def test_two_images_of_one_name_are_refused(tmp_path):
+    put_pairs(tmp_path, ["a"])
+    put_image(tmp_path / "rgb/a.png")
+    with pytest.raises(DataError, match=r"rgb/a\.jpg and rgb/a\.png"):
+        open_dataset(tmp_path)
+
+
+def test_folder_links_are_followed_once(tmp_path):
+    put_pairs(tmp_path / "data", ["a"])
+    (tmp_path / "set").mkdir()
+    for name in ("rgb", "depth"):
+        os.symlink(tmp_path / "data" / name, tmp_path / "set" / name)
+    os.symlink(tmp_path / "set", tmp_path / "data/rgb/loop")
+    assert open_dataset(tmp_path / "set").names == ("a",)
+
+
+def test_subsets_keep_their_order(tmp_path):
+    put_pairs(tmp_path, ["a", "b", "c"])
+    frames = open_dataset(tmp_path)
+    assert frames.subset([2, 0]).names == ("c", "a")
+    assert frames.select(["b"]).names == ("b",)
+    with pytest.raises(MissingInput, match="1 listed frame \\(z\\)"):
+        frames.select(["z"])
+
+
+@pytest.mark.parametrize(
+    ("folder", "words"), [("absent", "no such folder"), (".", "no frames with depth recognised")]
+)
+def test_folders_without_frames_are_missing_input(tmp_path, folder, words):
+    with pytest.raises(MissingInput, match=words):
+        open_dataset(tmp_path / folder)
+
+
+def test_photos_without_depth_are_missing_input(tmp_path):
+    put_image(tmp_path / "rgb/a.jpg")
+    (tmp_path / "depth").mkdir()
+    with pytest.raises(MissingInput, match="1 images, 0 depth files"):
+        open_dataset(tmp_path)
+
+
+# --- dataset.toml --------------------------------------------------------------------------------
+
+
+def test_dataset_toml_describes_the_folder(tmp_path):
+    put_image(tmp_path / "left/one_rgb.png")
+    put_depth(tmp_path / "range/one.png", raw=np.full(SIZE, 51, np.uint8))
+    (tmp_path / "dataset.toml").write_text(
+        'rgb = "left/{stem}_rgb.png"\ndepth = "range/{stem}.png"\nscale = 25.5\noffset = 0.5\n'
+        "invalid = []\nborder = 2\nintrinsics = [30, 30, 15.5, 11.5]\n"
+    )
+    sample = open_dataset(tmp_path)[0]
+    assert sample.depth[10, 10] == pytest.approx(51.5 / 25.5)
+    assert sample.depth[1].max() == sample.depth[:, -2:].max() == 0
+    assert sample.camera.fx == 30
+
+
+def test_plain_globs_pair_by_what_the_star_stands_for(tmp_path):
+    put_pairs(tmp_path, ["a", "b"])
+    assert open_dataset(
+        tmp_path, FolderSpec(rgb="rgb/*.jpg", depth="depth/*", unit="mm")
+    ).names == (
+        "a",
+        "b",
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("scael = 3", "'scael': did you mean 'scale'"),
+        ('scale = "3"', "scale: expected a number"),
+        ('resize = "both"', "resize: expected one of none, image, depth"),
+        ('unit = "feet"', "unit: expected one of m, dm, cm, mm"),
+        ('unit = "mm"\nscale = 256', "contradict"),
+        ("border = [1, 2]", "border"),
+        ("intrinsics = [1, 2]", "intrinsics"),
+        ("rgb = ", "not readable as TOML"),
+    ],
+)
+def test_wrong_dataset_toml_is_refused_by_file_and_key(tmp_path, text, words):
+    (tmp_path / "dataset.toml").write_text(text)
+    with pytest.raises(ConfigError, match=r"dataset\.toml") as caught:
+        open_dataset(tmp_path)
+    assert words in str(caught.value)
+
+
+def test_specification_from_arguments_equals_that_from_toml(tmp_path):
+    (tmp_path / "dataset.toml").write_text('unit = "mm"\nborder = 8\nbases = ["a", "b"]\n')
+    given = FolderSpec(unit="mm", border=(8, 8, 8, 8), bases=("a", "b"))
+    assert FolderSpec.from_toml(tmp_path / "dataset.toml") == given
+    assert given.replace(border=1).border == (1, 1, 1, 1)
+
+
+# --- splits and lists ----------------------------------------------------------------------------
+
+
+def test_split_lists_of_bare_names_choose_frames(tmp_path):
+    put_pairs(tmp_path, ["001", "002", "003"])
+    (tmp_path / "train.txt").write_bytes(b"003\r\n\r\n001\r\n")
+    assert open_dataset(tmp_path, split="train").names == ("003", "001")
+    (tmp_path / "held.txt").write_text("002\n")
+    spec = FolderSpec(unit="mm", val="held.txt")
+    assert open_dataset(tmp_path, spec, split="val").names == ("002",)
+
+
+def test_absent_split_list_and_absent_names_are_missing_input(tmp_path):
+    put_pairs(tmp_path, ["a"])
+    with pytest.raises(MissingInput, match=r"train\.txt"):
+        open_dataset(tmp_path, split="train")
+    (tmp_path / "train.txt").write_text("".join(f"x{i}\n" for i in range(8)))
+    with pytest.raises(MissingInput, match=r"8 listed frames \(x0, x1, x2, x3, x4, \.\.\.\)"):
+        open_dataset(tmp_path, split="train")
+    with pytest.raises(ConfigError, match="tset"):
+        open_dataset(tmp_path, split="tset")
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("list.txt", "rgb/b.jpg depth/b.png 518.8579\r\n\r\n/rgb/a.jpg /depth/a.png 518.8579\r\n"),
+        (
+            "list.csv",
+            "depth,rgb,focal\ndepth/b.png,rgb/b.jpg,518.8579\n\ndepth/a.png,rgb/a.jpg,518.8579\n",
+        ),
+        ("bare.csv", "rgb/b.jpg,depth/b.png,518.8579\nrgb/a.jpg, depth/a.png, 518.8579\n"),
+        (
+            "list.jsonl",
+            '{"image": "rgb/b.jpg", "depth": "depth/b.png", "focal": 518.8579}\n\n'
+            '{"rgb": "rgb/a.jpg", "depth": "depth/a.png", "focal": 518.8579}\n',
+        ),
+    ],
+)
+def test_lists_of_every_kind_tolerate_blank_and_crlf_lines(tmp_path, name, text):
+    put_pairs(tmp_path, ["a", "b", "c"])
+    path = tmp_path / name
+    path.write_bytes(text.encode())
+    frames = open_dataset(tmp_path, FolderSpec(unit="mm"), frame_list=path)
+    assert frames.names == ("b", "a")
+    assert frames[0].camera.fx == 518.8579
+    assert frames[0].camera.cx == 15.5  # the middle of 32 pixels
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "../rgb/a.jpg depth/a.png",
+        "rgb/a.jpg rgb/../../depth/a.png",
+        "/etc/passwd depth/a.png",
+        "rgb/a.jpg /etc/passwd",
+        "C:/rgb/a.jpg depth/a.png",
+    ],
+)
+def test_paths_out_of_the_data_root_are_refused(tmp_path, line):
+    put_pairs(tmp_path, ["a"])
+    (tmp_path / "list.txt").write_text(line + "\n")
+    with pytest.raises(DataError, match="data root"):
+        open_dataset(tmp_path, FolderSpec(unit="mm"), frame_list=tmp_path / "list.txt")
+
+
+def test_absolute_paths_under_the_data_root_are_taken(tmp_path):
+    put_pairs(tmp_path, ["a"])
+    (tmp_path / "list.txt").write_text(f"{tmp_path}/rgb/a.jpg {tmp_path}/depth/a.png\n")
+    frames = open_dataset(tmp_path, FolderSpec(unit="mm"), frame_list=tmp_path / "list.txt")
+    assert frames[0].depth.max() == 2
+
+
+def test_listed_files_outside_the_usual_folders_keep_the_sets_camera(tmp_path):
+    put_image(tmp_path / "walk/photos/1.jpg")
+    put_depth(tmp_path / "walk/ranges/1.png")
+    np.savetxt(tmp_path / "K.txt", [[30.0, 0, 15.0], [0, 31.0, 11.0], [0, 0, 1]])
+    (tmp_path / "list.txt").write_text("walk/photos/1.jpg walk/ranges/1.png\n")
+    spec = FolderSpec(unit="mm", intrinsics="K.txt")
+    frames = open_dataset(tmp_path, spec, frame_list=tmp_path / "list.txt")
+    assert frames.names == ("walk/photos/1",)
+    assert frames.scene(0) == "walk/photos"
+    assert frames[0].camera.fx == 30
+
+
+def test_listed_files_that_are_absent_are_counted_before_step_1(tmp_path):
+    put_pairs(tmp_path, ["a"])
+    lines = ["rgb/a.jpg depth/a.png", *(f"rgb/{i}.jpg depth/a.png" for i in range(7))]
+    (tmp_path / "list.txt").write_text("\n".join(lines))
+    with pytest.raises(MissingInput, match=r"7 files \(.*rgb/4\.jpg, \.\.\.\) missing"):
+        open_dataset(tmp_path, FolderSpec(unit="mm"), frame_list=tmp_path / "list.txt")
+
+
+@pytest.mark.parametrize("text", ["", "\n\r\n", "rgb/a.jpg None 5\n"])
+def test_empty_list_is_missing_input(tmp_path, text):
+    put_pairs(tmp_path, ["a"])
+    (tmp_path / "list.txt").write_text(text)
+    with pytest.raises(MissingInput, match=r"list\.txt: lists no frame"):
+        open_dataset(tmp_path, frame_list=tmp_path / "list.txt")
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("l.txt", "a b c d\n"),
+        ("l.txt", "rgb/a.jpg depth/a.png far\n"),
+        ("l.jsonl", "{\n"),
+        ("l.jsonl", "[1]\n"),
+        ("l.jsonl", '{"depth": "a"}\n'),
+    ],
+)
+def test_lines_that_make_no_sense_are_named(tmp_path, name, text):
+    put_pairs(tmp_path, ["a"])
+    (tmp_path / name).write_text("\n" + text)
+    with pytest.raises(DataError, match=rf"{name}:2"):
+        open_dataset(tmp_path, frame_list=tmp_path / name)
+
+
+# --- contact sheet -------------------------------------------------------------------------------
+
+
+def test_contact_sheet_shows_every_sample_beside_its_depth(tmp_path):
+    put_pairs(tmp_path, ["a", "b", "c"])
+    put_image(tmp_path / "rgb/c.jpg", value=250)
+    sheet = contact_sheet(list(open_dataset(tmp_path)), columns=2, width=64)
+    assert sheet.dtype == np.uint8
+    assert sheet.shape[1] == 2 * (2 * 64 + 4 + 4) + 4
+    assert np.abs(sheet[20, 20].astype(int) - 100).max() < 5  # the first photograph
+    with pytest.raises(UsageError, match="at least one"):
+        contact_sheet([])
