@@ -1,0 +1,219 @@
+"""The geometric errors of iBims-1: planarity, depth boundaries, directed depth (Koch et al. 2018).
+
+Definitions follow the paper and the evaluation that its dataset comes with. Edges are found by a
+Canny detector (Canny 1986) that equals scikit-image's, which the dataset's Python evaluation uses;
+its MATLAB one, behind the paper's own figures, finds slightly different edges.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glpn.depth import Camera
+from glpn.errors import DataError
+
+FloatArray = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+DIRECTED_DEPTH = 3.0  # metres: the plane that tells near from far
+FARTHEST_EDGE = 10.0  # pixels: edges further apart than this do not belong together
+SMALLEST_PLANE = 0.05  # of the image; smaller planes are not scored
+CANNY_SIGMA = math.sqrt(2)
+CANNY_THRESHOLDS = (0.15, 0.3)
+
+
+class Planarity(NamedTuple):
+    """Errors of one plane: unevenness in centimetres, tilt in degrees."""
+
+    flatness: float
+    orientation: float
+
+
+class BoundaryError(NamedTuple):
+    """Distances of depth edges in pixels, at most 10; NaN where the truth has no edge."""
+
+    accuracy: float
+    completeness: float
+
+
+class DirectedError(NamedTuple):
+    """Shares of pixels on the right side of the plane, and predicted too near or too far."""
+
+    correct: float
+    too_near: float
+    too_far: float
+
+
+def planarity(
+    prediction: NDArray[Any],
+    target: NDArray[Any],
+    plane: Mask,
+    *,
+    normal: tuple[float, float, float],
+    camera: Camera,
+) -> Planarity | None:
+    """PE: how flat the prediction of a plane is, and how it is tilted.
+
+    The prediction is first scaled to the target's median on the plane, so that only shape counts.
+
+    Args:
+        prediction, target: metres [H, W], 0 = unknown.
+        plane: the plane's pixels, bool [H, W].
+        normal: the true normal, x to the right, y forward, z up, as in the dataset.
+        camera: pixel centres at whole numbers from 0 (the dataset's own files count from 1).
+
+    Returns:
+        None where the plane covers less than 5 % of the image, or fewer than 3 pixels are known.
+    """
+    _require_one_shape(prediction, target, plane)
+    if plane.sum() < SMALLEST_PLANE * plane.size:
+        return None
+    plane = plane & (prediction > 0) & (target > 0)
+    if plane.sum() < 3:
+        return None
+    y, x = np.nonzero(plane)
+    depth = prediction[plane].astype(np.float64)
+    depth *= np.median(target[plane]) / np.median(depth)
+    across, up = (x - camera.cx) / camera.fx, -(y - camera.cy) / camera.fy
+    points = np.stack([across * depth, depth, up * depth], axis=1)  # [N, 3]
+    centred = points - points.mean(axis=0)
+    fitted = np.linalg.eigh(centred.T @ centred)[1][:, 0]  # of the smallest spread
+    true = np.asarray(normal, dtype=np.float64)
+    sine, cosine = np.linalg.norm(np.cross(true, fitted)), abs(float(true @ fitted))
+    flatness = 100 * float(np.std(centred @ fitted))
+    return Planarity(flatness, math.degrees(math.atan2(sine, cosine)))
+
+
+def boundary_error(prediction: NDArray[Any], edges: Mask) -> BoundaryError:
+    """DBE: how far predicted depth edges are from the true ones, and the other way round.
+
+    Args:
+        prediction: metres [H, W].
+        edges: the true depth edges, bool [H, W].
+
+    Raises:
+        DataError: the prediction is not finite, or of another shape.
+    """
+    _require_one_shape(prediction, edges)
+    if not np.isfinite(prediction).all():
+        raise DataError("depth boundary error: the prediction must be finite")
+    if not edges.any():
+        return BoundaryError(math.nan, math.nan)
+    depth = prediction.astype(np.float64)
+    spread = float(np.ptp(depth))
+    found = canny((depth - depth.min()) / spread) if spread else np.zeros_like(edges)
+    to_true, to_found = nearest_edge(edges), nearest_edge(found)
+    close = found & (to_true < FARTHEST_EDGE)
+    if not close.any():
+        return BoundaryError(FARTHEST_EDGE, FARTHEST_EDGE)
+    both = float(to_true[found].sum() + to_found[edges].sum())
+    completeness = both / (np.count_nonzero(found) + np.count_nonzero(edges))
+    return BoundaryError(float(to_true[close].mean()), completeness)
+
+
+def directed_error(
+    prediction: NDArray[Any], target: NDArray[Any], valid: Mask, *, plane: float = DIRECTED_DEPTH
+) -> DirectedError:
+    """DDE: which side of the plane `plane` metres away each valid pixel is put on.
+
+    Raises:
+        DataError: no pixel is valid.
+    """
+    _require_one_shape(prediction, target, valid)
+    if not valid.any():
+        raise DataError("directed depth error: no valid pixel")
+    near, truly_near = prediction[valid] <= plane, target[valid] <= plane
+    too_near, too_far = float(np.mean(near & ~truly_near)), float(np.mean(~near & truly_near))
+    return DirectedError(float(np.mean(near == truly_near)), too_near, too_far)
+
+
+def nearest_edge(edges: Mask) -> FloatArray:
+    """Distance in pixels to the nearest edge, cut off at `FARTHEST_EDGE`, [H, W]."""
+    height, width = edges.shape
+    reach = int(FARTHEST_EDGE)
+    padded = np.pad(edges, reach)
+    squared = np.full(edges.shape, reach * reach, dtype=np.int64)
+    for down in range(-reach, reach + 1):
+        for right in range(-reach, reach + 1):
+            length = down * down + right * right
+            if length < reach * reach:
+                window = padded[reach + down :, reach + right :][:height, :width]
+                np.minimum(squared, length, out=squared, where=window)
+    return np.sqrt(squared)
+
+
+def canny(depth: FloatArray) -> Mask:
+    """Edges of a map in 0..1: Gaussian, Sobel, thinning across the edge, two thresholds; [H, W]."""
+    smooth = _gaussian(depth)
+    down, right = _sobel(smooth), _sobel(smooth.T).T
+    strength = np.hypot(down, right)
+    low, high = CANNY_THRESHOLDS
+    thin = _ridge(strength, down, right)
+    thin[[0, -1]] = thin[:, [0, -1]] = False
+    return _connected(thin & (strength >= low), thin & (strength >= high))
+
+
+def _gaussian(depth: FloatArray) -> FloatArray:
+    """Gaussian smoothing, out to four sigma; at borders, of the pixels that are there."""
+    reach = int(4 * CANNY_SIGMA + 0.5)
+    weights = np.exp(-0.5 * (np.arange(-reach, reach + 1) / CANNY_SIGMA) ** 2)
+    for _ in range(2):
+        padded = np.pad(depth, ((reach, reach), (0, 0)))
+        there = np.pad(np.ones((len(depth), 1)), ((reach, reach), (0, 0)))
+        total, weight = np.zeros_like(depth), np.zeros((len(depth), 1))
+        for i, w in enumerate(weights):
+            total += w * padded[i : i + len(depth)]
+            weight += w * there[i : i + len(depth)]
+        depth = (total / weight).T
+    return depth
+
+
+def _sobel(depth: FloatArray) -> FloatArray:
+    """Derivative down the rows, weights 1 2 1 across."""
+    padded = np.pad(depth, 1, mode="symmetric")
+    step = padded[2:] - padded[:-2]
+    derivative: FloatArray = step[:, :-2] + 2 * step[:, 1:-1] + step[:, 2:]
+    return derivative
+
+
+def _ridge(strength: FloatArray, down: FloatArray, right: FloatArray) -> Mask:
+    """Where the strength is no less than one step along the gradient to either side."""
+    padded = np.pad(strength, 1)
+    rows, columns = np.indices(strength.shape)
+    steep = np.abs(down) >= np.abs(right)
+    longer = np.where(steep, np.abs(down), np.abs(right))
+    share = np.divide(
+        np.where(steep, np.abs(right), np.abs(down)),
+        longer,
+        where=longer > 0,
+        out=np.zeros_like(longer),
+    )
+    ridge = strength > 0
+    for sign in (1, -1):
+        y, x = (sign * np.sign(part).astype(int) for part in (down, right))
+        diagonal = padded[rows + y + 1, columns + x + 1]
+        straight = padded[rows + np.where(steep, y, 0) + 1, columns + np.where(steep, 0, x) + 1]
+        ridge &= strength >= share * diagonal + (1 - share) * straight
+    return ridge
+
+
+def _connected(weak: Mask, strong: Mask) -> Mask:
+    """The weak edges that hang together (in eight directions) with a strong one."""
+    kept = strong
+    while True:
+        padded = np.pad(kept, 1)
+        rows = padded[:-2] | padded[1:-1] | padded[2:]
+        grown = weak & (rows[:, :-2] | rows[:, 1:-1] | rows[:, 2:])
+        if np.array_equal(grown, kept):
+            return kept
+        kept = grown
+
+
+def _require_one_shape(*arrays: NDArray[Any]) -> None:
+    shapes = [array.shape for array in arrays]
+    if len(set(shapes)) != 1 or arrays[0].ndim != 2:
+        raise DataError(f"iBims errors: expected maps [H, W] of one shape, got {shapes}")
