@@ -1,0 +1,45 @@
+"""The verbs of `glpn`. A new family is a module beside this one and a line at the end here."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+import glpn
+from glpn.cli import console, convert, info, predict
+
+app = typer.Typer(
+    epilog="Start with: glpn predict PHOTO.jpg. Exit codes: 0 done, 2 usage, 65 bad data, "
+    "66 missing input, 73 output cannot be created, 74 reading or writing failed, 130 and 143 "
+    "stopped by a signal.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        console.say(f"glpn {glpn.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    _version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
+    ] = False,
+    _debug: Annotated[
+        bool, typer.Option("--debug", help="Show where in glpn an internal error happened.")
+    ] = False,
+) -> None:
+    """Metres from one photograph."""
+
+
+app.command("predict", no_args_is_help=True)(predict.predict)
+app.command("info", no_args_is_help=True)(info.info)
+app.command("convert", no_args_is_help=True)(convert.convert)
+app.command("models")(info.models)

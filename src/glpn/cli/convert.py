@@ -1,0 +1,114 @@
+"""`glpn convert`: checkpoints of others into glpn's own folders, and back."""
+
+from __future__ import annotations
+
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from glpn.cli import console
+from glpn.errors import CannotCreateOutput, MissingDependency, UsageError
+
+if TYPE_CHECKING:
+    from glpn.weights import Conversion
+
+
+class Form(str, Enum):
+    """Whose format is written."""
+
+    hf = "hf"
+    authors = "authors"
+
+
+def convert(
+    source: Annotated[
+        Path,
+        typer.Argument(
+            help="The authors' .ckpt, an ImageNet mit_b*.pth, a Hugging Face GLPN or SegFormer "
+            "folder or file, or a folder of glpn's own.",
+            show_default=False,
+        ),
+    ],
+    destination: Annotated[
+        Path,
+        typer.Argument(metavar="DEST", help="Folder to write; a file with --to authors."),
+    ],
+    to: Annotated[
+        Form, typer.Option(help="hf: a folder for glpn and transformers; authors: their .ckpt.")
+    ] = Form.hf,
+    max_depth: Annotated[
+        float | None,
+        typer.Option(metavar="METRES", help="The model's range, which no .ckpt tells: KITTI's 80."),
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a model that is there.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object.")] = False,
+) -> None:
+    """Turn a checkpoint of others into a folder that glpn loads, or back.
+
+    This is the only command that opens a pickle, and nothing in one is ever run.
+
+    Examples:
+
+      glpn convert glpn_nyu.ckpt my-model
+      glpn convert glpn_kitti.ckpt my-outdoor-model --max-depth 80
+      glpn convert my-model my-model.ckpt --to authors
+    """
+    from glpn import weights
+
+    if max_depth is not None and not max_depth > 0:
+        raise UsageError(f"--max-depth: expected metres above 0, got {max_depth:g}")
+    if not overwrite:
+        _require_free(destination)
+    done = weights.convert(source, destination, form=to.value, max_depth=max_depth)
+    notes = list(done.notes)
+    if to is Form.hf:
+        notes.append(_write_graph(done))
+    console.say_facts(_record(source, done, notes), as_json=as_json)
+
+
+def _require_free(destination: Path) -> None:
+    """Refuse to replace a model or any file; a folder without a model may be filled.
+
+    Raises:
+        CannotCreateOutput: something is there.
+    """
+    from glpn.weights import CONFIG_NAME, WEIGHTS_NAME
+
+    taken = destination
+    if destination.is_dir():
+        taken = next(
+            (destination / n for n in (WEIGHTS_NAME, CONFIG_NAME) if (destination / n).exists()),
+            Path(),
+        )
+    if taken != Path() and taken.exists():
+        raise CannotCreateOutput(f"{taken}: exists already; --overwrite replaces it")
+
+
+def _write_graph(done: Conversion) -> str:
+    """Write `model.onnx` where it makes sense and can be done; returns what happened."""
+    if done.encoder_only:
+        return "an encoder alone: a start for training; no graph for onnxruntime was written"
+    try:
+        from glpn.export.onnx import write_graph
+    except MissingDependency as e:
+        return f"no graph for onnxruntime was written: {e}"
+    return f"{write_graph(done.destination).name} was written for onnxruntime"
+
+
+def _record(source: Path, done: Conversion, notes: list[str]) -> dict[str, Any]:
+    return {
+        "source": str(source),
+        "found": done.kind,
+        "variant": done.config.variant,
+        "encoder_only": done.encoder_only,
+        "max_depth": done.config.max_depth,
+        "layer_norm_convention": done.config.layer_norm_convention,
+        "tensors_read": done.read,
+        "tensors_written": done.written,
+        "destination": str(done.destination),
+        "notes": notes,
+    }

@@ -1,0 +1,168 @@
+"""What can be said of a model or of a depth file without running anything."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from glpn import files, weights
+from glpn.config import GLPNConfig
+from glpn.errors import CheckpointError, DataError, MissingInput
+from glpn.weights.store import PICKLE_SUFFIXES
+
+MODEL_SUFFIXES = (".safetensors", ".onnx", *PICKLE_SUFFIXES)
+_BUFFERS = ("running_mean", "running_var", "num_batches_tracked")
+_CARD = "README.md"
+_NEEDS = {"onnxruntime": weights.GRAPH_NAME, "torch": weights.WEIGHTS_NAME}  # engine → its file
+_LONGEST_CARD = 1 << 20  # characters
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """A model's folder, looked at.
+
+    Attributes:
+        folder: where it lies.
+        config: of the network.
+        parameters: how many weights there are, buffers not counted.
+        sha256: of the weights; empty where they are in several files.
+        sizes: file → bytes.
+        engines: those that are installed and find their file.
+        terms: the licence that the card states; empty where none does.
+    """
+
+    folder: Path
+    config: GLPNConfig
+    parameters: int
+    sha256: str
+    sizes: dict[str, int]
+    engines: tuple[str, ...]
+    terms: str
+
+    @classmethod
+    def of(cls, folder: Path) -> ModelFacts:
+        """Look at a folder; the weights' headers are read, and their bytes hashed.
+
+        Raises:
+            MissingInput: there is no configuration or there are no weights.
+            ConfigError, CheckpointError: a file is damaged.
+        """
+        config = GLPNConfig.from_json_file(folder / weights.CONFIG_NAME)
+        whole = folder / weights.WEIGHTS_NAME
+        shards = [whole] if whole.is_file() else sorted(folder.glob("*.safetensors"))
+        if not shards:
+            raise MissingInput(f"{folder}: no {weights.WEIGHTS_NAME} in this folder")
+        return cls(
+            folder=folder,
+            config=config,
+            parameters=sum(parameters(weights.read_header(shard)) for shard in shards),
+            sha256=weights.file_hash(shards[0]) if len(shards) == 1 else "",
+            sizes={file.name: file.stat().st_size for file in sorted(_files(folder))},
+            engines=tuple(
+                engine
+                for engine, name in _NEEDS.items()
+                if name in (file.name for file in _files(folder)) and _is_installed(engine)
+            ),
+            terms=_terms(folder / _CARD),
+        )
+
+    def record(self) -> dict[str, Any]:
+        """The facts as JSON types."""
+        return {
+            "variant": self.config.variant,
+            "parameters": self.parameters,
+            "max_depth": self.config.max_depth,
+            "layer_norm_convention": self.config.layer_norm_convention,
+            "sha256": self.sha256,
+            "bytes": sum(self.sizes.values()),
+            "files": self.sizes,
+            "engines": list(self.engines),
+            "terms": self.terms,
+        }
+
+
+def model_folder(source: str) -> Path:
+    """The folder of a model that is named, downloaded, or pointed at by one of its files.
+
+    Raises:
+        MissingInput: there is none.
+        CheckpointError: the file is a pickle.
+    """
+    path = Path(source)
+    if not path.is_file():
+        return weights.resolve(source)
+    if path.suffix in PICKLE_SUFFIXES:
+        raise CheckpointError(f"{path}: a pickle: run `glpn convert {path} NEW_FOLDER` first")
+    return path.parent
+
+
+def parameters(header: weights.Header) -> int:
+    """How many weights a file holds, buffers not counted."""
+    return sum(
+        math.prod(entry.shape)
+        for name, entry in header.tensors.items()
+        if not name.endswith(_BUFFERS)
+    )
+
+
+def depth_record(path: Path, *, scale: float | None) -> dict[str, Any]:
+    """What a depth file says about itself, and the range of its metres.
+
+    Args:
+        path: a file that `files.read` reads.
+        scale: units per metre, where the file does not say.
+
+    Raises:
+        MissingInput, UsageError, DataError, MissingDependency: as `files.read`.
+    """
+    contents = files.read(path, scale=scale)
+    try:
+        json.dumps(dict(contents.metadata), allow_nan=False)
+    except ValueError:
+        raise DataError(f"{path}: metadata: NaN or infinity") from None
+    known = contents.metres[contents.metres > 0]
+    height, width = contents.metres.shape
+    figures = {name: float(f(known)) for name, f in _FIGURES.items()} if known.size else {}
+    return {
+        "height": height,
+        "width": width,
+        **{name: round(value, 4) for name, value in figures.items()},
+        "known": round(known.size / contents.metres.size, 4),
+        "says": dict(contents.metadata),
+    }
+
+
+_FIGURES: dict[str, Any] = {"min": np.min, "max": np.max, "median": np.median}
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    return (file for file in folder.iterdir() if file.is_file())
+
+
+def _is_installed(package: str) -> bool:
+    return importlib.util.find_spec(package) is not None
+
+
+def _terms(card: Path) -> str:
+    """The licence in the card's front matter: the lines between its first two `---`."""
+    try:
+        with card.open(encoding="utf-8", errors="replace") as file:
+            lines = file.read(_LONGEST_CARD).splitlines()
+    except OSError:
+        return ""
+    if not lines or lines[0].strip() != "---":
+        return ""
+    values: dict[str, str] = {}
+    for line in lines[1:]:
+        key, _, value = line.partition(":")
+        if key.strip() == "---":
+            break
+        values[key] = value.strip().strip("\"'")
+    return values.get("license_name") or values.get("license", "")

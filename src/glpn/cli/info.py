@@ -1,0 +1,135 @@
+"""`glpn info` and `glpn models`: what a model or a depth file says about itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from glpn.cli import console
+
+if TYPE_CHECKING:
+    from glpn.cli.facts import ModelFacts
+
+_AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")]
+
+
+def info(
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL|FILE",
+            help="A model's bundled name, folder, file or hub id; or a depth file: PNG, NPZ, EXR "
+            "or TIFF.",
+        ),
+    ],
+    scale: Annotated[
+        float | None,
+        typer.Option(
+            help="Units per metre of a depth file that does not say: 1000 is millimetres, 256 "
+            "KITTI's, 1 metres."
+        ),
+    ] = None,
+    as_json: _AsJson = False,
+) -> None:
+    """Say what a model or a depth file is.
+
+    Examples:
+
+      glpn info depth/kitchen.png
+      glpn info vinvino02/glpn-nyu
+    """
+    from glpn.cli import facts
+
+    path = Path(source)
+    if path.is_file() and path.suffix not in facts.MODEL_SUFFIXES:
+        record = {"depth": source, **facts.depth_record(path, scale=scale)}
+        lines = _depth_lines(record)
+    else:
+        found = facts.ModelFacts.of(facts.model_folder(source))
+        record = {"model": source, **found.record()}
+        lines = {"model": source, **_model_lines(found)}
+    console.say_facts(record if as_json else lines, as_json=as_json)
+
+
+def models(as_json: _AsJson = False) -> None:
+    """List the models that come with glpn."""
+    from glpn import weights
+    from glpn.cli.facts import ModelFacts
+
+    found = {name: ModelFacts.of(folder) for name, folder in weights.bundled().items()}
+    if as_json:
+        for name, model in found.items():
+            console.say_json({"model": name, **model.record()})
+        return
+    if found:
+        _say_table(found)
+    else:
+        console.say("No model comes with this installation.")
+    console.say("Any other: -m FOLDER, or the id of one on the Hugging Face hub, user/name.")
+
+
+def _say_table(found: dict[str, ModelFacts]) -> None:
+    heads = ("model", "variant", "parameters", "range", "size", "terms")
+    rows = [heads] + [
+        (
+            name,
+            model.config.variant,
+            _millions(model.parameters),
+            f"{model.config.max_depth:g} m",
+            _size(sum(model.sizes.values())),
+            model.terms or "see its card",
+        )
+        for name, model in found.items()
+    ]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        console.say(console.escaped(line.rstrip()))
+
+
+def _model_lines(model: ModelFacts) -> dict[str, Any]:
+    sizes = ", ".join(f"{name} {_size(size)}" for name, size in model.sizes.items())
+    return {
+        "folder": model.folder,
+        "variant": model.config.variant,
+        "parameters": _millions(model.parameters),
+        "range": f"up to {model.config.max_depth:g} m",
+        "LayerNorm": f"as {model.config.layer_norm_convention}' code",
+        "sha256": model.sha256 or "several files",
+        "files": sizes,
+        "engines": ", ".join(model.engines) or "none is installed",
+        "terms": model.terms or "not stated",
+    }
+
+
+def _depth_lines(record: dict[str, Any]) -> dict[str, Any]:
+    said = record["says"]
+    lines = {
+        "depth": record["depth"],
+        "size": f"{record['height']}x{record['width']}",
+        "known": f"{100 * record['known']:.4g} % of the pixels",
+    }
+    if "median" in record:
+        lines["range"] = f"{record['min']:.4g} to {record['max']:.4g} m"
+        lines["median"] = f"{record['median']:.4g} m"
+    if not said:
+        return {**lines, "origin": "not written by glpn"}
+    lines |= {key: value for key, value in said.items() if value != "" and key != "camera"}
+    camera = said.get("camera")
+    if isinstance(camera, dict):
+        lines["camera"] = ", ".join(f"{key} {_short(value)}" for key, value in camera.items())
+    return lines
+
+
+def _short(value: Any) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def _millions(count: int) -> str:
+    return f"{count / 1e6:.1f} M"
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e6:.1f} MB" if count >= 100_000 else f"{count / 1e3:.1f} kB"
