@@ -1,0 +1,48 @@
+"""Which frames make up which step: a function of the seed and the step alone."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+_ORDER = 1  # sets the order's random numbers apart from the augmentation's of the same seed
+
+
+@dataclass(frozen=True)
+class Order:
+    """The frames one after another, epoch after epoch, shuffled anew in each; cut into batches.
+
+    A batch may hold the last frames of one epoch and the first of the next: no frame is ever left
+    out, and fewer frames than a batch are possible.
+    """
+
+    frames: int
+    batch: int
+    seed: int
+
+    def steps(self, epochs: int) -> int:
+        """Updates after which every frame has been seen `epochs` times."""
+        return math.ceil(self.frames * epochs / self.batch)
+
+    def epoch(self, step: int) -> float:
+        """Passes over the frames after `step` updates."""
+        return step * self.batch / self.frames
+
+    def ends_epoch(self, step: int) -> bool:
+        """Whether a pass was completed by the last of `step` updates."""
+        return step > 0 and math.floor(self.epoch(step)) > math.floor(self.epoch(step - 1))
+
+    def draws(self, step: int) -> list[tuple[int, int]]:
+        """(epoch, index of the frame) of each place in the batch of the update after `step`."""
+        first = step * self.batch
+        places = (divmod(place, self.frames) for place in range(first, first + self.batch))
+        return [(epoch, int(_shuffled(self, epoch)[place])) for epoch, place in places]
+
+
+@lru_cache(maxsize=4)
+def _shuffled(order: Order, epoch: int) -> NDArray[np.int64]:
+    return np.random.default_rng((order.seed, epoch, _ORDER)).permutation(order.frames)
