@@ -31,6 +31,10 @@ _LOAD_ERRORS = (
 )
 _FATAL_ONLY = 4  # of onnxruntime's log: what is wrong with a file, the exception says
 
+# Some versions from 1.24 on refuse weights outside the graph's folder, links resolved, as they lie
+# in the hub's cache. Those versions take them from memory; plain files they map, which is smaller.
+_FROM_MEMORY = "add_external_initializers_from_files_in_memory"
+
 
 class OnnxRuntimeEngine:
     """An engine that needs no torch; runs on the CPU. See `glpn.engines.Engine`."""
@@ -73,7 +77,7 @@ class OnnxRuntimeEngine:
         if not file.is_file():
             raise MissingInput(f"{file}: no such file; `glpn export onnx {folder}` writes it")
         weights.read_arrays(folder)  # refuses NaN and infinity, which ReLU and sigmoid would hide
-        session = _session(file, threads)
+        session = _session(folder, threads)
         metadata = session.get_modelmeta().custom_metadata_map
         graph_max_depth = graph.require_fit(metadata, folder, config)
         return cls(session, config, folder=folder, scale=config.max_depth / graph_max_depth)
@@ -81,7 +85,9 @@ class OnnxRuntimeEngine:
     def __call__(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
         """Predict depth: float32 [B, 3, H, W] → metres [B, H, W]."""
         require_pixels(pixels, self.config)
-        height, width = pixels.shape[2:]
+        batch, _, height, width = pixels.shape
+        if batch == 0:  # onnxruntime cannot reshape what is empty
+            return np.empty((0, height, width), np.float32)
         padded = _pad_to_multiple(pixels, self.config.size_divisor)
         feed = {graph.INPUT: np.ascontiguousarray(padded, np.float32)}
         depth: NDArray[np.float32] = self._session.run([graph.OUTPUT], feed)[0]
@@ -91,21 +97,24 @@ class OnnxRuntimeEngine:
         return depth if self._scale == 1 else depth * self._scale
 
 
-def _session(file: Path, threads: int) -> onnxruntime.InferenceSession:
+def _session(folder: Path, threads: int) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = _FATAL_ONLY
     # Plans made for one input size hold their memory until the next size: without them a 480×640
     # run peaks at three fifths of the memory, in the same time.
     options.enable_mem_pattern = False
+    file, data = folder / weights.GRAPH_NAME, folder / weights.WEIGHTS_NAME
+    if (file.is_symlink() or data.is_symlink()) and hasattr(options, _FROM_MEMORY):
+        content = np.memmap(data, np.uint8, mode="r")  # must outlive the making of the session
+        getattr(options, _FROM_MEMORY)([data.name], [content], [content.size])
     try:
         return onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
     except _LOAD_ERRORS as e:
-        data = file.with_name(weights.WEIGHTS_NAME)
-        advice = f"write it anew with `glpn export onnx {file.parent}`"
         raise CheckpointError(
-            f"{file}: onnxruntime cannot load it over {data}: {e}; {advice}"
-        ) from None
+            f"{file}: onnxruntime cannot load it: it is damaged, or made for other weights than "
+            f"{data}: write it anew with `glpn export onnx {folder}`"
+        ) from e
 
 
 def _pad_to_multiple(pixels: NDArray[np.float32], multiple: int) -> NDArray[np.float32]:
