@@ -76,6 +76,8 @@ def require_fit(metadata: Mapping[str, str], folder: Path, config: GLPNConfig) -
     try:
         network, known_layout = json.loads(metadata["network"]), metadata["weights_layout"]
         max_depth = float(metadata["max_depth"])
+        if not max_depth > 0:
+            raise ValueError
     except (KeyError, ValueError):
         raise CheckpointError(f"{file}: not written by glpn: {advice}") from None
     if known_layout != layout(weights.read_header(weights_file)):
