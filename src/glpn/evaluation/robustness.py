@@ -20,7 +20,13 @@ from glpn.evaluation.journal import Entry, Journal
 from glpn.evaluation.metrics import HIGHER_IS_BETTER, METRIC_NAMES
 from glpn.evaluation.pipeline import Frame, Predict, Task, predict_image, score_tasks, task
 from glpn.evaluation.protocols import Protocol
-from glpn.evaluation.result import heading, interval_json, named_intervals, package_versions
+from glpn.evaluation.result import (
+    ends,
+    heading,
+    interval_json,
+    named_intervals,
+    package_versions,
+)
 from glpn.evaluation.runner import SEED
 from glpn.evaluation.statistics import Interval, mean_intervals
 
@@ -126,7 +132,7 @@ class Robustness:
         losses = self.relative_loss(metric)
         across = " | ".join(map(str, self.study.severities))
         lines = [
-            f"{heading(metric)}; clean {clean.value:.4f} ({clean.low:.4f} to {clean.high:.4f})",
+            f"{heading(metric)}; clean {clean.value:.4f} (95 % interval: {ends(clean)})",
             "",
             f"| corruption | {across} | mean | relative loss |",
             "|---" * (len(self.study.severities) + 3) + "|",

@@ -70,7 +70,8 @@ def pooled_intervals(
     """The metrics over the pixels of all images together, with intervals.
 
     The studentised bootstrap runs over the jackknife's pseudo-values, one per scene, since a
-    pooled metric is no mean over images. Arguments and errors as in `mean_intervals`.
+    pooled metric is no mean over images; where a few images hold most of the error (RMSE on skewed
+    sets) they keep about 92 % rather than 95. Arguments and errors as in `mean_intervals`.
     """
     if not sums:
         raise DataError("statistics: no image to average")
