@@ -1,0 +1,71 @@
+"""The report: one page, the right frames at its ends, the same bytes each time."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from glpn.errors import DataError, UsageError
+from glpn.evaluation.protocols import Protocol
+from glpn.evaluation.runner import evaluate
+
+from .frames import make_frames, model, oracle
+
+pytest.importorskip("matplotlib")
+from glpn.evaluation.report import html_report
+
+FRAMES = list(make_frames(12))
+
+
+def found(frames=FRAMES):
+    return evaluate(frames, model, protocol=Protocol("plain"), model="<b>abc</b>")
+
+
+def headings(page):
+    return re.findall(r"<h3>(.*?): ", page)
+
+
+@pytest.mark.parametrize("metric", ["abs_rel", "delta1"])
+def test_the_worst_median_and_best_frames_are_shown(metric):
+    result = found()
+    ranked = sorted(result.rows, key=lambda row: getattr(row.metrics, metric))
+    if metric == "abs_rel":
+        ranked.reverse()  # worst first
+    page = html_report(result, FRAMES, predict=model, metric=metric)
+    shown = headings(page)
+    assert len(shown) == 9
+    if metric == "abs_rel":  # no two are equal
+        names = [row.name for row in ranked]
+        assert shown == names[:3] + names[4:7] + names[-3:]
+    assert page.count("data:image/png;base64,") == 11  # 9 frames, histogram, distance
+
+
+def test_uncertainty_adds_calibration_and_ause():
+    def sigma(image):
+        return np.abs(model(image) - oracle(image)) + 1e-3
+
+    two = FRAMES[:2]
+    page = html_report(found(two), two, predict=model, uncertainty=sigma)
+    assert "AUSE: 0.0000 m" in page and "Within one sigma: 100.0%" in page
+    assert page.count("data:image/png;base64,") == 9  # 3 times 2 frames, and three plots
+    assert "AUSE" not in html_report(found(two), two, predict=model)
+
+
+def test_the_same_result_gives_the_same_page_with_names_escaped():
+    one = FRAMES[:1]
+    page = html_report(found(one), one, predict=model)
+    assert page == html_report(found(one), one, predict=model)
+    assert len(headings(page)) == 3  # a set of one frame shows it three times
+    assert "&lt;b&gt;abc" in page and "<b>abc" not in page
+
+
+def test_other_frames_or_metrics_are_refused():
+    with pytest.raises(DataError, match="12 images in the result, 11 frames"):
+        html_report(found(), FRAMES[1:], predict=model)
+    with pytest.raises(DataError, match="frame 0 is 'other'"):
+        html_report(found(), [replace(FRAMES[0], name="other"), *FRAMES[1:]], predict=model)
+    with pytest.raises(UsageError, match="metric: expected one of delta1"):
+        html_report(found(), FRAMES, predict=model, metric="psnr")
