@@ -157,13 +157,15 @@ class Batch:
         with console.progress(len(tasks), quiet=self.request.quiet) as advance:
             for done, task in enumerate(tasks):
                 try:
-                    self._predicted(self._predict(task, estimator))
+                    answer = self._predict(task, estimator)
                 except _FATAL as e:
                     self._failed(task.photo.name, e)
                     self.counts[_NOT_TRIED] = len(tasks) - done - 1
                     return
                 except GLPNError as e:
                     self._failed(task.photo.name, e)
+                else:
+                    self._predicted(answer)
                 advance()
 
     def _predict(self, task: Task, estimator: DepthEstimator) -> Answer:

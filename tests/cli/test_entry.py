@@ -1,0 +1,130 @@
+"""The program as a whole: quick to start, quiet to stop, an exit code for everything."""
+
+from __future__ import annotations
+
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+import glpn as library
+from glpn.cli import main
+from tests.cli.conftest import command, run_for_real, write_photo
+
+HEAVY = ("torch", "onnxruntime", "onnx", "numpy", "PIL", "huggingface_hub", "safetensors")
+
+
+def loaded_after(statement: str) -> set[str]:
+    """Which heavy packages a fresh interpreter holds after the statement."""
+    code = f"{statement}\nimport sys\nprint(*({set(HEAVY)} & set(sys.modules)), file=sys.stderr)"
+    start = time.perf_counter()
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert time.perf_counter() - start < 5  # a guard only: an import of torch alone takes longer
+    return set(done.stderr.split())
+
+
+def test_importing_glpn_loads_nothing_heavy():
+    assert loaded_after("import glpn") == set()
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["predict", "--help"], ["--version"]])
+def test_help_and_version_load_nothing_heavy(arguments):
+    assert loaded_after(f"from glpn.cli import main; assert main({arguments}) == 0") == set()
+
+
+def test_looking_for_photographs_that_are_not_there_loads_no_engine():
+    statement = "from glpn.cli import main; main(['predict', 'absent.jpg', '--quiet'])"
+    assert not loaded_after(statement) & {"torch", "onnxruntime"}
+
+
+def test_version_is_that_of_the_package():
+    run = run_for_real("--version")
+    assert run == (0, f"glpn {library.__version__}\n", "")
+
+
+def test_every_verb_has_help_with_examples(glpn):
+    for verb in ("predict", "info", "convert"):
+        run = glpn(verb, "--help")
+        assert run.code == 0 and f"glpn {verb} " in run.out and "Examples" in run.out
+
+
+@pytest.mark.parametrize("arguments", [[], ["dream"], ["predict"], ["info"], ["convert", "x"]])
+def test_incomplete_commands_are_usage_errors(glpn, arguments):
+    run = glpn(*arguments)
+    assert run.code == 2 and "Traceback" not in run.err
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signals_end_the_run_without_traceback_and_keep_what_is_finished(
+    model, photo, tmp_path, number
+):
+    arguments = ("predict", photo, "-", "-m", model, "-o", tmp_path / "out", "--json")
+    pipes = {name: subprocess.PIPE for name in ("stdin", "stdout", "stderr")}
+    with subprocess.Popen(command(*arguments), **pipes) as process:
+        assert b"predicted" in process.stdout.readline()  # now it waits for standard input
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=30)
+    assert process.returncode == 128 + number
+    assert errors == b"stopped\n"
+    assert library.read_depth(tmp_path / "out/room.png").size == (96, 128)
+
+
+def test_a_reader_that_leaves_ends_the_run_in_silence(model, photo, tmp_path):
+    second = write_photo(tmp_path / "second.jpg")
+    arguments = ("predict", photo, "-", second, "-m", model, "-o", tmp_path / "out")
+    pipes = {name: subprocess.PIPE for name in ("stdin", "stdout", "stderr")}
+    with subprocess.Popen(command(*arguments), **pipes) as process:
+        process.stdout.readline()
+        process.stdout.close()
+        process.stdin.write(photo.read_bytes())
+        process.stdin.close()
+        errors = process.stderr.read()
+    assert (process.returncode, errors) == (141, b"")
+
+
+def test_an_unforeseen_error_is_one_line_and_70_and_a_traceback_only_for_debug(glpn, monkeypatch):
+    import glpn.cli.inputs as inputs
+
+    def defect(*arguments: object, **options: object) -> None:
+        raise ZeroDivisionError("a defect")
+
+    monkeypatch.setattr(inputs, "gather", defect)
+    run = glpn("predict", "x.jpg")
+    assert run.code == 70 and "Traceback" not in run.err
+    assert run.err.startswith("error: internal error, please report: ZeroDivisionError: a defect")
+    assert len(run.err.splitlines()) == 1
+    assert "Traceback" in glpn("--debug", "predict", "x.jpg").err
+
+
+def test_handlers_of_signals_are_put_back(glpn):
+    before = signal.getsignal(signal.SIGTERM)
+    glpn("--version")
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_it_runs_outside_the_main_thread():
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(main, ["--version"]).result(timeout=30) == 0
+
+
+def test_a_terminal_shows_progress_and_a_pipe_does_not(model, photo, tmp_path):
+    second = write_photo(tmp_path / "second.jpg")
+    arguments = ("predict", photo, second, "-m", model, "--format", "none")
+    assert "━" not in run_for_real(*arguments).err
+    ours, theirs = pty.openpty()
+    env = {**os.environ, "TERM": "xterm", "PYTHONIOENCODING": "utf-8"}
+    with subprocess.Popen(
+        command(*arguments), stdout=subprocess.PIPE, stderr=theirs, env=env
+    ) as process:
+        os.close(theirs)
+        answers = process.stdout.read().decode()
+        shown = os.read(ours, 100_000).decode()
+    os.close(ours)
+    assert "━" in shown
+    assert len(answers.splitlines()) == 2 and "━" not in answers
