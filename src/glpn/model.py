@@ -108,7 +108,7 @@ class PretrainedModel(nn.Module):
         source: str | Path,
         *,
         max_depth: float | None = None,
-        dtype: torch.dtype | None = None,
+        dtype: torch.dtype | str | None = None,
         **hub: Any,
     ) -> _Self:
         """Load a bundled name, a folder or a hub id; the model comes in eval mode.
@@ -118,7 +118,9 @@ class PretrainedModel(nn.Module):
                 a hub id.
             max_depth: metres at the sigmoid's 1, where the file's own value is wrong (the
                 published KITTI checkpoint says 10 and means 80).
-            dtype: floating type of the weights; the file's own if None.
+            dtype: floating type of the weights. If None, float16 and bfloat16 files are widened to
+                float32 (halves are slow and inexact on a CPU) and others stay as they are; "auto"
+                keeps the file's own.
             **hub: revision, cache_dir, local_files_only, token.
 
         Raises:
@@ -135,8 +137,12 @@ class PretrainedModel(nn.Module):
         expected = {name: tuple(value.shape) for name, value in model.state_dict().items()}
         weights.require_match(state, expected, source=str(source))
         model.load_state_dict(state, assign=True)
-        if dtype is not None:
+        if dtype is None and model.dtype in (torch.float16, torch.bfloat16):
+            dtype = torch.float32
+        if isinstance(dtype, torch.dtype):
             model = model.to(dtype)
+        elif dtype not in (None, "auto"):
+            raise UsageError(f'dtype: expected a torch.dtype, "auto" or None; got {dtype!r}')
         return model.eval().requires_grad_(True)
 
     def save_pretrained(self, folder: str | Path) -> None:

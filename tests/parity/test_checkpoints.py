@@ -30,9 +30,10 @@ def depth(network: nn.Module) -> torch.Tensor:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
 def test_a_folder_of_transformers_loads_here(reference, tmp_path: Path, dtype):
     reference.to(dtype).save_pretrained(tmp_path)
+    assert GLPNForDepthEstimation.from_pretrained(tmp_path, dtype="auto").dtype == dtype
     ours = GLPNForDepthEstimation.from_pretrained(tmp_path)
-    assert ours.dtype == dtype
-    difference = depth(ours.float()) - depth(reference.float())
+    assert ours.dtype == torch.float32
+    difference = depth(ours) - depth(reference.float())
     assert difference.abs().max() <= 1e-5
 
 
