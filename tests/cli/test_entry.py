@@ -41,6 +41,13 @@ def test_looking_for_photographs_that_are_not_there_loads_no_engine():
     assert not loaded_after(statement) & {"torch", "onnxruntime"}
 
 
+def test_the_engines_on_offer_are_those_there_are():
+    from glpn.cli.options import EngineName
+    from glpn.engines import ENGINES
+
+    assert tuple(engine.value for engine in EngineName) == ENGINES
+
+
 def test_version_is_that_of_the_package():
     run = run_for_real("--version")
     assert run == (0, f"glpn {library.__version__}\n", "")

@@ -27,7 +27,7 @@ def _show_version(wanted: bool) -> None:
 
 
 @app.callback()
-def options(
+def settings(
     _version: Annotated[
         bool,
         typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from glpn.cli import console
+from glpn.cli import console, options
 from glpn.errors import CannotCreateOutput, MissingDependency, UsageError
 
 if TYPE_CHECKING:
@@ -22,30 +22,33 @@ class Form(str, Enum):
     authors = "authors"
 
 
+_Source = Annotated[
+    Path,
+    typer.Argument(
+        metavar="SOURCE",
+        help="The authors' .ckpt, an ImageNet mit_b*.pth, a Hugging Face GLPN or SegFormer folder "
+        "or file, or a folder of glpn's own.",
+    ),
+]
+_Destination = Annotated[
+    Path, typer.Argument(metavar="DEST", help="Folder to write; a file with --to authors.")
+]
+_To = Annotated[
+    Form, typer.Option(help="hf: a folder for glpn and transformers; authors: their .ckpt.")
+]
+_MaxDepth = Annotated[
+    float | None,
+    typer.Option(metavar="METRES", help="The model's range, which no .ckpt tells: KITTI's 80."),
+]
+
+
 def convert(
-    source: Annotated[
-        Path,
-        typer.Argument(
-            help="The authors' .ckpt, an ImageNet mit_b*.pth, a Hugging Face GLPN or SegFormer "
-            "folder or file, or a folder of glpn's own.",
-            show_default=False,
-        ),
-    ],
-    destination: Annotated[
-        Path,
-        typer.Argument(metavar="DEST", help="Folder to write; a file with --to authors."),
-    ],
-    to: Annotated[
-        Form, typer.Option(help="hf: a folder for glpn and transformers; authors: their .ckpt.")
-    ] = Form.hf,
-    max_depth: Annotated[
-        float | None,
-        typer.Option(metavar="METRES", help="The model's range, which no .ckpt tells: KITTI's 80."),
-    ] = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace a model that is there.")
-    ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object.")] = False,
+    source: _Source,
+    destination: _Destination,
+    to: _To = Form.hf,
+    max_depth: _MaxDepth = None,
+    overwrite: options.Overwrite = False,
+    as_json: options.AsJson = False,
 ) -> None:
     """Turn a checkpoint of others into a folder that glpn loads, or back.
 

@@ -7,12 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from glpn.cli import console
+from glpn.cli import console, options
 
 if TYPE_CHECKING:
     from glpn.cli.facts import ModelFacts
-
-_AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")]
 
 
 def info(
@@ -31,7 +29,7 @@ def info(
             "KITTI's, 1 metres."
         ),
     ] = None,
-    as_json: _AsJson = False,
+    as_json: options.AsJson = False,
 ) -> None:
     """Say what a model or a depth file is.
 
@@ -53,7 +51,7 @@ def info(
     console.say_facts(record if as_json else lines, as_json=as_json)
 
 
-def models(as_json: _AsJson = False) -> None:
+def models(as_json: options.AsJson = False) -> None:
     """List the models that come with glpn."""
     from glpn import weights
     from glpn.cli.facts import ModelFacts
