@@ -25,7 +25,7 @@ COMMANDS = [
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """What the README's reader has: the examples, a folder of photos, a checkpoint of the authors."""
+    """What the reader has: the examples, a folder of photos, a checkpoint of the authors."""
     from glpn import GLPNConfig, GLPNForDepthEstimation, weights
 
     folder = tmp_path_factory.mktemp("reader")

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 import glpn
-from glpn.cli import console, convert, info, predict
+from glpn.cli import console, convert, export, info, predict
 
 app = typer.Typer(
     epilog="Start with: glpn predict PHOTO.jpg. Exit codes: 0 done, 2 usage, 65 bad data, "
@@ -43,3 +43,4 @@ app.command("predict", no_args_is_help=True)(predict.predict)
 app.command("info", no_args_is_help=True)(info.info)
 app.command("convert", no_args_is_help=True)(convert.convert)
 app.command("models")(info.models)
+app.add_typer(export.app, name="export")
