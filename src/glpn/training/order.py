@@ -9,6 +9,8 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from glpn.errors import ConfigError
+
 _ORDER = 1  # sets the order's random numbers apart from the augmentation's of the same seed
 
 
@@ -41,6 +43,37 @@ class Order:
         first = step * self.batch
         places = (divmod(place, self.frames) for place in range(first, first + self.batch))
         return [(epoch, int(_shuffled(self, epoch)[place])) for epoch, place in places]
+
+
+@dataclass(frozen=True)
+class Share:
+    """What one of several processes reads of every batch, cut into `accumulate` parts.
+
+    Part by part the processes' shares, in the order of their ranks, are the batch.
+
+    Raises:
+        ConfigError: the batch cannot be cut so.
+    """
+
+    order: Order
+    accumulate: int = 1
+    rank: int = 0
+    processes: int = 1
+
+    def __post_init__(self) -> None:
+        pieces = self.accumulate * self.processes
+        if self.order.batch % pieces:
+            raise ConfigError(
+                f"loop.batch: {self.order.batch} frames cannot be shared by {self.processes} "
+                f"processes in {self.accumulate} parts; expected a multiple of {pieces}"
+            )
+
+    def parts(self, step: int) -> list[list[tuple[int, int]]]:
+        """For each part, the (epoch, index) of this process's frames."""
+        draws = self.order.draws(step)
+        each = len(draws) // (self.accumulate * self.processes)
+        firsts = range(self.rank * each, len(draws), self.processes * each)
+        return [draws[first : first + each] for first in firsts]
 
 
 @lru_cache(maxsize=4)

@@ -1,0 +1,109 @@
+"""The frames of a run: opened, split, limited, scaled to the network's scale."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from PIL import Image
+
+from glpn.data.datasets import open_dataset
+from glpn.data.frames import FrameSet
+from glpn.data.sample import Sample, Samples
+from glpn.errors import ConfigError
+from glpn.resize import nearest
+from glpn.training.options import DataOptions
+
+
+def open_frames(options: DataOptions) -> tuple[FrameSet, FrameSet | None]:
+    """The frames to learn and those held back, if any; no picture is decoded.
+
+    Raises:
+        ConfigError: no folder was named.
+        MissingInput, DataError: as `open_dataset`.
+    """
+    if options.train is None:
+        raise ConfigError("data.train: the recipe leaves it open; add data.train=FOLDER")
+    train = _open(options, options.train, options.train_list, options.train_split)
+    held_back = None
+    if options.val is not None or options.val_list is not None or options.val_split is not None:
+        folder = options.val or options.train
+        held_back = _open(options, folder, options.val_list, options.val_split)
+    elif options.val_share > 0:
+        learnt = len(train) - max(round(options.val_share * len(train)), 1)
+        if learnt < 1:
+            raise ConfigError(f"data.val_share: leaves no frame of {len(train)} to learn")
+        held_back = train.subset(range(learnt, len(train)))
+        train = train.subset(range(learnt))
+    train = _limited(train, options.limit)
+    return train, held_back and _limited(held_back, options.val_limit)
+
+
+def _open(options: DataOptions, folder: str, frame_list: str | None, split: str | None) -> FrameSet:
+    layout = options.layout or options.spec()
+    return open_dataset(folder, layout, frame_list=frame_list, split=split)
+
+
+def _limited(frames: FrameSet, limit: int | None) -> FrameSet:
+    if limit is None or limit >= len(frames):
+        return frames
+    return frames.subset(int(i) for i in np.linspace(0, len(frames) - 1, limit))
+
+
+@dataclass(frozen=True)
+class ScaledFrames:
+    """Frames scaled until their shorter side has `short_side` pixels; None leaves them.
+
+    Pictures are resampled bilinearly, depth by its nearest pixel: no two depths are mixed.
+    """
+
+    frames: Samples
+    short_side: int | None
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    @property
+    def names(self) -> Sequence[str]:
+        """One name per frame."""
+        return self.frames.names
+
+    def __getitem__(self, index: int, /) -> Sample:
+        sample = self.frames[index]
+        height, width = sample.depth.shape
+        if self.short_side is None or min(height, width) == self.short_side:
+            return sample
+        scale = self.short_side / min(height, width)
+        size = (round(height * scale), round(width * scale))
+        picture = Image.fromarray(sample.image).resize(size[::-1], Image.Resampling.BILINEAR)
+        camera = sample.camera and sample.camera.scaled((height, width), size)
+        depth = nearest(sample.depth, size)
+        return replace(sample, image=np.asarray(picture), depth=depth, camera=camera)
+
+
+@dataclass(frozen=True)
+class KeptFrames:
+    """Frames that were read once and stay in memory."""
+
+    samples: tuple[Sample, ...]
+
+    @classmethod
+    def read(cls, frames: Samples, pause: Callable[[], None]) -> KeptFrames:
+        """Read all; `pause` is called before each, and may raise to stop."""
+        samples = []
+        for index in range(len(frames)):
+            pause()
+            samples.append(frames[index])
+        return cls(tuple(samples))
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    @property
+    def names(self) -> Sequence[str]:
+        """One name per frame."""
+        return tuple(sample.name for sample in self.samples)
+
+    def __getitem__(self, index: int, /) -> Sample:
+        return self.samples[index]

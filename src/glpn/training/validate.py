@@ -1,0 +1,112 @@
+"""Validation: the network as it would be used, scored by the evaluation room's own protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+import glpn
+from glpn.data.sample import Samples
+from glpn.depth import Provenance
+from glpn.engines.torch import TorchEngine
+from glpn.estimator import DepthEstimator
+from glpn.evaluation.metrics import HIGHER_IS_BETTER, Metrics
+from glpn.evaluation.pipeline import Score, Task, predict_image, score_tasks, task
+from glpn.evaluation.protocols import Protocol
+from glpn.model import GLPNForDepthEstimation
+from glpn.processor import GLPNImageProcessor
+from glpn.training.parallel import World
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A validation frame with what was predicted for it."""
+
+    image: NDArray[np.uint8]
+    target: NDArray[np.float32]
+    prediction: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Validator:
+    """What validation needs besides the network.
+
+    Attributes:
+        frames: held back, at their own size.
+        protocol: masks and clamps.
+        processor: prepares photographs, as it will for the exported model.
+        samples: of how many frames pictures are kept, evenly spread.
+    """
+
+    frames: Samples
+    protocol: Protocol
+    processor: GLPNImageProcessor
+    samples: int = 0
+
+    def __call__(
+        self, network: GLPNForDepthEstimation, world: World, pause: Callable[[], None]
+    ) -> tuple[Metrics, list[Picture]]:
+        """Score the network; every process scores its share of the frames.
+
+        Args:
+            network: left in eval mode.
+            world: the processes.
+            pause: called before each frame; may raise to give up.
+
+        Returns:
+            The protocol's average over all frames, and pictures of this process's frames.
+
+        Raises:
+            DataError: a frame has no valid pixel or cannot be read; the message names it.
+        """
+        estimator = _estimator(network.eval(), self.processor)
+        shown = {int(i) for i in np.linspace(0, len(self.frames) - 1, self.samples)}
+        names = {self.frames.names[index] for index in shown}
+        pictures: list[Picture] = []
+
+        def tasks() -> Iterator[Task]:
+            for index in range(world.rank, len(self.frames), world.size):
+                pause()
+                yield task(self.frames[index], self.protocol)
+
+        def predict(item: Task) -> NDArray[np.float32]:
+            depth = predict_image(estimator.metres, item.image, self.protocol)
+            if item.name in names:
+                pictures.append(Picture(item.image, item.target, depth))
+            return depth
+
+        scores = list(score_tasks(tasks(), predict, protocol=self.protocol))
+        return self._average(world.gather(scores)), pictures
+
+    def _average(self, gathered: list[list[Score]]) -> Metrics:
+        """The mean over frames, or the metrics of all pixels, in one order for any world."""
+        sums = {score.name: score.sums for own in gathered for score in own}
+        ordered = [sums[name] for name in self.frames.names]
+        if self.protocol.average == "pooled":
+            total = ordered[0]
+            for more in ordered[1:]:
+                total += more
+            return total.metrics()
+        return Metrics(*np.mean([each.metrics() for each in ordered], axis=0).tolist())
+
+
+def score_of(metrics: Metrics, metric: str) -> float:
+    """A metric as a number that is better when smaller."""
+    value: float = getattr(metrics, metric)
+    return -value if metric in HIGHER_IS_BETTER else value
+
+
+def _estimator(network: GLPNForDepthEstimation, processor: GLPNImageProcessor) -> DepthEstimator:
+    here = Path("training")  # what the engine's messages call the network
+    provenance = Provenance(
+        model=str(here),
+        model_hash="",
+        engine=TorchEngine.name,
+        glpn_version=glpn.__version__,
+        max_depth=float(network.config.max_depth),
+    )
+    return DepthEstimator(TorchEngine(network, folder=here), processor, provenance)
