@@ -14,7 +14,7 @@ NAME = 'kü\udcffche\n"1".jpg'  # not UTF-8, a line break, quotes
 
 
 def a_depth(size: tuple[int, int] = (24, 32), *, image: bool = True) -> Depth:
-    """Noise between 0.6 and 9.4 m with a hole of unknown pixels."""
+    """Noise between 0.6 and 9.4 m with a hole of unknown pixels; sigma up to 0.7 m."""
     rng = np.random.default_rng(0)
     metres = rng.uniform(0.6, 9.4, size).astype(np.float32)
     metres[1:3, 2:5] = 0
@@ -23,6 +23,7 @@ def a_depth(size: tuple[int, int] = (24, 32), *, image: bool = True) -> Depth:
         Camera.from_fov(63.5, size, source="--fov 63.5"),
         Provenance("glpn-b0-indoor", "ab" * 32, "onnxruntime", "0.1.0", NAME, 10.0, "a note"),
         rng.integers(0, 256, (*size, 3), dtype=np.uint8) if image else None,
+        rng.uniform(0, 0.7, size).astype(np.float32),
     )
 
 

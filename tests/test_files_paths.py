@@ -81,7 +81,8 @@ def test_full_disk_is_told_apart_and_leaves_no_partial_file(tmp_path):
         from glpn.depth import Camera, Depth, Provenance
         from glpn.errors import OutputFailed
         metres = np.random.default_rng(0).uniform(1, 9, (100, 100)).astype("f4")
-        depth = Depth(metres, Camera.assumed((100, 100)), Provenance("m", "", "", ""))
+        told = Camera.assumed((100, 100)), Provenance("m", "", "", "")
+        depth = Depth(metres, *told, sigma=metres)
         resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))  # no file may grow beyond this
         for path in sys.argv[1:]:
             try:
@@ -250,7 +251,11 @@ AWKWARD = st.text(
 )
 
 
-@given(st.lists(st.builds("{}{}".format, AWKWARD, st.sampled_from(["", ".jpg", ".vis.png"]))))
+@given(
+    st.lists(
+        st.builds("{}{}".format, AWKWARD, st.sampled_from(["", ".jpg", ".vis.png", ".Sigma.png"]))
+    )
+)
 def test_output_names_are_distinct_writable_and_stay_in_their_folder(inputs):
     stems = files.output_stems(inputs)
     names = [stem + kind.suffix for stem in stems for kind in files.FORMATS.values()]

@@ -132,9 +132,11 @@ class Depth:
         camera: of this picture, at this size.
         provenance: what made it.
         image: the photograph, uint8 [H, W, 3], where it is at hand: it colours points.
+        sigma: one standard deviation of the metres, float32 [H, W], in metres, read-only, where
+            it was asked for; larger means less sure.
 
     Raises:
-        DataError: the metres are not a map of finite numbers from 0 on.
+        DataError: metres or sigma are not a map of finite numbers from 0 on, or differ in size.
         UsageError: the image has another size or type.
     """
 
@@ -142,15 +144,18 @@ class Depth:
     camera: Camera
     provenance: Provenance
     image: NDArray[np.uint8] | None = None
+    sigma: NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
-        metres = np.ascontiguousarray(self.metres, np.float32)
-        if metres.ndim != 2 or metres.size == 0:
-            raise DataError(f"depth: expected shape [height, width], got {list(metres.shape)}")
-        low, high = float(metres.min()), float(metres.max())
-        if not 0 <= low <= high < math.inf:
-            raise DataError(f"depth: expected finite metres from 0 on, got {low} to {high}")
-        object.__setattr__(self, "metres", _read_only(metres))
+        metres = _metres_map("depth", self.metres)
+        object.__setattr__(self, "metres", metres)
+        if self.sigma is not None:
+            sigma = _metres_map("sigma", self.sigma)
+            if sigma.shape != metres.shape:
+                raise DataError(
+                    f"sigma: expected shape {list(metres.shape)}, got {list(sigma.shape)}"
+                )
+            object.__setattr__(self, "sigma", sigma)
         if self.image is not None:
             image = np.asarray(self.image)
             if image.dtype != np.uint8 or image.shape != (*metres.shape, 3):
@@ -248,14 +253,17 @@ class Depth:
 
         Args:
             path: the suffix chooses the format: .png (16-bit millimetres), .npz, .exr, .tiff,
-                .ply, .glb, .vis.png (colours).
-            format: "png16", "npz", "exr", "tiff", "ply", "glb" or "vis", against the suffix.
+                .ply, .glb, .vis.png (colours), .sigma.png (16-bit millimetres of the
+                uncertainty, which .npz holds too).
+            format: "png16", "npz", "exr", "tiff", "ply", "glb", "vis" or "sigma", against the
+                suffix.
             overwrite: replace what is there.
-            **options: png16: scale; vis: colormap, near, far, beside; ply: step; glb: mesh, step,
-                jump.
+            **options: png16, sigma: scale; vis: colormap, near, far, beside; ply: step; glb: mesh,
+                step, jump.
 
         Raises:
-            UsageError: format or option unknown, or the depth does not fit the format.
+            UsageError: format or option unknown, the depth does not fit the format, or sigma is
+                wanted and was not made.
             MissingDependency: exr, ply and glb need `pip install 'glpn[3d]'`.
             CannotCreateOutput, OutputFailed: the file cannot be begun, or not finished.
         """
@@ -263,7 +271,7 @@ class Depth:
 
     def _contents(self) -> files.Contents:
         metadata = {"camera": vars(self.camera), **vars(self.provenance)}
-        return files.Contents(self.metres, metadata, self.image)
+        return files.Contents(self.metres, metadata, self.image, self.sigma)
 
 
 def read_depth(path: str | Path, *, scale: float | None = None) -> Depth:
@@ -279,13 +287,15 @@ def read_depth(path: str | Path, *, scale: float | None = None) -> Depth:
         MissingDependency: EXR needs `pip install 'glpn[3d]'`.
     """
     contents = files.read(path, scale=scale)
+    if contents.metadata.get("quantity", "depth") != "depth":
+        raise DataError(f"{path}: holds {contents.metadata['quantity']!r:.100}, no depth")
     size = (contents.metres.shape[0], contents.metres.shape[1])
     try:
         camera = _camera(contents.metadata, size)
         provenance = _provenance(contents.metadata, Path(path).name)
+        return Depth(contents.metres, camera, provenance, sigma=contents.sigma)
     except (UsageError, DataError) as e:
         raise DataError(f"{path}: {e}") from e
-    return Depth(contents.metres, camera, provenance)
 
 
 def _camera(metadata: Mapping[str, Any], size: tuple[int, int]) -> Camera:
@@ -324,6 +334,17 @@ def _finite(name: str, value: Any) -> float:
     if not number or isinstance(value, bool) or not math.isfinite(value):
         raise UsageError(f"{name}: expected a finite number, got {value!r}")
     return float(value)
+
+
+def _metres_map(name: str, values: NDArray[Any]) -> NDArray[np.float32]:
+    """A read-only map [H, W] of finite metres from 0 on."""
+    metres = np.ascontiguousarray(values, np.float32)
+    if metres.ndim != 2 or metres.size == 0:
+        raise DataError(f"{name}: expected shape [height, width], got {list(metres.shape)}")
+    low, high = float(metres.min()), float(metres.max())
+    if not 0 <= low <= high < math.inf:
+        raise DataError(f"{name}: expected finite metres from 0 on, got {low} to {high}")
+    return _read_only(metres)
 
 
 def _read_only(array: NDArray[Any]) -> NDArray[Any]:

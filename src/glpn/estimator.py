@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -28,9 +28,11 @@ MAX_INPUT_PIXELS = 1_200_000
 # A sigmoid that underflows would say 0 m, which our files keep for "unknown".
 SMALLEST_DEPTH = 1e-3
 
+UNCERTAINTIES = ("flip",)
+
 
 def load(
-    model: str | PathLike[str] = DEFAULT_MODEL,
+    model: str | Path = DEFAULT_MODEL,
     *,
     engine: str = "auto",
     device: str = "auto",
@@ -55,9 +57,7 @@ def load(
         ConfigError, CheckpointError: the model's files are damaged or do not fit each other.
     """
     folder = weights.resolve(model, **hub)
-    opened = open_engine(
-        folder, engine=engine, device=device, threads=threads, max_depth=max_depth
-    )
+    opened = open_engine(folder, engine=engine, device=device, threads=threads, max_depth=max_depth)
     processor = GLPNImageProcessor.from_pretrained(folder)
     provenance = Provenance(
         model=str(model),
@@ -92,6 +92,7 @@ class DepthEstimator:
         camera: Camera | None = None,
         focal: float | None = None,
         fov: float | None = None,
+        uncertainty: str | None = None,
     ) -> Any:
         """Estimate depth.
 
@@ -101,31 +102,44 @@ class DepthEstimator:
             camera: the photo's camera; else made from
             focal: focal length in pixels of the photo, or
             fov: horizontal field of view in degrees; else taken from EXIF, else assumed.
+            uncertainty: "flip" gives each `Depth` its `sigma`, see `flip_sigma`; it costs a second
+                run of the network.
 
         Returns:
             A `Depth` at the photo's own upright size, or an iterator of them.
 
         Raises:
             InvalidImage: a photo cannot be read; the message names it.
-            UsageError: more than one of camera, focal and fov is given.
+            UsageError: more than one of camera, focal and fov is given, or the uncertainty is
+                unknown.
         """
         if sum(value is not None for value in (camera, focal, fov)) > 1:
             raise UsageError("give at most one of camera, focal and fov")
+        if uncertainty not in (None, *UNCERTAINTIES):
+            raise UsageError(f"uncertainty: expected 'flip', got {uncertainty!r}")
 
         def choose(photo: Photo) -> Camera:
             return camera or choose_camera(photo, focal=focal, fov=fov)
 
+        sure = uncertainty is None
         if is_many(images):
-            return (self.estimate(read_photo(image), choose) for image in images)
-        return self.estimate(read_photo(images), choose)
+            return (self.estimate(read_photo(image), choose, sure=sure) for image in images)
+        return self.estimate(read_photo(images), choose, sure=sure)
 
-    def estimate(self, photo: Photo, choose: Callable[[Photo], Camera]) -> Depth:
-        """Depth of one decoded photograph, with the camera that `choose` picks for it."""
+    def estimate(
+        self, photo: Photo, choose: Callable[[Photo], Camera], *, sure: bool = True
+    ) -> Depth:
+        """Depth of one decoded photograph, with the camera that `choose` picks for it.
+
+        Unless `sure`, it has its sigma too.
+        """
+        metres = self.metres(photo.pixels)
         return Depth(
-            metres=self.metres(photo.pixels),
+            metres=metres,
             camera=choose(photo),
             provenance=self.provenance.for_image(photo.name),
             image=photo.pixels,
+            sigma=None if sure else self.flip_sigma(photo.pixels, metres),
         )
 
     def metres(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -133,7 +147,26 @@ class DepthEstimator:
         pixels = self.processor.pixels(image, max_pixels=MAX_INPUT_PIXELS)  # [3, h, w]
         depth = self.engine(pixels[None])[0]  # [h, w]
         depth = resize_depth(depth, image.shape[:2])  # [H, W]
-        return np.clip(depth, SMALLEST_DEPTH, self.engine.config.max_depth).astype(np.float32)
+        depth = np.clip(depth, SMALLEST_DEPTH, self.engine.config.max_depth)
+        return np.asarray(depth, np.float32)
+
+    def flip_sigma(
+        self, image: NDArray[np.uint8], metres: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """One standard deviation in metres, at least 0, from flip disagreement: float32 [H, W].
+
+        sigma = |d(x) - flip(d(flip x))| / sqrt 2. A mirrored room is as likely as the room, so the
+        two predictions of a pixel are two draws of one error; the standard deviation of two draws
+        a and b, estimated with n - 1, is |a - b| / sqrt 2. It sees only what mirroring changes: an
+        error that both predictions share has no sigma, so it is more of a lower bound.
+
+        Args:
+            image: RGB uint8 [H, W, 3].
+            metres: what `metres` says of it.
+        """
+        mirrored = self.metres(np.ascontiguousarray(image[:, ::-1]))[:, ::-1]
+        sigma: NDArray[np.float32] = np.abs(metres - mirrored) / np.float32(np.sqrt(2))
+        return sigma
 
 
 def is_many(images: Any) -> bool:

@@ -106,7 +106,7 @@ def test_engines_agree(predict, photo):
 
 
 def test_every_format_is_written_under_its_own_suffix(predict, photo, tmp_path):
-    run = predict(photo, "--format", ",".join(FORMATS))
+    run = predict(photo, "--format", ",".join(FORMATS), "--uncertainty", "flip")
     assert run.code == 0
     names = {path.name for path in (tmp_path / "out").iterdir()}
     assert names == {f"room{kind.suffix}" for kind in FORMATS.values()}
@@ -413,3 +413,23 @@ def test_the_help_lists_every_format_and_colour_map(glpn, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
     text = glpn("predict", "--help").out
     assert all(re.search(rf"\b{name}\b", text) for name in (*FORMATS, *COLORMAPS))
+
+
+# Uncertainty
+
+
+def test_uncertainty_is_said_and_becomes_a_second_png(predict, photo, model, tmp_path):
+    [record] = predict(photo, "--uncertainty", "flip", "--json").records
+    sigma = library.load(model, threads=1)(photo, uncertainty="flip").sigma
+    assert record["median_sigma"] == pytest.approx(np.median(sigma), abs=1e-4)
+    assert record["files"]["sigma"] == f"{tmp_path}/out/room.sigma.png"
+    with Image.open(tmp_path / "out/room.sigma.png") as picture:
+        assert np.abs(np.asarray(picture) / 1000 - sigma).max() < 6e-4
+    assert "median sigma " in predict(photo, "--uncertainty", "flip", "--overwrite").out
+
+
+def test_without_uncertainty_there_is_no_sigma(predict, photo):
+    [record] = predict(photo, "--json").records
+    assert "median_sigma" not in record and "sigma" not in record["files"]
+    run = predict(photo, "--format", "sigma")
+    assert run.code == 2 and "--uncertainty flip" in run.err

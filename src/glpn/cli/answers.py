@@ -78,7 +78,10 @@ class Answer:
     def line(self) -> str:
         """Size, metres, camera, places and files, in words."""
         camera = self.depth.camera
-        parts = [str(self.depth), f"focal {camera.fx:.0f} px ({camera.source})"]
+        parts = [str(self.depth)]
+        if self.depth.sigma is not None:
+            parts.append(f"median sigma {np.median(self.depth.sigma):.3g} m")
+        parts.append(f"focal {camera.fx:.0f} px ({camera.source})")
         parts += [f"{metres:.2f} m at ({x:g}, {y:g})" for x, y, metres in self.measured.at]
         parts += [
             f"{metres:.2f} m from ({x0:g}, {y0:g}) to ({x1:g}, {y1:g})"
@@ -93,6 +96,7 @@ class Answer:
         """The same as JSON types; all lengths in metres."""
         metres = self.depth.metres
         height, width = self.depth.size
+        sigma = self.depth.sigma
         range_ = {f.__name__: _metres(f(metres)) for f in (np.min, np.max, np.median)}
         return {
             "image": self.name,
@@ -100,6 +104,7 @@ class Answer:
             "height": height,
             "width": width,
             **range_,
+            **({} if sigma is None else {"median_sigma": _metres(np.median(sigma))}),
             "camera": vars(self.depth.camera),
             "at": [{"x": x, "y": y, "metres": _metres(z)} for x, y, z in self.measured.at],
             "between": [

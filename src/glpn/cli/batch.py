@@ -58,6 +58,7 @@ class Request:
         options: of a format's encoder, for those formats that have some.
         focal, fov: of the camera, in pixels and degrees; at most one is known.
         questions: places to be measured.
+        uncertainty: of `DepthEstimator`'s call.
         overwrite: replace files that are there.
         as_json: answer in JSON.
         quiet: answer in JSON or not at all.
@@ -70,6 +71,7 @@ class Request:
     questions: Questions
     focal: float | None = None
     fov: float | None = None
+    uncertainty: str | None = None
     overwrite: bool = False
     as_json: bool = False
     quiet: bool = False
@@ -171,7 +173,12 @@ class Batch:
     def _predict(self, task: Task, estimator: DepthEstimator) -> Answer:
         try:
             photo = read_photo(task.photo.source, name=task.photo.name)
-            depth = estimator(photo, focal=self.request.focal, fov=self.request.fov)
+            depth = estimator(
+                photo,
+                focal=self.request.focal,
+                fov=self.request.fov,
+                uncertainty=self.request.uncertainty,
+            )
             measured = self.request.questions.ask(depth)
             for format, path in task.write.items():
                 options = self.request.options.get(format, {})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,6 +16,14 @@ if TYPE_CHECKING:
     from glpn.cli.answers import Questions
 
 _NO_FORMAT = "none"
+_SIGMA = "sigma"
+
+
+class UncertaintyName(str, Enum):
+    """What an uncertainty is told from; `glpn.estimator.UNCERTAINTIES`."""
+
+    flip = "flip"
+
 
 _Photos = Annotated[
     list[str],
@@ -37,7 +46,8 @@ _Formats = Annotated[
     str,
     typer.Option(
         help="Files to write, commas between: png16 (16-bit millimetres), vis (colours), npz, "
-        "exr, tiff (floats in metres), ply (points), glb (mesh); or none.",
+        "exr, tiff (floats in metres), ply (points), glb (mesh), sigma (the uncertainty as 16-bit "
+        "millimetres); or none.",
         rich_help_panel=options.FILES,
     ),
 ]
@@ -88,6 +98,14 @@ _Fov = Annotated[
         rich_help_panel=options.ANSWERS,
     ),
 ]
+_Uncertainty = Annotated[
+    UncertaintyName | None,
+    typer.Option(
+        help="Also estimate one standard deviation in metres; it costs a second prediction. With "
+        "png16 it is a second PNG (sigma), with npz a second array.",
+        rich_help_panel=options.ANSWERS,
+    ),
+]
 _Recursive = Annotated[
     bool, typer.Option("--recursive", "-r", help="Look into the folders of folders too.")
 ]
@@ -104,6 +122,7 @@ def predict(
     scale: _Scale = 1000,
     focal: _Focal = None,
     fov: _Fov = None,
+    uncertainty: _Uncertainty = None,
     max_depth: options.MaxDepth = None,
     recursive: _Recursive = False,
     overwrite: options.Overwrite = False,
@@ -124,6 +143,7 @@ def predict(
       glpn predict kitchen.jpg
       glpn predict kitchen.jpg --at 320,240 --between 100,400,500,400
       glpn predict holiday/ -o maps --format npz,glb --fov 67
+      glpn predict kitchen.jpg --uncertainty flip
       cat kitchen.jpg | glpn predict - --json --format none
     """
     from glpn.cli.batch import Batch, Request
@@ -139,10 +159,11 @@ def predict(
             "max_depth": _positive("--max-depth", max_depth, math.inf),
         },
         output=output,
-        formats=_formats(format),
+        formats=_formats(format, uncertain=uncertainty is not None),
         options=_format_options(colormap=colormap, scale=scale),
         **_lens(focal=focal, fov=fov),
         questions=_questions(at or [], between or []),
+        uncertainty=None if uncertainty is None else uncertainty.value,
         overwrite=overwrite,
         as_json=as_json,
         quiet=quiet,
@@ -151,11 +172,11 @@ def predict(
     raise typer.Exit(Batch(request).run(inputs, failures))
 
 
-def _formats(text: str) -> list[str]:
-    """The formats asked for, each once.
+def _formats(text: str, *, uncertain: bool) -> list[str]:
+    """The formats asked for, each once; an uncertainty joins a 16-bit PNG.
 
     Raises:
-        UsageError: one is unknown.
+        UsageError: one is unknown, or sigma is wanted without an uncertainty.
     """
     from glpn.files import FORMATS
 
@@ -166,6 +187,10 @@ def _formats(text: str) -> list[str]:
         if name not in FORMATS:
             known = ", ".join(FORMATS)
             raise UsageError(f"--format: expected {_NO_FORMAT} or some of {known}; got {name!r}")
+    if _SIGMA in names and not uncertain:
+        raise UsageError("--format sigma: needs --uncertainty flip")
+    if uncertain and "png16" in names and _SIGMA not in names:
+        names.append(_SIGMA)
     return names
 
 
@@ -178,8 +203,10 @@ def _format_options(*, colormap: str, scale: float) -> dict[str, dict[str, Any]]
     from glpn.colormaps import color_table
 
     color_table(colormap)
+    units = {"scale": _positive("--scale", scale, math.inf)}
     return {
-        "png16": {"scale": _positive("--scale", scale, math.inf)},
+        "png16": units,
+        _SIGMA: units,
         "vis": {"colormap": colormap},
     }
 

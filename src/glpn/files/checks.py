@@ -6,6 +6,7 @@ Every check takes the open file and trusts nothing in it; errors of any kind mea
 
 from __future__ import annotations
 
+import json
 import os
 import struct
 import zipfile
@@ -13,9 +14,13 @@ from typing import BinaryIO
 
 from PIL import Image
 
+from glpn.files.contents import SIGMA_QUANTITY
+
 _PNG_START = b"\x89PNG\r\n\x1a\n"
 _PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
 _PNG_GREY16, _PNG_RGB8 = (16, 0), (8, 2)  # bit depth and colour type of the header chunk
+_SIGMA_START = json.dumps(SIGMA_QUANTITY)[:-1].encode()  # of its text, the first chunk
+_WITHIN = 128  # bytes from the start
 _TIFF_OFFSETS, _TIFF_BYTE_COUNTS = 273, 279  # TIFF 6.0 tags of the strips
 _EXR_MAGIC = b"v/1\x01"
 _LONGEST_HEADER = 1 << 20  # bytes of an EXR or PLY header
@@ -23,8 +28,13 @@ _PLY_POINT_BYTES = 16  # three float32 and RGBA
 
 
 def png16_is_complete(file: BinaryIO) -> bool:
-    """16-bit grey, with its last chunk."""
-    return _is_png(file, _PNG_GREY16)
+    """16-bit grey, with its last chunk, and no uncertainty."""
+    return _is_png(file, _PNG_GREY16) and not _says_sigma(file)
+
+
+def sigma_is_complete(file: BinaryIO) -> bool:
+    """16-bit grey, with its last chunk, and an uncertainty."""
+    return _is_png(file, _PNG_GREY16) and _says_sigma(file)
 
 
 def vis_is_complete(file: BinaryIO) -> bool:
@@ -36,6 +46,11 @@ def _is_png(file: BinaryIO, kind: tuple[int, int]) -> bool:
     head = file.read(26)
     file.seek(-len(_PNG_END), os.SEEK_END)
     return head.startswith(_PNG_START) and tuple(head[24:]) == kind and file.read() == _PNG_END
+
+
+def _says_sigma(file: BinaryIO) -> bool:
+    file.seek(0)
+    return _SIGMA_START in file.read(_WITHIN)
 
 
 def npz_is_complete(file: BinaryIO) -> bool:

@@ -17,6 +17,7 @@ from glpn.errors import DataError, MissingDependency, UsageError
 
 MAX_PIXELS = 64_000_000  # of a file to be read; above any photograph, below Pillow's bomb warning
 METADATA_KEY = "glpn"  # of the PNG text chunk, the NPZ field, the EXR attribute, the glTF extra
+SIGMA_QUANTITY = {"quantity": "sigma"}  # in the metadata of a file that holds that, not depth
 LONGEST_METADATA = 100_000  # characters
 
 
@@ -28,11 +29,13 @@ class Contents:
         metres: float32 [H, W], finite, at least 0; 0 is unknown.
         metadata: facts in JSON types; "camera" holds fx, fy, cx, cy in pixels.
         image: the photograph, uint8 [H, W, 3], where it is at hand.
+        sigma: one standard deviation of `metres`, float32 [H, W], in metres, where it is known.
     """
 
     metres: NDArray[np.float32]
     metadata: Mapping[str, Any]
     image: NDArray[np.uint8] | None = None
+    sigma: NDArray[np.float32] | None = None
 
     def described(self, facts: Mapping[str, Any] = MappingProxyType({})) -> str:
         """The metadata as one line of ASCII JSON, with what one format adds or has otherwise."""

@@ -27,7 +27,7 @@ class Format:
     """One kind of file.
 
     Attributes:
-        suffix: of its names; `.vis.png` is told from `.png`.
+        suffix: of its names; `.vis.png` and `.sigma.png` are told from `.png`.
         encode: `Contents` and keyword options → bytes.
         is_complete: whether an open file of this kind is whole, judged from its ends.
     """
@@ -51,6 +51,7 @@ FORMATS: Mapping[str, Format] = {
     "ply": Format(".ply", scenes.encode_ply, checks.ply_is_complete),
     "glb": Format(".glb", scenes.encode_glb, checks.glb_is_complete),
     "vis": Format(".vis.png", rasters.encode_vis, checks.vis_is_complete),
+    "sigma": Format(".sigma.png", rasters.encode_sigma, checks.sigma_is_complete),
 }
 
 # A file is read as what its first bytes say, whatever its name.

@@ -151,6 +151,7 @@ def _plain_stem(path: Path) -> str:
     stem = "".join(characters).encode()[:_LONGEST_STEM].decode(errors="ignore") or "image"
     if stem.startswith("-"):
         stem = "_" + stem[1:]
-    if stem.lower().endswith(".vis"):  # else a.vis.jpg's PNG would be a.jpg's colour picture
-        stem = stem[:-4] + "_vis"
+    head, dot, tail = stem.rpartition(".")
+    if dot and tail.lower() in ("vis", "sigma"):  # else a.vis.jpg's PNG would be a.jpg's colours
+        stem = f"{head}_{tail.lower()}"
     return stem

@@ -7,6 +7,7 @@ them into DataErrors that name the file.
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import math
 import tempfile
@@ -26,6 +27,7 @@ from glpn.files.contents import (
     LONGEST_METADATA,
     MAX_PIXELS,
     METADATA_KEY,
+    SIGMA_QUANTITY,
     Contents,
     known_or_zero,
     parse_metadata,
@@ -48,17 +50,37 @@ def encode_png16(contents: Contents, *, scale: float = MILLIMETRES) -> bytes:
         UsageError: some pixel is too far for 16 bits at this scale.
     """
     scale = require_scale(scale)
-    farthest = float(contents.metres.max())
+    units = _to_16_bits(contents.metres, scale, "the depth")
+    units[(contents.metres > 0) & (units == 0)] = 1  # near, but not unknown
+    return _png(Image.fromarray(units), contents.described({"scale": scale}))
+
+
+def encode_sigma(contents: Contents, *, scale: float = MILLIMETRES) -> bytes:
+    """16-bit grey PNG of the uncertainty: one standard deviation in metres × `scale`, rounded.
+
+    Raises:
+        UsageError: no uncertainty was asked for, or some pixel's does not fit 16 bits.
+    """
+    if contents.sigma is None:
+        raise UsageError("sigma: this depth was made without its uncertainty")
+    scale = require_scale(scale)
+    units = _to_16_bits(contents.sigma, scale, "the uncertainty")
+    # The quantity comes first: `checks` looks for it near the start of the file.
+    told = dataclasses.replace(contents, metadata={**SIGMA_QUANTITY, **contents.metadata})
+    return _png(Image.fromarray(units), told.described({"scale": scale, "invalid": None}))
+
+
+def _to_16_bits(metres: NDArray[np.float32], scale: float, what: str) -> NDArray[np.uint16]:
+    farthest = float(metres.max())
     if farthest * scale >= 65535.5:
         coarser = farthest * KITTI_SCALE < 65535.5
         remedy = "--scale 256 would do" if coarser else "npz, exr and tiff have no limit"
         raise UsageError(
-            f"png16: scale {scale:g} reaches {65535 / scale:.6g} m, the depth has "
+            f"png16: scale {scale:g} reaches {65535 / scale:.6g} m, {what} has "
             f"{farthest:.6g} m; {remedy}"
         )
-    units = np.rint(contents.metres * np.float64(scale)).astype(np.uint16)
-    units[(contents.metres > 0) & (units == 0)] = 1  # near, but not unknown
-    return _png(Image.fromarray(units), contents.described({"scale": scale}))
+    units: NDArray[np.uint16] = np.rint(metres * np.float64(scale)).astype(np.uint16)
+    return units
 
 
 def decode_png16(data: bytes, scale: float | None) -> Contents:
@@ -107,7 +129,10 @@ def _png(image: Image.Image, text: str) -> bytes:
 
 
 def encode_npz(contents: Contents) -> bytes:
-    """NumPy archive: `metres` float32, `intrinsics` 3×3 in pixels, `glpn` JSON; no pickle."""
+    """NumPy archive: `metres` float32, `intrinsics` 3×3 in pixels, `glpn` JSON; no pickle.
+
+    `sigma` float32, one standard deviation in metres, is there too where it is known.
+    """
     camera = contents.metadata["camera"]
     intrinsics = [[camera["fx"], 0, camera["cx"]], [0, camera["fy"], camera["cy"]], [0, 0, 1]]
     buffer = io.BytesIO()
@@ -116,6 +141,8 @@ def encode_npz(contents: Contents) -> bytes:
         "intrinsics": np.array(intrinsics, np.float64),
         METADATA_KEY: np.array(contents.described()),
     }
+    if contents.sigma is not None:
+        arrays["sigma"] = contents.sigma
     np.savez(buffer, **arrays)
     return buffer.getvalue()
 
@@ -126,10 +153,13 @@ def decode_npz(data: bytes, scale: float | None) -> Contents:
         text = _npy(archive, METADATA_KEY, "<U", largest=4 * LONGEST_METADATA)
         metadata = parse_metadata(text.item() if text.ndim == 0 else None)
         units = _npy(archive, "metres", "<f4", largest=4 * MAX_PIXELS)
+        sigma = None
+        if "sigma.npy" in archive.namelist():
+            sigma = _npy(archive, "sigma", "<f4", largest=4 * MAX_PIXELS)
     if units.ndim != 2:
         raise DataError(f"metres: expected shape [height, width], got {list(units.shape)}")
     require_size(*units.shape)
-    return _from_floats(units, metadata, scale)
+    return dataclasses.replace(_from_floats(units, metadata, scale), sigma=sigma)
 
 
 def _npy(archive: zipfile.ZipFile, name: str, kind: str, *, largest: int) -> NDArray[Any]:
