@@ -55,7 +55,7 @@ def gather_material(
     """
     recipe = replace(recipe, augment=replace(recipe.augment, max_depth=max_depth))
     train, held_back = open_frames(recipe.data)
-    for note in (*train.notes, *(held_back.notes if held_back is not None else ())):
+    for note in dict.fromkeys((*train.notes, *(held_back.notes if held_back else ()))):
         talk.say(note)
     if recipe.run.doctor and world.first:
         _examine(train, held_back, talk)

@@ -1,0 +1,147 @@
+"""Whatever ends a run, resuming it leads to the very bits of one that was left alone."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from glpn.errors import CannotCreateOutput, CheckpointError, UsageError
+from glpn.training.checkpoint import list_checkpoints
+from glpn.training.entry import train
+from glpn.training.lock import run_lock
+from tests.training import child
+from tests.training.runs import log_of, tiny_recipe, traces, write_frames
+
+LONG = ("loop.steps=40", "loop.validate_every=15", "run.save_every=5")
+PATIENCE = 60  # seconds for a process to get anywhere on a busy machine
+
+
+@pytest.fixture(scope="module")
+def frames(tmp_path_factory) -> Path:
+    return write_frames(tmp_path_factory.mktemp("frames") / "set", 8)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(frames, tmp_path_factory) -> dict[str, str]:
+    """What LONG ends with, trained in one process that nobody stops."""
+    run = tmp_path_factory.mktemp("undisturbed")
+    assert finished(child.start(frames, run, *LONG)) == (0, "")
+    return traces(run)
+
+
+def finished(process) -> tuple[int, str]:
+    """Exit code and standard error of a process, once it has ended."""
+    _, errors = process.communicate(timeout=PATIENCE)
+    return process.returncode, errors
+
+
+def wait_for(condition, process) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not condition() and process.poll() is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.0005)
+
+
+def has_begun(run: Path):
+    before = len((run / "speed.jsonl").read_bytes()) if (run / "speed.jsonl").exists() else 0
+    return lambda: (
+        (run / "speed.jsonl").exists() and (len((run / "speed.jsonl").read_bytes()) > before)
+    )
+
+
+def is_saving(run: Path):
+    folder = run / "checkpoints"
+    return lambda: folder.exists() and any(n.endswith(".part") for n in os.listdir(folder))
+
+
+def test_killed_at_random_and_inside_a_save_it_ends_with_the_same_bits(
+    frames, undisturbed, tmp_path
+):
+    rng = np.random.default_rng(0)
+    for kill in range(4):
+        process = child.start(frames, tmp_path, *LONG)
+        wait_for(has_begun(tmp_path), process)
+        if kill % 2:
+            wait_for(is_saving(tmp_path), process)
+        else:
+            time.sleep(rng.uniform(0, 0.3))
+        process.kill()
+        finished(process)
+    assert finished(child.start(frames, tmp_path, *LONG)) == (0, "")
+    assert traces(tmp_path) == undisturbed
+    assert [line["step"] for line in log_of(tmp_path)] == list(range(1, 41))
+    assert [line["step"] for line in log_of(tmp_path, "validation")] == [0, 15, 30, 40]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_saves_at_the_next_step_and_ends_with_its_code(
+    frames, undisturbed, tmp_path, number
+):
+    changes = (*LONG[:2], "run.save_every=1000")
+    process = child.start(frames, tmp_path, *changes)
+    wait_for(has_begun(tmp_path), process)
+    process.send_signal(number)
+    began = time.monotonic()
+    assert finished(process) == (128 + number, "")
+    assert time.monotonic() - began < 30
+    newest = list_checkpoints(tmp_path / "checkpoints")[0]
+    assert 0 < int(newest.name.removeprefix("step-")) < 40
+    train(tiny_recipe(frames, tmp_path, *LONG), resume=True)
+    assert traces(tmp_path) == undisturbed
+
+
+def test_a_damaged_newest_checkpoint_is_told_and_the_one_before_taken(
+    frames, undisturbed, tmp_path
+):
+    train(tiny_recipe(frames, tmp_path, *LONG))
+    newest, before = list_checkpoints(tmp_path / "checkpoints")[:2]
+    file = newest / "tensors-0000.safetensors"
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 4
+    file.write_bytes(bytes(data))
+    result = train(tiny_recipe(frames, tmp_path, *LONG), resume=True)
+    assert len(result.notes) == 1
+    assert "step-00000040" in result.notes[0]
+    assert f"falling back to step {int(before.name[-8:])}" in result.notes[0]
+    assert traces(tmp_path) == undisturbed
+    for path in list_checkpoints(tmp_path / "checkpoints"):
+        (path / "manifest").write_bytes(b"")
+    with pytest.raises(CheckpointError, match="no sound checkpoint"):
+        train(tiny_recipe(frames, tmp_path, *LONG), resume=True)
+
+
+def test_a_second_writer_is_refused_at_once_by_the_holders_number(frames, tmp_path):
+    process = child.start(frames, tmp_path, "loop.steps=100000", "run.save_every=1000")
+    wait_for(has_begun(tmp_path), process)
+    began = time.monotonic()
+    with pytest.raises(CannotCreateOutput, match=rf"process {process.pid} "), run_lock(tmp_path):
+        pass
+    assert time.monotonic() - began < 1
+    code, errors = finished(child.start(frames, tmp_path))
+    assert code == 73
+    assert f"process {process.pid} is training there" in errors
+    process.kill()
+    finished(process)
+    with run_lock(tmp_path):  # the lock has gone with its process
+        pass
+
+
+def test_a_run_is_not_overwritten_unless_it_is_to_be_resumed(frames, tmp_path):
+    recipe = tiny_recipe(frames, tmp_path, "loop.steps=2")
+    train(recipe)
+    before = traces(tmp_path)
+    with pytest.raises(CannotCreateOutput, match="holds a run already"):
+        train(recipe)
+    assert train(recipe, resume=True).step == 2  # there is nothing left to do
+    assert traces(tmp_path) == before
+
+
+def test_another_recipe_cannot_go_on_with_a_run(frames, tmp_path):
+    train(tiny_recipe(frames, tmp_path, "loop.steps=2"))
+    with pytest.raises(UsageError, match=r"loop\.batch was 4, is 2"):
+        train(tiny_recipe(frames, tmp_path, "loop.steps=2", "loop.batch=2"), resume=True)
