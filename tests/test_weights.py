@@ -389,6 +389,13 @@ def test_saving_again_replaces_both_files_and_leaves_nothing_else(folder):
     assert GLPNForDepthEstimation.from_pretrained(folder).config.max_depth == 5
 
 
+def test_equal_weights_make_equal_files(tmp_path):
+    for attempt in range(8):  # the order of metadata would be one of two by chance
+        tiny().save_pretrained(tmp_path / str(attempt))
+    hashes = {weights.file_hash(path) for path in tmp_path.glob("*/model.safetensors")}
+    assert len(hashes) == 1
+
+
 def test_written_files_carry_the_format_and_channels_last_weights_are_laid_out_plainly(tmp_path):
     model = tiny().to(memory_format=torch.channels_last)
     model.save_pretrained(tmp_path)

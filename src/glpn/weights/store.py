@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -134,7 +135,20 @@ def write_model(folder: Path, config: GLPNConfig, state: Mapping[str, Tensor]) -
         config_file.write(config.to_json().encode())
         config_file.flush()  # a full disk shows before the weights take their name
         with atomic_file(folder / WEIGHTS_NAME, overwrite=True) as weights_file:
-            weights_file.write(save(tensors, metadata))
+            weights_file.write(_ordered(save(tensors, metadata)))
+
+
+def _ordered(data: bytes) -> bytes:
+    """A safetensors file with its metadata in order of their names.
+
+    The library writes them in an order of chance, and equal weights would have unequal hashes.
+    """
+    end = 8 + int.from_bytes(data[:8], "little")  # of the header: its length, then JSON
+    header = json.loads(data[8:end])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    padded = text.ljust(-(-len(text) // 8) * 8)  # tensors begin at multiples of 8 bytes
+    return len(padded).to_bytes(8, "little") + padded + data[end:]
 
 
 def file_hash(path: str | Path) -> str:
