@@ -5,17 +5,28 @@ Ends as `glpn train --resume` does: with the exit code of the error, or 128 + n 
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 
 
-def start(frames: Path, run: Path, *changes: str) -> subprocess.Popen[str]:
+def start(
+    frames: Path, run: Path, *changes: str, environment: Mapping[str, str] | None = None
+) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "tests.training.child", str(frames), str(run), *changes]
-    return subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    variables = {**os.environ, **(environment or {})}
+    return subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, env=variables)
+
+
+def finished(process: subprocess.Popen[str], timeout: float = 60) -> tuple[int, str]:
+    """Exit code and standard error of a process, once it has ended."""
+    _, errors = process.communicate(timeout=timeout)
+    return process.returncode, errors
 
 
 def main() -> int:

@@ -15,6 +15,7 @@ from glpn.training.checkpoint import list_checkpoints
 from glpn.training.entry import train
 from glpn.training.lock import run_lock
 from tests.training import child
+from tests.training.child import finished
 from tests.training.runs import log_of, tiny_recipe, traces, write_frames
 
 LONG = ("loop.steps=40", "loop.validate_every=15", "run.save_every=5")
@@ -32,12 +33,6 @@ def undisturbed(frames, tmp_path_factory) -> dict[str, str]:
     run = tmp_path_factory.mktemp("undisturbed")
     assert finished(child.start(frames, run, *LONG)) == (0, "")
     return traces(run)
-
-
-def finished(process) -> tuple[int, str]:
-    """Exit code and standard error of a process, once it has ended."""
-    _, errors = process.communicate(timeout=PATIENCE)
-    return process.returncode, errors
 
 
 def wait_for(condition, process) -> None:

@@ -112,7 +112,7 @@ class Loop:
         )
         steps = self._material.steps
         with closing(self._material.feed.batches(self._state.step, steps)) as batches:
-            stopped = self._go(updater, batches)
+            stopped_by = self._go(updater, batches)
         if self._output.log is not None:
             self._export(LAST)
         return Result(
@@ -121,27 +121,27 @@ class Loop:
             steps=steps,
             metrics=self._metrics,
             best=self._best(),
-            stopped_by=self._signals.received if stopped else None,
+            stopped_by=stopped_by or None,
         )
 
-    def _go(self, updater: Updater, batches: Iterator[Sequence[Batch]]) -> bool:
-        """Step until the end, or until asked to stop; whether the latter came first."""
+    def _go(self, updater: Updater, batches: Iterator[Sequence[Batch]]) -> int:
+        """Step until the end, or until asked to stop: by which signal, 0 at the end."""
         state = self._state
         while True:
             self._validate_if_due()
-            stopped = self._asked_to_stop()
+            signal = self._signal()
             done = state.step >= self._material.steps or self._gains_nothing()
-            if stopped or done or state.step % self._recipe.run.save_every == 0:
+            if signal or done or state.step % self._recipe.run.save_every == 0:
                 self._save()
-            if stopped or done:
-                return stopped
+            if signal or done:
+                return signal
             rate = learning_rate(self._recipe.schedule, state.step, steps=self._material.steps)
             update = updater(next(batches), rate=rate, seed=self._recipe.loop.seed)
             self._report(update, rate)
 
-    def _asked_to_stop(self) -> bool:
-        asked = self._signals.received is not None
-        return self._world.any(asked, self._state.network.device)
+    def _signal(self) -> int:
+        """The signal that some process received, 0 for none: all stop after the same step."""
+        return self._world.largest(self._signals.received or 0, self._state.network.device)
 
     def _gains_nothing(self) -> bool:
         patience = self._recipe.loop.patience

@@ -57,11 +57,13 @@ class World:
             dist.all_reduce(values)
         return values
 
-    def any(self, value: bool, device: torch.device) -> bool:
-        """Whether `value` holds in any process."""
+    def largest(self, value: int, device: torch.device) -> int:
+        """The largest of all processes' values."""
         if self.size == 1:
             return value
-        return bool(self.total(torch.tensor(float(value), device=device)) > 0)
+        tensor = torch.tensor(value, device=device)
+        dist.all_reduce(tensor, dist.ReduceOp.MAX)
+        return int(tensor)
 
     def gather(self, value: _T) -> list[_T]:
         """Every process's value, in all processes, in the order of ranks."""
