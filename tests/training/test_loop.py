@@ -20,10 +20,12 @@ import glpn
 from glpn import GLPNConfig, GLPNForDepthEstimation, GLPNModel
 from glpn.errors import ConfigError, DataError, MissingInput
 from glpn.training.checkpoint import list_checkpoints, newest_checkpoint
-from glpn.training.entry import run_recipe, train
+from glpn.training.entry import train
+from glpn.training.recipe import read_recipe
 from glpn.training.step import _chance
 from tests.training.runs import SIZE, log_of, tiny_recipe, write_frame, write_frames
 
+RECIPES = Path(__file__).parents[2] / "recipes"
 GOLDEN = Path(__file__).parents[1] / "golden/training.json"
 
 
@@ -321,7 +323,7 @@ def test_the_doctor_stops_a_run_on_bad_data(tmp_path):
 
 def test_a_recipe_without_data_says_which_key_to_add(tmp_path):
     with pytest.raises(ConfigError, match=r"data\.train=FOLDER"):
-        run_recipe(Path(__file__).parents[2] / "recipes/smoke.toml", [f"run.folder={tmp_path}"])
+        train(read_recipe(RECIPES / "smoke.toml", [f"run.folder={tmp_path}"]))
 
 
 def test_frames_of_different_sizes_need_a_crop(tmp_path):

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 import glpn
-from glpn.cli import console, convert, export, info, predict
+from glpn.cli import console, convert, data, export, info, predict, train
 
 app = typer.Typer(
     epilog="Start with: glpn predict PHOTO.jpg. Exit codes: 0 done, 2 usage, 65 bad data, "
@@ -42,5 +42,7 @@ def settings(
 app.command("predict", no_args_is_help=True)(predict.predict)
 app.command("info", no_args_is_help=True)(info.info)
 app.command("convert", no_args_is_help=True)(convert.convert)
+app.command("train", no_args_is_help=True)(train.train)
 app.command("models")(info.models)
 app.add_typer(export.app, name="export")
+app.add_typer(data.app, name="data")

@@ -1,4 +1,4 @@
-"""The doors: `train` for Python, `run_recipe` for the command line.
+"""The door: `train`.
 
 torch is imported only when the run's folder is ours: a second writer is told so at once.
 """
@@ -6,18 +6,17 @@ torch is imported only when the run's folder is ours: a second writer is told so
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from contextlib import nullcontext
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from glpn.errors import MissingDependency
 from glpn.training.lock import run_lock
-from glpn.training.recipe import Recipe, read_recipe
+from glpn.training.recipe import Recipe
 
 if TYPE_CHECKING:
     from glpn.training.loop import Result
-
-_BY_SIGNAL = 128  # plus the signal's number: the shell's exit code
 
 
 def train(recipe: Recipe, *, resume: bool = False) -> Result:
@@ -28,7 +27,7 @@ def train(recipe: Recipe, *, resume: bool = False) -> Result:
     `if __name__ == "__main__"`.
 
     Args:
-        recipe: `read_recipe` reads one.
+        recipe: `recipe.read_recipe` reads one.
         resume: go on with the run in `run.folder`, if there is one.
 
     Raises:
@@ -38,20 +37,13 @@ def train(recipe: Recipe, *, resume: bool = False) -> Result:
         MissingInput, InvalidImage, DataError: frames are not there or unusable; the loss is not
             finite. The message names the frames.
         CheckpointError: no checkpoint of the run to resume is sound.
+        MissingDependency: torch is not installed.
         OutputFailed: the disk is full or failed; the last checkpoint is intact.
     """
+    if find_spec("torch") is None:
+        raise MissingDependency("training needs torch: pip install 'glpn[train]'")
     first = os.environ.get("RANK", "0") == "0"  # under torchrun, only one process writes
     with run_lock(Path(recipe.run.folder)) if first else nullcontext():
         from glpn.training.session import run
 
         return run(recipe, resume=resume)
-
-
-def run_recipe(path: str | Path, overrides: Sequence[str] = (), *, resume: bool = False) -> int:
-    """Train by a recipe's file; returns the exit code: 0, or 128 + n after signal n.
-
-    Raises:
-        GLPNError: as `read_recipe` and `train`.
-    """
-    result = train(read_recipe(path, overrides), resume=resume)
-    return 0 if result.stopped_by is None else _BY_SIGNAL + result.stopped_by

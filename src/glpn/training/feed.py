@@ -14,10 +14,10 @@ from torch import Tensor
 
 from glpn.data.augment import AugmentConfig, draw, sample_rng
 from glpn.data.augment_torch import augment_batch
-from glpn.data.sample import Samples
+from glpn.data.sample import Sample, Samples
 from glpn.errors import DataError
 from glpn.training.order import Share
-from glpn.training.reading import Item, Reader, ReaderPool, open_pool
+from glpn.training.reading import Reader, ReaderPool, open_pool
 
 _AHEAD = 3  # steps whose frames are being read while one is computed
 
@@ -78,13 +78,13 @@ class ReadingFeed:
                 pending.extend(self._begin(pool, step) for step in islice(steps, 1))
                 yield [self._batch(items) for items in parts]
 
-    def _begin(self, pool: ReaderPool, step: int) -> list[list[tuple[Future[Item], int]]]:
+    def _begin(self, pool: ReaderPool, step: int) -> list[list[tuple[Future[Sample], int]]]:
         return [
             [(pool.submit(epoch, index), index) for epoch, index in draws]
             for draws in self._share.parts(step)
         ]
 
-    def _batch(self, items: Sequence[Item]) -> Batch:
+    def _batch(self, items: Sequence[Sample]) -> Batch:
         _require_one_size([item.name for item in items], [item.depth.shape for item in items])
         images = torch.from_numpy(np.stack([item.image for item in items]))  # [B, H, W, 3]
         depth = torch.from_numpy(np.stack([item.depth for item in items]))

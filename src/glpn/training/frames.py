@@ -36,8 +36,8 @@ def open_frames(options: DataOptions) -> tuple[FrameSet, FrameSet | None]:
             raise ConfigError(f"data.val_share: leaves no frame of {len(train)} to learn")
         held_back = train.subset(range(learnt, len(train)))
         train = train.subset(range(learnt))
-    train = _limited(train, options.limit)
-    return train, held_back and _limited(held_back, options.val_limit)
+    train = spread(train, options.limit)
+    return train, held_back and spread(held_back, options.val_limit)
 
 
 def _open(options: DataOptions, folder: str, frame_list: str | None, split: str | None) -> FrameSet:
@@ -45,7 +45,8 @@ def _open(options: DataOptions, folder: str, frame_list: str | None, split: str 
     return open_dataset(folder, layout, frame_list=frame_list, split=split)
 
 
-def _limited(frames: FrameSet, limit: int | None) -> FrameSet:
+def spread(frames: FrameSet, limit: int | None) -> FrameSet:
+    """At most `limit` of the frames, from the first to the last at even distances."""
     if limit is None or limit >= len(frames):
         return frames
     return frames.subset(int(i) for i in np.linspace(0, len(frames) - 1, limit))

@@ -15,22 +15,10 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import wait
-from typing import NamedTuple
-
-import numpy as np
-from numpy.typing import NDArray
 
 from glpn.data.augment import AugmentConfig, augment, sample_rng
-from glpn.data.sample import Samples
+from glpn.data.sample import Sample, Samples
 from glpn.errors import DataError
-
-
-class Item(NamedTuple):
-    """A frame as the network will see it: image uint8 [H, W, 3], depth in metres [H, W]."""
-
-    name: str
-    image: NDArray[np.uint8]
-    depth: NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -41,8 +29,8 @@ class Reader:
     augment: AugmentConfig
     seed: int
 
-    def __call__(self, epoch: int, index: int) -> Item:
-        """One frame.
+    def __call__(self, epoch: int, index: int) -> Sample:
+        """One frame as the network will see it.
 
         Raises:
             MissingInput, InvalidImage, DataError: it cannot be read or is too small for the crop;
@@ -54,7 +42,7 @@ class Reader:
             image, depth = augment(sample.image, sample.depth, rng, self.augment)
         except DataError as e:
             raise DataError(f"{sample.name}: {e}") from None
-        return Item(sample.name, image, depth)
+        return Sample(sample.name, image, depth, sample.scene)
 
 
 class ReaderPool:
@@ -65,7 +53,7 @@ class ReaderPool:
         self._executor = executor
         self._processes = isinstance(executor, ProcessPoolExecutor)
 
-    def submit(self, epoch: int, index: int) -> Future[Item]:
+    def submit(self, epoch: int, index: int) -> Future[Sample]:
         """Begin to read one frame."""
         try:
             if self._processes:
@@ -74,7 +62,7 @@ class ReaderPool:
         except BrokenProcessPool:
             raise self._died(index) from None
 
-    def result(self, future: Future[Item], index: int) -> Item:
+    def result(self, future: Future[Sample], index: int) -> Sample:
         """The frame, when it is there.
 
         Raises:
@@ -129,5 +117,5 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _read(epoch: int, index: int) -> Item:
+def _read(epoch: int, index: int) -> Sample:
     return _reader_here(epoch, index)

@@ -1,0 +1,113 @@
+"""`glpn data`: is a folder of frames fit to learn from, and what does augmentation make of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from glpn.cli import console, options
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+app = typer.Typer(no_args_is_help=True, help="Examine and show frames with depth.")
+
+_Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Frames in any layout glpn knows.")]
+
+
+@app.command("check", no_args_is_help=True)
+def check(
+    folder: _Folder,
+    held_back: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="The validation frames, which must be others."),
+    ] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option(min=1, help="Examine at most so many frames, evenly spread."),
+    ] = None,
+    sheet: Annotated[
+        Path | None, typer.Option(metavar="PNG", help="Write a picture of the frames in question.")
+    ] = None,
+    overwrite: options.Overwrite = False,
+    as_json: options.AsJson = False,
+) -> None:
+    """Find what is wrong with frames before they are learnt: units, pairs, sizes, duplicates.
+
+    Exits with 65 if training would go wrong.
+
+    Example:
+
+      glpn data check my-frames --sheet frames.png
+    """
+    from glpn.data import doctor
+    from glpn.data.datasets import open_dataset
+
+    frames = open_dataset(folder, verified=False)
+    others = None if held_back is None else open_dataset(held_back, verified=False)
+    with console.progress(min(len(frames), limit or len(frames)), quiet=as_json) as advance:
+        report = doctor.check(frames, others, limit=limit, progress=lambda _: advance())
+    if as_json:
+        for finding in report.findings:
+            kind, severity, frames_named = finding.kind, finding.severity, list(finding.frames)
+            line = {"kind": kind, "severity": severity, "message": finding.message}
+            console.say_json({**line, "frames": frames_named})
+    else:
+        for sentence in (*frames.notes, *str(report).splitlines()):
+            console.say(console.escaped(sentence))
+    if sheet is not None:
+        picture = doctor.report_sheet(frames, report)
+        if picture is not None:
+            _write(sheet, picture, overwrite=overwrite)
+    if report.exit_code:
+        raise typer.Exit(report.exit_code)
+
+
+@app.command("show", no_args_is_help=True)
+def show(
+    folder: _Folder,
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="PNG", help="The picture.")],
+    recipe: Annotated[
+        Path | None,
+        typer.Option(metavar="TOML", help="The recipe whose augmentation is shown."),
+    ] = None,
+    changes: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[KEY=VALUE]…", help="Settings that replace the recipe's own."),
+    ] = None,
+    count: Annotated[int, typer.Option(min=1, help="Frames, evenly spread.")] = 8,
+    epochs: Annotated[int, typer.Option(min=1, help="Versions of each.")] = 3,
+    overwrite: options.Overwrite = False,
+) -> None:
+    """Draw frames as training will see them: a row a frame, a column an epoch.
+
+    Example:
+
+      glpn data show my-frames -o seen.png --recipe recipes/finetune.toml
+    """
+    from glpn.data.datasets import open_dataset
+    from glpn.data.sheet import contact_sheet
+    from glpn.training.frames import ScaledFrames, spread
+    from glpn.training.reading import Reader
+    from glpn.training.recipe import Recipe, read_recipe
+
+    base = Recipe() if recipe is None else read_recipe(recipe)
+    chosen = base.override(changes or ())
+    frames = ScaledFrames(spread(open_dataset(folder), count), chosen.data.short_side)
+    read = Reader(frames, chosen.augment, chosen.loop.seed)
+    seen = [read(epoch, index) for index in range(len(frames)) for epoch in range(epochs)]
+    labels = [f"{sample.name}, epoch {i % epochs + 1}" for i, sample in enumerate(seen)]
+    _write(output, contact_sheet(seen, columns=epochs, labels=labels), overwrite=overwrite)
+
+
+def _write(path: Path, picture: NDArray[np.uint8], *, overwrite: bool) -> None:
+    from PIL import Image
+
+    from glpn.files import atomic_file
+
+    with atomic_file(path, overwrite=overwrite) as file:
+        Image.fromarray(picture).save(file, format="PNG")
+    console.say(console.escaped(f"{path} written"))

@@ -1,0 +1,102 @@
+"""`glpn train` and `glpn data`: a recipe's file, changes to it, and frames looked at first."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.cli.conftest import run_for_real
+from tests.training.runs import SIZE, write_frame, write_frames
+
+RECIPE = """
+[model]
+config = { hidden_sizes = [8, 16, 40, 64], depths = [1, 1, 1, 1], decoder_hidden_size = 16 }
+[data]
+val_share = 0.25
+[augment]
+crop = [32, 64]
+[loop]
+steps = 2
+batch = 2
+[run]
+save_every = 1
+device = "cpu"
+threads = 1
+"""
+
+
+@pytest.fixture
+def frames(tmp_path):
+    return write_frames(tmp_path / "frames", 4)
+
+
+@pytest.fixture
+def recipe(tmp_path):
+    path = tmp_path / "recipe.toml"
+    path.write_text(RECIPE)
+    return path
+
+
+def picture_size(path):
+    with Image.open(path) as picture:
+        return picture.size
+
+
+def test_a_recipe_is_trained_and_the_run_is_not_begun_twice(glpn, frames, recipe, tmp_path):
+    settings = (f"data.train={frames}", f"run.folder={tmp_path / 'run'}", "run.doctor=false")
+    done = glpn("train", recipe, *settings, "--json")
+    assert done.code == 0, done.err
+    assert (done.records[0]["step"], done.records[0]["of"]) == (2, 2)
+    assert "train 2/2" in done.err
+    log = [json.loads(line) for line in (tmp_path / "run/log.jsonl").read_text().splitlines()]
+    assert done.records[0]["abs_rel"] == log[-1]["abs_rel"]
+    again = glpn("train", recipe, *settings)
+    assert again.code == 73
+    assert "resume" in again.err
+    assert glpn("train", recipe, *settings, "--resume").code == 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "code", "said"),
+    [
+        (("loop.bacth=4",), 65, "loop.batch"),
+        ((), 65, "data.train=FOLDER"),
+        (("data.train=absent",), 66, "absent"),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_line(glpn, recipe, tmp_path, changes, code, said):
+    done = glpn("train", recipe, f"run.folder={tmp_path / 'run'}", *changes)
+    assert done.code == code
+    assert said in done.err.splitlines()[-1]
+
+
+def test_help_shows_how_settings_are_changed():
+    done = run_for_real("train", "--help")
+    assert done.code == 0
+    assert "KEY=VALUE" in done.out
+
+
+def test_the_doctor_reports_and_draws_what_is_wrong(glpn, tmp_path):
+    frames = write_frames(tmp_path / "frames", 4)
+    noise = np.random.default_rng(0).integers(0, 256, (*SIZE, 3), np.uint8)
+    write_frame(frames, "002", noise, np.ones((80, 96)))  # another size than the picture's
+    done = glpn("data", "check", frames, "--sheet", tmp_path / "sheet.png")
+    assert done.code == 65
+    assert "002" in done.out
+    assert picture_size(tmp_path / "sheet.png")[0] > 100
+    done = glpn("data", "check", frames, "--json")
+    assert any("002" in record["frames"] for record in done.records)
+
+
+def test_augmented_frames_are_drawn(glpn, frames, recipe, tmp_path):
+    picture = tmp_path / "seen.png"
+    options = ("-o", picture, "--recipe", recipe, "--count", 2, "--epochs", 3)
+    done = glpn("data", "show", frames, "loop.seed=3", *options)
+    assert done.code == 0, done.err
+    width, height = picture_size(picture)
+    assert width > 3 * 2 * 200  # three columns of photograph and depth
+    assert height > 2 * 100
+    assert glpn("data", "show", frames, *options).code == 73
