@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 import glpn
-from glpn.cli import console, convert, data, export, info, predict, train
+from glpn.cli import console, convert, data, evaluate, export, info, predict, reproduce, train
 
 app = typer.Typer(
     epilog="Start with: glpn predict PHOTO.jpg. Exit codes: 0 done, 2 usage, 65 bad data, "
@@ -42,6 +42,8 @@ def settings(
 app.command("predict", no_args_is_help=True)(predict.predict)
 app.command("info", no_args_is_help=True)(info.info)
 app.command("convert", no_args_is_help=True)(convert.convert)
+app.command("evaluate", no_args_is_help=True)(evaluate.evaluate)
+app.command("reproduce", no_args_is_help=True)(reproduce.reproduce)
 app.command("train", no_args_is_help=True)(train.train)
 app.command("models")(info.models)
 app.add_typer(export.app, name="export")

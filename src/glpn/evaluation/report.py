@@ -72,7 +72,7 @@ def html_report(
         UsageError: there is no such metric.
         DataError: the frames are not those of the result.
     """
-    _require_matplotlib()
+    require_matplotlib()
     if metric not in METRIC_NAMES:
         raise UsageError(f"metric: expected one of {', '.join(METRIC_NAMES)}; got {metric!r}")
     if len(frames) != len(result.rows):
@@ -90,7 +90,12 @@ def html_report(
     return "\n".join([_HEAD, *parts]) + "\n"
 
 
-def _require_matplotlib() -> None:
+def require_matplotlib() -> None:
+    """Refuse to begin a report that cannot be drawn.
+
+    Raises:
+        MissingDependency: matplotlib is not installed.
+    """
     try:
         import matplotlib.figure  # noqa: F401
     except ImportError as e:

@@ -8,7 +8,7 @@ import json
 import math
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -45,6 +45,8 @@ class Result:
         means: metric → mean over images (or pooled value, as the protocol says) and 95 % interval.
         seed: of the intervals' bootstrap.
         versions: package → version.
+        settings: whatever else the numbers depend on, as JSON values: which frames, how their
+            depth was read, which engine.
 
     Every output is a pure function of these: the same run twice gives the same bytes.
     """
@@ -55,6 +57,7 @@ class Result:
     means: Mapping[str, Interval]
     seed: int
     versions: Mapping[str, str]
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def scenes(self) -> int:
@@ -75,6 +78,7 @@ class Result:
         values = {
             "format": FORMAT,
             "model": self.model,
+            "settings": dict(self.settings),
             "protocol": {**self.protocol.settings(), "hash": self.protocol.hash()},
             "images": len(self.rows),
             "scenes": self.scenes,
@@ -111,6 +115,7 @@ class Result:
                 means={key: _interval(values["means"][key]) for key in METRIC_NAMES},
                 seed=int(values["seed"]),
                 versions=dict(values["versions"]),
+                settings=dict(values["settings"]),
             )
         except GLPNError as e:
             raise DataError(f"{name}: {e}") from None
@@ -133,6 +138,7 @@ class Result:
             f"Model: {self.model}  ",
             f"Images: {len(self.rows)} in {self.scenes} scenes  ",
             f"Protocol: {self.protocol.name} ({', '.join(options)}; {self.protocol.hash()})  ",
+            *settings_lines(self.settings),
             f"Versions: {', '.join(versions)}; bootstrap seed {self.seed}",
         ]
 
@@ -212,6 +218,16 @@ def interval_json(interval: Interval) -> dict[str, float | None]:
     """An interval in JSON; not-finite numbers are null."""
     named = interval._asdict().items()
     return {key: value if math.isfinite(value) else None for key, value in named}
+
+
+def settings_lines(settings: Mapping[str, Any]) -> list[str]:
+    """The settings that are set in one line of words; no line where there are none."""
+    told = [
+        f"{key} {value if isinstance(value, str) else json.dumps(value)}"
+        for key, value in settings.items()
+        if value is not None
+    ]
+    return [f"Settings: {', '.join(told)}  "] if told else []
 
 
 def heading(metric: str) -> str:

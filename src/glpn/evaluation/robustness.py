@@ -7,7 +7,7 @@ import json
 import math
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,6 +26,7 @@ from glpn.evaluation.result import (
     interval_json,
     named_intervals,
     package_versions,
+    settings_lines,
 )
 from glpn.evaluation.runner import SEED
 from glpn.evaluation.statistics import Interval, mean_intervals
@@ -38,6 +39,9 @@ CLEAN = "clean"
 class Study:
     """What is done to the images, and how they are scored.
 
+    `context` is whatever else the scores depend on, as JSON values: the frames, how their depth
+    was read, the engine. A run is resumed only under the same.
+
     Raises:
         UsageError: an unknown corruption or severity, or a protocol that pools pixels.
     """
@@ -47,6 +51,7 @@ class Study:
     severities: tuple[int, ...] = SEVERITIES
     seed: int = 0
     lengths: Literal["image", "pixels"] = "image"
+    context: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.protocol.average != "per-image":
@@ -148,6 +153,7 @@ class Robustness:
             f"Model: {self.model}  ",
             f"Images: {self.images} in {self.scenes} scenes; seed {self.study.seed}, "
             f"lengths by {self.study.lengths}  ",
+            *settings_lines(self.study.context),
             f"Protocol: {self.study.protocol.name} ({self.study.protocol.hash()})",
         ]
         return "\n".join(lines) + "\n"

@@ -1,0 +1,279 @@
+"""What `evaluate` and `reproduce` share: frames found, a model run over them, results written."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import importlib.metadata
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glpn import files
+from glpn.cli import console
+from glpn.data.datasets import open_dataset
+from glpn.data.frames import FrameSet
+from glpn.data.layouts import Layout, known_layout, recognise
+from glpn.data.sample import Sample
+from glpn.data.spec import FolderSpec
+from glpn.errors import CannotCreateOutput, ConfigError, MissingInput, UsageError
+from glpn.estimator import DepthEstimator, load
+from glpn.evaluation.pngs import from_pngs
+from glpn.evaluation.protocols import PROTOCOLS, Protocol, protocol
+from glpn.evaluation.result import Result
+from glpn.evaluation.robustness import Robustness, Study, robustness
+from glpn.evaluation.runner import evaluate
+
+PLAIN = "folder"  # the set that is none of the published ones
+_LAYOUTS = {"ibims": "ibims1"}  # set → layout, where their names differ
+_SETS = {layout: name for name, layout in _LAYOUTS.items()}
+_PAPER = "paper"  # as a protocol: the set's own
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which frames are scored.
+
+    Attributes:
+        data: the folder.
+        dataset: a set's name, a key of `PROTOCOLS`; None is told from the folder.
+        spec: a `dataset.toml` that describes the folder.
+        changes: fields of `FolderSpec` that the user has otherwise.
+        split, frame_list: as in `open_dataset`.
+        limit: at most so many frames, evenly spaced.
+    """
+
+    data: Path
+    dataset: str | None = None
+    spec: Path | None = None
+    changes: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    split: str | None = None
+    frame_list: Path | None = None
+    limit: int | None = None
+
+    def open(self) -> tuple[str, FrameSet]:
+        """The set's name and its frames.
+
+        Raises:
+            MissingInput, DataError, ConfigError: as `open_dataset`.
+            UsageError: an option does not fit the folder's specification.
+        """
+        # What the data room logs is among the notes of the frames.
+        logging.getLogger("glpn.data").addHandler(logging.NullHandler())
+        layout = self._layout()
+        spec = _changed(layout.spec, self.changes)
+        frames = open_dataset(self.data, spec, frame_list=self.frame_list, split=self.split)
+        if self.limit is not None and self.limit < len(frames):
+            chosen = np.linspace(0, len(frames) - 1, self.limit).round().astype(int)
+            frames = frames.subset(chosen.tolist())
+        # The notes' first says how the folder was recognised, which a specification hides.
+        notes = (f"{self.data}: {layout.title}, {len(frames):,} frames", *frames.notes[1:])
+        frames = dataclasses.replace(frames, notes=notes)
+        name = self.dataset or _SETS.get(layout.name, layout.name)
+        return name if name in PROTOCOLS else PLAIN, frames
+
+    def settings(self, frames: FrameSet) -> dict[str, Any]:
+        """The choice as JSON values, with a hash of the frames' names in their order."""
+        names = "\n".join(frames.names)
+        return {
+            "data": str(self.data),
+            "split": self.split,
+            "list": None if self.frame_list is None else str(self.frame_list),
+            "limit": self.limit,
+            "frames_sha256": hashlib.sha256(names.encode()).hexdigest(),
+            "reading": dataclasses.asdict(frames.reading),
+        }
+
+    def _layout(self) -> Layout:
+        if not self.data.is_dir():
+            raise MissingInput(f"{self.data}: no such folder")
+        if self.spec is not None:
+            return Layout(
+                "described", f"described by {self.spec}", (), FolderSpec.from_toml(self.spec)
+            )
+        if self.dataset in (None, PLAIN):
+            return recognise(self.data)
+        return known_layout(self.data, _LAYOUTS.get(self.dataset, self.dataset))
+
+
+def set_of(folder: Path) -> str | None:
+    """The set that a folder's files look like; None where they look like none of `PROTOCOLS`."""
+    try:
+        layout = recognise(folder)
+    except (MissingInput, ConfigError):
+        return None
+    name = _SETS.get(layout.name, layout.name)
+    return name if name in PROTOCOLS else None
+
+
+def _changed(spec: FolderSpec, changes: Mapping[str, Any]) -> FolderSpec:
+    """The specification with the user's changes; a scale displaces a unit, and a unit a scale."""
+    if "scale" in changes:
+        changes = {"unit": None, **changes}
+    if "unit" in changes:
+        changes = {"scale": None, **changes}
+    try:
+        return spec.replace(**changes)
+    except ConfigError as e:
+        raise UsageError(f"--{e}") from e
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Frames and the rules by which they are scored; settings are those of the result.
+
+    What there is to say about the frames is in their `notes`.
+    """
+
+    dataset: str
+    frames: FrameSet
+    protocol: Protocol
+    settings: Mapping[str, Any]
+
+    @classmethod
+    def of(
+        cls,
+        selection: Selection,
+        named: str | None = None,
+        changes: Mapping[str, Any] | None = None,
+    ) -> Evaluation:
+        """Find the frames; the protocol is the one named, else the set's own, with changes.
+
+        Raises:
+            MissingInput, DataError, ConfigError, UsageError: as `Selection.open`; or there is no
+                such protocol or option of one.
+        """
+        rules = None if named in (None, _PAPER) else protocol(named)
+        dataset, frames = selection.open()
+        rules = (rules or protocol(dataset)).replace(**(changes or {}))
+        settings = {"dataset": dataset, **selection.settings(frames)}
+        return cls(dataset, frames, rules, settings)
+
+
+@dataclass(frozen=True)
+class Model:
+    """An estimator, what identifies it, and its settings in results."""
+
+    estimator: DepthEstimator
+    identity: str
+    settings: Mapping[str, Any]
+
+    @classmethod
+    def load(cls, options: Mapping[str, Any]) -> Model:
+        """Open a model; options and errors are those of `glpn.load`."""
+        estimator = load(**options)
+        told = estimator.provenance
+        engine = f"{told.engine} {importlib.metadata.version(told.engine)}"
+        return cls(
+            estimator,
+            f"{told.model} (sha256 {told.model_hash}), {engine}, up to {told.max_depth:g} m",
+            {
+                "model": told.model,
+                "model_sha256": told.model_hash,
+                "max_depth": told.max_depth,
+                "engine": engine,
+                "device": options.get("device"),
+                "threads": options.get("threads"),
+            },
+        )
+
+    def sigma(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """One sigma in metres [H, W] of an image, from flip disagreement."""
+        return self.estimator.flip_sigma(image, self.estimator.metres(image))
+
+
+def score(
+    evaluation: Evaluation,
+    model: Model,
+    *,
+    save: Callable[[str, NDArray[Any]], None] | None = None,
+    quiet: bool = False,
+) -> Result:
+    """Run the model over all frames; arguments and errors as `glpn.evaluation.runner.evaluate`."""
+    with console.progress(len(evaluation.frames), quiet=quiet) as advance:
+        result = evaluate(
+            _counted(evaluation.frames, advance),
+            model.estimator.metres,
+            protocol=evaluation.protocol,
+            model=model.identity,
+            save=save,
+        )
+    return dataclasses.replace(result, settings={**evaluation.settings, **model.settings})
+
+
+def score_pngs(
+    evaluation: Evaluation, folder: Path, *, scale: float, quiet: bool = False
+) -> Result:
+    """Score saved predictions; arguments and errors as `from_pngs`."""
+    with console.progress(len(evaluation.frames), quiet=quiet) as advance:
+        result = from_pngs(
+            _counted(evaluation.frames, advance),
+            folder,
+            names=evaluation.frames.names,
+            scale=scale,
+            protocol=evaluation.protocol,
+        )
+    return dataclasses.replace(result, settings={**evaluation.settings, "pngs": str(folder)})
+
+
+def study(
+    evaluation: Evaluation,
+    model: Model,
+    *,
+    severities: tuple[int, ...],
+    partial: Path | None,
+    quiet: bool = False,
+) -> Robustness:
+    """Score the model under every corruption; arguments and errors as `robustness`."""
+    context = {**evaluation.settings, **model.settings}
+    wanted = Study(evaluation.protocol, severities=severities, context=context)
+    with console.progress(len(evaluation.frames), quiet=quiet) as advance:
+        return robustness(
+            _counted(evaluation.frames, advance),
+            model.estimator.metres,
+            study=wanted,
+            model=model.identity,
+            partial=partial,
+        )
+
+
+def _counted(frames: FrameSet, advance: Callable[[], None]) -> Iterator[Sample]:
+    for frame in frames:
+        yield frame
+        advance()
+
+
+def require_free(folder: Path, names: tuple[str, ...], *, overwrite: bool) -> None:
+    """Refuse a folder that results cannot be written into, before anything is computed.
+
+    Raises:
+        CannotCreateOutput: one of these files is there, or the folder cannot be written.
+    """
+    there = [folder / name for name in names if (folder / name).exists()]
+    if there and not overwrite:
+        raise CannotCreateOutput(f"{there[0]}: exists already; --overwrite replaces it")
+    files.require_writable_folder(folder)
+
+
+def write(folder: Path, texts: Mapping[str, str], *, quiet: bool = False) -> None:
+    """Write UTF-8 texts under their names, each whole or not at all.
+
+    Raises:
+        CannotCreateOutput, OutputFailed: one cannot be written.
+    """
+    for name, text in texts.items():
+        with files.atomic_file(folder / name, overwrite=True) as file:
+            file.write(text.encode())
+        if not quiet:
+            console.note(console.escaped(f"wrote {folder / name}"))
+
+
+def say_markdown(text: str) -> None:
+    """Print a table and its foot, line by line."""
+    for line in text.splitlines():
+        console.say(console.escaped(line.rstrip()))

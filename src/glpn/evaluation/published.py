@@ -1,0 +1,92 @@
+"""The figures of Kim et al. 2022, arXiv 2201.07436, as data, and what each was measured on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+NYU_WEIGHTS = "vinvino02/glpn-nyu"
+KITTI_WEIGHTS = "vinvino02/glpn-kitti"
+KITTI_RANGE = 80.0  # metres; the published file says 10, the authors trained to 80
+
+
+@dataclass(frozen=True)
+class PublishedSet:
+    """One test set of the paper.
+
+    Attributes:
+        dataset: its name, which is that of its protocol too.
+        title: as the paper has it.
+        images: how many it was measured on; None where that is not known.
+        metrics: metric → published mean; empty where no figure is at hand.
+        confirmed: whether the figures were checked against the paper; others must be before they
+            are quoted.
+        weights: hub id of the published checkpoint.
+        max_depth: its range in metres, where the checkpoint's own figure is wrong.
+        places: folders below the set's that may hold the test part alone, the best first.
+        lists: names under which the list of its test frames is known.
+        needs_list: whether without that list the test part cannot be told from the rest.
+    """
+
+    dataset: str
+    title: str
+    images: int | None
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    confirmed: bool = False
+    weights: str = NYU_WEIGHTS
+    max_depth: float | None = None
+    places: tuple[str, ...] = ()
+    lists: tuple[str, ...] = ("test.txt",)
+    needs_list: bool = False
+
+
+PAPER: tuple[PublishedSet, ...] = (
+    PublishedSet(
+        "nyu",
+        "NYU Depth V2",
+        images=654,
+        metrics={
+            "delta1": 0.915,
+            "delta2": 0.988,
+            "delta3": 0.997,
+            "abs_rel": 0.098,
+            "rmse": 0.344,
+            "log10": 0.042,
+        },
+        places=("official_splits/test", "test"),
+        lists=("test.txt", "nyudepthv2_test_files_with_gt.txt"),
+    ),
+    PublishedSet(
+        "kitti",
+        "KITTI, Eigen split, improved ground truth",
+        images=652,
+        metrics={
+            "delta1": 0.967,
+            "delta2": 0.996,
+            "delta3": 0.999,
+            "abs_rel": 0.057,
+            "rmse": 2.297,
+            "rmse_log": 0.086,
+        },
+        confirmed=True,
+        weights=KITTI_WEIGHTS,
+        max_depth=KITTI_RANGE,
+        lists=("test.txt", "eigen_test_files_with_gt.txt"),
+        needs_list=True,
+    ),
+    PublishedSet(
+        "sunrgbd",
+        "SUN RGB-D, trained on NYU Depth V2",
+        images=5050,  # the official test split; Song et al. 2015
+        metrics={
+            "delta1": 0.814,
+            "delta2": 0.964,
+            "delta3": 0.991,
+            "abs_rel": 0.144,
+            "rmse": 0.418,
+            "log10": 0.061,
+        },
+        needs_list=True,
+    ),
+    PublishedSet("ibims", "iBims-1, trained on NYU Depth V2", images=100),
+)
