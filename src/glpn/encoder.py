@@ -177,7 +177,9 @@ class Encoder(nn.Module):
         super().__init__()
         self.stages = nn.ModuleList([EncoderStage(config, stage) for stage in config.stages])
 
-    def forward(self, pixels: Tensor, *, weights: bool = False) -> tuple[list[Tensor], list[Tensor]]:
+    def forward(
+        self, pixels: Tensor, *, weights: bool = False
+    ) -> tuple[list[Tensor], list[Tensor]]:
         x = pixels.permute(0, 2, 3, 1)  # [B, H, W, 3]
         maps, attentions = [], []
         for stage in self.stages:
