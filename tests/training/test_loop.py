@@ -312,6 +312,17 @@ def test_a_killed_reading_process_is_a_clear_error_and_no_hang(frames, tmp_path)
     assert time.monotonic() - killed_at[0] < 60
 
 
+def test_bad_pairs_are_refused_before_the_first_step(tmp_path):
+    frames = write_frames(tmp_path / "set", 4)
+    write_frame(frames, "002", np.zeros((*SIZE, 3), np.uint8), np.ones((80, 96)))
+    with pytest.raises(DataError, match=r"1 frame .*002"):
+        train(tiny_recipe(frames, tmp_path / "run"))
+    (frames / "depth/002.png").unlink()
+    with pytest.raises(MissingInput, match=r"1 file .*002"):
+        train(tiny_recipe(frames, tmp_path / "run"))
+    assert not (tmp_path / "run/log.jsonl").exists()
+
+
 def test_the_doctor_stops_a_run_on_bad_data(tmp_path):
     frames = write_frames(tmp_path / "set", 6)
     shutil.copy(frames / "depth/001.png", frames / "depth/000.png")

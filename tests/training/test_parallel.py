@@ -50,7 +50,7 @@ def start_two(frames: Path, run: Path, *changes: str) -> list[subprocess.Popen[s
     ]
 
 
-@pytest.mark.parametrize("accumulate", [1, 2])
+@pytest.mark.parametrize("accumulate", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_two_processes_follow_the_loss_of_one(frames, tmp_path, accumulate):
     changes = (*CALM, f"loop.accumulate={accumulate}")
     both = start_two(frames, tmp_path / "two", *changes)

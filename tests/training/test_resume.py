@@ -29,9 +29,9 @@ def frames(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def undisturbed(frames, tmp_path_factory) -> dict[str, str]:
-    """What LONG ends with, trained in one process that nobody stops."""
+    """What LONG ends with, trained here in one go; the processes below must do the same."""
     run = tmp_path_factory.mktemp("undisturbed")
-    assert finished(child.start(frames, run, *LONG)) == (0, "")
+    train(tiny_recipe(frames, run, *LONG))
     return traces(run)
 
 
@@ -67,7 +67,7 @@ def test_killed_at_random_and_inside_a_save_it_ends_with_the_same_bits(
             time.sleep(rng.uniform(0, 0.3))
         process.kill()
         finished(process)
-    assert finished(child.start(frames, tmp_path, *LONG)) == (0, "")
+    train(tiny_recipe(frames, tmp_path, *LONG), resume=True)
     assert traces(tmp_path) == undisturbed
     assert [line["step"] for line in log_of(tmp_path)] == list(range(1, 41))
     assert [line["step"] for line in log_of(tmp_path, "validation")] == [0, 15, 30, 40]
@@ -117,9 +117,9 @@ def test_a_second_writer_is_refused_at_once_by_the_holders_number(frames, tmp_pa
     with pytest.raises(CannotCreateOutput, match=rf"process {process.pid} "), run_lock(tmp_path):
         pass
     assert time.monotonic() - began < 1
-    code, errors = finished(child.start(frames, tmp_path))
-    assert code == 73
-    assert f"process {process.pid} is training there" in errors
+    with pytest.raises(CannotCreateOutput, match="is training there") as refusal:
+        train(tiny_recipe(frames, tmp_path))
+    assert refusal.value.exit_code == 73
     process.kill()
     finished(process)
     with run_lock(tmp_path):  # the lock has gone with its process
@@ -140,3 +140,14 @@ def test_another_recipe_cannot_go_on_with_a_run(frames, tmp_path):
     train(tiny_recipe(frames, tmp_path, "loop.steps=2"))
     with pytest.raises(UsageError, match=r"loop\.batch was 4, is 2"):
         train(tiny_recipe(frames, tmp_path, "loop.steps=2", "loop.batch=2"), resume=True)
+
+
+def test_a_validation_that_a_signal_cut_short_is_made_up_for(frames, tmp_path):
+    changes = ("loop.steps=4", "loop.validate_every=1", "data.val_share=0.5")
+    train(tiny_recipe(frames, tmp_path / "alone", *changes))
+    process = child.start(frames, tmp_path / "stopped", *changes)
+    wait_for(has_begun(tmp_path / "stopped"), process)  # after a step, that is in a validation
+    process.send_signal(signal.SIGTERM)
+    assert finished(process) == (128 + signal.SIGTERM, "")
+    train(tiny_recipe(frames, tmp_path / "stopped", *changes), resume=True)
+    assert traces(tmp_path / "stopped") == traces(tmp_path / "alone")

@@ -12,6 +12,7 @@ from glpn.data.datasets import open_dataset
 from glpn.data.frames import FrameSet
 from glpn.data.sample import Sample, Samples
 from glpn.errors import ConfigError
+from glpn.processor import GLPNImageProcessor
 from glpn.resize import nearest
 from glpn.training.options import DataOptions
 
@@ -54,13 +55,14 @@ def spread(frames: FrameSet, limit: int | None) -> FrameSet:
 
 @dataclass(frozen=True)
 class ScaledFrames:
-    """Frames scaled until their shorter side has `short_side` pixels; None leaves them.
+    """Frames at the scale at which the network will see them in use: that of the processor.
 
-    Pictures are resampled bilinearly, depth by its nearest pixel: no two depths are mixed.
+    A processor without `short_side` leaves them as they are. Pictures are resampled by its filter,
+    depth by its nearest pixel: no two depths are mixed.
     """
 
     frames: Samples
-    short_side: int | None
+    processor: GLPNImageProcessor
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -72,13 +74,13 @@ class ScaledFrames:
 
     def __getitem__(self, index: int, /) -> Sample:
         sample = self.frames[index]
-        height, width = sample.depth.shape
-        if self.short_side is None or min(height, width) == self.short_side:
+        before = (sample.depth.shape[0], sample.depth.shape[1])
+        size = self.processor.input_size(*before)
+        if self.processor.short_side is None or size == before:
             return sample
-        scale = self.short_side / min(height, width)
-        size = (round(height * scale), round(width * scale))
-        picture = Image.fromarray(sample.image).resize(size[::-1], Image.Resampling.BILINEAR)
-        camera = sample.camera and sample.camera.scaled((height, width), size)
+        resample = Image.Resampling(self.processor.resample)
+        picture = Image.fromarray(sample.image).resize(size[::-1], resample)
+        camera = sample.camera and sample.camera.scaled(before, size)
         depth = nearest(sample.depth, size)
         return replace(sample, image=np.asarray(picture), depth=depth, camera=camera)
 

@@ -200,13 +200,13 @@ class Loop:
             write_pictures(pictures, output.folder / SAMPLES / f"step-{state.step:08d}.png")
 
     def _save(self) -> None:
-        if self._output.log is None:
+        state, log = self._state, self._output.log
+        if log is None or state.saved == (state.step, state.validated):
             return
-        checkpoint = self._state.checkpoint(
-            log=self._output.log.settle(), recipe=self._recipe.flat()
-        )
+        checkpoint = state.checkpoint(log=log.settle(), recipe=self._recipe.flat())
         folder = self._output.folder / CHECKPOINTS
         write_checkpoint(folder, checkpoint, keep=self._recipe.run.keep)
+        state.saved = (state.step, state.validated)
         self._output.display.restart_clock()
 
     def _export(self, name: str) -> None:

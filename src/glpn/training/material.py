@@ -66,7 +66,7 @@ def gather_material(
     if held_back is not None:
         rules = _rules(recipe.loop.protocol, max_depth)
         validator = Validator(held_back, rules, processor, samples=recipe.run.samples)
-    scaled = ScaledFrames(train, processor.short_side)
+    scaled = ScaledFrames(train, processor)
     return Material(
         order=order,
         steps=recipe.loop.steps or order.steps(recipe.loop.epochs),

@@ -63,8 +63,9 @@ class DataOptions:
         val_share: hold back this share of the training folder, the last frames in its order, so
             that neighbours in a video are not on both sides.
         limit, val_limit: at most so many frames, evenly spread.
-        short_side: frames are scaled until their shorter side has so many pixels; the starting
-            model's own value, or none, if None.
+        short_side: frames are scaled until their shorter side has so many pixels, as the exported
+            model's processor will scale photographs; the starting model's own value if None, and
+            where it has none frames keep their size.
         keep: "disk" reads every frame anew, "memory" keeps them decoded, "device" keeps them on
             the accelerator and augments them there.
     """

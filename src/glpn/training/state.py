@@ -30,6 +30,7 @@ class TrainState:
         validated: the step of the last validation, -1 before the first.
         best: the best score so far, smaller is better; `stale` validations came after it.
         empty: frames met so far that had no valid pixel.
+        saved: `step` and `validated` of the last checkpoint: what it holds is on the disk.
     """
 
     network: GLPNForDepthEstimation
@@ -41,6 +42,7 @@ class TrainState:
     best: float = math.inf
     stale: int = 0
     empty: int = 0
+    saved: tuple[int, int] | None = None
 
     @property
     def exported(self) -> GLPNForDepthEstimation:
@@ -95,6 +97,7 @@ class TrainState:
         self.step, self.validated = values["step"], values["validated"]
         self.best = math.inf if values["best"] is None else values["best"]
         self.stale, self.empty = values["stale"], values["empty"]
+        self.saved = (self.step, self.validated)
 
 
 def _prefixed(prefix: str, state: dict[str, Tensor]) -> dict[str, Tensor]:
