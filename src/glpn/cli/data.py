@@ -90,13 +90,15 @@ def show(
     """
     from glpn.data.datasets import open_dataset
     from glpn.data.sheet import contact_sheet
+    from glpn.processor import GLPNImageProcessor
     from glpn.training.frames import ScaledFrames, spread
     from glpn.training.reading import Reader
     from glpn.training.recipe import Recipe, read_recipe
 
     base = Recipe() if recipe is None else read_recipe(recipe)
     chosen = base.override(changes or ())
-    frames = ScaledFrames(spread(open_dataset(folder), count), chosen.data.short_side)
+    processor = GLPNImageProcessor(short_side=chosen.data.short_side)
+    frames = ScaledFrames(spread(open_dataset(folder), count), processor)
     read = Reader(frames, chosen.augment, chosen.loop.seed)
     seen = [read(epoch, index) for index in range(len(frames)) for epoch in range(epochs)]
     labels = [f"{sample.name}, epoch {i % epochs + 1}" for i, sample in enumerate(seen)]
