@@ -31,7 +31,16 @@ def test_importing_glpn_loads_nothing_heavy():
     assert loaded_after("import glpn") == set()
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["predict", "--help"], ["--version"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--help"],
+        ["predict", "--help"],
+        ["evaluate", "--help"],
+        ["reproduce", "--help"],
+        ["--version"],
+    ],
+)
 def test_help_and_version_load_nothing_heavy(arguments):
     assert loaded_after(f"from glpn.cli import main; assert main({arguments}) == 0") == set()
 
@@ -54,7 +63,7 @@ def test_version_is_that_of_the_package():
 
 
 def test_every_verb_has_help_with_examples(glpn):
-    for verb in ("predict", "info", "convert"):
+    for verb in ("predict", "info", "convert", "evaluate", "reproduce"):
         run = glpn(verb, "--help")
         assert run.code == 0 and f"glpn {verb} " in run.out and "Examples" in run.out
 

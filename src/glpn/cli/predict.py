@@ -101,8 +101,8 @@ _Fov = Annotated[
 _Uncertainty = Annotated[
     UncertaintyName | None,
     typer.Option(
-        help="Also estimate one standard deviation in metres; it costs a second prediction. With "
-        "png16 it is a second PNG (sigma), with npz a second array.",
+        help="Also estimate one standard deviation in metres, a lower bound of it; it costs a "
+        "second prediction. With png16 it is a second PNG (sigma), with npz a second array.",
         rich_help_panel=options.ANSWERS,
     ),
 ]

@@ -29,7 +29,9 @@ class Work(str, Enum):
     paper = "paper"
 
 
-_Work = Annotated[Work, typer.Argument(help="Whose figures: those of the GLPN paper.")]
+_Work = Annotated[
+    Work, typer.Argument(metavar="paper", help="Whose figures: those of the GLPN paper.")
+]
 _Data = Annotated[
     Path,
     typer.Option(
@@ -49,7 +51,7 @@ _Model = Annotated[
 
 
 def reproduce(
-    work: _Work,
+    _work: _Work,
     data: _Data,
     model: _Model = "",
     output: asked.Output = None,
