@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import importlib.metadata
+import importlib
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -168,7 +168,8 @@ class Model:
         """Open a model; options and errors are those of `glpn.load`."""
         estimator = load(**options)
         told = estimator.provenance
-        engine = f"{told.engine} {importlib.metadata.version(told.engine)}"
+        # Asked of the module: the package may be onnxruntime-gpu.
+        engine = f"{told.engine} {importlib.import_module(told.engine).__version__}"
         return cls(
             estimator,
             f"{told.model} (sha256 {told.model_hash}), {engine}, up to {told.max_depth:g} m",
