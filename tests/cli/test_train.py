@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from glpn.training.lock import run_lock
 from tests.cli.conftest import run_for_real
 from tests.training.runs import SIZE, write_frame, write_frames
 
@@ -100,3 +104,17 @@ def test_augmented_frames_are_drawn(glpn, frames, recipe, tmp_path):
     assert width > 3 * 2 * 200  # three columns of photograph and depth
     assert height > 2 * 100
     assert glpn("data", "show", frames, *options).code == 73
+
+
+def test_a_second_writer_is_refused_before_torch_is_loaded(recipe, tmp_path):
+    script = (
+        "import sys\nfrom glpn.cli import main\ncode = main(sys.argv[1:])\n"
+        "sys.exit(99 if 'torch' in sys.modules else code)"
+    )
+    arguments = ("train", str(recipe), "data.train=any", f"run.folder={tmp_path / 'run'}")
+    with run_lock(tmp_path / "run"):
+        done = subprocess.run(
+            [sys.executable, "-c", script, *arguments], capture_output=True, text=True
+        )
+    assert done.returncode == 73
+    assert f"process {os.getpid()} is training there" in done.stderr

@@ -11,9 +11,9 @@ import os
 import sys
 import time
 from collections.abc import Mapping
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
 from glpn.errors import MissingDependency, OutputFailed
 
@@ -25,14 +25,20 @@ LOG_NAME = "log.jsonl"
 SPEED_NAME = "speed.jsonl"
 
 
-class Log:
-    """The run's JSON lines; `position` is what a checkpoint needs to cut them off again."""
+class Lines:
+    """A file of JSON lines that is only added to.
 
-    def __init__(self, folder: Path, position: int) -> None:
-        self._path = folder / LOG_NAME
-        self._file = self._path.open("ab")
-        self._file.truncate(min(position, self._file.tell()))
-        self._file.seek(0, os.SEEK_END)
+    Args:
+        path: of the file, made if it is not there.
+        position: what lies beyond so many bytes is cut off; None keeps all.
+    """
+
+    def __init__(self, path: Path, position: int | None = None) -> None:
+        self._path = path
+        self._file = path.open("ab", buffering=0)  # nothing is left to fail when it is closed
+        if position is not None:
+            self._file.truncate(min(position, self._file.tell()))
+            self._file.seek(0, os.SEEK_END)
 
     def write(self, values: Mapping[str, Any]) -> None:
         """Add one line.
@@ -40,11 +46,13 @@ class Log:
         Raises:
             OutputFailed: the disk is full or failed.
         """
+        line = json.dumps(values).encode() + b"\n"
         try:
-            self._file.write(json.dumps(values).encode() + b"\n")
-            self._file.flush()
+            written = self._file.write(line)
         except OSError as e:
             raise OutputFailed(f"{self._path}: cannot be written: {e.strerror}") from e
+        if written != len(line):
+            raise OutputFailed(f"{self._path}: cannot be written to its end")
 
     def settle(self) -> int:
         """Bring all lines down to the disk; returns their length in bytes."""
@@ -78,10 +86,10 @@ class Display(AbstractContextManager["Display"]):
         self._bar: Progress | None = None
         self._task: TaskID | None = None
         self._curves: SummaryWriter | None = None
-        self._speed: TextIO | None = None
+        self._speed: Lines | None = None
         self._since = (time.monotonic(), 0)  # when counting began, images since
         if folder is not None:
-            self._speed = self._stack.enter_context((folder / SPEED_NAME).open("a"))
+            self._speed = self._stack.enter_context(closing(Lines(folder / SPEED_NAME)))
             if tensorboard:
                 self._curves = _open_tensorboard(folder)
                 self._stack.callback(self._curves.close)
@@ -141,8 +149,8 @@ class Display(AbstractContextManager["Display"]):
         speed = images / max(time.monotonic() - began, 1e-9)
         self.restart_clock()
         if self._speed is not None:
-            line = {"step": step, "images_per_second": round(speed, 3), "time": time.time()}
-            print(json.dumps(line), file=self._speed, flush=True)
+            now = round(time.time(), 3)
+            self._speed.write({"step": step, "images_per_second": round(speed, 3), "time": now})
         return speed
 
 

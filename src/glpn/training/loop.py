@@ -14,7 +14,7 @@ from torch import Tensor
 from glpn.evaluation.metrics import Metrics
 from glpn.training.checkpoint import write_checkpoint
 from glpn.training.feed import Batch
-from glpn.training.log import Display, Log
+from glpn.training.log import Display, Lines
 from glpn.training.material import Material
 from glpn.training.parallel import World
 from glpn.training.pictures import write_pictures
@@ -55,7 +55,7 @@ class Output:
     """Where a run writes; `log` is None in a process that is not the first."""
 
     folder: Path
-    log: Log | None
+    log: Lines | None
     display: Display
 
 

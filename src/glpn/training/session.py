@@ -16,7 +16,7 @@ from glpn.errors import CannotCreateOutput, CheckpointError, UsageError
 from glpn.files import atomic_file, require_writable_folder
 from glpn.training.checkpoint import Checkpoint, clean, list_checkpoints, newest_checkpoint
 from glpn.training.ema import Average
-from glpn.training.log import Display, Log
+from glpn.training.log import LOG_NAME, Display, Lines
 from glpn.training.loop import CHECKPOINTS, Loop, Output, Result
 from glpn.training.material import Talk, gather_material
 from glpn.training.network import build_network
@@ -62,7 +62,8 @@ def run(recipe: Recipe, *, resume: bool) -> Result:
         if world.first:
             clean(folder / CHECKPOINTS)
             _write_settings(recipe, folder)
-            log = stack.enter_context(closing(Log(folder, found.values["log"] if found else 0)))
+            position = found.values["log"] if found else 0
+            log = stack.enter_context(closing(Lines(folder / LOG_NAME, position)))
         display.expect(material.steps)
         output = Output(folder, log, display)
         loop = Loop(recipe, state, material, output=output, world=world, signals=signals)
