@@ -359,7 +359,7 @@ def _typed(key: str, value: Any, default: Any) -> Any:
     whole = isinstance(default, int) and key != "max_depth"
     if whole and value != int(value):
         raise ConfigError(f"{key}: expected a whole number, got {value!r}")
-    return int(value) if value == int(value) and not isinstance(value, float) or whole else value
+    return int(value) if whole or isinstance(value, int) else value
 
 
 def _within(key: str, value: float, least: float) -> None:

@@ -31,7 +31,8 @@ class SelectiveFusion(nn.Module):
         self.norm2 = nn.BatchNorm2d(width // 2)
         self.conv3 = nn.Conv2d(width // 2, 2, kernel_size=3, padding=1)
 
-    def forward(self, local: Tensor, context: Tensor) -> Tensor:  # both [B, C, H, W]
+    def forward(self, local: Tensor, context: Tensor) -> Tensor:
+        """Both [B, C, H, W] → the same."""
         x = torch.cat((local, context), dim=1)  # [B, 2C, H, W]
         x = F.relu(self.norm1(self.conv1(x)))  # [B, C, H, W]
         x = F.relu(self.norm2(self.conv2(x)))  # [B, C/2, H, W]
@@ -42,7 +43,8 @@ class SelectiveFusion(nn.Module):
 class SumFusion(nn.Module):
     """The ablation of SFF: both maps count fully everywhere; no weights."""
 
-    def forward(self, local: Tensor, context: Tensor) -> Tensor:  # both [B, C, H, W]
+    def forward(self, local: Tensor, context: Tensor) -> Tensor:
+        """Both [B, C, H, W] → the same."""
         return local + context
 
 
@@ -55,11 +57,12 @@ class DecoderStage(nn.Module):
         self.project = nn.Identity() if same else nn.Conv2d(in_channels, width, kernel_size=1)
         self.fusion = fusion  # None for the deepest map, which has nothing to be fused with
 
-    def forward(self, x: Tensor, context: Tensor | None) -> Tensor:  # [B, C_in, h, w]
+    def forward(self, x: Tensor, context: Tensor | None) -> Tensor:
+        """[B, C_in, h, w] and the deeper path's [B, C, h, w] → [B, C, 2h, 2w]."""
         x = self.project(x)  # [B, C, h, w]
         if self.fusion is not None:
             x = self.fusion(x, context)
-        return upsample(x)  # [B, C, 2h, 2w]
+        return upsample(x)
 
 
 class Decoder(nn.Module):
@@ -75,6 +78,7 @@ class Decoder(nn.Module):
             self.stages.append(DecoderStage(in_channels, width, fusion=fusion))
 
     def forward(self, maps: Sequence[Tensor]) -> list[Tensor]:
+        """Four maps, shallowest first → the path's four maps, deepest first."""
         context = None
         outputs = []
         for stage, x in zip(self.stages, reversed(maps), strict=True):
@@ -96,6 +100,7 @@ class DepthHead(nn.Module):
         self.conv2 = nn.Conv2d(width, 1, kernel_size=3, padding=1)
 
     def forward(self, maps: Sequence[Tensor]) -> Tensor:
+        """The decoder's maps → metres [B, H, W] from the one that `head_in_index` picks."""
         x = F.relu(self.conv1(maps[self.index]))  # [B, C, H, W]
         x = self.conv2(x)  # [B, 1, H, W]
-        return torch.sigmoid(x).squeeze(1) * self.max_depth  # [B, H, W]
+        return torch.sigmoid(x).squeeze(1) * self.max_depth

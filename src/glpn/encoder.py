@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
@@ -56,7 +55,8 @@ class PatchEmbedding(nn.Module):
         )
         self.norm = nn.LayerNorm(stage.width, eps=config.embed_norm_eps)
 
-    def forward(self, x: Tensor) -> Tensor:  # [B, H, W, C_in]
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, H, W, C_in] → [B, H/s, W/s, C]."""
         x = _convolve(self.proj, x)  # [B, H/s, W/s, C]
         y: Tensor = self.norm(x)
         return y
@@ -85,7 +85,8 @@ class Attention(nn.Module):
             self.reduce_norm = nn.LayerNorm(width, eps=config.embed_norm_eps)
 
     def forward(self, x: Tensor, *, weights: bool = False) -> tuple[Tensor, Tensor | None]:
-        context = x  # [B, H, W, C]
+        """[B, H, W, C] → the same, and with `weights` the probabilities [B, heads, N, N/sr²]."""
+        context = x
         if self.reduce is not None and self.reduce_norm is not None:
             context = self.reduce_norm(_convolve(self.reduce, x))  # [B, H/sr, W/sr, C]
         query = self._split(self.query(x))  # [B, heads, N, C/heads]
@@ -118,7 +119,8 @@ class FeedForward(nn.Module):
         self.activation = _ACTIVATIONS[config.hidden_act]
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
 
-    def forward(self, x: Tensor) -> Tensor:  # [B, H, W, C]
+    def forward(self, x: Tensor) -> Tensor:
+        """[B, H, W, C] → the same."""
         x = self.expand(x)  # [B, H, W, rC]
         x = _convolve(self.depthwise, x)
         x = self.dropout(self.activation(x))
@@ -138,10 +140,11 @@ class Block(nn.Module):
         self.drop_path_rate = drop_path_rate
 
     def forward(self, x: Tensor, weights: bool = False) -> tuple[Tensor, Tensor | None]:
+        """[B, H, W, C] → the same, and what `Attention` returns besides."""
         mixed, probabilities = self.attention(self.norm1(x), weights=weights)
         x = x + drop_path(mixed, self.drop_path_rate, training=self.training)
         x = x + drop_path(self.ffn(self.norm2(x)), self.drop_path_rate, training=self.training)
-        return x, probabilities  # [B, H, W, C]
+        return x, probabilities
 
 
 class EncoderStage(nn.Module):
@@ -155,6 +158,7 @@ class EncoderStage(nn.Module):
         self.checkpointing = False
 
     def forward(self, x: Tensor, *, weights: bool = False) -> tuple[Tensor, list[Tensor]]:
+        """[B, H, W, C_in] → [B, H/s, W/s, C], and the blocks' probabilities, if asked for."""
         x = self.embed(x)  # [B, H/s, W/s, C]
         attentions = []
         for block in self.blocks:
@@ -180,6 +184,7 @@ class Encoder(nn.Module):
     def forward(
         self, pixels: Tensor, *, weights: bool = False
     ) -> tuple[list[Tensor], list[Tensor]]:
+        """Pixels → the four maps, and all blocks' probabilities, if asked for."""
         x = pixels.permute(0, 2, 3, 1)  # [B, H, W, 3]
         maps, attentions = [], []
         for stage in self.stages:
