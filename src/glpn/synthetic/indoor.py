@@ -1,0 +1,233 @@
+"""Indoor scenes: a room with its lights, seen by a camera such as people and robots carry."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glpn.synthetic import materials as mat
+from glpn.synthetic.kit import Kit
+from glpn.synthetic.rooms import Room, sample_room
+from glpn.synthetic.scene import (
+    MAX_LIGHTS,
+    Light,
+    Scene,
+    Sensor,
+    View,
+    assemble,
+    looking,
+    looking_at,
+)
+from glpn.synthetic.solids import BOX, CYLINDER, Piece, Vector, bounds_of
+
+_KINECT_FOV = (57.0, 63.0)  # degrees, horizontal
+_PHONE_FOV = (50.0, 80.0)
+_CLEARANCE = 0.22  # metres around the camera that are free
+_CANDIDATES = 10  # views tried per room
+_INTEREST = 0.035  # what one more thing in view weighs against a wrong depth
+# Median depth in metres of a typical frame in homes and offices: log-normal.
+_TYPICAL_DEPTH, _TYPICAL_SPREAD = 2.75, 0.45
+
+
+def sample_indoor(seed: int) -> Scene:
+    """The indoor scene of a seed."""
+    kit = Kit(np.random.default_rng((seed, 1)))
+    room = sample_room(kit)
+    lights = _light(room)
+    view = _view(room)
+    above = kit.uniform(0.25, 1.1)
+    tone = np.array(mat.warm(kit.rng, above, 0.4))
+    floor = kit.materials[room.done.floor]
+    bounce = (np.array(floor.dark) + np.array(floor.light)) / 2
+    below = tone * (0.35 + 0.6 * bounce)
+    return assemble(
+        room.pieces,
+        kit.materials,
+        lights=lights,
+        ambient=(_vector(tone), _vector(below)),
+        camera=(view, sample_sensor(kit)),
+    )
+
+
+def _vector(values: NDArray[np.float64]) -> Vector:
+    x, y, z = values.tolist()
+    return x, y, z
+
+
+def _light(room: Room) -> list[Light]:
+    """Lamps on the ceiling, daylight from the windows, now and then the sun."""
+    lights: list[Light] = []
+    kit = room.kit
+    for wall, (at, yaw) in zip(room.walls, room.places, strict=True):
+        for opening in wall.openings:
+            if opening.kind == "window" and len(lights) < 2 and kit.chance(0.7):
+                lights.append(_daylight(kit, opening.x, opening.z, (at, yaw)))
+                if kit.chance(0.2):
+                    lights.append(_sun(kit, opening.x, opening.z, (at, yaw)))
+    if not lights or kit.chance(0.7):
+        lights[:0] = _ceiling_lamps(room)
+    return lights[:MAX_LIGHTS]
+
+
+def _ceiling_lamps(room: Room) -> list[Light]:
+    kit, height = room.kit, room.done.height
+    colour = np.array(mat.warm(kit.rng, 1.0, kit.uniform(0, 0.8)))
+    power = kit.uniform(4, 14) * (room.width * room.depth / 14) ** 0.5
+    lights = []
+    for _ in range(kit.whole(1, 2)):
+        x, y = kit.uniform(0.2, 0.8) * room.width, kit.uniform(0.2, 0.8) * room.depth
+        z = height - kit.uniform(0.08, 0.5)
+        down = looking_at((x, y, z), (x + 0.001, y, 0))
+        lights.append(
+            Light((x, y, z), down, _vector(power * colour), 2.0, beam=kit.uniform(0, 0.9))
+        )
+        _fixture(room, (x, y, z))
+    return lights
+
+
+def _fixture(room: Room, at: Vector) -> None:
+    """What a ceiling lamp looks like; offices have rows of panels."""
+    kit, height = room.kit, room.done.height
+    x, y, z = at
+    piece = Piece()
+    glass = kit.like(kit.new(mat.lamp_shade), emission=kit.uniform(3, 9))
+    if height - z < 0.2:
+        half, deep = (0.3, 0.3) if kit.chance(0.5) else (0.08, 0.6)
+        count = kit.whole(1, 3)
+        for i in range(count):
+            for j in range(count):
+                u = x + (i - (count - 1) / 2) * 1.5
+                v = y + (j - (count - 1) / 2) * 1.8
+                span = (u - half, u + half), (v - deep, v + deep)
+                piece.glow(glass, BOX, *span, (height - 0.03, height + 0.01))
+    else:
+        r = kit.uniform(0.1, 0.25)
+        piece.glow(glass, (0.8, 0.8, 0.8), (x - r, x + r), (y - r, y + r), (z - 0.1, z + 0.1))
+        piece.glow(
+            kit.shared(mat.metal), CYLINDER, (x - 0.01, x + 0.01), (y - 0.01, y + 0.01), (z, height)
+        )
+    room.put(piece, (0, 0, 0))
+
+
+Span = tuple[float, float]
+
+
+def _out_of_wall(place: tuple[Vector, float], x: float, y: float, z: float) -> Vector:
+    (ax, ay, _), yaw = place
+    c, s = math.cos(yaw), math.sin(yaw)
+    return ax + c * x - s * y, ay + s * x + c * y, z
+
+
+def _daylight(kit: Kit, x: Span, z: Span, place: tuple[Vector, float]) -> Light:
+    """A window as a lamp that stands in it and shines inwards."""
+    area = (x[1] - x[0]) * (z[1] - z[0])
+    middle, height = sum(x) / 2, sum(z) / 2
+    position = _out_of_wall(place, middle, -0.02, height)
+    target = _out_of_wall(place, middle, 2.0, height - 0.6)
+    colour = np.array((0.85, 0.95, 1.1)) * kit.uniform(3, 9) * area
+    return Light(position, looking_at(position, target), _vector(colour), 1.9, 0.3, beam=1.0)
+
+
+def _sun(kit: Kit, x: Span, z: Span, place: tuple[Vector, float]) -> Light:
+    """Sunlight through one window: a far lamp that sees only it."""
+    middle = _out_of_wall(place, sum(x) / 2, 0.0, sum(z) / 2)
+    side, rise = kit.uniform(-12, 12), kit.uniform(5, 18)
+    position = _out_of_wall(place, sum(x) / 2 + side, -15.0, rise)
+    far = math.dist(position, middle)
+    half = 0.55 * math.hypot(x[1] - x[0], z[1] - z[0])
+    strength = _vector(np.array((1.0, 0.93, 0.8)) * kit.uniform(5, 14))
+    axes = looking_at(position, middle)
+    return Light(position, axes, strength, half / far, beyond=0.0, falloff=0.0)
+
+
+def _view(room: Room) -> View:
+    """The best of some random views: free, and about as deep as real frames are."""
+    kit = room.kit
+    fov = kit.uniform(*(_KINECT_FOV if kit.chance(0.6) else _PHONE_FOV))
+    wanted = _TYPICAL_DEPTH * math.exp(_TYPICAL_SPREAD * kit.rng.standard_normal())
+    low, high = bounds_of([solid for piece in room.pieces for solid in piece.solids])
+    boxes = np.stack([low, high]).astype(np.float32)
+    views = [_random_view(room, fov) for _ in range(_CANDIDATES)]
+    depth, seen = probe(views, boxes)
+    crowded = inside_any(np.array([view.position for view in views]), boxes, _CLEARANCE)
+    if crowded.all():  # a room packed full: look down from under its ceiling
+        at = (room.width / 2, room.depth / 2, room.done.height - 0.25)
+        return View(at, looking(kit.uniform(0, 2 * math.pi), -0.4), fov)
+    sorted_seen = np.sort(seen, 1)
+    things = (np.diff(sorted_seen, axis=1) > 0).sum(1)
+    blocked = np.maximum((depth < 0.5).mean(1) - 0.08, 0)
+    cost = np.abs(np.log(np.median(depth, 1) / wanted)) + 3 * blocked - _INTEREST * things
+    return views[int(np.argmin(np.where(crowded, np.inf, cost)))]
+
+
+def _random_view(room: Room, fov: float) -> View:
+    """Hand-held at 1.0 to 1.75 m and a little down, or a robot's at 0.3 to 1 m and level."""
+    kit = room.kit
+    x, y = kit.uniform(0.3, room.width - 0.3), kit.uniform(0.3, room.depth - 0.3)
+    if kit.chance(0.85):
+        z, pitch = kit.uniform(1.0, 1.75), -0.2 + 0.17 * kit.rng.standard_normal()
+    else:
+        z, pitch = kit.uniform(0.3, 1.0), -0.02 + 0.1 * kit.rng.standard_normal()
+    target = (kit.uniform(0, 1) * room.width, kit.uniform(0, 1) * room.depth)
+    yaw = math.atan2(target[1] - y, target[0] - x) + 0.3 * kit.rng.standard_normal()
+    roll = 0.05 * kit.rng.standard_normal()
+    distortion = (0.0, 0.0)
+    if kit.chance(0.3):
+        distortion = (kit.uniform(-0.04, 0.04), kit.uniform(-0.01, 0.01))
+    return View((x, y, min(z, room.done.height - 0.3)), looking(yaw, pitch, roll), fov, distortion)
+
+
+def probe(
+    views: list[View], boxes: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], NDArray[np.intp]]:
+    """Rough depths [V, 42] of views, and which box each ray meets: boxes are [2, P, 3]."""
+    half = math.tan(math.radians(views[0].fov) / 2)
+    across, down = np.meshgrid(half * np.linspace(-0.9, 0.9, 7), half * np.linspace(-0.7, 0.7, 6))
+    rays = np.stack([across.ravel(), down.ravel(), np.ones(42)], -1)
+    turned = rays @ np.stack([view.axes for view in views]) + 1e-7  # [V, 42, 3]
+    inverse = (1 / turned).astype(np.float32)
+    near = np.full((len(views), 42, boxes.shape[1]), 0.03, np.float32)
+    far = np.full_like(near, 30)
+    for axis in range(3):
+        start = np.array([view.position[axis] for view in views], np.float32)[:, None, None]
+        first = (boxes[0, :, axis] - start) * inverse[..., axis, None]
+        last = (boxes[1, :, axis] - start) * inverse[..., axis, None]
+        np.maximum(near, np.minimum(first, last), out=near)
+        np.minimum(far, np.maximum(first, last), out=far)
+    near[near >= far] = 30
+    seen = near.argmin(-1)
+    return np.take_along_axis(near, seen[..., None], -1)[..., 0], seen
+
+
+def inside_any(
+    points: NDArray[np.float64], boxes: NDArray[np.float32], margin: float
+) -> NDArray[np.bool_]:
+    """Which points [V, 3] lie within, or nearer than `margin` to, one of the boxes [2, P, 3]."""
+    at = points[:, None]
+    inside = ((at > boxes[0] - margin) & (at < boxes[1] + margin)).all(-1)
+    return np.asarray(inside.any(-1))
+
+
+def sample_sensor(kit: Kit) -> Sensor:
+    """What phones and depth cameras do to a picture."""
+    rng = kit.rng
+    warmth = 0.1 * rng.standard_normal()
+    return Sensor(
+        brightness=float(np.clip(0.12 * math.exp(0.6 * rng.standard_normal()), 0.02, 0.5)),
+        balance=(
+            1.08 * math.exp(warmth),
+            math.exp(0.03 * rng.standard_normal()),
+            math.exp(-warmth),
+        ),
+        contrast=kit.uniform(1.0, 1.6),
+        saturation=kit.uniform(0.8, 1.5),
+        vignette=kit.uniform(0, 0.35),
+        blur=kit.uniform(0.5, 0.9),
+        sharpen=kit.uniform(0, 1.5),
+        noise=float(0.02 * rng.random() ** 2 + 0.002),
+        grain=kit.uniform(0, 0.7),
+        quality=0.0 if kit.chance(0.3) else kit.uniform(60, 96),
+        shift=(kit.whole(0, 511), kit.whole(0, 511)),
+    )

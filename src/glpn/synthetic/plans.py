@@ -1,0 +1,137 @@
+"""Plans: the kinds of rooms, their sizes, and what stands in them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from glpn.synthetic import clutter, seating, storage
+from glpn.synthetic.kit import Kit
+from glpn.synthetic.solids import Piece, Span
+
+Maker = Callable[[Kit], Piece]
+
+
+def _counter(kit: Kit) -> Piece:
+    return storage.counter(kit, kit.uniform(1.2, 3.2), hood=kit.chance(0.7))
+
+
+def _console(kit: Kit) -> Piece:
+    return storage.table(kit, kit.uniform(0.7, 1.5), kit.uniform(0.3, 0.5), kit.uniform(0.6, 0.85))
+
+
+def _standard_lamp(kit: Kit) -> Piece:
+    piece = Piece()
+    piece.add(clutter.lamp(kit, kit.uniform(1.3, 1.8)), (0, 0.25, 0))
+    return piece
+
+
+def _floor_thing(kit: Kit) -> Piece:
+    piece = Piece()
+    piece.add(clutter.on_floor(kit), (0, 0.35, 0), kit.uniform(-0.3, 0.3))
+    return piece
+
+
+def _bed_and_nightstand(kit: Kit) -> Piece:
+    piece = seating.bed(kit)
+    low, high = piece.bounds()
+    for x in (low[0] - 0.3, high[0] + 0.3):
+        if kit.chance(0.6):
+            piece.add(storage.nightstand(kit), (float(x), 0, 0))
+    return piece
+
+
+_EVERYWHERE: dict[Maker, float] = {
+    _floor_thing: 1.5,
+    _standard_lamp: 0.5,
+    seating.chair: 0.7,
+    storage.cupboard: 0.8,
+    storage.shelf: 0.7,
+}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A kind of room: ranges of its sides and height, its doors and windows, what stands in it.
+
+    `first` are placed before all else; `gap` is the mean free metres between things along walls;
+    `middle` what stands in the middle.
+    """
+
+    width: Span
+    depth: Span
+    height: Span
+    along: dict[Maker, float]
+    middle: tuple[str, ...]
+    first: tuple[Maker, ...] = ()
+    gap: float = 0.2
+    windows: float = 0.35
+    doors: float = 0.32
+    pictures: float = 0.6
+
+
+PLANS: dict[str, tuple[float, Plan]] = {
+    "living": (
+        0.24,
+        Plan(
+            (3.2, 6.5), (3.5, 7.5), (2.4, 3.0),
+            {seating.sofa: 3, storage.television: 1.2, _console: 1, **_EVERYWHERE},
+            ("coffee", "rug", "person", "clutter"),
+            (seating.sofa, storage.television, seating.sofa),
+        ),
+    ),
+    "bedroom": (
+        0.2,
+        Plan(
+            (2.8, 4.6), (3.0, 5.0), (2.3, 2.8),
+            {storage.desk: 0.8, storage.cupboard: 2, **_EVERYWHERE},
+            ("rug", "clutter"), (_bed_and_nightstand, _bed_and_nightstand),
+        ),
+    ),
+    "kitchen": (
+        0.17,
+        Plan(
+            (2.4, 4.5), (3.0, 6.0), (2.3, 2.8),
+            {_counter: 4, storage.appliance: 2.2, storage.shelf: 0.3, _floor_thing: 0.4},
+            ("dining", "island", "person"),
+            (_counter, _counter, storage.appliance), gap=0.08, windows=0.35, pictures=0.12,
+        ),
+    ),
+    "dining": (
+        0.08,
+        Plan(
+            (3.0, 5.0), (3.5, 6.5), (2.4, 3.0), {_console: 1, **_EVERYWHERE},
+            ("dining", "dining", "rug", "person"),
+        ),
+    ),
+    "office": (
+        0.12,
+        Plan(
+            (2.8, 6.5), (3.0, 8.0), (2.5, 3.0), {storage.desk: 3, **_EVERYWHERE},
+            ("chairs", "desks", "person", "clutter"), (storage.desk, storage.desk), windows=0.5,
+        ),
+    ),
+    "bathroom": (
+        0.07,
+        Plan(
+            (1.7, 2.9), (2.0, 3.6), (2.3, 2.7),
+            {storage.washbasin: 2, storage.toilet: 2, storage.bathtub: 1.2, _floor_thing: 0.6,
+             storage.shelf: 0.3},
+            ("clutter",), (storage.bathtub, storage.toilet, storage.washbasin), windows=0.25,
+        ),
+    ),
+    "corridor": (
+        0.05,
+        Plan(
+            (1.2, 2.4), (5.0, 16.0), (2.3, 3.0), {_console: 1, _floor_thing: 2, storage.shelf: 0.5},
+            ("person", "clutter"), gap=1.5, windows=0.15, doors=0.9,
+        ),
+    ),
+    "hall": (
+        0.07,
+        Plan(
+            (6.0, 12.0), (7.0, 15.0), (2.8, 4.5), {storage.rack: 3, _console: 1, _floor_thing: 1},
+            ("racks", "columns", "person", "person", "dining"), windows=0.5,
+        ),
+    ),
+}  # fmt: skip

@@ -1,0 +1,168 @@
+"""Scene: solids, materials, lights and one camera as dense arrays, ready to be rendered.
+
+World axes: x and y along the floor, z up, metres. Camera axes: x right, y down, z forward.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glpn.synthetic.materials import Material
+from glpn.synthetic.solids import Piece, Vector
+
+FloatArray = NDArray[np.float32]
+
+MAX_SOLIDS = 640  # per scene; sampling stops adding furniture before
+MAX_LIGHTS = 3
+_BEVEL = 0.012  # metres over which an edge is rounded in shading
+GOLDEN = (0.7548777, 0.5698403, 0.3247180)  # a low-discrepancy step per axis
+
+
+class View(NamedTuple):
+    """Where a camera stands and how it maps directions to pixels.
+
+    Attributes:
+        position: of the pinhole.
+        axes: rotation [3, 3]; rows are the camera's right, down and forward in the world.
+        fov: horizontal field of view in degrees, edge to edge, of the undistorted picture.
+        distortion: k1 and k2 of the radial model r' = r (1 + k1 r² + k2 r⁴), r the tangent.
+    """
+
+    position: Vector
+    axes: NDArray[np.float64]
+    fov: float
+    distortion: tuple[float, float] = (0.0, 0.0)
+
+
+class Light(NamedTuple):
+    """A lamp, a window or the sun, with a shadow map that looks along its third axis.
+
+    Attributes:
+        position, axes: as of a `View`.
+        colour: radiant intensity per channel.
+        reach: tangent of half the shadow map's field of view.
+        beyond: 1 where what lies outside the map is lit, 0 where it is dark.
+        falloff: 1 for the inverse square of the distance, 0 for none (the sun).
+        beam: 0 shines alike in all directions, 1 with the cosine to the forward axis.
+    """
+
+    position: Vector
+    axes: NDArray[np.float64]
+    colour: Vector
+    reach: float = 1.7
+    beyond: float = 1.0
+    falloff: float = 1.0
+    beam: float = 0.0
+
+
+class Sensor(NamedTuple):
+    """What the camera does to the light that reaches it.
+
+    Attributes:
+        brightness: the mean that auto-exposure aims at, linear 0..1.
+        balance: white balance, a factor per channel.
+        contrast: slope of the tone curve at its middle; saturation: 0 grey, 1 as it is.
+        vignette: darkening in the corners, 0..1.
+        blur: standard deviation in pixels of a 240-row picture; sharpen: strength.
+        noise: of grain per channel, at mid tone; grain: size of its blots, 0 fine to 1 coarse.
+        quality: of JPEG, 1..100; 0 is none.
+        shift: offset into the noise, rows and columns.
+    """
+
+    brightness: float = 0.3
+    balance: Vector = (1.0, 1.0, 1.0)
+    contrast: float = 1.0
+    saturation: float = 1.0
+    vignette: float = 0.0
+    blur: float = 0.0
+    sharpen: float = 0.0
+    noise: float = 0.0
+    grain: float = 0.0
+    quality: float = 0.0
+    shift: tuple[int, int] = (0, 0)
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Everything that one picture shows.
+
+    Attributes:
+        solids: float32 [P, 21]: centre 3, unit axes 9 (rows), half extents 3, quadric 3, texture
+            origin 3.
+        bevel: float32 [P], metres.
+        material, instance: int64 [P]; instances count from 1.
+        casts: bool [P], whether a shadow.
+        materials: the table that `material` points into.
+        lights: up to MAX_LIGHTS.
+        ambient: radiance from above, and from below, per channel.
+        view, sensor: the camera.
+    """
+
+    solids: FloatArray
+    bevel: FloatArray
+    material: NDArray[np.int64]
+    instance: NDArray[np.int64]
+    casts: NDArray[np.bool_]
+    materials: tuple[Material, ...]
+    lights: tuple[Light, ...]
+    ambient: tuple[Vector, Vector]
+    view: View
+    sensor: Sensor
+
+
+def assemble(
+    pieces: Sequence[Piece],
+    materials: Sequence[Material],
+    *,
+    lights: Sequence[Light],
+    ambient: tuple[Vector, Vector],
+    camera: tuple[View, Sensor],
+) -> Scene:
+    """The scene of some pieces; each becomes one instance, numbered from 1 in their order."""
+    solids = [solid for piece in pieces for solid in piece.solids]
+    instance = np.repeat(np.arange(1, len(pieces) + 1), [len(piece.solids) for piece in pieces])
+    centre = np.array([solid.centre for solid in solids]).reshape(-1, 3)
+    axes = np.array([solid.axes for solid in solids]).reshape(-1, 3, 3)
+    half = np.array([solid.half for solid in solids]).reshape(-1, 3)
+    quadric = np.array([solid.quadric for solid in solids]).reshape(-1, 3)
+    material = np.array([solid.material for solid in solids], np.int64)
+    upright = np.array([row.upright for row in materials], bool)[material]
+    in_world = np.einsum("nij,nj->ni", axes, centre)
+    scattered = np.arange(len(solids))[:, None] * np.array(GOLDEN) * 7 % 7
+    origin = np.where(upright[:, None], in_world, scattered)
+    flat = axes.reshape(-1, 9)
+    return Scene(
+        solids=np.concatenate([centre, flat, half, quadric, origin], 1).astype(np.float32),
+        bevel=np.minimum(_BEVEL, 0.3 * half.min(1)).astype(np.float32),
+        material=material,
+        instance=instance.astype(np.int64),
+        casts=np.array([solid.casts for solid in solids], bool),
+        materials=tuple(materials),
+        lights=tuple(lights[:MAX_LIGHTS]),
+        ambient=ambient,
+        view=camera[0],
+        sensor=camera[1],
+    )
+
+
+def looking(yaw: float, pitch: float, roll: float = 0.0) -> NDArray[np.float64]:
+    """Camera axes [3, 3], radians: yaw from +x towards +y, pitch up from level, roll clockwise."""
+    forward = np.array(
+        [math.cos(pitch) * math.cos(yaw), math.cos(pitch) * math.sin(yaw), math.sin(pitch)]
+    )
+    right = np.array([math.sin(yaw), -math.cos(yaw), 0.0])
+    down = np.cross(forward, right)
+    c, s = math.cos(roll), math.sin(roll)
+    return np.stack([c * right + s * down, c * down - s * right, forward])
+
+
+def looking_at(position: Vector, target: Vector) -> NDArray[np.float64]:
+    """Camera axes [3, 3] at one point that look at another, upright."""
+    x, y, z = (b - a for a, b in zip(position, target, strict=True))
+    return looking(math.atan2(y, x), math.atan2(z, math.hypot(x, y)))

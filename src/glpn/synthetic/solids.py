@@ -1,0 +1,126 @@
+"""Solids: the one primitive of all scenes, and pieces of furniture put together from it.
+
+A solid is a box cut by a quadric in its own frame: |p_i| <= 1 and Σ q_i p_i² <= 1, p in half
+extents. q = 0 is a box, (1, 1, 0) a cylinder, (1, 1, 1) an ellipsoid, (.6, .6, .6) a cushion.
+World axes: x and y along the floor, z up, metres.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Vector = tuple[float, float, float]
+Span = tuple[float, float]
+
+BOX: Vector = (0.0, 0.0, 0.0)
+CYLINDER: Vector = (1.0, 1.0, 0.0)
+ELLIPSOID: Vector = (1.0, 1.0, 1.0)
+CUSHION: Vector = (0.6, 0.6, 0.6)
+BOLSTER: Vector = (0.0, 0.6, 0.6)  # rounded along its x axis
+
+IDENTITY = np.eye(3)
+
+
+class Solid(NamedTuple):
+    """One primitive; the rows of `axes` are its unit axes."""
+
+    centre: Vector
+    half: Vector
+    axes: NDArray[np.float64]
+    quadric: Vector
+    material: int
+    casts: bool  # a shadow
+
+
+@dataclass
+class Piece:
+    """Solids in a common frame: a chair, a shelf with its books.
+
+    Furniture stands on z = 0 with its back on y = 0, its front towards +y and x = 0 in the middle.
+    """
+
+    solids: list[Solid] = field(default_factory=list)
+
+    def block(self, material: int, x: Span, y: Span, z: Span) -> None:
+        """A box between two corners along the axes."""
+        self.solid(material, BOX, x, y, z)
+
+    def solid(self, material: int, quadric: Vector, x: Span, y: Span, z: Span) -> None:
+        """A primitive that fills the box between two corners along the axes."""
+        centre = ((x[0] + x[1]) / 2, (y[0] + y[1]) / 2, (z[0] + z[1]) / 2)
+        half = ((x[1] - x[0]) / 2, (y[1] - y[0]) / 2, (z[1] - z[0]) / 2)
+        self.solids.append(Solid(centre, half, IDENTITY, quadric, material, True))
+
+    def glow(self, material: int, quadric: Vector, x: Span, y: Span, z: Span) -> None:
+        """The same for what lets light through: it casts no shadow."""
+        self.solid(material, quadric, x, y, z)
+        self.solids[-1] = self.solids[-1]._replace(casts=False)
+
+    def upright(self, material: int, centre: tuple[float, float], radius: float, z: Span) -> None:
+        """A standing cylinder."""
+        x, y = centre
+        self.solid(material, CYLINDER, (x - radius, x + radius), (y - radius, y + radius), z)
+
+    def turned(
+        self,
+        material: int,
+        quadric: Vector,
+        *,
+        centre: Vector,
+        half: Vector,
+        axes: NDArray[np.float64],
+    ) -> None:
+        """A primitive in any orientation."""
+        self.solids.append(Solid(centre, half, axes, quadric, material, True))
+
+    def rod(self, material: int, start: Vector, end: Vector, radius: float) -> None:
+        """A cylinder from one point to another."""
+        a, b = np.array(start), np.array(end)
+        length = float(np.linalg.norm(b - a))
+        centre: Vector = tuple((a + b) / 2)
+        half = (radius, radius, length / 2)
+        axes = frame_along((b - a) / length)
+        self.solids.append(Solid(centre, half, axes, CYLINDER, material, True))
+
+    def add(self, other: Piece, at: Vector = (0.0, 0.0, 0.0), yaw: float = 0.0) -> None:
+        """Another piece, turned about the vertical and then moved."""
+        c, s = math.cos(yaw), math.sin(yaw)
+        turn = turn_about_z(yaw).T
+        for (x, y, z), half, axes, quadric, material, casts in other.solids:
+            centre = (c * x - s * y + at[0], s * x + c * y + at[1], z + at[2])
+            if yaw != 0:
+                axes = turn if axes is IDENTITY else axes @ turn
+            self.solids.append(Solid(centre, half, axes, quadric, material, casts))
+
+    def bounds(self) -> NDArray[np.float64]:
+        """Lowest and highest corner [2, 3]."""
+        low, high = bounds_of(self.solids)
+        return np.stack([low.min(0), high.max(0)])
+
+
+def bounds_of(solids: list[Solid]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Lowest and highest corner of each solid's axis-aligned bounding box, each [N, 3]."""
+    centre = np.array([solid.centre for solid in solids]).reshape(-1, 3)
+    half = np.array([solid.half for solid in solids]).reshape(-1, 3)
+    axes = np.array([solid.axes for solid in solids]).reshape(-1, 3, 3)
+    reach = np.einsum("nij,ni->nj", np.abs(axes), half)
+    return centre - reach, centre + reach
+
+
+def turn_about_z(yaw: float) -> NDArray[np.float64]:
+    """Rotation matrix: x towards y by `yaw` radians."""
+    c, s = math.cos(yaw), math.sin(yaw)
+    return np.array([[c, -s, 0], [s, c, 0], [0, 0, 1.0]])
+
+
+def frame_along(direction: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Unit axes [3, 3] as rows, the third along a unit direction."""
+    helper = np.array([1.0, 0, 0]) if abs(direction[0]) < 0.9 else np.array([0, 1.0, 0])
+    first = np.cross(helper, direction)
+    first = first / np.linalg.norm(first)
+    return np.stack([first, np.cross(direction, first), direction])

@@ -1,0 +1,96 @@
+"""The texture bank: periodic pictures of wood, cloth, brick, posters … for all scenes.
+
+A scene varies them by scale, offset and two colours, so a few hundred small pictures go far. All
+are made once per process from a fixed seed.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glpn.synthetic.patterns import MAKERS, SIDE, spectrum_noise
+
+LEVELS = 8  # sides 128, 64 … 1
+BANK_SEED = 20220118
+
+# How many textures of each kind the bank holds, in this order.
+KINDS = {
+    "plain": 1,
+    "cloud": 6,
+    "speckle": 6,
+    "wood": 14,
+    "plank": 10,
+    "weave": 8,
+    "stripe": 8,
+    "floral": 10,
+    "carpet": 8,
+    "rug": 12,
+    "brick": 6,
+    "tile": 10,
+    "stone": 8,
+    "poster": 40,
+    "text": 10,
+    "screen": 6,
+    "outdoor": 10,
+    "leaf": 6,
+    "facade": 10,
+    "asphalt": 4,
+}
+
+
+def texture_index(kind: str, number: int) -> int:
+    """Where texture `number` (taken modulo their count) of a kind stands in the bank."""
+    first = 0
+    for name, count in KINDS.items():
+        if name == kind:
+            return first + number % count
+        first += count
+    raise KeyError(kind)
+
+
+@lru_cache(maxsize=1)
+def bank() -> NDArray[np.uint8]:
+    """All textures with all mip levels, uint8 [3, textures × texels of a pyramid].
+
+    One texture's levels follow one another, the largest first; `level_offsets` says where.
+    """
+    pyramids: list[NDArray[np.uint8]] = []
+    for kind, count in KINDS.items():
+        for number in range(count):
+            rng = np.random.default_rng((BANK_SEED, len(pyramids)))
+            pyramids.append(_pyramid(MAKERS[kind](rng, number)))
+    return np.ascontiguousarray(np.concatenate(pyramids).T)
+
+
+@lru_cache(maxsize=1)
+def relief() -> NDArray[np.float32]:
+    """Fractal noise with its slopes, float32 [3, texels of a pyramid]: value, d/du, d/dv."""
+    height = spectrum_noise(np.random.default_rng((BANK_SEED, 9999)), 1.1)
+    slopes = [np.roll(height, -1, axis) - np.roll(height, 1, axis) for axis in (1, 0)]
+    slopes = [slope / slope.std() for slope in slopes]
+    return np.ascontiguousarray(_levels(np.stack([height, *slopes], -1)).T.astype(np.float32))
+
+
+@lru_cache(maxsize=1)
+def level_offsets() -> NDArray[np.int64]:
+    """First texel of each mip level within one texture, and the pyramid's length at the end."""
+    sides = [SIDE >> level for level in range(LEVELS)]
+    return np.concatenate([[0], np.cumsum([side * side for side in sides])]).astype(np.int64)
+
+
+def _levels(picture: NDArray[np.float32]) -> NDArray[np.float32]:
+    """[SIDE, SIDE, C] → the texels of all mip levels [N, C]."""
+    channels = picture.shape[-1]
+    levels = [picture.reshape(-1, channels)]
+    while picture.shape[0] > 1:
+        half = picture.shape[0] // 2
+        picture = picture.reshape(half, 2, half, 2, channels).mean((1, 3))
+        levels.append(picture.reshape(-1, channels))
+    return np.concatenate(levels)
+
+
+def _pyramid(picture: NDArray[np.float32]) -> NDArray[np.uint8]:
+    return np.asarray((_levels(picture.clip(0, 1)) * 255).round(), np.uint8)
