@@ -104,7 +104,9 @@ class Attention(nn.Module):
         return self.output_dropout(self.output(mixed)), probabilities
 
     def _split(self, x: Tensor) -> Tensor:  # [B, H, W, C] → [B, heads, HW, C/heads]
-        return x.flatten(1, 2).unflatten(-1, (self.heads, -1)).transpose(1, 2)
+        batch, height, width, channels = x.shape
+        x = x.reshape(batch, height * width, self.heads, channels // self.heads)
+        return x.transpose(1, 2)
 
 
 class FeedForward(nn.Module):
