@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from glpn.errors import MissingDependency, OutputFailed
+from glpn.image import display_name
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -112,7 +113,8 @@ class Display(AbstractContextManager["Display"]):
         self._stack.close()
 
     def say(self, sentence: str) -> None:
-        """One line on standard error."""
+        """One line on standard error; no name in it can move the cursor."""
+        sentence = display_name(sentence)
         if self._bar is not None:
             self._bar.console.print(sentence, markup=False, highlight=False)
         elif self._progress:
