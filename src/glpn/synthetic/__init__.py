@@ -1,7 +1,8 @@
 """Procedural scenes with exact metres: rooms and streets from a seed, rendered on any device.
 
-`render(seeds)` gives pictures with depth, normals, instances and cameras; `write_dataset` a folder
-that `glpn.data` reads. One seed is one scene, whatever the batch.
+`render(seeds)` gives pictures with depth, normals, instances and cameras; `write_dataset` fills a
+folder that `glpn.data` reads; `render_scenes` draws scenes of one's own. One seed is one scene,
+whatever the batch. Glass is opaque in its plane, and there are no mirrors.
 """
 
 from __future__ import annotations
@@ -9,28 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from glpn.errors import UsageError
-from glpn.synthetic.indoor import sample_indoor
+from glpn.synthetic.dataset import write_dataset
 from glpn.synthetic.render import Rendering, render_scenes
-from glpn.synthetic.scene import Scene
+from glpn.synthetic.sampling import SAMPLERS, sample_scene
 
 if TYPE_CHECKING:
     import torch
 
-SAMPLERS = {"indoor": sample_indoor}
-
-
-def sample_scene(seed: int, kind: str = "indoor") -> Scene:
-    """The scene of a seed.
-
-    Raises:
-        UsageError: the kind is unknown or the seed negative.
-    """
-    if kind not in SAMPLERS:
-        raise UsageError(f"kind: expected one of {', '.join(SAMPLERS)}; got {kind!r}")
-    if seed < 0:
-        raise UsageError(f"seed: expected 0 or more, got {seed}")
-    return SAMPLERS[kind](seed)
+__all__ = ["SAMPLERS", "Rendering", "render", "render_scenes", "sample_scene", "write_dataset"]
 
 
 def render(

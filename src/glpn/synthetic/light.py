@@ -16,7 +16,7 @@ from glpn.synthetic.cast import Eyes, Solids, cast
 from glpn.synthetic.surface import Surface
 
 SHADOW_SIDE = 128  # pixels of a shadow map's side
-_FARTHEST = 60.0  # metres at which an empty shadow map ends
+_FARTHEST = 400.0  # metres at which an empty shadow map ends
 _BLEED = 0.25  # variance shadows below this are dark: hides light leaks
 _REACH = 0.35  # metres over which a surface darkens another's ambient light
 _SPIRAL = 8  # neighbours looked at for ambient occlusion
@@ -98,7 +98,8 @@ def _lit(light: Lights, seen: Tensor, moments: Tensor) -> Tensor:
     mean, square = F.grid_sample(
         moments, plane.permute(0, 2, 3, 1), padding_mode="border", align_corners=False
     ).unbind(1)
-    variance = (square - mean * mean).clamp_min((0.01 + 0.012 * mean).square())
+    texel = 2 / SHADOW_SIDE * light.reach * mean
+    variance = (square - mean * mean).clamp_min((0.01 + 0.6 * texel).square())
     behind = depth - mean - 0.02
     share = variance / (variance + behind * behind)
     share = ((share - _BLEED) / (1 - _BLEED)).clamp(0, 1)

@@ -1,0 +1,148 @@
+"""Datasets: rendered scenes as a folder of pictures, depth maps and cameras."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+import glpn
+from glpn import files
+from glpn.colormaps import colorize
+from glpn.config import read_json
+from glpn.errors import UsageError
+from glpn.synthetic.render import Rendering, render_scenes
+from glpn.synthetic.sampling import sample_scene
+
+RECIPE_NAME = "synthetic.json"
+PREVIEW_NAME = "preview.png"
+JPEG_QUALITY = 95
+SCALES = {"indoor": 1000.0, "street": 256.0}  # 16-bit steps per metre: to 65 m, to 255 m
+_BATCH = 8
+_PREVIEW = (6, 4)  # columns and rows of the contact sheet
+_PREVIEW_WIDTH = 160  # pixels of one picture on it
+
+# glpn.data reads this; {{stem}} stays as it is.
+_DATASET_TOML = """\
+rgb = "rgb/{{stem}}.jpg"
+depth = "depth/{{stem}}.png"
+scale = {scale:g}
+intrinsics = "camera/{{stem}}.json"
+"""
+
+
+def write_dataset(
+    folder: str | Path,
+    count: int,
+    *,
+    seed: int = 0,
+    size: tuple[int, int] = (480, 640),
+    kind: str = "indoor",
+    device: str = "cpu",
+) -> Iterator[int]:
+    """Write the scenes seed … seed + count - 1 into a folder; yields the frames done so far.
+
+    The folder gets `rgb/STEM.jpg`, `depth/STEM.png` (16-bit, SCALES steps per metre, 0 the sky),
+    `camera/STEM.json` (fx, fy, cx, cy, and the distortion k1, k2), a `dataset.toml` that describes
+    them, and a contact sheet. STEM is the seed. Frames that are there already are kept, so that an
+    interrupted run goes on; nothing happens until the iterator is used.
+
+    Raises:
+        UsageError: an impossible count or kind, or the folder holds another recipe's frames.
+        CannotCreateOutput, OutputFailed: a file cannot be begun, or not finished.
+    """
+    if count < 1 or kind not in SCALES:
+        wanted = f"a count from 1 on and a kind of {', '.join(SCALES)}"
+        raise UsageError(f"synthetic dataset: expected {wanted}; got {count} and {kind!r}")
+    root = files.require_writable_folder(folder)
+    for name in ("rgb", "depth", "camera"):
+        files.require_writable_folder(root / name)
+    _settle_recipe(root, {"kind": kind, "size": list(size), "glpn": glpn.__version__})
+    _write(root / "dataset.toml", _DATASET_TOML.format(scale=SCALES[kind]).encode())
+    seeds = range(seed, seed + count)
+    missing = [number for number in seeds if not _complete(root, number)]
+    done = count - len(missing)
+    yield done
+    for start in range(0, len(missing), _BATCH):
+        part = missing[start : start + _BATCH]
+        rendering = render_scenes([sample_scene(number, kind) for number in part], size, device)
+        for place, number in enumerate(part):
+            _write_frame(root, number, (rendering, place), scale=SCALES[kind])
+        done += len(part)
+        yield done
+    _write(root / PREVIEW_NAME, _png(_preview(root, seeds, SCALES[kind])))
+
+
+def _settle_recipe(root: Path, recipe: dict[str, Any]) -> None:
+    """Note what the frames are; refuse to mix them with others."""
+    path = root / RECIPE_NAME
+    if path.exists():
+        found = read_json(path)
+        if found != recipe:
+            raise UsageError(f"{root}: holds frames of {found}, not of {recipe}; take a new folder")
+    else:
+        _write(path, json.dumps(recipe).encode())
+
+
+def _paths(root: Path, number: int) -> tuple[Path, Path, Path]:
+    stem = f"{number:07d}"
+    return (
+        root / "rgb" / f"{stem}.jpg",
+        root / "depth" / f"{stem}.png",
+        root / "camera" / f"{stem}.json",
+    )
+
+
+def _complete(root: Path, number: int) -> bool:
+    return all(path.is_file() for path in _paths(root, number))
+
+
+def _write_frame(root: Path, number: int, picture: tuple[Rendering, int], *, scale: float) -> None:
+    rendering, place = picture
+    rgb, depth, camera = _paths(root, number)
+    buffer = io.BytesIO()
+    image = Image.fromarray(rendering.image[place].cpu().numpy())
+    image.save(buffer, "JPEG", quality=JPEG_QUALITY)
+    _write(rgb, buffer.getvalue())
+    steps = (rendering.depth[place].cpu().numpy() * scale).round()
+    _write(depth, _png(np.where(steps <= 65535, steps, 0).astype(np.uint16)))
+    lens = rendering.cameras[place]
+    k1, k2 = rendering.distortion[place].tolist()
+    values = {"fx": lens.fx, "fy": lens.fy, "cx": lens.cx, "cy": lens.cy, "k1": k1, "k2": k2}
+    _write(camera, json.dumps(values).encode())
+
+
+def _preview(root: Path, seeds: range, scale: float) -> NDArray[np.uint8]:
+    """A contact sheet of the first frames, each beside its depth."""
+    tiles = []
+    for number in seeds[: _PREVIEW[0] * _PREVIEW[1]]:
+        rgb, depth, _ = _paths(root, number)
+        with Image.open(rgb) as image, Image.open(depth) as raw:
+            height = max(1, round(_PREVIEW_WIDTH * image.height / image.width))
+            small = image.resize((_PREVIEW_WIDTH, height), Image.Resampling.BOX)
+            metres = (
+                np.asarray(raw.resize(small.size, Image.Resampling.NEAREST), np.float32) / scale
+            )
+            tiles.append(np.hstack([np.asarray(small), colorize(metres)]))
+    columns = min(_PREVIEW[0], len(tiles))
+    blank = np.full_like(tiles[0], 255)
+    tiles += [blank] * (-len(tiles) % columns)
+    rows = [np.hstack(tiles[i : i + columns]) for i in range(0, len(tiles), columns)]
+    return np.vstack(rows)
+
+
+def _png(array: NDArray[Any]) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(array).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def _write(path: Path, data: bytes) -> None:
+    with files.atomic_file(path, overwrite=True) as file:
+        file.write(data)
