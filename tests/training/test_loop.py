@@ -128,6 +128,7 @@ def test_gradient_checkpointing_changes_nothing_but_memory(frames, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:torch")  # the compiler's own imports
 def test_a_compiled_step_computes_the_same(frames, tmp_path):
     calm = ("loop.steps=2", "model.config.drop_path_rate=0", "model.config.hidden_dropout_prob=0")
     train(tiny_recipe(frames, tmp_path / "eager", *calm))

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
 from glpn.errors import CannotCreateOutput, CheckpointError, UsageError
@@ -151,3 +152,17 @@ def test_a_validation_that_a_signal_cut_short_is_made_up_for(frames, tmp_path):
     assert finished(process) == (128 + signal.SIGTERM, "")
     train(tiny_recipe(frames, tmp_path / "stopped", *changes), resume=True)
     assert traces(tmp_path / "stopped") == traces(tmp_path / "alone")
+
+
+@pytest.mark.slow
+def test_reading_processes_end_with_the_one_that_trains(frames, tmp_path):
+    process = child.start(frames, tmp_path, "loop.steps=100000", "run.workers=2")
+    wait_for(has_begun(tmp_path), process)
+    readers = psutil.Process(process.pid).children()
+    process.kill()
+    finished(process)
+    assert len(readers) >= 2
+    _, alive = psutil.wait_procs(readers, timeout=PATIENCE)
+    assert not alive
+    with run_lock(tmp_path):
+        pass

@@ -101,11 +101,12 @@ class Updater:
         totals = self._world.total(torch.cat((own, empty[None])))
         # The value is that of all processes' pixels, the gradient flows to this one's own.
         loss = silog_from_sums(own + (totals[:3] - own.detach())) / parts
-        value = float(loss.detach())
+        # One transfer from the device, not three.
+        value, count, empties = torch.stack((loss.detach(), totals[0], totals[3])).tolist()
         if not math.isfinite(value):
             raise self._not_finite("loss", value, [part], depth)
         state.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
-        return value, float(totals[0]), float(totals[3])
+        return value, count, empties
 
     def _step(self, parts: Sequence[Batch]) -> float:
         """Update from the gradients; returns their length."""
