@@ -44,6 +44,6 @@ def train(recipe: Recipe, *, resume: bool = False) -> Result:
         raise MissingDependency("training needs torch: pip install 'glpn[train]'")
     first = os.environ.get("RANK", "0") == "0"  # under torchrun, only one process writes
     with run_lock(Path(recipe.run.folder)) if first else nullcontext():
-        from glpn.training.session import run
+        from glpn.training.run import run
 
         return run(recipe, resume=resume)
