@@ -1,0 +1,110 @@
+"""The loop's smaller parts, against values worked by hand."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import numpy as np
+import pytest
+import torch
+
+from glpn import GLPNConfig, GLPNForDepthEstimation, GLPNImageProcessor
+from glpn.data.sample import Sample
+from glpn.errors import ConfigError
+from glpn.training.ema import Average
+from glpn.training.frames import KeptFrames, ScaledFrames, open_frames
+from glpn.training.optimiser import build_optimiser, set_rate
+from glpn.training.options import DataOptions, OptimiserOptions
+from glpn.training.signals import StopRequested, StopSignals
+from tests.training.runs import write_frames
+
+TINY = GLPNConfig(hidden_sizes=(8, 16, 40, 64), depths=(2, 1, 1, 1), decoder_hidden_size=16)
+
+
+def network() -> GLPNForDepthEstimation:
+    torch.manual_seed(0)
+    return GLPNForDepthEstimation(TINY)
+
+
+def test_each_block_learns_slower_than_the_one_above():
+    net = network()
+    options = OptimiserOptions(kind="adamw", layer_decay=0.5, weight_decay=0.1)
+    optimiser = build_optimiser(net, options)
+    set_rate(optimiser, 2.0)
+    settings = {
+        id(parameter): (group["lr"], group["weight_decay"])
+        for group in optimiser.param_groups
+        for parameter in group["params"]
+    }
+    found = {name: settings[id(parameter)] for name, parameter in net.named_parameters()}
+    assert len(found) == len(settings)
+    # blocks from the top: 1 (stage 3), 2 (stage 2), 3 (stage 1), 4 and 5 (stage 0)
+    stages = "glpn.encoder.stages"
+    assert found["head.conv1.weight"] == (2.0, 0.1)
+    assert found["decoder.stages.1.fusion.norm1.weight"] == (2.0, 0.0)
+    assert found[f"{stages}.3.blocks.0.attention.query.weight"] == (1.0, 0.1)
+    assert found[f"{stages}.3.embed.proj.bias"] == (1.0, 0.0)
+    assert found[f"{stages}.1.norm.weight"] == (0.25, 0.0)
+    assert found[f"{stages}.0.blocks.1.ffn.expand.weight"] == (0.125, 0.1)
+    assert found[f"{stages}.0.norm.bias"] == (0.125, 0.0)
+    assert found[f"{stages}.0.blocks.0.ffn.expand.weight"] == (0.0625, 0.1)
+    assert found[f"{stages}.0.embed.proj.weight"] == (0.0625, 0.1)
+
+
+def test_the_average_follows_quickly_at_first_and_slowly_later():
+    net = network()
+    average = Average(net, 0.5)
+    bias = average.network.head.conv2.bias
+    with torch.no_grad():
+        bias.zero_()
+        net.head.conv2.bias.fill_(1.0)
+    average.update(net, step=0)  # keeps 1/10 of 0
+    assert bias.item() == pytest.approx(0.9)
+    average.update(net, step=1)  # keeps 2/11 of 0.9
+    assert bias.item() == pytest.approx(0.9 * 2 / 11 + 9 / 11)
+    with torch.no_grad():
+        net.head.conv2.bias.fill_(3.0)
+    before = bias.item()
+    average.update(net, step=100)  # 101/110 is more than 0.5
+    assert bias.item() == pytest.approx((before + 3) / 2)
+    assert not average.network.training
+    assert average.network.head.conv2.bias.requires_grad is False
+
+
+def test_frames_come_at_the_size_that_the_processor_gives_photographs():
+    depth = np.repeat(np.arange(1, 5, dtype=np.float32), 32)[:, None] * np.ones(
+        (1, 192), np.float32
+    )
+    frames = KeptFrames((Sample("a", np.zeros((128, 192, 3), np.uint8), depth),))
+    small = ScaledFrames(frames, GLPNImageProcessor(short_side=64))[0]
+    assert small.image.shape == (64, 96, 3)
+    assert small.depth.shape == (64, 96)
+    assert small.depth[:, 0].tolist() == [1] * 16 + [2] * 16 + [3] * 16 + [4] * 16
+    assert ScaledFrames(frames, GLPNImageProcessor())[0] is frames[0]
+
+
+def test_the_last_share_of_a_folder_is_held_back_in_one_block(tmp_path):
+    folder = write_frames(tmp_path / "set", 10)
+    train, held_back = open_frames(DataOptions(train=str(folder), val_share=0.25))
+    assert train.names == tuple(f"{i:03d}" for i in range(8))
+    assert held_back.names == ("008", "009")
+    train, held_back = open_frames(DataOptions(train=str(folder), limit=4))
+    assert (train.names, held_back) == (("000", "003", "006", "009"), None)
+    (tmp_path / "val.txt").write_text("001\n\n004\r\n")
+    lists = DataOptions(train=str(folder), val_list=str(tmp_path / "val.txt"))
+    assert open_frames(lists)[1].names == ("001", "004")
+    with pytest.raises(ConfigError, match="val_share"):
+        open_frames(DataOptions(train=str(folder), limit=None, val_share=0.99))
+
+
+def test_the_first_signal_is_a_wish_and_the_second_acts():
+    with StopSignals() as signals:
+        signals.pause()
+        os.kill(os.getpid(), signal.SIGINT)
+        assert signals.received == signal.SIGINT
+        with pytest.raises(StopRequested):
+            signals.pause()
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+            signal.sigtimedwait([], 1)
