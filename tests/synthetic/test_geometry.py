@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from glpn.synthetic.cast import NEAR
-from glpn.synthetic.render import render_scenes
+from glpn.synthetic.renderer import render_scenes
 from glpn.synthetic.solids import BOX, CUSHION, CYLINDER, ELLIPSOID, Piece, turn_about_z
 from tests.synthetic.scenes import block, focal, rays, scene, solid, view
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from glpn.synthetic.dataset import write_dataset
-from glpn.synthetic.render import Rendering, render_scenes
+from glpn.synthetic.renderer import Rendering, render_scenes
 from glpn.synthetic.sampling import SAMPLERS, sample_scene
 
 if TYPE_CHECKING:

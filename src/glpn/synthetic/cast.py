@@ -134,8 +134,8 @@ class _Tiles:
         for step in range(_STEP):
             pair = (first + step).clamp_max(solid.numel() - 1)
             index = torch.where(left > step, solid[pair], dummy)
-            near = _entry(table[index], x, y)
-            closer = near < depth
+            near, far = _interval(table[index], x, y)
+            closer = (near < torch.minimum(far, depth)) & (near > NEAR)
             depth = torch.where(closer, near, depth)
             hit = torch.where(closer, index.to(torch.int32)[:, None], hit)
         self.depth[active], self.solid[active] = depth, hit
@@ -201,15 +201,18 @@ def _table(solids: Solids, local: Local, *, curved: bool) -> Tensor:
     return torch.cat([rows, never])[..., None]
 
 
-def _entry(row: Tensor, x: Tensor, y: Tensor) -> Tensor:
-    """Depth at which rays enter a solid: row [n, 12 or 15, 1], x and y [n, 64]; inf if never."""
+def _interval(row: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """Depths between which rays are in a solid: row [n, 12 or 15, 1], x and y [n, 64].
+
+    A ray that misses has its entry behind its exit.
+    """
     slopes, first, last = zip(*(_slab(row, axis, x, y) for axis in range(3)), strict=True)
     near = torch.maximum(torch.maximum(first[0], first[1]), first[2])
     far = torch.minimum(torch.minimum(last[0], last[1]), last[2])
     if row.shape[1] == _CURVED_COLUMNS:
-        entry, exit_ = _entry_quadric(row, slopes)
+        entry, exit_ = _interval_quadric(row, slopes)
         near, far = torch.maximum(near, entry), torch.minimum(far, exit_)
-    return near.masked_fill_((near >= far) | (near <= NEAR), torch.inf)
+    return near, far
 
 
 def _slab(row: Tensor, axis: int, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -219,10 +222,10 @@ def _slab(row: Tensor, axis: int, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor,
     reciprocal = slope.reciprocal()
     middle = reciprocal * -row[:, 9 + axis]
     width = reciprocal.abs_()
-    return slope, middle - width, middle + width
+    return slope, middle - width, width.add_(middle)
 
 
-def _entry_quadric(row: Tensor, slopes: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+def _interval_quadric(row: Tensor, slopes: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
     """Entry and exit of Σ q p² <= 1; entry inf where a ray misses it.
 
     Taken about the point of closest approach, which keeps thin rods exact in float32.

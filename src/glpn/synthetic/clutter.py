@@ -247,7 +247,7 @@ def strew(
     kit: Kit, piece: Piece, width: float, span: tuple[float, float], *, z: float, density: float
 ) -> None:
     """Set things on a board: |x| < width / 2, y within span; `density` of them per metre."""
-    if kit.chance(0.2):
+    if kit.chance(0.35):
         density *= 2.5
     x = -width / 2 + 0.12
     while True:

@@ -17,7 +17,7 @@ from glpn import files
 from glpn.colormaps import colorize
 from glpn.config import read_json
 from glpn.errors import UsageError
-from glpn.synthetic.render import Rendering, render_scenes
+from glpn.synthetic.renderer import Rendering, render_scenes
 from glpn.synthetic.sampling import sample_scene
 
 RECIPE_NAME = "synthetic.json"

@@ -25,10 +25,10 @@ from glpn.synthetic.solids import BOX, CYLINDER, Piece, Vector, bounds_of
 _KINECT_FOV = (57.0, 63.0)  # degrees, horizontal
 _PHONE_FOV = (50.0, 80.0)
 _CLEARANCE = 0.22  # metres around the camera that are free
-_CANDIDATES = 10  # views tried per room
-_INTEREST = 0.035  # what one more thing in view weighs against a wrong depth
+_CANDIDATES = 12  # views tried per room
+_INTEREST = 0.055  # what one more thing in view weighs against a wrong depth
 # Median depth in metres of a typical frame in homes and offices: log-normal.
-_TYPICAL_DEPTH, _TYPICAL_SPREAD = 2.75, 0.45
+_TYPICAL_DEPTH, _TYPICAL_SPREAD = 3.0, 0.48
 
 
 def sample_indoor(seed: int) -> Scene:
@@ -221,11 +221,11 @@ def sample_sensor(kit: Kit) -> Sensor:
             math.exp(0.03 * rng.standard_normal()),
             math.exp(-warmth),
         ),
-        contrast=kit.uniform(1.0, 1.6),
+        contrast=kit.uniform(1.15, 1.8),
         saturation=kit.uniform(0.8, 1.5),
         vignette=kit.uniform(0, 0.35),
-        blur=kit.uniform(0.5, 0.9),
-        sharpen=kit.uniform(0, 1.5),
+        blur=kit.uniform(0.4, 0.75),
+        sharpen=kit.uniform(0, 2.0),
         noise=float(0.02 * rng.random() ** 2 + 0.002),
         grain=kit.uniform(0, 0.7),
         quality=0.0 if kit.chance(0.3) else kit.uniform(60, 96),

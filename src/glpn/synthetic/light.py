@@ -15,7 +15,7 @@ from torch import Tensor
 from glpn.synthetic.cast import Eyes, Solids, cast
 from glpn.synthetic.surface import Surface
 
-SHADOW_SIDE = 128  # pixels of a shadow map's side
+SHADOW_SIDE = 96  # pixels of a shadow map's side
 _FARTHEST = 400.0  # metres at which an empty shadow map ends
 _BLEED = 0.25  # variance shadows below this are dark: hides light leaks
 _REACH = 0.35  # metres over which a surface darkens another's ambient light

@@ -42,11 +42,11 @@ def _bed_and_nightstand(kit: Kit) -> Piece:
 
 
 _EVERYWHERE: dict[Maker, float] = {
-    _floor_thing: 1.5,
+    _floor_thing: 2.0,
     _standard_lamp: 0.5,
     seating.chair: 0.7,
     storage.cupboard: 0.8,
-    storage.shelf: 0.7,
+    storage.shelf: 1.2,
 }
 
 
@@ -64,10 +64,10 @@ class Plan:
     along: dict[Maker, float]
     middle: tuple[str, ...]
     first: tuple[Maker, ...] = ()
-    gap: float = 0.2
+    gap: float = 0.14
     windows: float = 0.35
     doors: float = 0.32
-    pictures: float = 0.6
+    pictures: float = 0.9
 
 
 PLANS: dict[str, tuple[float, Plan]] = {

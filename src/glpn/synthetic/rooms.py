@@ -177,7 +177,7 @@ def _fit_out_middle(room: Room) -> None:
         if name == "rug" and kit.chance(0.5):
             _lay_rug(room)
         elif name == "clutter":
-            for _ in range(int(kit.rng.poisson(3.5))):
+            for _ in range(int(kit.rng.poisson(5))):
                 _scatter(room, clutter.on_floor(kit), tries=2)
         elif name == "person" and kit.chance(0.12):
             _scatter(room, seating.person(kit), tries=3)

@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from glpn.synthetic.surface import pick
+
 _GRAIN_SIDE = 512
 _GRAIN_SEED = 7
 _EXPOSURE_STEPS = 64  # per octave: a rounding error in the mean must not shift a whole picture
@@ -87,7 +89,7 @@ def _focus(image: Tensor, sensors: Sensors) -> Tensor:
     """Lens blur, and the sharpening that cameras add."""
     scale = image.shape[2] / 240
     sigma = (sensors.blur * scale).clamp_min(0.05)
-    radius = max(1, math.ceil(1.5 * scale))
+    radius = max(1, math.ceil(1.2 * scale - 0.25))
     offset = torch.arange(-radius, radius + 1, device=image.device)
     kernel = torch.exp(-0.5 * (offset / sigma[:, None]).square())
     kernel = kernel / kernel.sum(1, keepdim=True)
@@ -119,7 +121,7 @@ def _noise(image: Tensor, sensors: Sensors) -> Tensor:
         rows = (row // size + sensors.shift[:, :1] + 131 * number) % _GRAIN_SIDE
         columns = (column // size + sensors.shift[:, 1:]) % _GRAIN_SIDE
         index = rows[:, :, None] * _GRAIN_SIDE + columns[:, None, :]
-        layers.append(field.index_select(1, index.flatten()).reshape(3, *index.shape))
+        layers.append(pick(field, index.flatten()).reshape(3, *index.shape))
     grain = sensors.grain[:, None, None]
     noise = torch.lerp(layers[0], layers[1], grain).transpose(0, 1)  # [B, 3, H, W]
     return noise * sensors.noise[:, None, None, None] * (1.3 - 0.8 * image.clamp(0, 1))

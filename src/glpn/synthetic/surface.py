@@ -66,7 +66,7 @@ def surface(solids: Solids, local: Local, look: Look, pixels: Pixels) -> Surface
     normal, face, curved = _normal(direction, entry, pixels.depth, gradient)
     metres = point * half
     bevelled = _bevel(normal, metres, half, look.bevel[row].masked_fill(curved, 1e-9))
-    material = look.materials.index_select(1, look.material[row])  # [18, N]
+    material = pick(look.materials, look.material[row])  # [18, N]
     world = (normal[:, None] * axes).sum(0)
     slant = _facing(direction * half, normal)
     offset = metres + _columns(look.origin, row)
@@ -91,7 +91,15 @@ def _rows(table: Tensor, row: Tensor) -> Tensor:
 
 
 def _columns(table: Tensor, row: Tensor) -> Tensor:
-    return table.T.contiguous().index_select(1, row)
+    return pick(table.T.contiguous(), row)
+
+
+def pick(table: Tensor, index: Tensor) -> Tensor:
+    """Columns of a table [C, M] → [C, N]: as index_select, which is slow but along axis 0."""
+    picked = table.new_empty(table.shape[0], index.numel())
+    for channel, out in zip(table, picked, strict=True):
+        torch.index_select(channel, 0, index, out=out)
+    return picked
 
 
 def _normal(
@@ -155,7 +163,7 @@ def _paint(
     u: Tensor, v: Tensor, material: Tensor, *, footprint: Tensor, extent: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Colour [3, N] and the relief's slopes [2, N]; a texture covers `extent` metres."""
-    pattern = _sample(_bank(str(u.device)), u, v, material[0].long(), footprint / extent)
+    pattern = _sample(_bank(str(u.device)), u, v, material[0].int(), footprint / extent)
     ratio = extent / material[9]
     relief = _sample(_relief(str(u.device)), u * ratio, v * ratio, None, footprint / material[9])
     dark, light = material[2:5], material[5:8]
@@ -167,8 +175,8 @@ def _sample(
     table: Tensor, u: Tensor, v: Tensor, texture: Tensor | None, footprint: Tensor
 ) -> Tensor:
     """Bilinear [C, N] from the mip level whose texels are as large as the pixel."""
-    offsets = torch.from_numpy(textures.level_offsets()).to(u.device)
-    level = (footprint * SIDE).clamp(1, 100).log2().round().long()
+    offsets = torch.from_numpy(textures.level_offsets()).int().to(u.device)
+    level = (footprint * SIDE).clamp(1, 100).log2().round().int()
     side = SIDE >> level
     first = offsets[level]
     if texture is not None:
@@ -176,10 +184,10 @@ def _sample(
     x, y = (u - u.floor()) * side - 0.5, (v - v.floor()) * side - 0.5
     left, top = x.floor(), y.floor()
     across, down = x - left, y - top
-    left, top = left.long(), top.long()
+    left, top = left.int(), top.int()
     columns = ((left + side) & (side - 1), (left + 1) & (side - 1))
     rows = (first + ((top + side) & (side - 1)) * side, first + ((top + 1) & (side - 1)) * side)
-    corner = [table.index_select(1, row + column).float() for row in rows for column in columns]
+    corner = [pick(table, row + column) for row in rows for column in columns]
     upper = torch.lerp(corner[0], corner[1], across)
     return torch.lerp(upper, torch.lerp(corner[2], corner[3], across), down)
 
