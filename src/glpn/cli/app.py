@@ -7,7 +7,18 @@ from typing import Annotated
 import typer
 
 import glpn
-from glpn.cli import console, convert, data, evaluate, export, info, predict, reproduce, train
+from glpn.cli import (
+    console,
+    convert,
+    data,
+    evaluate,
+    export,
+    info,
+    predict,
+    reproduce,
+    synth,
+    train,
+)
 
 app = typer.Typer(
     epilog="Start with: glpn predict PHOTO.jpg. Exit codes: 0 done, 2 usage, 65 bad data, "
@@ -45,6 +56,7 @@ app.command("convert", no_args_is_help=True)(convert.convert)
 app.command("evaluate", no_args_is_help=True)(evaluate.evaluate)
 app.command("reproduce", no_args_is_help=True)(reproduce.reproduce)
 app.command("train", no_args_is_help=True)(train.train)
+app.command("synth", no_args_is_help=True)(synth.synth)
 app.command("models")(info.models)
 app.add_typer(export.app, name="export")
 app.add_typer(data.app, name="data")
