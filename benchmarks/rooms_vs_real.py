@@ -27,8 +27,8 @@ Frame = tuple[NDArray[np.uint8], NDArray[np.float32]]
 
 
 def real_frames(folder: Path, count: int) -> list[Frame]:
-    """Evenly spaced frames of the real set, at SIZE."""
-    names = sorted(path.stem for path in (folder / "depth").glob("*.png"))
+    """Evenly spaced frames of the real set's training part, at SIZE."""
+    names = [Path(line).stem for line in (folder / "train.txt").read_text().split()]
     frames = []
     for name in names[:: max(1, len(names) // count)][:count]:
         photo = next((folder / "rgb").glob(f"{name}.*"))

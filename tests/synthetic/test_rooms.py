@@ -72,6 +72,17 @@ def test_scenes_keep_their_limits():
         assert 0.2 < scene.view.position[2] < 4.5
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["indoor", "street"])
+def test_no_solid_of_many_scenes_is_flat_or_turned_inside_out(kind):
+    for seed in range(2000, 2300):
+        scene = sample_scene(seed, kind)
+        assert np.isfinite(scene.solids).all(), seed
+        assert (scene.solids[:, 12:15] > 0).all(), seed
+        axes = scene.solids[:, 3:12].reshape(-1, 3, 3)
+        np.testing.assert_allclose(axes @ axes.transpose(0, 2, 1), np.eye(3) + 0 * axes, atol=1e-5)
+
+
 def test_pictures_are_neither_black_nor_white(batch):
     means = batch.image.float().mean((1, 2, 3))
     assert (means > 8).all() and (means < 247).all()

@@ -11,8 +11,6 @@ from glpn.synthetic import materials as mat
 from glpn.synthetic.kit import Kit
 from glpn.synthetic.solids import BOLSTER, BOX, CUSHION, CYLINDER, ELLIPSOID, Piece
 
-_FLAT_CYLINDER = CYLINDER
-
 
 def books(kit: Kit, width: float, depth: float, height: float) -> Piece:
     """A row of books that fills a shelf's board."""
@@ -125,7 +123,8 @@ def keyboard(kit: Kit) -> Piece:
         kit.like(black, relief=0.8, relief_scale=0.3), (-0.2, 0.2), (-0.07, 0.07), (0, 0.02)
     )
     if kit.chance(0.4):
-        axes = np.array([[1, 0, 0], [0, 0.97, 0.24], [0, -0.24, 0.97]])
+        c, s = math.cos(0.24), math.sin(0.24)  # the screen leans back
+        axes = np.array([[1, 0, 0], [0, c, s], [0, -s, c]])
         half = (0.17, 0.006, 0.115)
         shown = kit.new(mat.screen)
         piece.turned(shown, BOX, centre=(0, -0.1, 0.12), half=half, axes=axes)

@@ -114,7 +114,7 @@ def bed(kit: Kit) -> Piece:
         )
     piece.block(frame, (-w - 0.02, w + 0.02), (0.05, length + 0.03), (0.1, 0.3))
     piece.solid(sheet, CUSHION, (-w - 0.05, w + 0.05), (0.03, length + 0.08), (0.15, top))
-    hang = kit.uniform(0.1, 0.35)
+    hang = kit.uniform(0.1, top - 0.17)
     start = kit.uniform(0.35, 0.8)
     piece.solid(
         cover,
