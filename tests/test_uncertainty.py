@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import glpn
@@ -15,6 +16,7 @@ from glpn.errors import DataError, UsageError
 from glpn.estimator import DepthEstimator
 from glpn.processor import GLPNImageProcessor
 from tests.depths import a_depth
+from tests.networks import randomise
 
 SIZE = (32, 64)
 
@@ -61,8 +63,79 @@ def test_many_photos_have_their_sigma_too(estimator):
 
 
 def test_an_unknown_uncertainty_is_refused(estimator):
-    with pytest.raises(UsageError, match="uncertainty: expected 'flip', got 'dream'"):
+    with pytest.raises(
+        UsageError, match="uncertainty: expected one of flip, droppath; got 'dream'"
+    ):
         estimator(PHOTO, uncertainty="dream")
+
+
+# Drop path
+
+
+def drop_path_model(folder, **fields):
+    """A tiny random network that drops half of its last residual branches in training."""
+    torch.manual_seed(0)
+    sizes = {"depths": (1, 1, 1, 1), "hidden_sizes": (8, 16, 40, 64), "drop_path_rate": 0.5}
+    network = glpn.GLPNForDepthEstimation(glpn.GLPNConfig(**{**sizes, **fields}))
+    randomise(network)
+    network.save_pretrained(folder)
+    GLPNImageProcessor().save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def droppable(tmp_path_factory):
+    return drop_path_model(tmp_path_factory.mktemp("model"))
+
+
+def load(folder, **options):
+    return glpn.load(folder, engine="torch", device="cpu", threads=1, **options)
+
+
+def test_drop_path_sigma_is_the_deviation_of_eight_passes_with_the_encoder_in_training(droppable):
+    estimator = load(droppable)
+    network = glpn.GLPNForDepthEstimation.from_pretrained(droppable)
+    network.eval().glpn.train()  # BatchNorm is in the decoder
+    pixels = torch.from_numpy(PHOTO.transpose(2, 0, 1)[None].astype(np.float32) / 255)
+    with torch.random.fork_rng(), torch.no_grad():
+        torch.manual_seed(0)
+        passes = [network(pixels).predicted_depth[0].double() for _ in range(8)]
+    depth = estimator(PHOTO, uncertainty="droppath")
+    wanted = torch.stack(passes).std(dim=0).numpy()  # n - 1
+    assert wanted.mean() > 1e-4 and np.allclose(depth.sigma, wanted, rtol=1e-3, atol=1e-6)
+    assert depth.sigma.dtype == np.float32
+    assert np.array_equal(depth.metres, estimator(PHOTO).metres)  # no part of it is random
+
+
+def test_drop_path_sigma_is_repeatable_and_leaves_torchs_random_state_alone(droppable):
+    torch.manual_seed(5)
+    wanted = torch.rand(3)
+    torch.manual_seed(5)
+    first, second = (load(droppable)(PHOTO, uncertainty="droppath").sigma for _ in range(2))
+    assert np.array_equal(first, second) and torch.equal(torch.rand(3), wanted)
+
+
+def test_drop_path_needs_torch_and_something_to_drop(estimator, tmp_path):
+    with pytest.raises(UsageError, match=r"droppath needs the engine torch .* with stand-in"):
+        estimator(PHOTO, uncertainty="droppath")
+    sure = load(drop_path_model(tmp_path, drop_path_rate=0.0))
+    with pytest.raises(UsageError, match="nothing to drop: drop_path_rate, hidden_dropout_prob"):
+        sure(PHOTO, uncertainty="droppath")
+
+
+def test_dropout_alone_is_uncertainty_too(tmp_path):
+    folder = drop_path_model(tmp_path, drop_path_rate=0.0, hidden_dropout_prob=0.2)
+    assert load(folder)(PHOTO, uncertainty="droppath").sigma.mean() > 1e-4
+
+
+def test_random_passes_do_not_disturb_predictions_beside_them(droppable):
+    engine = load(droppable).engine
+    pixels = np.random.default_rng(0).random((2, 3, 40, 33), dtype=np.float32)
+    before = engine(pixels)
+    passes = engine.stochastic(pixels, 3, seed=1)
+    assert passes.shape == (3, 2, 40, 33) and not np.array_equal(passes[0], passes[1])
+    assert np.array_equal(engine(pixels), before)
+    assert not np.array_equal(passes, engine.stochastic(pixels, 3, seed=2))
 
 
 @pytest.mark.parametrize("value", [-0.1, np.nan, np.inf])

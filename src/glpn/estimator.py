@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ from PIL import Image
 import glpn
 from glpn import weights
 from glpn.depth import Camera, Depth, Provenance
-from glpn.engines import Engine, open_engine
+from glpn.engines import Engine, StochasticEngine, open_engine
 from glpn.errors import UsageError
 from glpn.image import Photo, read_photo
 from glpn.processor import GLPNImageProcessor, resize_depth
@@ -28,7 +28,10 @@ MAX_INPUT_PIXELS = 1_200_000
 # A sigmoid that underflows would say 0 m, which our files keep for "unknown".
 SMALLEST_DEPTH = 1e-3
 
-UNCERTAINTIES = ("flip",)
+UNCERTAINTIES = ("flip", "droppath")
+DROPPATH_PASSES = 8
+DROPPATH_SEED = 0
+RANDOM_RATES = ("drop_path_rate", "hidden_dropout_prob", "attention_probs_dropout_prob")
 
 
 def load(
@@ -102,8 +105,8 @@ class DepthEstimator:
             camera: the photo's camera; else made from
             focal: focal length in pixels of the photo, or
             fov: horizontal field of view in degrees; else taken from EXIF, else assumed.
-            uncertainty: "flip" gives each `Depth` its `sigma`, see `flip_sigma`; it costs a second
-                run of the network.
+            uncertainty: gives each `Depth` its `sigma`: "flip", see `flip_sigma`, costs a second
+                run of the network, "droppath", see `droppath_sigma`, eight more on torch.
 
         Returns:
             A `Depth` at the photo's own upright size, or an iterator of them.
@@ -111,27 +114,54 @@ class DepthEstimator:
         Raises:
             InvalidImage: a photo cannot be read; the message names it.
             UsageError: more than one of camera, focal and fov is given, or the uncertainty is
-                unknown.
+                unknown or not to be had from this engine.
         """
         if sum(value is not None for value in (camera, focal, fov)) > 1:
             raise UsageError("give at most one of camera, focal and fov")
-        if uncertainty not in (None, *UNCERTAINTIES):
-            raise UsageError(f"uncertainty: expected 'flip', got {uncertainty!r}")
+        self.require_uncertainty(uncertainty)
 
         def choose(photo: Photo) -> Camera:
             return camera or choose_camera(photo, focal=focal, fov=fov)
 
-        sure = uncertainty is None
         if is_many(images):
-            return (self.estimate(read_photo(image), choose, sure=sure) for image in images)
-        return self.estimate(read_photo(images), choose, sure=sure)
+            return (
+                self.estimate(read_photo(image), choose, uncertainty=uncertainty)
+                for image in images
+            )
+        return self.estimate(read_photo(images), choose, uncertainty=uncertainty)
+
+    def require_uncertainty(self, uncertainty: str | None) -> None:
+        """Refuse an uncertainty that this estimator cannot tell.
+
+        Raises:
+            UsageError: it is unknown, needs another engine, or the model drops nothing at random.
+        """
+        if uncertainty not in (None, *UNCERTAINTIES):
+            known = ", ".join(UNCERTAINTIES)
+            raise UsageError(f"uncertainty: expected one of {known}; got {uncertainty!r}")
+        if uncertainty != "droppath":
+            return
+        if not isinstance(self.engine, StochasticEngine):
+            raise UsageError(
+                "uncertainty: droppath needs the engine torch (pip install 'glpn[torch]'); "
+                f"this model was opened with {self.engine.name}"
+            )
+        if not any(getattr(self.engine.config, rate) for rate in RANDOM_RATES):
+            raise UsageError(
+                f"uncertainty: droppath has nothing to drop: {', '.join(RANDOM_RATES)} "
+                f"of {self.provenance.model} are 0"
+            )
 
     def estimate(
-        self, photo: Photo, choose: Callable[[Photo], Camera], *, sure: bool = True
+        self,
+        photo: Photo,
+        choose: Callable[[Photo], Camera],
+        *,
+        uncertainty: str | None = None,
     ) -> Depth:
         """Depth of one decoded photograph, with the camera that `choose` picks for it.
 
-        Unless `sure`, it has its sigma too.
+        With an uncertainty, it has its sigma too.
         """
         metres = self.metres(photo.pixels)
         return Depth(
@@ -139,16 +169,13 @@ class DepthEstimator:
             camera=choose(photo),
             provenance=self.provenance.for_image(photo.name),
             image=photo.pixels,
-            sigma=None if sure else self.flip_sigma(photo.pixels, metres),
+            sigma=self._sigma(photo.pixels, metres, uncertainty),
         )
 
     def metres(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
         """The bare arrays: RGB uint8 [H, W, 3] → metres float32 [H, W]."""
         pixels = self.processor.pixels(image, max_pixels=MAX_INPUT_PIXELS)  # [3, h, w]
-        depth = self.engine(pixels[None])[0]  # [h, w]
-        depth = resize_depth(depth, image.shape[:2])  # [H, W]
-        depth = np.clip(depth, SMALLEST_DEPTH, self.engine.config.max_depth)
-        return np.asarray(depth, np.float32)
+        return self._enlarged(self.engine(pixels[None])[0], image.shape[:2])
 
     def flip_sigma(
         self, image: NDArray[np.uint8], metres: NDArray[np.float32]
@@ -167,6 +194,52 @@ class DepthEstimator:
         mirrored = self.metres(np.ascontiguousarray(image[:, ::-1]))[:, ::-1]
         sigma: NDArray[np.float32] = np.abs(metres - mirrored) / np.float32(np.sqrt(2))
         return sigma
+
+    def droppath_sigma(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """One standard deviation in metres, at least 0, of thinned-out networks: float32 [H, W].
+
+        The standard deviation, with n - 1, of eight predictions in each of which the encoder
+        leaves out residual branches at random, as it did in training, and drops activations where
+        the configuration says so (Gal and Ghahramani 2016). The same photograph has the same
+        sigma. It tells how much hangs on single branches, not what all of them get wrong.
+
+        Args:
+            image: RGB uint8 [H, W, 3].
+
+        Raises:
+            UsageError: the engine is not torch, or the model has neither drop path nor dropout.
+        """
+        self.require_uncertainty("droppath")
+        pixels = self.processor.pixels(image, max_pixels=MAX_INPUT_PIXELS)
+        engine = cast(StochasticEngine, self.engine)
+        passes = engine.stochastic(pixels[None], DROPPATH_PASSES, seed=DROPPATH_SEED)[:, 0]
+        return _deviation(self._enlarged(depth, image.shape[:2]) for depth in passes)
+
+    def _sigma(
+        self, image: NDArray[np.uint8], metres: NDArray[np.float32], uncertainty: str | None
+    ) -> NDArray[np.float32] | None:
+        if uncertainty is None:
+            return None
+        if uncertainty == "flip":
+            return self.flip_sigma(image, metres)
+        return self.droppath_sigma(image)
+
+    def _enlarged(self, depth: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
+        """What the network says [h, w], at a photograph's size and within the model's range."""
+        depth = resize_depth(depth, size)  # [H, W]
+        depth = np.clip(depth, SMALLEST_DEPTH, self.engine.config.max_depth)
+        return np.asarray(depth, np.float32)
+
+
+def _deviation(maps: Iterable[NDArray[np.float32]]) -> NDArray[np.float32]:
+    """Standard deviation with n - 1 of maps [H, W], one at a time in memory (Welford 1962)."""
+    mean: Any = np.float32(0)
+    squares: Any = np.float32(0)
+    for count, values in enumerate(maps, 1):
+        step = values - mean
+        mean = mean + step / np.float32(count)
+        squares = squares + step * (values - mean)
+    return np.asarray(np.sqrt(squares / (count - 1)), np.float32)
 
 
 def is_many(images: Any) -> bool:

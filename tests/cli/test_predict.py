@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import resource
+import shutil
 import socket
 import subprocess
 import sys
@@ -426,6 +428,31 @@ def test_uncertainty_is_said_and_becomes_a_second_png(predict, photo, model, tmp
     with Image.open(tmp_path / "out/room.sigma.png") as picture:
         assert np.abs(np.asarray(picture) / 1000 - sigma).max() < 6e-4
     assert "median sigma " in predict(photo, "--uncertainty", "flip", "--overwrite").out
+
+
+def test_drop_path_uncertainty_takes_torch_and_says_so_where_it_may_not(
+    predict, photo, model, tmp_path
+):
+    [record] = predict(photo, "--uncertainty", "droppath", "--json").records
+    opened = library.load(model, engine="torch", device="cpu", threads=1)
+    sigma = opened(photo, uncertainty="droppath").sigma
+    assert record["median_sigma"] == pytest.approx(np.median(sigma), abs=1e-4)
+    assert record["files"]["sigma"] == f"{tmp_path}/out/room.sigma.png"
+    run = predict(photo, "--uncertainty", "droppath", "--engine", "onnxruntime", "--overwrite")
+    assert (run.code, run.out) == (2, "") and "needs --engine torch" in run.err
+    assert predict(photo, "--uncertainty", "ensemble").code == 2
+
+
+def test_a_model_without_drop_path_is_refused_once_and_not_for_every_photo(
+    glpn, photo, model, tmp_path
+):
+    sure = shutil.copytree(model, tmp_path / "sure")
+    config = json.loads((sure / "config.json").read_text())
+    (sure / "config.json").write_text(json.dumps({**config, "drop_path_rate": 0.0}))
+    write_photo(photo.with_name("other.jpg"))
+    options = ("--uncertainty", "droppath", "--threads", 1, "-o", tmp_path / "out")
+    run = glpn("predict", "-m", sure, photo.parent, *options)
+    assert (run.code, run.out) == (2, "") and run.err.count("nothing to drop") == 1
 
 
 def test_without_uncertainty_there_is_no_sigma(predict, photo):

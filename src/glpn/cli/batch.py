@@ -103,6 +103,7 @@ class Batch:
         Raises:
             CannotCreateOutput: nothing can be written into the folder; nothing was predicted.
             MissingInput, CheckpointError, ConfigError, ...: the model cannot be opened.
+            UsageError: it cannot tell the uncertainty.
         """
         for name, error in failures:
             self._failed(name, error)
@@ -110,7 +111,9 @@ class Batch:
         if any(task.write for task in tasks):
             files.require_writable_folder(self.request.output)
         if tasks:
-            self._predict_all(tasks, load(**self.request.model))
+            estimator = load(**self.request.model)
+            estimator.require_uncertainty(self.request.uncertainty)
+            self._predict_all(tasks, estimator)
         self._summarise(len(inputs))
         return worst(self.codes)
 

@@ -23,6 +23,7 @@ class UncertaintyName(str, Enum):
     """What an uncertainty is told from; `glpn.estimator.UNCERTAINTIES`."""
 
     flip = "flip"
+    droppath = "droppath"
 
 
 _Photos = Annotated[
@@ -101,8 +102,9 @@ _Fov = Annotated[
 _Uncertainty = Annotated[
     UncertaintyName | None,
     typer.Option(
-        help="Also estimate one standard deviation in metres, a lower bound of it; it costs a "
-        "second prediction. With png16 it is a second PNG (sigma), with npz a second array.",
+        help="Also estimate one standard deviation in metres, a lower bound of it, from the "
+        "mirrored photograph (a second prediction) or from thinned-out networks (eight more, on "
+        "torch). With png16 it is a second PNG (sigma), with npz a second array.",
         rich_help_panel=options.ANSWERS,
     ),
 ]
@@ -153,7 +155,7 @@ def predict(
     request = Request(
         model={
             "model": model or DEFAULT_MODEL,
-            "engine": engine.value,
+            "engine": _engine(engine, uncertainty),
             "device": device,
             "threads": threads,
             "max_depth": _positive("--max-depth", max_depth, math.inf),
@@ -172,6 +174,19 @@ def predict(
     raise typer.Exit(Batch(request).run(inputs, failures))
 
 
+def _engine(engine: options.EngineName, uncertainty: UncertaintyName | None) -> str:
+    """The engine to open: auto is torch where no other can tell the uncertainty.
+
+    Raises:
+        UsageError: the engine asked for cannot.
+    """
+    if uncertainty is not UncertaintyName.droppath:
+        return engine.value
+    if engine is options.EngineName.onnxruntime:
+        raise UsageError("--uncertainty droppath: needs --engine torch, got onnxruntime")
+    return options.EngineName.torch.value
+
+
 def _formats(text: str, *, uncertain: bool) -> list[str]:
     """The formats asked for, each once; an uncertainty joins a 16-bit PNG.
 
@@ -188,7 +203,7 @@ def _formats(text: str, *, uncertain: bool) -> list[str]:
             known = ", ".join(FORMATS)
             raise UsageError(f"--format: expected {_NO_FORMAT} or some of {known}; got {name!r}")
     if _SIGMA in names and not uncertain:
-        raise UsageError("--format sigma: needs --uncertainty flip")
+        raise UsageError("--format sigma: needs --uncertainty flip or droppath")
     if uncertain and "png16" in names and _SIGMA not in names:
         names.append(_SIGMA)
     return names

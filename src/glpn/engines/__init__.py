@@ -11,7 +11,7 @@ import platform
 import re
 import sys
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,6 +47,29 @@ class Engine(Protocol):
         Raises:
             InvalidImage: the array has another shape.
             CheckpointError: the network's output is not finite.
+        """
+        ...
+
+
+@runtime_checkable
+class StochasticEngine(Protocol):
+    """An engine that can also leave out parts of the network at random."""
+
+    def stochastic(
+        self, pixels: NDArray[np.float32], count: int, *, seed: int
+    ) -> NDArray[np.float32]:
+        """Predict `count` times with drop path and dropout at work in the encoder.
+
+        Args:
+            pixels: as the engine's call.
+            count: of the passes.
+            seed: the same seed gives the same passes on the same machine.
+
+        Returns:
+            Metres, float32 [count, B, H, W]; all alike where the configuration's rates are 0.
+
+        Raises:
+            InvalidImage, CheckpointError: as the engine's call.
         """
         ...
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,8 @@ from numpy.typing import NDArray
 from glpn.engines import require_finite, require_pixels
 from glpn.errors import UsageError
 from glpn.model import GLPNForDepthEstimation
+
+_DRAWING = threading.Lock()  # torch's generators belong to the whole process
 
 
 class TorchEngine:
@@ -58,11 +62,42 @@ class TorchEngine:
 
     def __call__(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
         """Predict depth: float32 [B, 3, H, W] → metres [B, H, W]."""
+        return self._run(self._model, pixels)
+
+    def stochastic(
+        self, pixels: NDArray[np.float32], count: int, *, seed: int
+    ) -> NDArray[np.float32]:
+        """Predict at random: [B, 3, H, W] → [count, B, H, W]; see `StochasticEngine`.
+
+        BatchNorm keeps its statistics, and torch's own random state is left as it was.
+        """
+        device = self._model.device
+        own = [device] if device.type == "cuda" else []
+        with _DRAWING, torch.random.fork_rng(devices=own):
+            torch.manual_seed(seed)
+            return np.stack([self._run(self._random, pixels) for _ in range(count)])
+
+    @functools.cached_property
+    def _random(self) -> GLPNForDepthEstimation:
+        """The network over the same weights, its encoder as in training.
+
+        A network of its own, so that predictions in other threads stay as they are.
+        """
+        with torch.device("meta"):
+            twin = GLPNForDepthEstimation(self.config)
+        twin.load_state_dict(self._model.state_dict(), assign=True)
+        twin.eval().requires_grad_(False)
+        twin.glpn.train()
+        return twin
+
+    def _run(
+        self, network: GLPNForDepthEstimation, pixels: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
         require_pixels(pixels, self.config)
         batch = torch.from_numpy(np.ascontiguousarray(pixels, np.float32))
-        batch = batch.to(self._model.device, memory_format=torch.channels_last)
+        batch = batch.to(network.device, memory_format=torch.channels_last)
         with torch.inference_mode():
-            output = self._model(batch, return_dict=True)
+            output = network(batch, return_dict=True)
         depth: NDArray[np.float32] = output.predicted_depth.cpu().numpy()
         require_finite(depth, self._folder)
         return depth
