@@ -18,7 +18,7 @@ import torch
 from safetensors.torch import save_file
 
 from glpn import GLPNConfig, GLPNForDepthEstimation, GLPNModel, weights
-from glpn.errors import CannotCreateOutput, CheckpointError, MissingInput, OutputFailed
+from glpn.errors import CannotCreateOutput, CheckpointError, MissingInput, OutputFailed, UsageError
 from tests.networks import photograph, randomise
 
 TINY = {"hidden_sizes": (8, 16, 40, 64), "depths": (1, 1, 1, 1), "decoder_hidden_size": 16}
@@ -75,11 +75,17 @@ def test_max_depth_can_be_told_at_loading(folder):
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
-def test_half_precision_files_load_as_they_are_and_widen_on_request(tmp_path, dtype):
+def test_half_precision_files_are_widened_unless_told_otherwise(tmp_path, dtype):
     tiny().to(dtype).save_pretrained(tmp_path)
-    assert GLPNForDepthEstimation.from_pretrained(tmp_path).dtype == dtype
-    wide = GLPNForDepthEstimation.from_pretrained(tmp_path, dtype=torch.float32)
+    assert GLPNForDepthEstimation.from_pretrained(tmp_path, dtype="auto").dtype == dtype
+    wide = GLPNForDepthEstimation.from_pretrained(tmp_path)
+    assert wide.dtype == torch.float32
     assert torch.isfinite(wide(photograph(32, 32)).predicted_depth).all()
+
+
+def test_an_impossible_dtype_is_named(folder):
+    with pytest.raises(UsageError, match="float31"):
+        GLPNForDepthEstimation.from_pretrained(folder, dtype="float31")
 
 
 def test_the_encoder_alone_loads_from_a_whole_checkpoint_and_from_its_own(folder, tmp_path):
