@@ -59,7 +59,7 @@ def kitti(root: Path, count: int = 2) -> Path:
 
 
 def ibims(root: Path, count: int = 2) -> Path:
-    """iBims-1 without its planes and edges."""
+    """iBims-1's PNG release: no planes, no edges."""
     for number in range(count):
         put(root / f"rgb/room_{number}.png", picture(number))
         put(root / f"depth/room_{number}.png", depth(number, scale=65535 / 50))

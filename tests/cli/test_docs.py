@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import scenes
 from tests.cli import sets
 from tests.cli.conftest import write_photo
 
@@ -29,6 +30,7 @@ def reader(tmp_path, model, monkeypatch):
         (tmp_path / name).symlink_to(model)
     sets.nyu(tmp_path / "data/nyu")
     sets.kitti(tmp_path / "data/kitti", 1)
+    scenes.release(tmp_path / "data/ibims1")
     sets.plain(tmp_path / "data/nyu795", 2)
     sets.plain(tmp_path / "data/mine", 2, bits=16)
     shutil.copytree(DOCS, tmp_path / "docs")
@@ -46,4 +48,4 @@ def test_the_commands_run(reader, glpn):
 
 
 def test_the_page_keeps_a_place_for_the_figures():
-    assert "\n<!-- figures: val.txt -->\n" in (DOCS / "evaluation.md").read_text()
+    assert "\n<!-- figures: corruptions -->\n" in (DOCS / "evaluation.md").read_text()

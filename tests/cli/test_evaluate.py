@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 
 import glpn as library
+from tests import scenes
 from tests.cli import sets
 from tests.cli.conftest import command, run_for_real
 
@@ -134,6 +135,61 @@ def test_protocol_paper_is_the_sets_own_and_another_can_be_named(evaluate, nyu):
     assert crop() == crop("--protocol", "paper") == "eigen-nyu"
     assert crop("--protocol", "folder") == "none"
     assert crop("--dataset", "folder") == "none"
+
+
+# iBims-1
+
+
+def test_geometry_errors_come_out_where_the_matlab_files_are(glpn, tmp_path):
+    pytest.importorskip("scipy")
+    data, pngs = scenes.release(tmp_path / "ibims"), tmp_path / "pngs"
+    for number in range(2):  # 2.5 m everywhere: the errors are those worked out beside scenes.FAR
+        sets.put(pngs / f"room_{number}.png", np.full(scenes.SIZE, 2500, np.uint16))
+    options = ("--data", data, "--from-pngs", pngs, "-o", tmp_path / "out")
+    run = glpn("evaluate", "--dataset", "ibims", *options)
+    assert run.code == 0 and "no geometry" not in run.err, run.err
+    assert "| pe_orie [°] ↓ | 30.0000 | too few scenes |" in run.out
+    geometry = read(tmp_path / "out")["geometry"]
+    found = {name: interval["value"] for name, interval in geometry["means"].items()}
+    assert list(found.values()) == pytest.approx(
+        [0, 30, 10, 10, 1 - scenes.FAR, scenes.FAR, 0], abs=1e-6
+    )
+    [record] = glpn("evaluate", *options, "--json", "--overwrite").records  # told by its files
+    assert list(record["geometry"]) == ["means"] and record["settings"]["dataset"] == "ibims"
+
+
+def test_beside_the_pngs_matlab_files_give_the_geometry_alone(evaluate, tmp_path):
+    pytest.importorskip("scipy")
+    data = sets.ibims(tmp_path / "ibims")
+    without = evaluate("--data", data, "-o", tmp_path / "a")
+    assert without.code == 0 and "no geometry errors" in without.err
+    assert "for 2 of 2 frames: they need the MATLAB release's NAME.mat" in without.err
+    scenes.write(data / "ibims1_core_mat/room_1.mat")
+    beside = evaluate("--data", data, "-o", tmp_path / "b")
+    assert beside.code == 0 and "for 1 of 2 frames" in beside.err
+    a, b = read(tmp_path / "a"), read(tmp_path / "b")
+    geometry = b.pop("geometry")
+    assert a == b and [row["name"] for row in geometry["rows"]] == ["room_1"]
+
+
+def test_the_geometry_has_the_same_bytes_twice_and_can_be_compared(evaluate, glpn, tmp_path):
+    pytest.importorskip("scipy")
+    data = scenes.release(tmp_path / "ibims", 9)
+    for folder in ("a", "b"):
+        assert evaluate("--data", data, "-o", tmp_path / folder).code == 0
+    for name in RESULTS:
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes(), name
+    files = [tmp_path / folder / "result.json" for folder in "ab"]
+    assert glpn("evaluate", "--compare", *files).code == 0
+
+
+def test_a_damaged_scene_file_is_65_and_named(evaluate, tmp_path):
+    pytest.importorskip("scipy")
+    data = scenes.release(tmp_path / "ibims")
+    whole = (data / "room_1.mat").read_bytes()
+    (data / "room_1.mat").write_bytes(whole[: len(whole) // 2])
+    run = evaluate("--data", data, "-o", tmp_path / "out")
+    assert run.code == 65 and "room_1.mat" in run.err and "Traceback" not in run.err
 
 
 # Frames

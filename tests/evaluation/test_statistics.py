@@ -143,3 +143,9 @@ def test_a_model_does_not_differ_from_itself():
 def test_scores_of_different_shapes_cannot_be_paired():
     with pytest.raises(DataError, match="cannot be paired"):
         paired_differences(np.ones((3, 2)), np.ones((4, 2)))
+
+
+@pytest.mark.parametrize("value", [0.0, 0.1, 1 / 3, 2.5e6])
+def test_images_that_are_all_alike_have_an_interval_of_that_value(value):
+    [found] = mean_intervals(np.full((10, 1), value))  # their mean may be off by rounding
+    assert list(found) == pytest.approx([value] * 3, rel=1e-12)

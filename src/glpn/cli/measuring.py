@@ -162,6 +162,7 @@ def _say(request: Request, text: str, table: str) -> None:
     if request.as_json:
         values = json.loads(text)
         values.pop("rows", None)
+        values.get("geometry", {}).pop("rows", None)
         console.say_json(values)
     elif not request.quiet:
         say_markdown(table)

@@ -18,11 +18,13 @@ from glpn import files
 from glpn.cli import console
 from glpn.data.datasets import open_dataset
 from glpn.data.frames import FrameSet
+from glpn.data.ibims import scene_files
 from glpn.data.layouts import Layout, known_layout, recognise
 from glpn.data.sample import Sample
 from glpn.data.spec import FolderSpec
 from glpn.errors import CannotCreateOutput, ConfigError, MissingInput, UsageError
 from glpn.estimator import DepthEstimator, load
+from glpn.evaluation.geometry import SurveyedFrame, surveyed
 from glpn.evaluation.pngs import from_pngs
 from glpn.evaluation.protocols import PROTOCOLS, Protocol, protocol
 from glpn.evaluation.result import Result
@@ -32,6 +34,7 @@ from glpn.evaluation.runner import evaluate
 PLAIN = "folder"  # the set that is none of the published ones
 _LAYOUTS = {"ibims": "ibims1"}  # set → layout, where their names differ
 _SETS = {layout: name for name, layout in _LAYOUTS.items()}
+_SURVEYED = "ibims"  # the set with planes and edges
 _PAPER = "paper"  # as a protocol: the set's own
 
 
@@ -127,13 +130,15 @@ def _changed(spec: FolderSpec, changes: Mapping[str, Any]) -> FolderSpec:
 class Evaluation:
     """Frames and the rules by which they are scored; settings are those of the result.
 
-    What there is to say about the frames is in their `notes`.
+    What there is to say about the frames is in their `notes`. `geometry` has the scene file of
+    each of iBims-1's frames that has one.
     """
 
     dataset: str
     frames: FrameSet
     protocol: Protocol
     settings: Mapping[str, Any]
+    geometry: Mapping[str, Path] = dataclasses.field(default_factory=dict)
 
     @classmethod
     def of(
@@ -152,7 +157,18 @@ class Evaluation:
         dataset, frames = selection.open()
         rules = (rules or protocol(dataset)).replace(**(changes or {}))
         settings = {"dataset": dataset, **selection.settings(frames)}
-        return cls(dataset, frames, rules, settings)
+        if dataset != _SURVEYED:
+            return cls(dataset, frames, rules, settings)
+        geometry = scene_files(selection.data, frames.names)
+        lacking = len(frames) - len(geometry)
+        if lacking:
+            note = (
+                "no geometry errors (planes, edges, directed depth) for "
+                f"{lacking:,} of {len(frames):,} frames: they need the MATLAB release's NAME.mat "
+                "(ibims1_core_mat) in the folder"
+            )
+            frames = dataclasses.replace(frames, notes=(*frames.notes, note))
+        return cls(dataset, frames, rules, settings, geometry)
 
 
 @dataclass(frozen=True)
@@ -198,7 +214,7 @@ def score(
     """Run the model over all frames; arguments and errors as `glpn.evaluation.runner.evaluate`."""
     with console.progress(len(evaluation.frames), quiet=quiet) as advance:
         result = evaluate(
-            _counted(evaluation.frames, advance),
+            _surveyed(evaluation, advance),
             model.estimator.metres,
             protocol=evaluation.protocol,
             model=model.identity,
@@ -213,7 +229,7 @@ def score_pngs(
     """Score saved predictions; arguments and errors as `from_pngs`."""
     with console.progress(len(evaluation.frames), quiet=quiet) as advance:
         result = from_pngs(
-            _counted(evaluation.frames, advance),
+            _surveyed(evaluation, advance),
             folder,
             names=evaluation.frames.names,
             scale=scale,
@@ -247,6 +263,13 @@ def _counted(frames: FrameSet, advance: Callable[[], None]) -> Iterator[Sample]:
     for frame in frames:
         yield frame
         advance()
+
+
+def _surveyed(
+    evaluation: Evaluation, advance: Callable[[], None]
+) -> Iterator[Sample | SurveyedFrame]:
+    for frame in _counted(evaluation.frames, advance):
+        yield surveyed(frame, evaluation.geometry.get(frame.name))
 
 
 def require_free(folder: Path, names: tuple[str, ...], *, overwrite: bool) -> None:

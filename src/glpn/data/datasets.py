@@ -141,6 +141,8 @@ def _calibrated(frames: Sequence[Frame], reading: Reading) -> tuple[Reading, tup
     A few depth files spread over the set are read: a wrong unit, an 8-bit file without a scale
     are found now, not at step 1,000.
     """
+    if frames[0].is_scene:
+        return reading, ()  # metres by definition
     positions = np.unique(np.linspace(0, len(frames) - 1, _PROBED).astype(int))
     paths = [frames[i].depth for i in positions]
     said: tuple[str, ...] = ()

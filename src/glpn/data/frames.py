@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from glpn.data.depthmaps import DepthFormat, depth_size, read_depth_map
+from glpn.data.depthmaps import DepthFormat, depth_size, read_depth_map, to_metres
+from glpn.data.ibims import SCENE_SUFFIX, read_scene
 from glpn.data.intrinsics import Intrinsics
 from glpn.data.sample import Sample
 from glpn.depth import Camera
@@ -28,7 +29,10 @@ _NO_BORDER = (0, 0, 0, 0)
 
 @dataclass(frozen=True)
 class Frame:
-    """One image file with its depth file; `name` is unique in its set."""
+    """One image file with its depth file; `name` is unique in its set.
+
+    A MATLAB file of iBims-1 is both.
+    """
 
     name: str
     image: Path
@@ -36,6 +40,11 @@ class Frame:
     scene: str | None = None
     intrinsics: Intrinsics | None = None
     mask: Path | None = None  # 0 where the depth is not to be trusted
+
+    @property
+    def is_scene(self) -> bool:
+        """Whether one MATLAB file holds image, depth and camera."""
+        return self.image == self.depth and self.image.suffix.lower() == SCENE_SUFFIX
 
 
 @dataclass(frozen=True)
@@ -103,12 +112,8 @@ class FrameSet:
 
 def read_frame(frame: Frame, reading: Reading) -> Sample:
     """One frame as a sample; see `FrameSet.__getitem__`."""
-    image = read_photo(frame.image).pixels
-    depth = read_depth_map(frame.depth, reading.form)
-    if frame.mask is not None:
-        depth = _masked(depth, frame.mask)
+    image, depth, camera = _decoded(frame, reading.form)
     size = (image.shape[0], image.shape[1])
-    camera = None if frame.intrinsics is None else frame.intrinsics.camera(size)
     if depth.shape != size:
         image, depth = _resize(frame, image, depth, reading.resize)
         camera = camera and camera.scaled(size, (image.shape[0], image.shape[1]))
@@ -119,6 +124,22 @@ def read_frame(frame: Frame, reading: Reading) -> Sample:
     if reading.crop == "kitti":
         image, depth, camera = _kitti_crop(frame, image, depth, camera)
     return Sample(frame.name, image, depth, frame.scene, camera)
+
+
+def _decoded(
+    frame: Frame, form: DepthFormat
+) -> tuple[NDArray[np.uint8], NDArray[np.float32], Camera | None]:
+    """What the frame's files say: image, metres (0 where masked) and the image's camera."""
+    if frame.is_scene:
+        scene = read_scene(frame.image)
+        return scene.image, to_metres(scene.depth, form), scene.camera
+    image = read_photo(frame.image).pixels
+    depth = read_depth_map(frame.depth, form)
+    if frame.mask is not None:
+        depth = _masked(depth, frame.mask)
+    if frame.intrinsics is None:
+        return image, depth, None
+    return image, depth, frame.intrinsics.camera((image.shape[0], image.shape[1]))
 
 
 def verify(frames: Sequence[Frame], reading: Reading) -> None:
@@ -135,7 +156,7 @@ def verify(frames: Sequence[Frame], reading: Reading) -> None:
     if missing:
         raise MissingInput(f"{counted(missing, 'file')} missing")
     wrong = []
-    for frame in frames:
+    for frame in (frame for frame in frames if not frame.is_scene):
         height, width = image_size(frame.image)
         tall, wide = depth_size(frame.depth, reading.form)
         if (height, width) != (tall, wide) and reading.resize == "none":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,12 +19,13 @@ DIODE_INTRINSICS = (886.81, 927.06, 512.0, 384.0)
 IBIMS_SCALE = 65535 / 50
 
 _IMAGE_FOLDERS = ("rgb", "color", "colour", "image", "images")
+_BRACES = re.compile(r"\{[^}]*\}")
 _DEPTH_FOLDERS = ("depth", "depths", "depth_png")
 
 
 @dataclass(frozen=True)
 class Layout:
-    """A known way to lay out frames.
+    """A known way to lay out frames; releases of one set share its name.
 
     `marks` are globs below the folder, each of which must find something; `lists` says where the
     published split lists come from.
@@ -168,6 +170,12 @@ LAYOUTS = (
         ("camera_matrix.csv", "depth/*.png", "rgb/*"),
         FolderSpec(unit="mm", intrinsics="camera_matrix.csv", resize="depth"),
     ),
+    Layout(
+        "ibims1",
+        "iBims-1, MATLAB files",
+        ("**/imagelist.txt", "**/*.mat"),
+        FolderSpec(rgb="**/{stem}.mat", depth="**/{stem}.mat", unit="m"),
+    ),
 )
 
 _HINTS = {
@@ -195,13 +203,13 @@ def recognise(folder: str | Path) -> Layout:
         spec = FolderSpec.from_toml(folder / SPEC_NAME)
         return Layout("described", f"described by its {SPEC_NAME}", (SPEC_NAME,), spec)
     for layout in LAYOUTS:
-        if all(_any(folder, mark) for mark in layout.marks):
+        if _fits(folder, layout):
             return _with_calibration(folder, layout)
     plain = _plain(folder)
     if plain is not None:
         return _with_calibration(folder, plain)
     hints = [f"{mark}: {hint}" for mark, hint in _HINTS.items() if _any(folder, mark)]
-    known = ", ".join(layout.name for layout in LAYOUTS)
+    known = ", ".join(dict.fromkeys(layout.name for layout in LAYOUTS))
     raise MissingInput(
         f"{folder}: no frames with depth recognised (rgb/ beside depth/, {known}); "
         + ("; ".join(hints) or f"a {SPEC_NAME} can describe it")
@@ -211,13 +219,22 @@ def recognise(folder: str | Path) -> Layout:
 def known_layout(folder: str | Path, name: str) -> Layout:
     """The layout of that name, completed with the calibration files found in the folder.
 
+    Of several releases it is the first whose images the folder holds, else the first.
+
     Raises:
         ConfigError: no layout has that name.
     """
-    known = {layout.name: layout for layout in LAYOUTS}
-    if name not in known:
-        raise ConfigError(f"layout: expected one of {', '.join(known)}; got {name!r}")
-    return _with_calibration(Path(folder), known[name])
+    folder = Path(folder)
+    releases = [layout for layout in LAYOUTS if layout.name == name]
+    if not releases:
+        known = ", ".join(dict.fromkeys(layout.name for layout in LAYOUTS))
+        raise ConfigError(f"layout: expected one of {known}; got {name!r}")
+    there = (layout for layout in releases if _any(folder, _BRACES.sub("*", layout.spec.rgb)))
+    return _with_calibration(folder, next(there, releases[0]))
+
+
+def _fits(folder: Path, layout: Layout) -> bool:
+    return all(_any(folder, mark) for mark in layout.marks)
 
 
 def _any(folder: Path, mark: str) -> bool:

@@ -13,6 +13,7 @@ import numpy as np
 
 from glpn.data.depthmaps import SUFFIXES as DEPTH_SUFFIXES
 from glpn.data.frames import IMAGE_SUFFIXES, Frame, counted
+from glpn.data.ibims import SCENE_SUFFIX
 from glpn.data.intrinsics import Intrinsics, read_intrinsics
 from glpn.data.spec import FolderSpec
 from glpn.errors import ConfigError, DataError, MissingInput
@@ -39,8 +40,8 @@ def list_frames(root: Path, spec: FolderSpec) -> tuple[tuple[Frame, ...], tuple[
             without their counterpart: how many, and the first names.
         DataError: two files claim the same frame.
     """
-    images = find(root, spec.rgb, IMAGE_SUFFIXES)
-    depths = find(root, spec.depth, DEPTH_SUFFIXES)
+    images = find(root, spec.rgb, _suffixes(spec.rgb, IMAGE_SUFFIXES))
+    depths = find(root, spec.depth, _suffixes(spec.depth, DEPTH_SUFFIXES))
     if not images or not depths:
         absent = f"images ({spec.rgb})" if not images else f"depth files ({spec.depth})"
         raise MissingInput(f"{root}: no {absent}; {len(images)} images, {len(depths)} depth files")
@@ -85,6 +86,11 @@ def find(root: Path, pattern: str, suffixes: tuple[str, ...]) -> list[Match]:
             groups = {key: value for key, value in match.groupdict().items() if value is not None}
             found.append(Match(root / relative, groups))
     return found
+
+
+def _suffixes(pattern: str, usual: tuple[str, ...]) -> tuple[str, ...]:
+    """What a pattern's files may end in: MATLAB files only where it asks for them."""
+    return (SCENE_SUFFIX,) if pattern.endswith(SCENE_SUFFIX) else usual
 
 
 def fill(pattern: str, groups: Mapping[str, str]) -> str:

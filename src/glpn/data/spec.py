@@ -38,7 +38,8 @@ class FolderSpec:
     `rgb`, `depth` and `mask` are patterns relative to the folder: `{stem}` and other names in
     braces match a piece of one path component, `{scene:path}/` any folders or none, `*` anything
     within a component, `**/` any folders. An image belongs to the depth file for which all names in
-    braces agree (`pairing` "time": whose `{stem}`, a time stamp, is the nearest).
+    braces agree (`pairing` "time": whose `{stem}`, a time stamp, is the nearest). Patterns that end
+    in `.mat` name iBims-1's MATLAB files, each of which holds image, depth and camera.
 
     Metres are (raw + `offset`) / `scale`; `unit` ("m", "cm", "mm") stands for a scale; with
     neither, the scale is guessed and said. Raw values in `invalid` are unknown, and so are metres

@@ -13,7 +13,9 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from glpn.data.ibims import Scene
 from glpn.errors import DataError
+from glpn.evaluation.geometry import SceneErrors, SurveyedFrame, scene_errors
 from glpn.evaluation.metrics import PixelSums, pixel_sums
 from glpn.evaluation.protocols import Protocol, kb_crop, prepare_prediction, valid_mask
 
@@ -44,7 +46,10 @@ class Frame(typing.Protocol):
 
 @dataclass(frozen=True)
 class Task:
-    """One prediction to make and score; image and target are cut as the protocol says."""
+    """One prediction to make and score; image and target are cut as the protocol says.
+
+    The geometry, where there is one, is that of the whole frame.
+    """
 
     name: str
     scene: str | None
@@ -52,6 +57,7 @@ class Task:
     target: NDArray[Any]
     valid: NDArray[np.bool_]
     condition: str = "clean"
+    geometry: Scene | None = None
 
 
 @dataclass(frozen=True)
@@ -62,6 +68,7 @@ class Score:
     scene: str | None
     condition: str
     sums: PixelSums
+    geometry: SceneErrors | None = None
 
 
 # What `evaluate` is given: RGB uint8 [H, W, 3] → metres [H, W], or anything that turns into such
@@ -85,7 +92,8 @@ def task(frame: Frame, protocol: Protocol) -> Task:
     valid = valid_mask(protocol, target)
     if not valid.any():
         raise DataError(f"{frame.name}: no valid pixel in the target depth")
-    return Task(frame.name, frame.scene, image, target, valid)
+    geometry = frame.geometry if isinstance(frame, SurveyedFrame) else None
+    return Task(frame.name, frame.scene, image, target, valid, geometry=geometry)
 
 
 def predict_image(predict: Predict, image: NDArray[np.uint8], protocol: Protocol) -> NDArray[Any]:
@@ -138,4 +146,7 @@ def _score(item: Task, prediction: NDArray[Any], protocol: Protocol) -> Score:
         )
     prepared = prepare_prediction(protocol, prediction, item.target, item.valid)
     sums = pixel_sums(prepared, item.target, item.valid, name=item.name)
-    return Score(item.name, item.scene, item.condition, sums)
+    geometry = None
+    if item.geometry is not None:
+        geometry = scene_errors(prepared, item.geometry, name=item.name, scene=item.scene)
+    return Score(item.name, item.scene, item.condition, sums, geometry)

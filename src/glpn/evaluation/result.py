@@ -16,12 +16,20 @@ import PIL
 
 import glpn
 from glpn.errors import DataError, GLPNError
+from glpn.evaluation.geometry import (
+    GEOMETRY_NAMES,
+    GEOMETRY_UNITS,
+    Geometry,
+    GeometryErrors,
+    GeometryRow,
+)
 from glpn.evaluation.metrics import HIGHER_IS_BETTER, METRIC_NAMES, Metrics
 from glpn.evaluation.protocols import Protocol
 from glpn.evaluation.statistics import Difference, Interval, paired_differences
 
 FORMAT = "glpn-evaluation-1"
-UNITS: Mapping[str, str] = {"sq_rel": "m", "rmse": "m"}
+UNITS: Mapping[str, str] = {"sq_rel": "m", "rmse": "m", **GEOMETRY_UNITS}
+_UPWARDS = HIGHER_IS_BETTER | {"dde_correct"}
 _FILE_ERRORS = (ValueError, TypeError, KeyError, AttributeError)
 
 
@@ -47,6 +55,7 @@ class Result:
         versions: package → version.
         settings: whatever else the numbers depend on, as JSON values: which frames, how their
             depth was read, which engine.
+        geometry: the errors of iBims-1's planes, edges and sides, where its scene files are there.
 
     Every output is a pure function of these: the same run twice gives the same bytes.
     """
@@ -58,6 +67,7 @@ class Result:
     seed: int
     versions: Mapping[str, str]
     settings: Mapping[str, Any] = field(default_factory=dict)
+    geometry: Geometry | None = None
 
     @property
     def scenes(self) -> int:
@@ -65,12 +75,19 @@ class Result:
         return len({i if row.scene is None else row.scene for i, row in enumerate(self.rows)})
 
     def to_csv(self) -> str:
-        """One line per image: name, scene, valid pixels, metrics; numbers in full precision."""
+        """One line per image: name, scene, valid pixels, metrics; numbers in full precision.
+
+        With a geometry also the planes scored and the geometric errors, empty where there are none.
+        """
         buffer = io.StringIO()
         writer = csv.writer(buffer, lineterminator="\n")
-        writer.writerow(["name", "scene", "pixels", *METRIC_NAMES])
+        extra = ("planes", *GEOMETRY_NAMES) if self.geometry else ()
+        writer.writerow(["name", "scene", "pixels", *METRIC_NAMES, *extra])
+        told = {row.name: _cells(row) for row in self.geometry.rows} if self.geometry else {}
         for row in self.rows:
-            writer.writerow([row.name, row.scene or "", row.pixels, *map(repr, row.metrics)])
+            cells = told.get(row.name, [""] * len(extra))
+            metrics = map(repr, row.metrics)
+            writer.writerow([row.name, row.scene or "", row.pixels, *metrics, *cells])
         return buffer.getvalue()
 
     def to_json(self) -> str:
@@ -90,6 +107,8 @@ class Result:
                 for r in self.rows
             ],
         }
+        if self.geometry is not None:
+            values["geometry"] = _geometry_json(self.geometry)
         return json.dumps(values, indent=1, allow_nan=False) + "\n"
 
     @classmethod
@@ -116,6 +135,7 @@ class Result:
                 seed=int(values["seed"]),
                 versions=dict(values["versions"]),
                 settings=dict(values["settings"]),
+                geometry=_geometry(values["geometry"]) if "geometry" in values else None,
             )
         except GLPNError as e:
             raise DataError(f"{name}: {e}") from None
@@ -125,7 +145,8 @@ class Result:
     def to_markdown(self) -> str:
         """A table for a paper or a model card, and below it every setting."""
         lines = ["| metric | value | 95 % interval |", "|---|---|---|"]
-        for name, interval in self.means.items():
+        means = {**self.means, **(self.geometry.means if self.geometry else {})}
+        for name, interval in means.items():
             lines.append(f"| {heading(name)} | {interval.value:.4f} | {ends(interval)} |")
         lines += ["", *self.describe()]
         return "\n".join(lines) + "\n"
@@ -134,9 +155,13 @@ class Result:
         """Settings in words, one line each, for the foot of a table."""
         options = (f"{k} {v}" for k, v in self.protocol.settings().items() if k != "name")
         versions = (f"{package} {version}" for package, version in self.versions.items())
+        rows = self.geometry.rows if self.geometry else ()
+        surveyed = (
+            f"; geometry of {len(rows)}, {sum(r.planes for r in rows)} planes" if rows else ""
+        )
         return [
             f"Model: {self.model}  ",
-            f"Images: {len(self.rows)} in {self.scenes} scenes  ",
+            f"Images: {len(self.rows)} in {self.scenes} scenes{surveyed}  ",
             f"Protocol: {self.protocol.name} ({', '.join(options)}; {self.protocol.hash()})  ",
             *settings_lines(self.settings),
             f"Versions: {', '.join(versions)}; bootstrap seed {self.seed}",
@@ -233,7 +258,7 @@ def settings_lines(settings: Mapping[str, Any]) -> list[str]:
 def heading(metric: str) -> str:
     """The metric's name with its unit and the direction that is better."""
     unit = f" [{UNITS[metric]}]" if metric in UNITS else ""
-    return f"{metric}{unit} {'↑' if metric in HIGHER_IS_BETTER else '↓'}"
+    return f"{metric}{unit} {'↑' if metric in _UPWARDS else '↓'}"
 
 
 def ends(interval: Interval) -> str:
@@ -249,6 +274,33 @@ def _row(values: Mapping[str, Any]) -> Row:
     return Row(
         str(values["name"]), None if scene is None else str(scene), int(values["pixels"]), metrics
     )
+
+
+def _cells(row: GeometryRow) -> list[str]:
+    return [str(row.planes), *("" if math.isnan(e) else repr(e) for e in row.errors)]
+
+
+def _geometry_json(geometry: Geometry) -> dict[str, Any]:
+    rows = []
+    for row in geometry.rows:
+        named = row.errors._asdict().items()
+        errors = {key: None if math.isnan(value) else value for key, value in named}
+        rows.append({"name": row.name, "planes": row.planes, **errors})
+    return {
+        "means": {name: interval_json(i) for name, i in geometry.means.items()},
+        "rows": rows,
+    }
+
+
+def _geometry(values: Mapping[str, Any]) -> Geometry:
+    means = {
+        key: _interval(values["means"][key]) for key in GEOMETRY_NAMES if key in values["means"]
+    }
+    rows = []
+    for row in values["rows"]:
+        errors = (math.nan if row[key] is None else float(row[key]) for key in GEOMETRY_NAMES)
+        rows.append(GeometryRow(str(row["name"]), int(row["planes"]), GeometryErrors(*errors)))
+    return Geometry(tuple(rows), means)
 
 
 def _interval(values: Mapping[str, Any]) -> Interval:

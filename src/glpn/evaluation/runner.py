@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glpn.errors import DataError
+from glpn.evaluation.geometry import SceneErrors, summarise
 from glpn.evaluation.metrics import PixelSums
 from glpn.evaluation.pipeline import Frame, Predict, Task, predict_image, score_tasks, task
 from glpn.evaluation.protocols import Protocol
@@ -30,7 +31,8 @@ def evaluate(
 
     Args:
         frames: read once, in a thread of their own while the model predicts; wrap them to show
-            progress. Memory does not grow with their number.
+            progress. Memory does not grow with their number. A `SurveyedFrame` is scored for its
+            geometry too.
         predict: RGB uint8 [H, W, 3] → metres [H, W]; called in this thread.
         protocol: the rules.
         model: what identifies the weights, their hash; it is copied into the result.
@@ -60,10 +62,13 @@ def evaluate_tasks(
     """As `evaluate`, for predictions that depend on more than the image."""
     rows: list[Row] = []
     sums: list[PixelSums] = []  # kept only where pixels are pooled
+    geometry: list[SceneErrors] = []
     for score in score_tasks(tasks, predict, protocol=protocol):
         rows.append(Row(score.name, score.scene, score.sums.pixels, score.sums.metrics()))
         if protocol.average == "pooled":
             sums.append(score.sums)
+        if score.geometry is not None:
+            geometry.append(score.geometry)
     if not rows:
         raise DataError("evaluate: no frame to score")
     if len({row.name for row in rows}) != len(rows):
@@ -80,4 +85,5 @@ def evaluate_tasks(
         means=named_intervals(intervals),
         seed=SEED,
         versions=package_versions(),
+        geometry=summarise(geometry, seed=SEED) if geometry else None,
     )

@@ -23,6 +23,7 @@ CONFIDENCE = 0.95
 FEWEST_GROUPS = 8  # below, no resampling scheme keeps its promise: no interval is given
 _BOOTSTRAPS = 2000
 _PERMUTATIONS = 10_000
+_ROUNDING = 1e-12  # of a mean; a spread below it is that of equal numbers
 _CHUNK = 1 << 20  # resampling weights held at a time, so that memory does not grow with the set
 
 
@@ -148,7 +149,8 @@ def _studentised(
             np.divide(shift, resampled_error, where=usable, out=np.full_like(shift, np.nan))
         )
     t = np.concatenate(scores)
-    t[:, error == 0] = 0  # all images alike: the interval is that one value
+    alike = error <= _ROUNDING * np.abs(mean)  # all images: the interval is that one value
+    t[:, alike] = 0
     tail = (1 - CONFIDENCE) / 2
     lower, upper = np.nanquantile(t, [tail, 1 - tail], axis=0)
     return upper * error, -lower * error

@@ -1,0 +1,171 @@
+"""The geometric errors of iBims-1's scenes: of each image, and their means with intervals.
+
+Planarity is averaged over the planes of all images together, as in the published evaluation, the
+rest over images. Intervals resample images, or scenes where they are known.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glpn.data.ibims import Scene, read_scene
+from glpn.data.sample import Sample
+from glpn.errors import DataError
+from glpn.evaluation.ibims import (
+    BoundaryError,
+    DirectedError,
+    Planarity,
+    boundary_error,
+    directed_error,
+    planarity,
+)
+from glpn.evaluation.statistics import Interval, mean_intervals
+
+GEOMETRY_UNITS: Mapping[str, str] = {
+    "pe_plan": "cm",
+    "pe_orie": "°",
+    "dbe_acc": "px",
+    "dbe_comp": "px",
+}
+
+
+class GeometryErrors(NamedTuple):
+    """The errors of one image; NaN where it has no plane, or no edge."""
+
+    pe_plan: float
+    pe_orie: float
+    dbe_acc: float
+    dbe_comp: float
+    dde_correct: float
+    dde_too_near: float
+    dde_too_far: float
+
+
+GEOMETRY_NAMES: tuple[str, ...] = GeometryErrors._fields
+_PLANE_NAMES, _EDGE_NAMES, _SIDE_NAMES = (
+    GEOMETRY_NAMES[:2],
+    GEOMETRY_NAMES[2:4],
+    GEOMETRY_NAMES[4:],
+)
+
+
+class GeometryRow(NamedTuple):
+    """One image: its name, how many planes were scored, and the means over them."""
+
+    name: str
+    planes: int
+    errors: GeometryErrors
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """The geometric errors of a set.
+
+    Attributes:
+        rows: one for each image that has a scene file.
+        means: error → mean and 95 % interval; errors that no image has are left out.
+    """
+
+    rows: tuple[GeometryRow, ...]
+    means: Mapping[str, Interval]
+
+
+@dataclass(frozen=True)
+class SurveyedFrame:
+    """A `glpn.evaluation.pipeline.Frame` with what iBims-1 knows of its geometry."""
+
+    name: str
+    scene: str | None
+    image: NDArray[np.uint8]
+    depth: NDArray[np.float32]
+    geometry: Scene
+
+
+@dataclass(frozen=True)
+class SceneErrors:
+    """What one prediction is off by; `scene` as the frame's."""
+
+    name: str
+    scene: str | None
+    planes: tuple[Planarity, ...]
+    edges: BoundaryError
+    sides: DirectedError
+
+    def row(self) -> GeometryRow:
+        """The means over the planes, and the rest."""
+        planes = np.mean(self.planes, axis=0) if self.planes else np.full(2, np.nan)
+        errors = map(float, (*planes, *self.edges, *self.sides))
+        return GeometryRow(self.name, len(self.planes), GeometryErrors._make(errors))
+
+
+def surveyed(sample: Sample, path: Path | None) -> Sample | SurveyedFrame:
+    """The sample with its scene file's contents, if it has one; errors as `read_scene`."""
+    if path is None:
+        return sample
+    scene = read_scene(path)
+    return SurveyedFrame(sample.name, sample.scene, sample.image, sample.depth, scene)
+
+
+def scene_errors(
+    prediction: NDArray[Any], geometry: Scene, *, name: str, scene: str | None = None
+) -> SceneErrors:
+    """All errors of a prediction in metres [H, W], finite.
+
+    Planes count where the depth is known; the scene's own depth counts, at any distance.
+
+    Raises:
+        DataError: the scene has another size, or no valid pixel; the message names it.
+    """
+    target, camera = geometry.depth, geometry.camera
+    valid = target > 0
+    try:
+        planes = [
+            planarity(prediction, target, p.mask & valid, normal=p.normal, camera=camera)
+            for p in geometry.planes
+        ]
+        return SceneErrors(
+            name,
+            scene,
+            planes=tuple(plane for plane in planes if plane is not None),
+            edges=boundary_error(prediction, geometry.edges),
+            sides=directed_error(prediction, target, valid),
+        )
+    except DataError as e:
+        raise DataError(f"{name}: {e}") from None
+
+
+def summarise(scored: Sequence[SceneErrors], *, seed: int) -> Geometry:
+    """Rows and means of all images; the seed is that of the intervals."""
+    keys = [errors.name if errors.scene is None else errors.scene for errors in scored]
+    planes = [(key, p) for key, e in zip(keys, scored, strict=True) for p in e.planes]
+    edges = [(k, e.edges) for k, e in zip(keys, scored, strict=True) if not math.isnan(e.edges[0])]
+    sides = [(key, e.sides) for key, e in zip(keys, scored, strict=True)]
+    means = {
+        **_means(_PLANE_NAMES, planes, seed),
+        **_means(_EDGE_NAMES, edges, seed),
+        **_means(_SIDE_NAMES, sides, seed),
+    }
+    return Geometry(tuple(errors.row() for errors in scored), means)
+
+
+def _means(
+    names: Sequence[str], values: Sequence[tuple[str, Sequence[float]]], seed: int
+) -> dict[str, Interval]:
+    """Name → mean of that column with its interval, cut to what the error can be."""
+    if not values:
+        return {}
+    keys, rows = zip(*values, strict=True)
+    most = 1.0 if names is _SIDE_NAMES else math.inf
+    found = zip(names, mean_intervals(np.array(rows), keys, seed=seed), strict=True)
+    # Written so that NaN, where there is no interval, stays NaN.
+    return {
+        name: Interval(value, 0.0 if low < 0 else low, most if high > most else high)
+        for name, (value, low, high) in found
+    }
