@@ -106,6 +106,11 @@ def test_augmented_frames_are_drawn(glpn, frames, recipe, tmp_path):
     assert glpn("data", "show", frames, *options).code == 73
 
 
+def test_whole_frames_are_drawn_without_a_recipe(glpn, frames, tmp_path):
+    done = glpn("data", "show", frames, "-o", tmp_path / "seen.png", "--count", 1)
+    assert done.code == 0, done.err  # no crop that small frames could be too small for
+
+
 def test_a_second_writer_is_refused_before_torch_is_loaded(recipe, tmp_path):
     script = (
         "import sys\nfrom glpn.cli import main\ncode = main(sys.argv[1:])\n"

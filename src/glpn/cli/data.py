@@ -72,7 +72,10 @@ def show(
     output: Annotated[Path, typer.Option("--output", "-o", metavar="PNG", help="The picture.")],
     recipe: Annotated[
         Path | None,
-        typer.Option(metavar="TOML", help="The recipe whose augmentation is shown."),
+        typer.Option(
+            metavar="TOML",
+            help="The recipe whose augmentation is shown; if not given, whole frames.",
+        ),
     ] = None,
     changes: Annotated[
         list[str] | None,
@@ -90,14 +93,14 @@ def show(
     """
     from glpn.data.datasets import open_dataset
     from glpn.data.sheet import contact_sheet
-    from glpn.processor import GLPNImageProcessor
     from glpn.training.frames import ScaledFrames, spread
+    from glpn.training.network import build_processor
     from glpn.training.reading import Reader
     from glpn.training.recipe import Recipe, read_recipe
 
-    base = Recipe() if recipe is None else read_recipe(recipe)
-    chosen = base.override(changes or ())
-    processor = GLPNImageProcessor(short_side=chosen.data.short_side)
+    whole = Recipe().override(["augment.crop=none"])  # no crop fits every folder's frames
+    chosen = (whole if recipe is None else read_recipe(recipe)).override(changes or ())
+    processor = build_processor(chosen.model, short_side=chosen.data.short_side)
     frames = ScaledFrames(spread(open_dataset(folder), count), processor)
     read = Reader(frames, chosen.augment, chosen.loop.seed)
     seen = [read(epoch, index) for index in range(len(frames)) for epoch in range(epochs)]
