@@ -69,8 +69,8 @@ def scene_files(root: str | Path, names: Iterable[str]) -> dict[str, Path]:
 def read_scene(path: str | Path) -> Scene:
     """Read NAME.mat of the dataset itself; no file of doubtful origin.
 
-    A file made to harm, with types that MATLAB does not have, can crash scipy and the process with
-    it (scipy pull request 25349).
+    A type that MATLAB does not have, by damage or design, can crash scipy and the process with it
+    (scipy pull request 25349).
 
     Raises:
         MissingInput: there is no such file.
