@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -151,6 +152,25 @@ depth = glpn.load(threads=1)({str(PHOTO)!r})
 assert depth.metres.shape == (400, 600)
 """
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.slow
+def test_a_12_megapixel_photo_takes_less_than_1_gb(tmp_path):
+    weights = Path(glpn.__file__).parent / "models/glpn-b0-indoor"
+    folder = shutil.copytree(weights, tmp_path / "native")
+    glpn.GLPNImageProcessor().save_pretrained(folder)  # the photo's own scale, up to the limit
+    Image.open(PHOTO).resize((4032, 3024)).save(tmp_path / "phone.jpg")
+    code = f"""
+import resource, glpn
+estimator = glpn.load({str(folder)!r}, engine="onnxruntime")
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+depth = estimator({str(tmp_path / "phone.jpg")!r})
+assert depth.metres.shape == (3024, 4032)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) < 1_000_000  # kB
 
 
 def test_import_is_light():
