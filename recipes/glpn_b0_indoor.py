@@ -37,6 +37,7 @@ from glpn.loss import silog_loss
 NYU_INSIDE = (8, 8, 632, 472)  # left, top, right, bottom: nothing outside is real
 FRAME = (192, 256)  # the network's scale: a whole 480×640 frame is seen at this size
 STORED = 1.25  # frames are kept at this multiple of FRAME
+NYU_FOCAL = 1.081  # the Kinect's 518.9 pixels over 480 rows
 EIGEN_CROP = (45, 471, 41, 601)  # rows, columns of 480×640
 TEACHER_CHANNELS = (24, 48, 120, 352)
 TEACHER_BLOCKS = (3, 6, 14, 20)  # last block at strides 4, 8, 16, 32
@@ -288,7 +289,7 @@ def train(data: Path, run: Path) -> None:
 def bundle(network: GLPNForDepthEstimation, folder: Path) -> None:
     """Write what the package ships: half-precision weights, the processor, the graph."""
     network.half().save_pretrained(folder)
-    GLPNImageProcessor(short_side=FRAME[0]).save_pretrained(folder)
+    GLPNImageProcessor(short_side=FRAME[0], focal_ratio=NYU_FOCAL).save_pretrained(folder)
     write_graph(folder)
 
 

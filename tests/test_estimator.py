@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import shutil
 import subprocess
@@ -89,6 +90,28 @@ def test_camera_comes_from_what_is_known_best(estimator, depth):
     assert camera.fx == pytest.approx(50 / 43.2666 * diagonal, rel=1e-4)
     with pytest.raises(UsageError, match="at most one"):
         estimator(PHOTO, focal=700, fov=60)
+
+
+def test_a_known_focal_length_scales_the_metres(estimator, depth):
+    ratio = estimator.processor.focal_ratio
+    assert depth.camera.fx == pytest.approx(ratio * 400)  # unknown: taken for the model's own
+    same = estimator(PHOTO, focal=ratio * 400)
+    np.testing.assert_allclose(same.metres, depth.metres, rtol=1e-6)
+    tele = estimator(PHOTO, focal=2 * ratio * 400, uncertainty="flip")
+    np.testing.assert_allclose(tele.metres, 2 * depth.metres, rtol=1e-6)
+    assert "multiplied by 2 " in tele.provenance.note
+    assert tele.provenance.max_depth == pytest.approx(20)
+    plain = estimator(PHOTO, uncertainty="flip")
+    np.testing.assert_allclose(tele.sigma, 2 * plain.sigma, rtol=1e-5, atol=1e-6)
+    # the same scene: twice the depth at twice the focal length leaves widths as they are
+    assert tele.point(500, 300)[0] == pytest.approx(depth.point(500, 300)[0], rel=1e-5)
+
+
+def test_a_model_without_a_camera_of_its_own_is_never_scaled(estimator, depth):
+    processor = dataclasses.replace(estimator.processor, focal_ratio=None)
+    other = glpn.DepthEstimator(estimator.engine, processor, estimator.provenance)
+    assert np.array_equal(other(PHOTO, focal=999).metres, depth.metres)
+    assert "60°" in other(PHOTO).camera.source
 
 
 def test_a_nearly_black_prediction_is_never_zero(estimator):

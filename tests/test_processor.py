@@ -406,6 +406,8 @@ def test_unknown_keys_are_kept_and_written_back(tmp_path: Path) -> None:
         ("size_divisor", 32.5),
         ("size_divisor", 10**9),
         ("short_side", -1),
+        ("focal_ratio", 0),
+        ("focal_ratio", "wide"),
         ("max_pixels", True),
         ("resample", 9),
         ("resample", "bilinear"),

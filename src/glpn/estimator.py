@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
 from collections.abc import Callable, Iterable
 from os import PathLike
 from pathlib import Path
@@ -104,7 +106,8 @@ class DepthEstimator:
                 or iterator of them, which are read and predicted one at a time.
             camera: the photo's camera; else made from
             focal: focal length in pixels of the photo, or
-            fov: horizontal field of view in degrees; else taken from EXIF, else assumed.
+            fov: horizontal field of view in degrees; else taken from EXIF, else assumed. A known
+                focal length also scales the metres, see `estimate`.
             uncertainty: gives each `Depth` its `sigma`: "flip", see `flip_sigma`, costs a second
                 run of the network, "droppath", see `droppath_sigma`, eight more on torch.
 
@@ -120,7 +123,7 @@ class DepthEstimator:
             raise UsageError("give at most one of camera, focal and fov")
         self.require_uncertainty(uncertainty)
 
-        def choose(photo: Photo) -> Camera:
+        def choose(photo: Photo) -> Camera | None:
             return camera or choose_camera(photo, focal=focal, fov=fov)
 
         if is_many(images):
@@ -155,22 +158,45 @@ class DepthEstimator:
     def estimate(
         self,
         photo: Photo,
-        choose: Callable[[Photo], Camera],
+        choose: Callable[[Photo], Camera | None],
         *,
         uncertainty: str | None = None,
     ) -> Depth:
-        """Depth of one decoded photograph, with the camera that `choose` picks for it.
+        """Depth of one decoded photograph.
 
-        With an uncertainty, it has its sigma too.
+        A camera with twice the focal length sees a room twice as large, as if from half as far: a
+        network that knows one camera measures right with another if its metres are multiplied by
+        the ratio of the focal lengths (Yin et al. 2023, Metric3D, section 3.1). That is done where
+        the processor tells the network's camera and `choose` knows the photo's; the provenance
+        says so. Without a known camera the photo is taken for one by the network's own.
+
+        Args:
+            photo: upright.
+            choose: the photo's camera, or None where nothing is known of it.
+            uncertainty: as in `__call__`; the depth has its sigma then.
         """
+        known = choose(photo)
+        ratio = self.processor.focal_ratio
+        factor = 1.0
+        if known is not None and ratio is not None:
+            factor = math.sqrt(known.fx * known.fy) / (ratio * min(photo.size))
         metres = self.metres(photo.pixels)
+        sigma = self._sigma(photo.pixels, metres, uncertainty)
         return Depth(
-            metres=metres,
-            camera=choose(photo),
-            provenance=self.provenance.for_image(photo.name),
+            metres=metres * np.float32(factor),
+            camera=known or assumed_camera(photo.size, ratio),
+            provenance=self._provenance(photo.name, factor),
             image=photo.pixels,
-            sigma=self._sigma(photo.pixels, metres, uncertainty),
+            sigma=None if sigma is None else sigma * np.float32(factor),
         )
+
+    def _provenance(self, name: str, factor: float) -> Provenance:
+        told = self.provenance.for_image(name)
+        if factor == 1:
+            return told
+        note = f"metres multiplied by {factor:.4g} for the focal length of the photo's camera"
+        reach = None if told.max_depth is None else told.max_depth * factor
+        return dataclasses.replace(told, max_depth=reach, note=note)
 
     def metres(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
         """The bare arrays: RGB uint8 [H, W, 3] → metres float32 [H, W]."""
@@ -251,16 +277,24 @@ def is_many(images: Any) -> bool:
     return isinstance(images, Iterable)
 
 
-def choose_camera(photo: Photo, *, focal: float | None, fov: float | None) -> Camera:
-    """The camera from what was given, else from EXIF, else assumed; its `source` says which."""
-    size = photo.pixels.shape[:2]
+def choose_camera(photo: Photo, *, focal: float | None, fov: float | None) -> Camera | None:
+    """The camera from what was given, else from EXIF; its `source` says which. None: unknown."""
+    size = photo.size
     if focal is not None:
         return Camera.from_focal(focal, size, source=f"given focal length of {focal:g} px")
     if fov is not None:
         return Camera.from_fov(fov, size, source=f"given field of view of {fov:g}°")
     if photo.focal is not None:
         return Camera.from_focal(photo.focal, size, source=photo.focal_source or "EXIF")
-    return Camera.assumed(size)
+    return None
+
+
+def assumed_camera(size: tuple[int, int], focal_ratio: float | None) -> Camera:
+    """What an unknown camera is taken for: the network's own, or a usual one."""
+    if focal_ratio is None:
+        return Camera.assumed(size)
+    source = "assumed: like the camera that the model was trained with"
+    return Camera.from_focal(focal_ratio * min(size), size, source=source)
 
 
 def pipeline(

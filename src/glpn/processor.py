@@ -55,6 +55,8 @@ class GLPNImageProcessor:
         short_side: the photograph is scaled, up or down, until its shorter side has this many
             pixels (the scale the network was trained at) before it is rounded; None: own size.
         max_pixels: the input is scaled down to at most so many pixels, the aspect kept.
+        focal_ratio: focal length of the camera for which the network's metres hold, in shorter
+            sides of its picture; None where that is unknown. See `DepthEstimator.estimate`.
         extra: keys of the file that are none of these; kept and written back.
 
     Raises:
@@ -71,6 +73,7 @@ class GLPNImageProcessor:
     image_std: Sequence[float] | None = None
     short_side: int | None = None
     max_pixels: int | None = None
+    focal_ratio: float | None = None
     extra: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     model_input_names = ("pixel_values",)
@@ -90,6 +93,10 @@ class GLPNImageProcessor:
             raise ConfigError(
                 f"rescale_factor: expected a finite number, got {self.rescale_factor!r}"
             )
+        if self.focal_ratio is not None and not (
+            _is_number(self.focal_ratio) and self.focal_ratio > 0
+        ):
+            raise ConfigError(f"focal_ratio: expected a number above 0, got {self.focal_ratio!r}")
         if not isinstance(self.extra, Mapping):
             raise ConfigError(f"extra: expected a mapping, got {self.extra!r}")
         for key in ("image_mean", "image_std"):

@@ -362,3 +362,15 @@ def test_a_full_disk_stops_the_log_by_name():
     with pytest.raises(OutputFailed, match="/dev/full"):
         lines.write({"loss": 0.5})
     lines.close()
+
+
+def test_the_model_remembers_the_focal_length_it_learnt_from(tmp_path):
+    frames = write_frames(tmp_path / "set", 4)
+    train(tiny_recipe(frames, tmp_path / "unknown", "loop.steps=1"))
+    assert glpn.GLPNImageProcessor.from_pretrained(tmp_path / "unknown/last").focal_ratio is None
+    (frames / "K.txt").write_text("80 0 48\n0 80 32\n0 0 1\n")
+    (frames / "dataset.toml").write_text('unit = "mm"\nintrinsics = "K.txt"\n')
+    known = (tmp_path / "known", "loop.steps=1", "model.start=glpn-b0-indoor", "model.config={}")
+    train(tiny_recipe(frames, *known))
+    processor = glpn.GLPNImageProcessor.from_pretrained(tmp_path / "known/last")
+    assert processor.focal_ratio == pytest.approx(80 / SIZE[0])  # not the starting model's 1.081

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -51,6 +52,20 @@ def spread(frames: FrameSet, limit: int | None) -> FrameSet:
     if limit is None or limit >= len(frames):
         return frames
     return frames.subset(int(i) for i in np.linspace(0, len(frames) - 1, limit))
+
+
+def focal_ratio(frames: Samples) -> float | None:
+    """Focal length of the frames' camera in shorter sides of its picture; None if unknown.
+
+    The first and the last frame are asked; None too where they differ by more than 2 %.
+    """
+    ratios = []
+    for index in (0, len(frames) - 1):
+        sample = frames[index]
+        if sample.camera is None:
+            return None
+        ratios.append(math.sqrt(sample.camera.fx * sample.camera.fy) / min(sample.depth.shape))
+    return ratios[0] if math.isclose(*ratios, rel_tol=0.02) else None
 
 
 @dataclass(frozen=True)

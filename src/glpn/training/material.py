@@ -14,7 +14,7 @@ from glpn.errors import DataError
 from glpn.evaluation.protocols import Protocol, protocol
 from glpn.processor import GLPNImageProcessor
 from glpn.training.feed import Feed, ReadingFeed, ResidentFeed
-from glpn.training.frames import KeptFrames, ScaledFrames, open_frames
+from glpn.training.frames import KeptFrames, ScaledFrames, focal_ratio, open_frames
 from glpn.training.network import build_processor
 from glpn.training.order import Order, Share
 from glpn.training.parallel import World
@@ -59,7 +59,9 @@ def gather_material(
         talk.say(note)
     if recipe.run.doctor and world.first:
         _examine(train, held_back, talk)
-    processor = build_processor(recipe.model, short_side=recipe.data.short_side)
+    processor = build_processor(
+        recipe.model, short_side=recipe.data.short_side, focal_ratio=focal_ratio(train)
+    )
     order = Order(len(train), recipe.loop.batch, recipe.loop.seed)
     share = Share(order, recipe.loop.accumulate, world.rank, world.size)
     validator = None

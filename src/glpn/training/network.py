@@ -39,12 +39,16 @@ def build_network(options: ModelOptions, *, seed: int) -> GLPNForDepthEstimation
     return network
 
 
-def build_processor(options: ModelOptions, *, short_side: int | None) -> GLPNImageProcessor:
+def build_processor(
+    options: ModelOptions, *, short_side: int | None, focal_ratio: float | None = None
+) -> GLPNImageProcessor:
     """How photographs will be prepared for the trained network.
 
     Args:
         options: a model to start from brings its processor.
         short_side: the scale of training; that of the model to start from if None.
+        focal_ratio: of the camera that took the frames, if there is one: not that of the model to
+            start from, which learns another camera's metres now.
 
     Raises:
         UsageError: the model to start from normalises its input in its own way.
@@ -57,7 +61,8 @@ def build_processor(options: ModelOptions, *, short_side: int | None) -> GLPNIma
     if processor.do_normalize or not processor.do_rescale:
         raise UsageError(f"{options.start}: training takes RGB / 255, its processor does not")
     chosen = processor.short_side if short_side is None else short_side
-    return GLPNImageProcessor.from_dict({**processor.to_dict(), "short_side": chosen})
+    learnt = {"short_side": chosen, "focal_ratio": focal_ratio}
+    return GLPNImageProcessor.from_dict({**processor.to_dict(), **learnt})
 
 
 def _config(folder: Path, options: ModelOptions) -> GLPNConfig:
