@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
 from fractions import Fraction
+from pathlib import Path
 
 import av
 import numpy as np
@@ -27,6 +29,17 @@ def video(glpn, model):
         return glpn("video", "-m", model, "--threads", 1, *arguments)
 
     return run
+
+
+def test_the_commands_of_the_page_run(glpn, tmp_path, monkeypatch):
+    page = (Path(__file__).parents[2] / "docs/video.md").read_text()
+    lines = re.findall(r"^glpn (video .*)$", page, re.M)
+    assert len(lines) == 3
+    write_film(tmp_path / "walk.mp4", [ramp()] * 2)
+    monkeypatch.chdir(tmp_path)
+    for line in lines:
+        done = glpn(*line.split(), "--threads", 1)
+        assert done.code == 0, f"{line}: {done.err}"
 
 
 @pytest.mark.parametrize("rate", [Fraction(30000, 1001), Fraction(25)])

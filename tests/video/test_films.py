@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import sys
 import threading
 
@@ -50,6 +52,15 @@ def test_leaving_early_ends_the_thread(tmp_path):
     assert not [t for t in threading.enumerate() if t.name == "glpn-decode"]
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="names are text there")
+def test_a_name_may_hold_any_byte(tmp_path):
+    path = tmp_path / os.fsdecode(b"-http:%d \xff\n.mp4")
+    write_film(tmp_path / "a.mp4", [ramp()]).rename(path)
+    film = open_film(path)
+    assert len(list(film.frames())) == 1
+    assert film.name.isprintable()
+
+
 @pytest.mark.parametrize(
     ("content", "says"), [(b"no film" * 99, "cannot be read as a film"), (b"", "cannot be read")]
 )
@@ -59,6 +70,17 @@ def test_what_is_no_film_is_named(tmp_path, content, says):
     with pytest.raises(DataError, match=says) as caught:
         open_film(path)
     assert "a:b.mp4" in str(caught.value)
+
+
+def test_a_playlist_in_disguise_reaches_no_network(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(0.2)
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/a.ts"
+        (tmp_path / "a.m3u8").write_text(f"#EXTM3U\n#EXTINF:1,\n{url}\n#EXT-X-ENDLIST\n")
+        with pytest.raises(DataError):
+            open_film(tmp_path / "a.m3u8")
+        with pytest.raises(TimeoutError):
+            server.accept()
 
 
 def test_sound_alone_is_no_film(tmp_path):

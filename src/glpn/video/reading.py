@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 import queue
 import threading
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -81,26 +81,12 @@ class Film:
         step = max(1, round(1 / (self.rate * self.time_base)))
         last: int | None = None
         with open_input(self.path) as source:
-            for index, picture in enumerate(self._pictures(source)):
+            for index, picture in enumerate(_pictures(source, self._note_damage)):
                 last = _later(last, picture.pts, step)
                 yield Frame(index, last, upright(picture, self.size))
 
-    def _pictures(self, source: Any) -> Generator[Any, None, None]:
-        """Decoded pictures; what is damaged is left out and counted."""
-        av = require_av()
-        packets = source.demux(source.streams.video[0])
-        while True:
-            try:
-                packet = next(packets)
-            except StopIteration:
-                return
-            except av.FFmpegError:  # cut off in the middle
-                self.damaged += 1
-                return
-            try:
-                yield from packet.decode()
-            except av.FFmpegError:
-                self.damaged += 1
+    def _note_damage(self) -> None:
+        self.damaged += 1
 
 
 def require_av() -> Any:
@@ -133,14 +119,18 @@ def open_film(path: str | Path) -> Film:
             require_size(stream.height, stream.width)
         except DataError as e:
             raise DataError(f"{name}: {e}") from e
-        rate = Fraction(stream.average_rate or stream.guessed_rate or _USUAL_RATE)
-        film = Film(path, (0, 0), rate, Fraction(stream.time_base or 1 / rate), stream.frames)
-        first = next(film._pictures(source), None)
+        first = next(_pictures(source, lambda: None), None)
         if first is None:
             raise DataError(f"{name}: none of its frames can be decoded")
         height, width = first.height, first.width
-        film.size = (width, height) if _quarter_turns(first) % 2 else (height, width)
-    return film
+        rate = Fraction(stream.average_rate or stream.guessed_rate or _USUAL_RATE)
+        return Film(
+            path=path,
+            size=(width, height) if _quarter_turns(first) % 2 else (height, width),
+            rate=rate,
+            time_base=Fraction(stream.time_base or 1 / rate),
+            expected=stream.frames,
+        )
 
 
 @contextmanager
@@ -162,6 +152,24 @@ def open_input(path: Path) -> Iterator[Any]:
         raise DataError(f"{name}: cannot be read as a film: {e.strerror or e}") from e
     with source:
         yield source
+
+
+def _pictures(source: Any, note_damage: Callable[[], None]) -> Iterator[Any]:
+    """Decoded pictures of an open container; what is damaged is left out and noted."""
+    av = require_av()
+    packets = source.demux(source.streams.video[0])
+    while True:
+        try:
+            packet = next(packets)
+        except StopIteration:
+            return
+        except av.FFmpegError:  # cut off in the middle
+            note_damage()
+            return
+        try:
+            yield from packet.decode()
+        except av.FFmpegError:
+            note_damage()
 
 
 def _later(last: int | None, told: int | None, step: int) -> int:
