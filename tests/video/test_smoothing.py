@@ -46,6 +46,16 @@ def test_a_moved_square_is_not_smoothed_and_the_wall_behind_it_is():
     assert 0 < abs(float(smooth[40, 50]) - 4.05) < 0.03
 
 
+def test_where_the_camera_moves_its_plain_walls_move_too():
+    watch = PhotoWatch()
+    stripes = np.tile(np.repeat([60, 180], 8), 20)
+    for index in range(6):
+        photo = np.full((48, 64, 3), 120, np.uint8)
+        photo[:40] = stripes[None, 5 * index : 5 * index + 64, None]
+        weight = watch(photo).weight
+    assert weight[46].min() == 1
+
+
 def test_slow_drift_adds_up_until_it_is_noticed():
     watch, weights = PhotoWatch(), []
     for index in range(40):

