@@ -1,0 +1,250 @@
+"""`glpn video` keeps a film's frames, clock and audio, and leaves nothing half done."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+import glpn as library
+from glpn.depth import read_depth
+from tests.cli.conftest import command, run_for_real
+from tests.video.films import noisy, packets, pictures, ramp, stamps, write_film
+
+
+@pytest.fixture
+def video(glpn, model):
+    """`glpn video` with the tiny model on one thread."""
+
+    def run(*arguments):
+        return glpn("video", "-m", model, "--threads", 1, *arguments)
+
+    return run
+
+
+def test_the_commands_of_the_page_run(glpn, tmp_path, monkeypatch):
+    page = (Path(__file__).parents[2] / "docs/video.md").read_text()
+    lines = re.findall(r"^glpn (video .*)$", page, re.M)
+    assert len(lines) == 3
+    write_film(tmp_path / "walk.mp4", [ramp()] * 2)
+    monkeypatch.chdir(tmp_path)
+    for line in lines:
+        done = glpn(*line.split(), "--threads", 1)
+        assert done.code == 0, f"{line}: {done.err}"
+
+
+@pytest.mark.parametrize("rate", [Fraction(30000, 1001), Fraction(25)])
+def test_sixty_frames_with_a_tone_keep_count_rate_and_audio(video, tmp_path, rate):
+    shown = [ramp(start=2 * index) for index in range(60)]
+    film = write_film(tmp_path / "in.mp4", shown, rate=rate, tone="aac")
+    done = video(film, "-o", tmp_path / "out.mp4", "--json")
+    assert done.code == 0, done.err
+    (told,) = done.records
+    assert told["frames"] == 60 and told["audio"] == ["aac"] and told["warnings"] == []
+    assert packets(tmp_path / "out.mp4") == packets(film)
+    assert stamps(tmp_path / "out.mp4") == pytest.approx(stamps(film), abs=1e-3)
+    with av.open(str(tmp_path / "out.mp4")) as out:
+        assert out.streams.video[0].frames == 60
+        assert float(out.streams.video[0].average_rate) == pytest.approx(float(rate), rel=1e-3)
+
+
+def test_the_photograph_is_left_and_the_depth_right_in_one_range(video, model, tmp_path):
+    film = write_film(tmp_path / "in.mp4", [ramp(47 + 1, 64), ramp(48, 64, start=80)] * 3)
+    done = video(film, "-o", tmp_path / "o.mp4", "--near", 1, "--far", 9, "--colormap", "gray")
+    assert done.code == 0 and "1.00 to 9.00 m" in done.out
+    for before, after in zip(pictures(film), pictures(tmp_path / "o.mp4"), strict=True):
+        assert after.shape == (48, 128, 3)
+        assert np.abs(after[:, :64].astype(int) - before).mean() < 6
+        metres = library.load(model, threads=1)(before).metres
+        wanted = ((metres - 1) / 8 * 255).clip(0, 255)
+        assert np.abs(after[:, 64:].mean(axis=2) - wanted).mean() < 6
+
+
+def test_colours_survive(video, tmp_path):
+    red = np.full((48, 64, 3), (200, 30, 40), np.uint8)
+    film = write_film(tmp_path / "in.mp4", [red] * 3)
+    assert video(film, "-o", tmp_path / "out.mp4").code == 0
+    before, after = pictures(film)[1], pictures(tmp_path / "out.mp4")[1][:, 8:56]
+    assert np.abs(after.mean(axis=(0, 1)) - before.mean(axis=(0, 1))).max() < 6
+
+
+def test_an_odd_height_gets_one_more_row(video, tmp_path):
+    film = write_film(tmp_path / "in.mkv", [ramp(47, 33)] * 2, codec="ffv1")
+    assert video(film, "-o", tmp_path / "out.mp4").code == 0
+    assert pictures(tmp_path / "out.mp4")[0].shape == (48, 66, 3)
+
+
+def test_smoothing_halves_the_flicker_of_a_static_noisy_scene(video, tmp_path):
+    rng = np.random.default_rng(0)
+    film = write_film(tmp_path / "in.mp4", [noisy(ramp(), rng, 5) for _ in range(30)])
+    done = video(film, "-o", tmp_path / "out.mp4", "--smooth", "--json")
+    (told,) = done.records
+    assert told["cuts"] == 0
+    assert 0 < told["flicker_smoothed"] < told["flicker"] / 2
+
+
+def test_smoothed_depth_has_no_lag_at_a_cut(video, tmp_path):
+    rng = np.random.default_rng(0)
+    other = 255 - ramp()[:, ::-1] // 2
+    scenes = [noisy(ramp() if index < 10 else other, rng, 3) for index in range(20)]
+    film = write_film(tmp_path / "in.mp4", scenes)
+    plain, smooth = tmp_path / "plain", tmp_path / "smooth"
+    assert video(film, "-o", plain, "--format", "npz").code == 0
+    done = video(film, "-o", smooth, "--format", "npz", "--smooth")
+    assert done.code == 0 and "1 cut" in done.out
+    before, after = (np.load(f / "in_000001.npz")["metres"] for f in (plain, smooth))
+    assert np.array_equal(before[10], after[10])
+    assert not np.array_equal(before[12], after[12])
+
+
+def test_png_frames_are_depth_files(video, model, tmp_path):
+    film = write_film(tmp_path / "in.mp4", [ramp(), ramp(start=70)])
+    assert video(film, "-o", tmp_path / "out", "--format", "png16").code == 0
+    assert sorted(os.listdir(tmp_path / "out")) == ["in_000001.png", "in_000002.png"]
+    depth = read_depth(tmp_path / "out" / "in_000002.png")
+    wanted = library.load(model, threads=1)(pictures(film)[1]).metres
+    assert np.abs(depth.metres - wanted).max() < 0.002  # half a millimetre, and decoding
+    assert depth.provenance.image == "in.mp4 frame 2"
+
+
+def test_npz_chunks_follow_each_other(video, tmp_path, monkeypatch):
+    monkeypatch.setattr("glpn.video.sequences.CHUNK_FRAMES", 4)
+    film = write_film(tmp_path / "in.mp4", [ramp()] * 10)
+    assert video(film, "-o", tmp_path / "out", "--format", "npz").code == 0
+    chunks = [np.load(tmp_path / "out" / f"in_{first:06}.npz") for first in (1, 5, 9)]
+    assert [len(chunk["metres"]) for chunk in chunks] == [4, 4, 2]
+    seconds = np.concatenate([chunk["seconds"] for chunk in chunks])
+    assert np.allclose(seconds, np.arange(10) / 25)
+
+
+def test_what_is_there_is_kept_unless_it_may_be_replaced(video, tmp_path):
+    film = write_film(tmp_path / "in.mp4", [ramp()] * 2)
+    out = tmp_path / "out"
+    for arguments in (["-o", out, "--format", "png16"], ["-o", tmp_path / "out.mp4"]):
+        assert video(film, *arguments).code == 0
+        assert video(film, *arguments).code == 73
+        assert video(film, *arguments, "--overwrite").code == 0
+    (out / "thesis.txt").write_text("three years")
+    done = video(film, "-o", out, "--format", "png16", "--overwrite")
+    assert done.code == 73 and "thesis.txt" in done.err
+    assert (out / "thesis.txt").exists()
+
+
+def test_the_film_itself_is_never_replaced(video, tmp_path):
+    film = write_film(tmp_path / "in.mp4", [ramp()] * 2)
+    before = film.read_bytes()
+    assert video(film, "-o", film, "--overwrite").code == 2
+    assert film.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["--format", "gif"], 2),
+        (["--near", 5, "--far", 2], 2),
+        (["--colormap", "rainbow"], 2),
+        (["--max-depth", -1], 2),
+    ],
+)
+def test_impossible_options_are_usage_errors(video, tmp_path, arguments, code):
+    film = write_film(tmp_path / "in.mp4", [ramp()] * 2)
+    assert video(film, "-o", tmp_path / "out.mp4", *arguments).code == code
+    assert os.listdir(tmp_path) == ["in.mp4"]
+
+
+def test_bad_films_have_the_codes_of_bad_photographs(video, tmp_path):
+    assert video(tmp_path / "none.mp4", "-o", tmp_path / "out.mp4").code == 66
+    (tmp_path / "bad.mp4").write_bytes(b"no film" * 100)
+    done = video(tmp_path / "bad.mp4", "-o", tmp_path / "out.mp4")
+    assert done.code == 65 and "bad.mp4" in done.err
+    film = write_film(tmp_path / "in.mp4", [ramp()] * 2)
+    assert video(film, "-o", tmp_path / "no" / "out.mp4").code == 73
+
+
+def test_a_cut_off_film_is_finished_and_told(video, tmp_path):
+    rng = np.random.default_rng(0)
+    film = tmp_path / "in.mp4"
+    with av.open(str(film), "w", options={"movflags": "faststart"}) as output:
+        stream = output.add_stream("libx264", rate=25, options={"g": "1"})
+        stream.height, stream.width, stream.pix_fmt = 48, 64, "yuv420p"
+        for _ in range(20):
+            noise = rng.integers(0, 255, (48, 64, 3), np.uint8)
+            output.mux(stream.encode(av.VideoFrame.from_ndarray(noise, format="rgb24")))
+        output.mux(stream.encode(None))
+    film.write_bytes(film.read_bytes()[:-20_000])
+    done = video(film, "-o", tmp_path / "out.mp4")
+    assert done.code == 0, done.err
+    count = len(pictures(tmp_path / "out.mp4"))
+    assert 0 < count < 20
+    assert f"{count} of 20 frames could be decoded" in done.err
+
+
+def test_audio_that_mp4_cannot_carry_is_left_out_and_told(video, tmp_path):
+    film = write_film(tmp_path / "in.avi", [ramp()] * 5, tone="pcm_mulaw")
+    done = video(film, "-o", tmp_path / "out.mp4")
+    assert done.code == 0, done.err
+    assert "pcm_mulaw" in done.err and not packets(tmp_path / "out.mp4")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no limits of file sizes there")
+@pytest.mark.parametrize("format", ["mp4", "png16", "npz"])
+def test_a_full_disk_is_told_and_leaves_nothing(model, tmp_path, format):
+    rng = np.random.default_rng(0)
+    noise = [rng.integers(0, 255, (48, 64, 3), np.uint8) for _ in range(40)]
+    film = write_film(tmp_path / "in.mp4", noise)
+    arguments = ["video", film, "-m", model, "-o", tmp_path / "out", "--format", format]
+    run = run_for_real(*arguments, "--threads", 1, preexec_fn=_only_small_files)
+    assert run.code == 74 and "cannot be written" in run.err, run.err
+    assert os.listdir(tmp_path) == ["in.mp4"]
+
+
+def _only_small_files():
+    import resource
+
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_killed_run_leaves_nothing_under_the_name(model, tmp_path, number):
+    film = write_film(tmp_path / "in.mp4", [ramp(240, 320)] * 400)
+    out = tmp_path / "out"
+    arguments = ["video", film, "-m", model, "-o", out, "--format", "png16", "--threads", 1]
+    run = subprocess.Popen(command(*arguments), stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 30
+    while not list(tmp_path.glob(".glpn-*/*.png")) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    run.send_signal(number)
+    assert run.wait(30) == (143 if number == signal.SIGTERM else -signal.SIGKILL)
+    assert not out.exists()
+    assert bool(list(tmp_path.glob(".glpn-*"))) == (number == signal.SIGKILL)
+
+
+_GROWTH = """
+import os, sys, psutil
+from glpn import load
+from glpn.video import Look, convert
+me, seen = psutil.Process(), []
+convert(sys.argv[1], sys.argv[2], load(sys.argv[3], threads=1), look=Look(smooth=True),
+        advance=lambda: seen.append(me.memory_info().rss))
+print(max(seen[60:120]), max(seen[240:]), len(seen))
+"""
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_the_film(model, tmp_path):
+    film = write_film(tmp_path / "in.mp4", [ramp(96, 128)] * 300, tone="aac")
+    arguments = [sys.executable, "-c", _GROWTH, film, tmp_path / "out.mp4", model]
+    done = subprocess.run(arguments, capture_output=True, text=True, timeout=120, check=True)
+    early, late, count = map(int, done.stdout.split())
+    assert count == 300
+    assert late < early * 1.05
