@@ -16,6 +16,7 @@ from glpn.cli import (
     info,
     predict,
     reproduce,
+    serve,
     synth,
     train,
 )
@@ -57,6 +58,7 @@ app.command("evaluate", no_args_is_help=True)(evaluate.evaluate)
 app.command("reproduce", no_args_is_help=True)(reproduce.reproduce)
 app.command("train", no_args_is_help=True)(train.train)
 app.command("synth", no_args_is_help=True)(synth.synth)
+app.command("serve")(serve.serve)
 app.command("models")(info.models)
 app.add_typer(export.app, name="export")
 app.add_typer(data.app, name="data")
