@@ -83,6 +83,7 @@ def test_every_kind_of_picture_has_its_status(service, case):
         ("fov=180", "below 180"),
         ("fov=60&focal=500", "at most one"),
         ("at=1", "x,y"),
+        ("at=1,1&format=npz", "format=json"),
         ("at=inf,1", "x,y"),
         ("at=1,99999", "outside"),
         ("at=1,1&" * 101, "too often"),

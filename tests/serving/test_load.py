@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +13,10 @@ import psutil
 import pytest
 from starlette.requests import ClientDisconnect, Request
 
+import glpn
+from glpn.errors import CheckpointError
+from glpn.estimator import DepthEstimator
+from glpn.serving.app import make_app
 from glpn.serving.batcher import SharedEngine
 from glpn.serving.desk import WORKERS, Desk
 from glpn.serving.limits import Limits, Refusal
@@ -119,6 +124,57 @@ def test_a_turn_that_does_not_come_is_refused_at_the_deadline():
 def test_a_client_that_leaves_the_queue_is_never_served():
     failure = failure_with_busy_workers(Limits(), request_of("http.disconnect"))
     assert isinstance(failure, ClientDisconnect)
+
+
+class Failing:
+    """An engine that always fails with one error."""
+
+    name = "failing"
+
+    def __init__(self, config, error):
+        self.config = config
+        self.error = error
+
+    def __call__(self, pixels):
+        raise self.error
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (CheckpointError("/secret/model: NaN"), "the service cannot predict; its log says why"),
+        (RuntimeError("secret"), "internal error"),
+    ],
+)
+def test_an_error_of_ours_is_500_and_tells_nothing(model, error, said):
+    import anyio
+
+    opened = glpn.load(model, threads=1)
+    failing = Failing(opened.engine.config, error)
+    app = make_app(DepthEstimator(failing, opened.processor, opened.provenance), Limits())
+
+    async def post() -> httpx.Response:
+        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://h") as client:
+            return await client.post("/v1/depth", content=LARGE, headers=JPEG)
+
+    answer = anyio.run(post)
+    assert (answer.status_code, answer.json()) == (500, {"error": said})
+    assert "default-src" in answer.headers["content-security-policy"]
+
+
+def test_requests_leave_no_file(start, tmp_path):
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    with start(env={**os.environ, "TMPDIR": str(folder)}) as service:
+        before = set(folder.iterdir())  # onnxruntime may have made one of its own at the start
+        with service.connect() as connection:
+            connection.sendall(HEAD.encode() + LARGE[:-1])
+            wait_for(lambda: service.metric("glpn_queue_length") == 1)
+            assert set(folder.iterdir()) == before
+        for format in ("json", "npz", "vis", "exr"):
+            assert service.post(LARGE, format=format).status_code == 200
+        assert set(folder.iterdir()) == before
 
 
 class Doubling:

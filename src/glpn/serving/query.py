@@ -71,6 +71,8 @@ def parse_query(items: Sequence[tuple[str, str]]) -> Wanted:
             fields[name] = _below(name, fields[name], limit)
     for name, count in (("at", 2), ("between", 4)):
         fields[name] = [_numbers(name, text, count) for text in values.get(name, ())]
+    if (fields["at"] or fields["between"]) and fields.get("format", "json") != "json":
+        raise UsageError("at, between: expected format=json, which alone answers them")
     if "colormap" in fields:
         color_table(fields["colormap"][:_LONGEST_ECHO])
     return Wanted(**fields)
