@@ -301,3 +301,14 @@ def test_depth_read_back_measures_the_same_distance(tmp_path):
 def test_read_depth_is_a_public_name(tmp_path):
     path = a_depth([[1, 2]]).save(tmp_path / "a.png")
     assert str(glpn.read_depth(path)) == "1x2, 1-2 m, median 1.5 m"
+
+
+def test_encoded_bytes_are_those_of_the_saved_file(tmp_path):
+    depth = a_depth([[1.5, 2.0], [0.0, 4.25]])
+    for format in ("png16", "tiff", "vis"):
+        path = depth.save(tmp_path / f"depth.{format}", format)
+        assert depth.encode(format) == path.read_bytes()
+    with pytest.raises(UsageError, match="expected one of"):
+        depth.encode("jpeg")
+    with pytest.raises(UsageError, match="has no option 'step'"):
+        depth.encode("npz", step=2)

@@ -269,6 +269,10 @@ class Depth:
         """
         return files.write(path, self._contents(), format=format, overwrite=overwrite, **options)
 
+    def encode(self, format: str, **options: Any) -> bytes:
+        """The bytes of the file that `save` writes; formats, options and errors as there."""
+        return files.encode(self._contents(), format, **options)
+
     def _contents(self) -> files.Contents:
         metadata = {"camera": vars(self.camera), **vars(self.provenance)}
         return files.Contents(self.metres, metadata, self.image, self.sigma)

@@ -16,6 +16,7 @@ from glpn.cli import (
     info,
     predict,
     reproduce,
+    serve,
     synth,
     train,
     video,
@@ -59,6 +60,7 @@ app.command("reproduce", no_args_is_help=True)(reproduce.reproduce)
 app.command("train", no_args_is_help=True)(train.train)
 app.command("synth", no_args_is_help=True)(synth.synth)
 app.command("video", no_args_is_help=True)(video.video)
+app.command("serve")(serve.serve)
 app.command("models")(info.models)
 app.add_typer(export.app, name="export")
 app.add_typer(data.app, name="data")

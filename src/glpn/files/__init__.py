@@ -7,13 +7,14 @@ themselves, `contents` what every format carries, `paths` the rules about names 
 from __future__ import annotations
 
 from glpn.files.contents import Contents, unproject
-from glpn.files.formats import FORMATS, format_of, read, valid_output, write
+from glpn.files.formats import FORMATS, encode, format_of, read, valid_output, write
 from glpn.files.paths import atomic_file, output_stems, require_writable_folder, safe_join
 
 __all__ = [
     "FORMATS",
     "Contents",
     "atomic_file",
+    "encode",
     "format_of",
     "output_stems",
     "read",

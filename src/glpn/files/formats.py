@@ -121,14 +121,16 @@ def write(
         CannotCreateOutput, OutputFailed: as `atomic_file`.
     """
     format = _require_format(format_of(path) if format is None else format)
-    kind = FORMATS[format]
-    unknown = sorted(options.keys() - set(kind.options))
-    if unknown:
-        known = ", ".join(kind.options) or "none"
-        raise UsageError(f"{format} has no option {unknown[0]!r}; it has: {known}")
+    _require_options(format, options)
     with atomic_file(path, overwrite=overwrite) as file:
-        file.write(kind.encode(contents, **options))
+        file.write(FORMATS[format].encode(contents, **options))
     return Path(path)
+
+
+def encode(contents: Contents, format: str, **options: Any) -> bytes:
+    """The bytes that `write` would put into a file; errors as there, but for the file's own."""
+    _require_options(_require_format(format), options)
+    return FORMATS[format].encode(contents, **options)
 
 
 def read(path: str | Path, *, scale: float | None = None) -> Contents:
@@ -189,6 +191,14 @@ def valid_output(path: str | Path, format: str) -> bool:
             return kind.is_complete(file)
     except (*_DAMAGE, StopIteration, DataError):
         return False
+
+
+def _require_options(format: str, options: Mapping[str, Any]) -> None:
+    kind = FORMATS[format]
+    unknown = sorted(options.keys() - set(kind.options))
+    if unknown:
+        known = ", ".join(kind.options) or "none"
+        raise UsageError(f"{format} has no option {unknown[0]!r}; it has: {known}")
 
 
 def _require_format(format: str) -> str:

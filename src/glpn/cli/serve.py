@@ -1,0 +1,106 @@
+"""`glpn serve`: the HTTP service."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from glpn.cli import console, options
+from glpn.errors import MissingDependency, UsageError
+
+_LIMITS = "Limits"
+_UNITS = {"": 1, "KiB": 2**10, "MiB": 2**20}
+
+
+def serve(
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; 0.0.0.0 is every one of this machine.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8000,
+    model: options.Model = "",
+    max_body: Annotated[
+        str, typer.Option(help="Largest picture: bytes, KiB or MiB.", rich_help_panel=_LIMITS)
+    ] = "16MiB",
+    queue: Annotated[
+        int, typer.Option(min=0, help="Requests that may wait.", rich_help_panel=_LIMITS)
+    ] = 32,
+    deadline: Annotated[
+        float,
+        typer.Option(
+            metavar="SECONDS",
+            help="That headers and body may each take to arrive, and a request may wait.",
+            rich_help_panel=_LIMITS,
+        ),
+    ] = 15,
+    api_key_env: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Environment variable with the key that X-API-Key must say.",
+            rich_help_panel=_LIMITS,
+        ),
+    ] = None,
+    max_depth: options.MaxDepth = None,
+    engine: options.Engine = options.EngineName.auto,
+    device: options.Device = "auto",
+    threads: options.Threads = None,
+) -> None:
+    """Answer photographs with metres over HTTP.
+
+    Prints its address when it listens. SIGTERM and SIGINT (Ctrl-C) end it after the last answer.
+
+    Examples:
+
+      glpn serve
+      glpn serve --host 0.0.0.0 --port 8080 --api-key-env GLPN_KEY
+    """
+    try:
+        from glpn.serving import server
+        from glpn.serving.app import make_app
+        from glpn.serving.limits import Limits
+    except ImportError as e:
+        raise MissingDependency(f"serve needs {e.name}: pip install 'glpn[serve]'") from e
+    from glpn.estimator import DEFAULT_MODEL, DepthEstimator, load
+
+    if not 0 < deadline <= 3600:
+        raise UsageError(f"--deadline: expected seconds above 0, up to 3600; got {deadline:g}")
+    key = None if api_key_env is None else _key(api_key_env)
+    limits = Limits(max_body=_bytes(max_body), queue=queue, deadline=deadline, api_key=key)
+    opened = load(
+        model or DEFAULT_MODEL,
+        engine=engine.value,
+        device=device,
+        threads=threads,
+        max_depth=max_depth,
+    )
+    # Answers carry the provenance: no folder of this machine in it.
+    provenance = dataclasses.replace(opened.provenance, model=_public_name(opened.provenance.model))
+    estimator = DepthEstimator(opened.engine, opened.processor, provenance)
+    listener = server.listen(host, port)
+    server.log_to_standard_error()
+    shown = f"[{host}]" if ":" in host else host
+    console.say(f"glpn serves {provenance.model} on http://{shown}:{listener.getsockname()[1]}")
+    server.run(make_app(estimator, limits), listener, limits)
+
+
+def _public_name(model: str) -> str:
+    return Path(model).resolve().name if Path(model).is_dir() else model
+
+
+def _bytes(text: str) -> int:
+    match = re.fullmatch(r"([1-9][0-9]{0,11})(|KiB|MiB)", text)
+    if match is None:
+        raise UsageError(f"--max-body: expected a number of bytes, KiB or MiB, got {text!r}")
+    return int(match[1]) * _UNITS[match[2]]
+
+
+def _key(name: str) -> str:
+    key = os.environ.get(name, "")
+    if not key:
+        raise UsageError(f"--api-key-env {name}: this environment variable is empty or not set")
+    return key

@@ -1,0 +1,61 @@
+"""One network for several threads: pictures of one size that wait together run together."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import Future
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glpn.engines import Engine
+
+_Call = tuple[NDArray[np.float32], "Future[NDArray[np.float32]]"]
+
+
+class SharedEngine:
+    """An engine that threads may call at once. See `glpn.engines.Engine`.
+
+    The network runs one batch after another. Who gets it takes along the calls of the same
+    size that wait with him: at most one of every other thread.
+
+    Args:
+        engine: runs the network; called by one thread at a time.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self.name = engine.name
+        self.config = engine.config
+        self._engine = engine
+        self._turn = threading.Lock()  # to run the network
+        self._guard = threading.Lock()  # of the list below
+        self._waiting: list[_Call] = []
+
+    def __call__(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Predict depth: float32 [B, 3, H, W] → metres [B, H, W]; errors as the engine's."""
+        result: Future[NDArray[np.float32]] = Future()
+        with self._guard:
+            self._waiting.append((pixels, result))
+        with self._turn:
+            if not result.done():  # nobody took it along
+                self._run(self._take(pixels.shape))
+        return result.result()
+
+    def _take(self, shape: tuple[int, ...]) -> list[_Call]:
+        """The waiting calls of one shape, the oldest first."""
+        with self._guard:
+            taken = [call for call in self._waiting if call[0].shape == shape]
+            self._waiting = [call for call in self._waiting if call[0].shape != shape]
+        return taken
+
+    def _run(self, calls: list[_Call]) -> None:
+        try:
+            depth = self._engine(np.concatenate([pixels for pixels, _ in calls]))  # [B, H, W]
+        except BaseException as e:
+            for _, result in calls:
+                result.set_exception(e)
+            return
+        counts = [len(pixels) for pixels, _ in calls]
+        parts = np.split(depth, np.cumsum(counts)[:-1])
+        for (_, result), part in zip(calls, parts, strict=True):
+            result.set_result(part)

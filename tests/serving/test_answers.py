@@ -1,0 +1,156 @@
+"""What the service answers to good and bad pictures and queries."""
+
+from __future__ import annotations
+
+import io
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import glpn
+from glpn.depth import read_depth
+from tests.corpus.bytes_of import encoded, jpeg_segment, jpeg_with, scene
+from tests.corpus.images import FILES, HEIGHT, WIDTH
+from tests.serving.conftest import JPEG, wait_for
+
+PHOTO = encoded(scene(), "JPEG")
+ANY = {"Content-Type": "application/octet-stream"}
+
+
+def test_json_says_what_the_library_says(service, model):
+    depth = glpn.load(model, threads=1)(PHOTO, fov=67)
+    answer = service.post(PHOTO, fov="67", at=["3,4", "10.5,20"], between="0,0,100,50")
+    assert answer.status_code == 200 and answer.headers["content-type"] == "application/json"
+    said = answer.json()
+    assert (said["height"], said["width"]) == (HEIGHT, WIDTH)
+    assert said["median"] == pytest.approx(np.median(depth.metres), abs=1e-3)
+    assert said["min"] <= said["median"] <= said["max"]
+    assert [place["metres"] for place in said["at"]] == pytest.approx(
+        [depth.at(3, 4), depth.at(10.5, 20)], abs=1e-3
+    )
+    assert said["between"][0]["metres"] == pytest.approx(depth.between((0, 0), (100, 50)), abs=1e-3)
+    # A horizontal field of view of 67° over 128 pixels: 64 / tan 33.5°.
+    assert said["camera"]["fx"] == pytest.approx(96.6935, abs=1e-3)
+    assert said["provenance"]["model"] == model.name
+    assert str(model.parent) not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("format", "kind"),
+    [("png16", "image/png"), ("npz", "application/x-npz"), ("exr", "image/x-exr")],
+)
+def test_depth_files_hold_the_librarys_depth(service, model, tmp_path, format, kind):
+    answer = service.post(PHOTO, format=format)
+    assert (answer.status_code, answer.headers["content-type"]) == (200, kind)
+    path = tmp_path / "depth"
+    path.write_bytes(answer.content)
+    expected = glpn.load(model, threads=1)(PHOTO).metres
+    np.testing.assert_allclose(read_depth(path).metres, expected, atol=1e-3)
+
+
+def test_pictures_and_scenes(service):
+    picture = Image.open(io.BytesIO(service.post(PHOTO, format="vis", colormap="gray").content))
+    assert (picture.mode, picture.size) == ("RGB", (WIDTH, HEIGHT))
+    red, green, blue = np.asarray(picture).astype(int).transpose(2, 0, 1)
+    assert (red == green).all() and (red == blue).all()
+    assert service.post(PHOTO, format="glb").content.startswith(b"glTF")
+
+
+@pytest.mark.parametrize("case", FILES, ids=lambda case: case.id)
+def test_every_kind_of_picture_has_its_status(service, case):
+    answer = service.post(case.make(), ANY)
+    said = answer.json()
+    if case.outcome is None:
+        assert answer.status_code == 200, said
+        assert (said["height"], said["width"]) == case.size
+    else:
+        assert answer.status_code == case.outcome.http_status, said
+        assert set(said) == {"error"} and "/" not in said["error"]
+
+
+@pytest.mark.parametrize(
+    ("query", "allowed"),
+    [
+        ("format=exe", "json, png16, npz, exr, vis, glb"),
+        ("format=", "json, png16"),
+        ("format=json&format=npz", "too often"),
+        ("max_side=-1", "format, focal, fov, colormap, at, between"),
+        ("focal=1e99", "above 0"),
+        ("focal=nan", "above 0"),
+        ("focal=-3", "above 0"),
+        ("fov=180", "below 180"),
+        ("fov=60&focal=500", "at most one"),
+        ("at=1", "x,y"),
+        ("at=1,1&format=npz", "format=json"),
+        ("at=inf,1", "x,y"),
+        ("at=1,99999", "outside"),
+        ("at=1,1&" * 101, "too often"),
+        ("between=1,2,3", "x0,y0,x1,y1"),
+        ("colormap=jet", "inferno"),
+        ("%00=%ff", "format, focal"),
+    ],
+)
+def test_a_bad_query_is_told_what_is_allowed(service, query, allowed):
+    with service.client() as client:
+        answer = client.post(f"/v1/depth?{query}", content=PHOTO, headers=JPEG)
+    assert answer.status_code == 400 and allowed in answer.json()["error"]
+
+
+def test_markup_is_never_echoed(service):
+    answer = service.post(PHOTO, format="<script>alert(1)</script>")
+    assert answer.status_code == 400 and "<script>alert(1)</script>" in answer.json()["error"]
+    assert not set("<>&") & set(answer.text)
+
+
+def test_metadata_of_the_photo_is_in_no_answer(service):
+    canary = b"Exif\0\0II*\0secret-place-and-name"
+    photo = jpeg_with(jpeg_segment(0xE1, canary), PHOTO)
+    for format in ("json", "png16", "npz", "exr", "vis", "glb"):
+        answer = service.post(photo, format=format)
+        assert answer.status_code == 200 and b"secret" not in answer.content
+
+
+def test_pages(service):
+    assert service.get("/v2/health/live").json() == {"live": True}
+    assert service.get("/v2/health/ready").json()["ready"] is True
+    for path in service.get("/").json()["links"].values():
+        assert service.get(path).status_code == (405 if path == "/v1/depth" else 200)
+    page = service.get("/docs")
+    assert "POST /v1/depth" in page.text and "script" not in page.text
+    names = [
+        p["name"]
+        for p in service.get("/openapi.json").json()["paths"]["/v1/depth"]["post"]["parameters"]
+    ]
+    assert names == ["format", "focal", "fov", "at", "between", "colormap"]
+
+
+def test_metrics_count_answers_and_pictures(service):
+    refused, images = 'glpn_requests_total{code="415"}', "glpn_images_total"
+    before = service.metric(refused), service.metric(images)
+    service.post(PHOTO)
+    service.post(PHOTO, {"Content-Type": "text/plain"})
+    wait_for(lambda: service.metric(refused) == before[0] + 1)  # counted after the answer
+    assert service.metric(images) == before[1] + 1
+    assert service.metric('glpn_requests_total{code="200"}') > 0
+    assert service.metric("glpn_queue_length") == 0
+    assert service.metric("glpn_request_seconds_count") > 0
+
+
+def test_every_answer_has_the_security_headers(service):
+    answers = [service.get(path) for path in ("/", "/docs", "/nowhere", "/v1/depth")]
+    for answer in [*answers, service.post(PHOTO), service.post(b"")]:
+        assert "default-src 'none'" in answer.headers["content-security-policy"]
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert "server" not in answer.headers
+
+
+def test_the_log_has_a_line_a_request_and_no_names(service):
+    service.get("/secret-name.jpg?key=secret")
+    service.post(PHOTO, at="77,66")
+    wait_for(lambda: service.log[-1].get("method") == "POST")  # written after the answer
+    line = service.log[-1]
+    assert (line["event"], line["path"], line["status"]) == ("request", "/v1/depth", 200)
+    assert line["ms"] > 0 and line["bytes_in"] == len(PHOTO) and line["bytes_out"] > 100
+    assert "secret" not in json.dumps(service.log) and "77,66" not in json.dumps(service.log)

@@ -1,0 +1,222 @@
+"""The service under more load than it can bear, with clients that leave, and at its end."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import numpy as np
+import psutil
+import pytest
+from starlette.requests import ClientDisconnect, Request
+
+import glpn
+from glpn.errors import CheckpointError
+from glpn.estimator import DepthEstimator
+from glpn.serving.app import make_app
+from glpn.serving.batcher import SharedEngine
+from glpn.serving.desk import WORKERS, Desk
+from glpn.serving.limits import Limits, Refusal
+from tests.corpus.bytes_of import encoded, scene
+from tests.serving.conftest import JPEG, wait_for
+
+LARGE = encoded(np.kron(scene(), np.ones((12, 12, 1), np.uint8)), "JPEG")  # 1152x1536
+HEAD = (
+    "POST /v1/depth HTTP/1.1\r\nHost: h\r\nContent-Type: image/jpeg\r\n"
+    f"Content-Length: {len(LARGE)}\r\n\r\n"
+)
+
+
+def test_overload_gives_only_answers_and_503_and_live_stays_quick(start):
+    with start("--queue", 1) as service, ThreadPoolExecutor(24) as clients:
+        calls = [clients.submit(service.post, LARGE) for _ in range(24)]
+        slowest = 0.0
+        while not all(call.done() for call in calls):
+            began = time.monotonic()
+            assert service.get("/v2/health/live").status_code == 200
+            slowest = max(slowest, time.monotonic() - began)
+        answers = [call.result() for call in calls]
+        assert {answer.status_code for answer in answers} == {200, 503}
+        assert sum(answer.status_code == 200 for answer in answers) >= 1 + WORKERS
+        assert all("retry-after" in a.headers for a in answers if a.status_code == 503)
+        assert slowest < 3  # a guard only: waiting for the queue would take longer
+        assert service.post(LARGE).status_code == 200
+
+
+def test_sigterm_under_load_answers_every_accepted_request(start):
+    with start() as service, ThreadPoolExecutor(10) as clients:
+        calls = [clients.submit(service.post, LARGE) for _ in range(10)]
+        wait_for(lambda: service.metric("glpn_queue_length") >= 10 - WORKERS)
+        service.process.terminate()
+        assert [call.result().status_code for call in calls] == [200] * 10
+        assert service.process.wait(20) == 0
+        with pytest.raises(httpx.ConnectError):
+            service.get("/")
+
+
+def test_clients_that_leave_give_back_their_places(start):
+    with start("--queue", 8) as service:
+        service.post(LARGE)
+        files = psutil.Process(service.process.pid).num_fds()
+        leaving = [service.connect() for _ in range(WORKERS + 8)]
+        for connection in leaving[:-4]:
+            connection.sendall(HEAD.encode() + LARGE)  # to be queued
+        for connection in leaving[-4:]:
+            connection.sendall(HEAD.encode() + LARGE[:1000])  # in the middle of the body
+        wait_for(lambda: service.metric("glpn_queue_length") >= 4)
+        for connection in leaving:
+            connection.close()
+        wait_for(lambda: service.metric("glpn_queue_length") == 0)
+        assert service.post(LARGE, JPEG).status_code == 200
+        wait_for(lambda: psutil.Process(service.process.pid).num_fds() <= files)
+        wait_for(lambda: sum(line.get("status") == 499 for line in service.log) >= 4)
+
+
+def request_of(*messages: str) -> Request:
+    """A request whose client sends these messages, then nothing."""
+    import anyio
+
+    left = list(messages)
+
+    async def receive():
+        if left:
+            return {"type": left.pop(0)}
+        await anyio.sleep_forever()
+
+    return Request({"type": "http", "headers": []}, receive)
+
+
+def failure_with_busy_workers(limits: Limits, request: Request) -> Exception:
+    """Ask for a turn while all workers are busy; returns the error, after they are free again."""
+    import anyio
+
+    failures: list[Exception] = []
+    ran: list[str] = []
+    release = threading.Event()
+
+    async def main() -> None:
+        desk = Desk(limits)
+        async with anyio.create_task_group() as group:
+            for _ in range(WORKERS):
+                group.start_soon(desk.run, request_of(), release.wait)
+            await anyio.wait_all_tasks_blocked()
+            try:
+                await desk.run(request, lambda: ran.append("late"))
+            except (Refusal, ClientDisconnect) as e:
+                failures.append(e)
+            finally:
+                release.set()
+
+    anyio.run(main)
+    assert not ran
+    return failures[0]
+
+
+def test_a_turn_that_does_not_come_is_refused_at_the_deadline():
+    failure = failure_with_busy_workers(Limits(deadline=0.1), request_of())
+    assert isinstance(failure, Refusal) and "no turn" in str(failure)
+    assert failure.status == 503 and "Retry-After" in failure.headers
+
+
+def test_a_client_that_leaves_the_queue_is_never_served():
+    failure = failure_with_busy_workers(Limits(), request_of("http.disconnect"))
+    assert isinstance(failure, ClientDisconnect)
+
+
+class Failing:
+    """An engine that always fails with one error."""
+
+    name = "failing"
+
+    def __init__(self, config, error):
+        self.config = config
+        self.error = error
+
+    def __call__(self, pixels):
+        raise self.error
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (CheckpointError("/secret/model: NaN"), "the service cannot predict; its log says why"),
+        (RuntimeError("secret"), "internal error"),
+    ],
+)
+def test_an_error_of_ours_is_500_and_tells_nothing(model, error, said):
+    import anyio
+
+    opened = glpn.load(model, threads=1)
+    failing = Failing(opened.engine.config, error)
+    app = make_app(DepthEstimator(failing, opened.processor, opened.provenance), Limits())
+
+    async def post() -> httpx.Response:
+        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://h") as client:
+            return await client.post("/v1/depth", content=LARGE, headers=JPEG)
+
+    answer = anyio.run(post)
+    assert (answer.status_code, answer.json()) == (500, {"error": said})
+    assert "default-src" in answer.headers["content-security-policy"]
+
+
+def test_requests_leave_no_file(start, tmp_path):
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    with start(env={**os.environ, "TMPDIR": str(folder)}) as service:
+        before = set(folder.iterdir())  # onnxruntime may have made one of its own at the start
+        with service.connect() as connection:
+            connection.sendall(HEAD.encode() + LARGE[:-1])
+            wait_for(lambda: service.metric("glpn_queue_length") == 1)
+            assert set(folder.iterdir()) == before
+        for format in ("json", "npz", "vis", "exr"):
+            assert service.post(LARGE, format=format).status_code == 200
+        assert set(folder.iterdir()) == before
+
+
+class Doubling:
+    """An engine whose first call lasts until told; remembers its batches."""
+
+    name = "doubling"
+    config = None
+
+    def __init__(self):
+        self.batches: list[int] = []
+        self.begun, self.go = threading.Event(), threading.Event()
+
+    def __call__(self, pixels):
+        self.batches.append(len(pixels))
+        self.begun.set()
+        assert self.go.wait(20)
+        if pixels.max() > 100:
+            raise ValueError("too bright")
+        return 2 * pixels[:, 0]
+
+
+def shared_calls(engine, arrays):
+    """Calls from a thread each; all wait before the first is done."""
+    shared = SharedEngine(engine)
+    with ThreadPoolExecutor(len(arrays)) as threads:
+        calls = [threads.submit(shared, arrays[0])]
+        assert engine.begun.wait(20)
+        calls += [threads.submit(shared, array) for array in arrays[1:]]
+        wait_for(lambda: len(shared._waiting) == len(arrays) - 1)
+        engine.go.set()
+        return [call.exception() or call.result() for call in calls]
+
+
+def test_waiting_pictures_of_one_size_run_together_and_get_their_own_depth():
+    arrays = [np.full((1, 3, 4, 4 + n % 2), n, np.float32) for n in range(7)]
+    engine = Doubling()
+    for array, depth in zip(arrays, shared_calls(engine, arrays), strict=True):
+        np.testing.assert_array_equal(depth, 2 * array[:, 0])
+    assert sorted(engine.batches) == [1, 3, 3]  # the first; the odd; the other even
+
+
+def test_an_error_reaches_everyone_in_the_batch_and_nobody_else():
+    arrays = [np.full((1, 3, 4, 4), n, np.float32) for n in (1, 2, 200)]
+    first, *others = shared_calls(Doubling(), arrays)
+    assert (first == 2).all() and all(isinstance(e, ValueError) for e in others)
