@@ -71,3 +71,11 @@ Threads = Annotated[
         rich_help_panel=MODEL,
     ),
 ]
+Scale = Annotated[
+    float,
+    typer.Option(
+        help="Units per metre in png16: 1000 is millimetres, up to 65 m; 256 is KITTI's, up "
+        "to 255 m.",
+        rich_help_panel=FILES,
+    ),
+]

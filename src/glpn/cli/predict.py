@@ -75,14 +75,6 @@ _Colormap = Annotated[
         rich_help_panel=options.FILES,
     ),
 ]
-_Scale = Annotated[
-    float,
-    typer.Option(
-        help="Units per metre in png16: 1000 is millimetres, up to 65 m; 256 is KITTI's, up "
-        "to 255 m.",
-        rich_help_panel=options.FILES,
-    ),
-]
 _Focal = Annotated[
     float | None,
     typer.Option(
@@ -121,7 +113,7 @@ def predict(
     at: _At = None,
     between: _Between = None,
     colormap: _Colormap = "inferno",
-    scale: _Scale = 1000,
+    scale: options.Scale = 1000,
     focal: _Focal = None,
     fov: _Fov = None,
     uncertainty: _Uncertainty = None,

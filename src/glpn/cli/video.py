@@ -72,14 +72,6 @@ _Far = Annotated[
         rich_help_panel=options.FILES,
     ),
 ]
-_Scale = Annotated[
-    float,
-    typer.Option(
-        help="Units per metre in png16: 1000 is millimetres, up to 65 m; 256 is KITTI's, up "
-        "to 255 m.",
-        rich_help_panel=options.FILES,
-    ),
-]
 
 
 def video(
@@ -93,7 +85,7 @@ def video(
     colormap: _Colormap = "inferno",
     near: _Near = None,
     far: _Far = None,
-    scale: _Scale = 1000,
+    scale: options.Scale = 1000,
     max_depth: options.MaxDepth = None,
     overwrite: options.Overwrite = False,
     as_json: options.AsJson = False,
