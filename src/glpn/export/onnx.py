@@ -73,7 +73,7 @@ def build_graph(
         metadata: what the file says about itself.
     """
     g = Graph(config, header.tensors, weights_file=weights_file, portable=portable)
-    depth = head(g, decoder(g, encoder(g, contract.INPUT)))
+    depth = network(g, contract.INPUT)
     full_size = config.head_in_index in (-1, 3)
     sides = ["height", "width"] if full_size else ["depth_height", "depth_width"]
     return g.model(
@@ -81,6 +81,11 @@ def build_graph(
         outputs={g.add("Identity", depth, name=contract.OUTPUT): ["batch", *sides]},
         metadata=metadata or {},
     )
+
+
+def network(g: Graph, pixels: str) -> str:
+    """Pixels [B, 3, H, W] → metres [B, H, W]."""
+    return head(g, decoder(g, encoder(g, pixels)))
 
 
 def encoder(g: Graph, pixels: str) -> list[str]:
