@@ -143,19 +143,6 @@ def test_provenance_says_what_made_it(depth):
     assert depth.provenance.glpn_version == glpn.__version__
 
 
-def test_pipeline_has_the_shape_of_the_known_one(depth):
-    pipe = glpn.pipeline("depth-estimation", threads=1)
-    result = pipe(str(PHOTO))
-    assert set(result) == {"predicted_depth", "depth"}
-    assert np.array_equal(result["predicted_depth"], depth.metres)
-    assert result["depth"].size == (600, 400)
-    assert np.asarray(result["depth"]).dtype == np.uint8
-    assert (np.asarray(result["depth"]).min(), np.asarray(result["depth"]).max()) == (0, 255)
-    assert len(pipe([str(PHOTO)] * 2)) == 2
-    with pytest.raises(UsageError, match="image-classification"):
-        glpn.pipeline("image-classification")
-
-
 def test_bad_inputs_are_named(estimator, tmp_path):
     (tmp_path / "broken.jpg").write_bytes(PHOTO.read_bytes()[:20_000])
     with pytest.raises(InvalidImage, match=r"broken\.jpg"):

@@ -20,7 +20,7 @@ _ROOMS = {
     "DepthEstimator": "estimator",
     "GLPNError": "errors",
     "load": "estimator",
-    "pipeline": "estimator",
+    "pipeline": "depth_pipeline",
     "read_depth": "depth",
 }
 
@@ -31,10 +31,10 @@ if TYPE_CHECKING:
     from glpn.depth import Camera as Camera
     from glpn.depth import Depth as Depth
     from glpn.depth import read_depth as read_depth
+    from glpn.depth_pipeline import pipeline as pipeline
     from glpn.errors import GLPNError as GLPNError
     from glpn.estimator import DepthEstimator as DepthEstimator
     from glpn.estimator import load as load
-    from glpn.estimator import pipeline as pipeline
     from glpn.model import GLPNForDepthEstimation as GLPNForDepthEstimation
     from glpn.model import GLPNModel as GLPNModel
     from glpn.processor import GLPNFeatureExtractor as GLPNFeatureExtractor

@@ -295,35 +295,3 @@ def assumed_camera(size: tuple[int, int], focal_ratio: float | None) -> Camera:
         return Camera.assumed(size)
     source = "assumed: like the camera that the model was trained with"
     return Camera.from_focal(focal_ratio * min(size), size, source=source)
-
-
-def pipeline(
-    task: str = "depth-estimation", model: str | Path = DEFAULT_MODEL, **options: Any
-) -> Callable[[Any], Any]:
-    """A callable in the shape of `transformers.pipeline("depth-estimation")`.
-
-    It returns, for an image, `{"predicted_depth": metres float32 [H, W], "depth": PIL picture}`,
-    and for a list of images a list. Options are those of `load`.
-
-    Raises:
-        UsageError: the task is another one.
-    """
-    if task != "depth-estimation":
-        raise UsageError(f"task: glpn knows 'depth-estimation', got {task!r}")
-    estimator = load(model, **options)
-
-    def run(images: Any) -> Any:
-        if is_many(images):
-            return [as_pipeline_result(depth) for depth in estimator(images)]
-        return as_pipeline_result(estimator(images))
-
-    return run
-
-
-def as_pipeline_result(depth: Depth) -> dict[str, Any]:
-    """Metres, and the 8-bit picture of the pipeline: nearest black, farthest white."""
-    metres = depth.metres
-    low, high = float(metres.min()), float(metres.max())
-    grey = (metres - low) * (255 / max(high - low, 1e-9))
-    picture = Image.fromarray(grey.round().astype(np.uint8))
-    return {"predicted_depth": metres, "depth": picture}

@@ -1,0 +1,143 @@
+"""`glpn.pipeline` beside transformers' own pipeline, on the same random network."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import glpn
+from glpn.errors import MissingInput, UsageError
+from tests.networks import twins
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+PHOTOS = [str(EXAMPLES / "coffee.jpg"), str(EXAMPLES / "chelsea.jpg")]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A small network as transformers saves it, with the processor that belongs to it."""
+    from transformers import GLPNImageProcessorPil
+
+    folder = tmp_path_factory.mktemp("model")
+    reference, _ = twins("b0", decoder_hidden_size=16)
+    reference.save_pretrained(folder)
+    GLPNImageProcessorPil(do_resize=True, size_divisor=32).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def theirs(folder):
+    from transformers import pipeline
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return pipeline("depth-estimation", model=str(folder), device=-1)
+
+
+@pytest.fixture(scope="module")
+def ours(folder):
+    return glpn.pipeline("depth-estimation", model=str(folder), device=-1, threads=1)
+
+
+def require_same(result, expected):
+    assert result.keys() == expected.keys()
+    metres, theirs = result["predicted_depth"], expected["predicted_depth"]
+    assert (type(metres), metres.dtype, metres.shape) == (torch.Tensor, theirs.dtype, theirs.shape)
+    # Bicubic curves overshoot there and are kept within the network's own range here.
+    assert (metres - theirs).abs().median() < 1e-4
+    assert (metres - theirs).abs().max() < 0.02
+    picture, grey = result["depth"], expected["depth"]
+    assert isinstance(picture, Image.Image)
+    assert (picture.mode, picture.size) == (grey.mode, grey.size)
+    levels = np.abs(np.asarray(picture, int) - np.asarray(grey, int))
+    assert np.median(levels) == 0 and levels.max() <= 3
+
+
+@pytest.mark.parametrize("source", ["path", "PIL"])
+def test_one_photograph_gives_what_transformers_gives(ours, theirs, source):
+    photo = PHOTOS[0] if source == "path" else Image.open(PHOTOS[0])
+    require_same(ours(photo), theirs(photo))
+
+
+def test_a_list_gives_a_list_in_order(ours, theirs):
+    results, expected = ours(PHOTOS, batch_size=1), theirs(PHOTOS, batch_size=1)
+    assert type(results) is type(expected) is list
+    for result, reference in zip(results, expected, strict=True):
+        require_same(result, reference)
+
+
+def test_a_list_of_one_gives_a_list(ours, theirs):
+    assert len(ours(PHOTOS[:1])) == len(theirs(PHOTOS[:1])) == 1
+    assert ours([]) == []
+
+
+def test_a_generator_gives_an_iterator_that_does_not_run_ahead(ours):
+    pulled = []
+
+    def photographs():
+        for photo in PHOTOS:
+            pulled.append(photo)
+            yield photo
+
+    results = ours(photographs())
+    assert pulled == []
+    next(results)
+    assert pulled == PHOTOS[:1]
+
+
+def test_keywords_of_transformers_are_taken(folder, ours):
+    again = glpn.pipeline(
+        task="depth-estimation", model=str(folder), device=torch.device("cpu"), dtype=torch.float32
+    )
+    metres = again(images=PHOTOS[0], timeout=5)["predicted_depth"]
+    assert torch.equal(metres, ours(inputs=PHOTOS[0])["predicted_depth"])
+
+
+def test_tensors_can_be_changed_and_arrays_be_had(folder):
+    pipe = glpn.pipeline(model=str(folder), return_tensors="np", threads=1)
+    metres = pipe(PHOTOS[0])["predicted_depth"]
+    assert isinstance(metres, np.ndarray) and metres.dtype == np.float32
+    metres *= 2
+
+
+def test_the_picture_goes_from_black_to_white_and_a_flat_depth_is_black(ours):
+    low, high = ours(PHOTOS[0])["depth"].getextrema()
+    assert (low, high) == (0, 255)
+    flat = glpn.Depth(
+        np.full((2, 3), 4, np.float32),
+        glpn.Camera.assumed((2, 3)),
+        ours.estimator.provenance,
+    )
+    from glpn.depth_pipeline import grey_picture
+
+    assert grey_picture(flat).getextrema() == (0, 0)
+
+
+def test_a_url_is_refused_where_transformers_would_fetch_it(ours):
+    with pytest.raises(MissingInput, match=r"https://example\.org/a\.jpg.*download"):
+        ours("https://example.org/a.jpg")
+
+
+def test_errors_are_of_the_kinds_that_callers_of_transformers_catch(ours, tmp_path):
+    with pytest.raises(ValueError, match="photograph"):
+        ours(None)
+    broken = tmp_path / "broken.jpg"
+    broken.write_bytes(b"\xff\xd8 no picture")
+    with pytest.raises(ValueError, match=r"broken\.jpg"):
+        ours(str(broken))
+
+
+def test_what_glpn_does_not_know_is_refused(folder, ours):
+    with pytest.raises(UsageError, match="image-classification"):
+        glpn.pipeline("image-classification")
+    with pytest.raises(UsageError, match="top_k"):
+        ours(PHOTOS[0], top_k=3)
+    with pytest.raises(UsageError, match="tf"):
+        glpn.pipeline(model=str(folder), return_tensors="tf")
+    with pytest.raises(MissingInput, match="nowhere"):
+        glpn.pipeline(model=str(folder / "nowhere"))
