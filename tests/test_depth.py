@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import glpn
+from glpn.camera import Camera
 from glpn.colormaps import COLORMAPS, color_table, colorize
-from glpn.depth import ASSUMED_FOV, Camera, Depth, Provenance, read_depth
+from glpn.depth import Depth, Provenance, read_depth
 from glpn.errors import DataError, UsageError
 
 PROVENANCE = Provenance("tiny", "ab12", "onnxruntime", "0.1.0", image="room.jpg", max_depth=10.0)
@@ -23,64 +24,6 @@ def a_depth(metres: object, camera: Camera | None = None, **values: object) -> D
     array = np.asarray(metres, np.float32)
     size = (array.shape[0], array.shape[1])
     return Depth(array, camera or Camera.from_focal(100, size, source="test"), PROVENANCE, **values)
-
-
-# Camera
-
-
-def test_horizontal_field_of_view_of_90_degrees_has_half_the_width_as_focal_length():
-    camera = Camera.from_fov(90, (480, 640), source="--fov 90")
-    assert camera.fx == camera.fy == pytest.approx(320)
-    assert (camera.cx, camera.cy) == (319.5, 239.5)
-    assert camera.source == "--fov 90"
-
-
-@pytest.mark.parametrize("size", [(480, 640), (640, 480)])
-def test_assumed_field_of_view_lies_along_the_longer_side_and_says_so(size):
-    camera = Camera.assumed(size)
-    assert camera.fx == pytest.approx(320 / math.tan(math.radians(ASSUMED_FOV / 2)))
-    assert camera.source == "assumed 60° field of view along the longer side"
-
-
-def test_scaling_a_camera_keeps_the_ray_through_every_edge():
-    camera = Camera(500, 520, 310, 250, "calibrated")
-    half = camera.scaled((480, 640), (240, 320))
-    # The left edge of a picture is x = -0.5 at every size, the right edge x = W - 0.5.
-    assert (-0.5 - half.cx) / half.fx == pytest.approx((-0.5 - 310) / 500)
-    assert (319.5 - half.cx) / half.fx == pytest.approx((639.5 - 310) / 500)
-    assert (239.5 - half.cy) / half.fy == pytest.approx((479.5 - 250) / 520)
-    assert half.source == "calibrated"
-
-
-def test_scaling_a_camera_there_and_back_changes_nothing():
-    camera = Camera(500, 520, 310, 250, "calibrated")
-    back = camera.scaled((480, 640), (123, 77)).scaled((123, 77), (480, 640))
-    got = (back.fx, back.fy, back.cx, back.cy)
-    assert got == pytest.approx((500, 520, 310, 250), rel=1e-12)
-
-
-@pytest.mark.parametrize("bad", [0, -1, math.nan, math.inf, "500", True, None])
-def test_impossible_focal_length_is_refused(bad):
-    with pytest.raises(UsageError, match="fx"):
-        Camera(bad, 500, 1, 1, "test")
-
-
-@pytest.mark.parametrize("bad", [0, -5, 180, math.nan, math.inf])
-def test_impossible_field_of_view_is_refused(bad):
-    with pytest.raises(UsageError, match="field of view"):
-        Camera.from_fov(bad, (480, 640), source="test")
-
-
-def test_camera_of_an_empty_picture_is_refused():
-    with pytest.raises(UsageError, match="0x640"):
-        Camera.from_focal(500, (0, 640), source="test")
-    with pytest.raises(UsageError, match="cannot scale"):
-        Camera.assumed((4, 4)).scaled((4, 4), (0, 4))
-
-
-def test_numpy_numbers_become_plain_floats():
-    camera = Camera(np.float32(500), np.int64(500), np.float64(1), 2, "test")
-    assert all(type(value) is float for value in (camera.fx, camera.fy, camera.cx, camera.cy))
 
 
 # Probing

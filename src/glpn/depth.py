@@ -13,84 +13,9 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from glpn import colormaps, files
+from glpn.camera import Camera as Camera  # found here too
+from glpn.camera import require_finite
 from glpn.errors import DataError, UsageError
-
-# Field of view along the longer side, in degrees, where nothing is known of the camera. The main
-# camera of a phone has 67 (26 mm equivalent), a Kinect 63, a 35 mm lens 54: in focal length 60
-# is within 16 % of each.
-ASSUMED_FOV = 60.0
-
-
-@dataclass(frozen=True)
-class Camera:
-    """A pinhole camera, in pixels of the picture it took.
-
-    Pixel centres have whole coordinates: the top left pixel's centre is (0, 0), the middle of a
-    picture ((W - 1) / 2, (H - 1) / 2). A size is (height, width).
-
-    Attributes:
-        fx, fy: focal lengths.
-        cx, cy: principal point.
-        source: where the numbers come from, in words.
-
-    Raises:
-        UsageError: a number is not finite, or a focal length not above 0.
-    """
-
-    fx: float
-    fy: float
-    cx: float
-    cy: float
-    source: str
-
-    def __post_init__(self) -> None:
-        for name in ("fx", "fy", "cx", "cy"):
-            value = _finite(f"camera {name}", getattr(self, name))
-            if name in ("fx", "fy") and value <= 0:
-                raise UsageError(f"camera {name}: expected a focal length above 0, got {value}")
-            object.__setattr__(self, name, value)
-
-    @classmethod
-    def from_focal(cls, focal: float, size: tuple[int, int], *, source: str) -> Camera:
-        """A camera with square pixels that looks through the middle of the picture.
-
-        Args:
-            focal: in pixels.
-            size: (height, width).
-            source: as the attribute.
-        """
-        height, width = size
-        if height < 1 or width < 1:
-            raise UsageError(f"camera: expected a size of at least 1x1, got {height}x{width}")
-        return cls(focal, focal, (width - 1) / 2, (height - 1) / 2, source)
-
-    @classmethod
-    def from_fov(cls, degrees: float, size: tuple[int, int], *, source: str) -> Camera:
-        """The same from the horizontal field of view, edge to edge.
-
-        Raises:
-            UsageError: not 0 < degrees < 180.
-        """
-        return cls.from_focal(_focal(degrees, size[1]), size, source=source)
-
-    @classmethod
-    def assumed(cls, size: tuple[int, int]) -> Camera:
-        """A guess, and its `source` says so: ASSUMED_FOV along the longer side."""
-        source = f"assumed {ASSUMED_FOV:g}° field of view along the longer side"
-        return cls.from_focal(_focal(ASSUMED_FOV, max(size)), size, source=source)
-
-    def scaled(self, size_from: tuple[int, int], size_to: tuple[int, int]) -> Camera:
-        """The camera of the same picture resized from one (height, width) to another."""
-        if min(*size_from, *size_to) < 1:
-            raise UsageError(f"camera: cannot scale from {size_from} to {size_to}")
-        down, across = size_to[0] / size_from[0], size_to[1] / size_from[1]
-        return Camera(
-            fx=self.fx * across,
-            fy=self.fy * down,
-            cx=(self.cx + 0.5) * across - 0.5,  # edges keep their place, not pixel centres
-            cy=(self.cy + 0.5) * down - 0.5,
-            source=self.source,
-        )
 
 
 @dataclass(frozen=True)
@@ -105,6 +30,8 @@ class Provenance:
         image: the photograph's name, without its folder.
         max_depth: metres that the model can say at most.
         note: anything else.
+        image_hash: SHA-256 of the photograph's file; empty where there was none.
+        asked: what was asked for beyond the photograph and the model, as text.
     """
 
     model: str
@@ -114,10 +41,12 @@ class Provenance:
     image: str = ""
     max_depth: float | None = None
     note: str = ""
+    image_hash: str = ""
+    asked: str = ""
 
-    def for_image(self, name: str) -> Provenance:
+    def for_image(self, name: str, image_hash: str = "") -> Provenance:
         """The same for one photograph, given by its name or path."""
-        return dataclasses.replace(self, image=PurePath(name).name)
+        return dataclasses.replace(self, image=PurePath(name).name, image_hash=image_hash)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -214,8 +143,9 @@ class Depth:
 
     def point(self, x: float, y: float) -> tuple[float, float, float]:
         """(X, Y, Z) in metres of what is seen at one position; errors as `at`."""
-        z = np.float64(self.at(x, y))
-        right, down, forward = files.unproject(x, y, np.asarray(z), vars(self.camera))
+        right, down, forward = self.camera.unproject(x, y, np.asarray(self.at(x, y)))
+        if forward == 0:
+            raise DataError(f"the lens model has no ray for ({x}, {y})")
         return float(right), float(down), float(forward)
 
     def between(self, start: tuple[float, float], end: tuple[float, float]) -> float:
@@ -274,7 +204,7 @@ class Depth:
         return files.encode(self._contents(), format, **options)
 
     def _contents(self) -> files.Contents:
-        metadata = {"camera": vars(self.camera), **vars(self.provenance)}
+        metadata = {"camera": self.camera.record(), **vars(self.provenance)}
         return files.Contents(self.metres, metadata, self.image, self.sigma)
 
 
@@ -307,8 +237,9 @@ def _camera(metadata: Mapping[str, Any], size: tuple[int, int]) -> Camera:
         return Camera.assumed(size)
     values = metadata["camera"]
     names = {field.name for field in dataclasses.fields(Camera)}
-    if not isinstance(values, dict) or values.keys() != names:
-        raise DataError(f"metadata camera: expected {sorted(names)}, got {values!r:.100}")
+    needed = names - {"distortion", "fisheye"}
+    if not isinstance(values, dict) or not needed <= values.keys() <= names:
+        raise DataError(f"metadata camera: expected {sorted(needed)}, got {values!r:.100}")
     return Camera(**values)
 
 
@@ -318,26 +249,14 @@ def _provenance(metadata: Mapping[str, Any], name: str) -> Provenance:
     names = [field.name for field in dataclasses.fields(Provenance)]
     values = {key: metadata[key] for key in names if key in metadata}
     max_depth = values.pop("max_depth", None)
+    older = {"image_hash": "", "asked": ""}  # files written before these were told
+    values = {**older, **values}
     wrong = [key for key in names if key != "max_depth" and not isinstance(values.get(key), str)]
     if wrong:
         raise DataError(f"metadata {wrong[0]}: expected a text, got {values.get(wrong[0])!r:.100}")
     if max_depth is not None:
-        max_depth = _finite("metadata max_depth", max_depth)
+        max_depth = require_finite("metadata max_depth", max_depth)
     return Provenance(**values, max_depth=max_depth)
-
-
-def _focal(degrees: float, pixels: int) -> float:
-    """Focal length in pixels of a field of view that spans so many pixels."""
-    if not 0 < _finite("field of view", degrees) < 180:
-        raise UsageError(f"field of view: expected 0 < degrees < 180, got {degrees}")
-    return pixels / 2 / math.tan(math.radians(degrees) / 2)
-
-
-def _finite(name: str, value: Any) -> float:
-    number = isinstance(value, (int, float, np.integer, np.floating))
-    if not number or isinstance(value, bool) or not math.isfinite(value):
-        raise UsageError(f"{name}: expected a finite number, got {value!r}")
-    return float(value)
 
 
 def _metres_map(name: str, values: NDArray[Any]) -> NDArray[np.float32]:

@@ -41,6 +41,8 @@ def test_the_data_room_reads_it_with_metres_and_cameras(folder):
         np.testing.assert_allclose(sample.depth, rendering.depth[number], atol=0.00051)
         assert sample.camera.fx == pytest.approx(rendering.cameras[number].fx)
         assert (sample.camera.cx, sample.camera.cy) == (31.5, 23.5)
+        k1, k2 = rendering.distortion[number].tolist()
+        assert sample.camera.distortion == ((k1, k2, 0, 0) if k1 or k2 else ())
         difference = np.abs(sample.image.astype(int) - rendering.image[number].numpy())
         assert difference.mean() < 12  # JPEG, chroma at half size
 

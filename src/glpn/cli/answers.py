@@ -105,7 +105,7 @@ class Answer:
             "width": width,
             **range_,
             **({} if sigma is None else {"median_sigma": _metres(np.median(sigma))}),
-            "camera": vars(self.depth.camera),
+            "camera": self.depth.camera.record(),
             "at": [{"x": x, "y": y, "metres": _metres(z)} for x, y, z in self.measured.at],
             "between": [
                 {"start": [x0, y0], "end": [x1, y1], "metres": _metres(length)}

@@ -11,12 +11,12 @@ import numpy as np
 
 from glpn.data.depthmaps import guess_format, implausible_unit, read_depth_map
 from glpn.data.frames import Frame, FrameSet, Reading, counted, verify
-from glpn.data.intrinsics import Intrinsics
 from glpn.data.layouts import Layout, known_layout, recognise
 from glpn.data.listing import frame_at, list_frames
 from glpn.data.lists import Row, inside, read_list
 from glpn.data.spec import FolderSpec
 from glpn.errors import ConfigError, DataError, MissingInput
+from glpn.intrinsics import Intrinsics
 
 SPLITS = ("train", "val", "test")
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from glpn.data.depthmaps import UNITS, DepthFormat
-from glpn.data.intrinsics import Intrinsics
 from glpn.errors import ConfigError, MissingInput
+from glpn.intrinsics import Intrinsics
 
 if sys.version_info >= (3, 11):
     import tomllib

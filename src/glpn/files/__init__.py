@@ -6,7 +6,7 @@ themselves, `contents` what every format carries, `paths` the rules about names 
 
 from __future__ import annotations
 
-from glpn.files.contents import Contents, unproject
+from glpn.files.contents import Contents
 from glpn.files.formats import FORMATS, encode, format_of, read, valid_output, write
 from glpn.files.paths import atomic_file, output_stems, require_writable_folder, safe_join
 
@@ -20,7 +20,6 @@ __all__ = [
     "read",
     "require_writable_folder",
     "safe_join",
-    "unproject",
     "valid_output",
     "write",
 ]

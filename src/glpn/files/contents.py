@@ -11,8 +11,9 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
+from glpn.camera import Camera
 from glpn.errors import DataError, MissingDependency, UsageError
 
 MAX_PIXELS = 64_000_000  # of a file to be read; above any photograph, below Pillow's bomb warning
@@ -27,7 +28,7 @@ class Contents:
 
     Attributes:
         metres: float32 [H, W], finite, at least 0; 0 is unknown.
-        metadata: facts in JSON types; "camera" holds fx, fy, cx, cy in pixels.
+        metadata: facts in JSON types; "camera" is a `Camera.record`.
         image: the photograph, uint8 [H, W, 3], where it is at hand.
         sigma: one standard deviation of `metres`, float32 [H, W], in metres, where it is known.
     """
@@ -44,21 +45,7 @@ class Contents:
 
     def points(self) -> NDArray[np.float32]:
         """Points [H, W, 3] in metres: X right, Y down, Z forward; unknown pixels are (0, 0, 0)."""
-        height, width = self.metres.shape
-        x, y = np.arange(width)[None, :], np.arange(height)[:, None]
-        return unproject(x, y, self.metres, self.metadata["camera"])
-
-
-def unproject(
-    x: ArrayLike, y: ArrayLike, z: NDArray[Any], camera: Mapping[str, float]
-) -> NDArray[Any]:
-    """Points [..., 3] seen at pixel (x, y) and depth z by a pinhole camera, in z's type.
-
-    The depth is measured along the optical axis; pixel centres have whole coordinates.
-    """
-    across = ((np.asarray(x) - camera["cx"]) / camera["fx"]).astype(z.dtype)
-    down = ((np.asarray(y) - camera["cy"]) / camera["fy"]).astype(z.dtype)
-    return np.stack([across * z, down * z, z], axis=-1)
+        return Camera(**self.metadata["camera"]).points(self.metres)
 
 
 def parse_metadata(text: Any) -> dict[str, Any]:

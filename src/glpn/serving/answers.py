@@ -79,7 +79,7 @@ def _record(depth: Depth, wanted: Wanted) -> dict[str, Any]:
             }
             for x0, y0, x1, y1 in wanted.between
         ],
-        "camera": vars(depth.camera),
+        "camera": depth.camera.record(),
         "provenance": vars(depth.provenance),
     }
 

@@ -146,7 +146,7 @@ class NpzChunks:
         camera = Camera.assumed(self.film.size)
         provenance = _provenance(self.provenance, self.film, self._first)
         metres = self._metres[: len(self._seconds)]
-        contents = Contents(metres, {"camera": vars(camera), **vars(provenance)})
+        contents = Contents(metres, {"camera": camera.record(), **vars(provenance)})
         intrinsics = [[camera.fx, 0, camera.cx], [0, camera.fy, camera.cy], [0, 0, 1]]
         arrays = {
             "metres": metres,
