@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from glpn import colormaps, files
+from glpn import calibration, colormaps, files
 from glpn.camera import Camera as Camera  # found here too
 from glpn.camera import require_finite
 from glpn.errors import DataError, UsageError
@@ -156,6 +156,89 @@ class Depth:
         """(X, Y, Z) in metres for every pixel, float32 [H, W, 3]; (0, 0, 0) where unknown."""
         return self._contents().points()
 
+    def calibrated(self, references: Sequence[tuple[float, float, float]]) -> Depth:
+        """The same depth, scaled and shifted to what was measured in a few places.
+
+        One reference gives the scale, more give a shift too, as far as they bear it: see
+        `calibration.fit_references`. The provenance says what was done.
+
+        Args:
+            references: (x, y, metres); the metres are along the optical axis, as `at` says them.
+
+        Raises:
+            UsageError: there is none, one is outside the picture, or its metres are no length.
+            DataError: the depth in one of the places is unknown.
+        """
+        calibration.require_lengths("references", references, numbers=3)
+        estimated = [self.at(x, y) for x, y, _ in references]
+        nearest = float(self.metres[self.metres > 0].min())
+        fit = calibration.fit_references(estimated, [m for *_, m in references], nearest=nearest)
+        scale, shift = fit
+        change = f"multiplied by {scale:.4g}" + (f", then {shift:+.4g} m" if shift else "")
+        return self._changed(fit, self.camera, f"metres {change} for {_counted(references)}")
+
+    def with_lengths(self, lengths: Sequence[tuple[float, float, float, float, float]]) -> Depth:
+        """The same depth with its scale, and its camera's focal length, solved from known lengths.
+
+        One length gives the scale. Two or more give the focal length too, if one leads across the
+        picture and one away from the camera: see `calibration.solve_lengths`. The provenance
+        says what was done, the camera's source where its focal length is from.
+
+        Args:
+            lengths: (x0, y0, x1, y1, metres), in a straight line from one place to the other.
+
+        Raises:
+            UsageError: there is none, a place is outside the picture, two are the same, or the
+                lengths do not tell the focal length, contradict each other, or must not change
+                it because the lens distorts.
+            DataError: the depth in one of the places is unknown.
+        """
+        calibration.require_lengths("known lengths", lengths, numbers=5)
+        pairs = [(self.point(x0, y0), self.point(x1, y1)) for x0, y0, x1, y1, _ in lengths]
+        spans = np.array([np.subtract(end, start) for start, end in pairs])
+        metres = [length for *_, length in lengths]
+        if not spans.any(axis=1).all():
+            raise UsageError("known lengths: expected two different places each")
+        if len(lengths) == 1:
+            scale = metres[0] / float(np.linalg.norm(spans))
+            note = f"metres multiplied by {scale:.4g} for 1 known length"
+            return self._changed(calibration.Fit(scale), self.camera, note)
+        camera, scale = self._solved(spans, metres)
+        note = f"metres multiplied by {scale:.4g} and focal length {camera.source}"
+        return self._changed(calibration.Fit(scale), camera, note)
+
+    def _solved(self, spans: NDArray[np.float64], lengths: Sequence[float]) -> tuple[Camera, float]:
+        """The camera and the scale of `with_lengths`."""
+        old = self.camera
+        if old.distortion or old.fisheye:
+            raise UsageError(
+                "known lengths: this camera's lens is known, and so its focal length; give one "
+                "length, which sets the scale"
+            )
+        scale, zoom = calibration.solve_lengths(spans, lengths)
+        shortest, longest = (n * math.hypot(*self.size) for n in calibration.FOCAL_RANGE)
+        if not shortest <= old.fx * zoom <= longest:
+            raise UsageError(
+                f"known lengths: they need a focal length of {old.fx * zoom:.0f} px, which no "
+                f"usual lens has: expected {shortest:.0f} to {longest:.0f}"
+            )
+        source = f"solved from {len(lengths)} known lengths"
+        return dataclasses.replace(old, fx=old.fx * zoom, fy=old.fy * zoom, source=source), scale
+
+    def _changed(self, fit: calibration.Fit, camera: Camera, note: str) -> Depth:
+        """With other metres, where they are known, and another camera; the provenance says so."""
+        metres = self.metres.astype(np.float64) * fit.scale + fit.shift
+        told = self.provenance
+        reach = None if told.max_depth is None else told.max_depth * fit.scale + fit.shift
+        notes = "; ".join(filter(None, (told.note, note)))
+        return dataclasses.replace(
+            self,
+            metres=np.where(self.metres > 0, metres, 0).astype(np.float32),
+            camera=camera,
+            provenance=dataclasses.replace(told, max_depth=reach, note=notes),
+            sigma=None if self.sigma is None else self.sigma * np.float32(fit.scale),
+        )
+
     def colorize(
         self, colormap: str = "inferno", near: float | None = None, far: float | None = None
     ) -> NDArray[np.uint8]:
@@ -274,6 +357,10 @@ def _read_only(array: NDArray[Any]) -> NDArray[Any]:
     view: NDArray[Any] = array.view()
     view.flags.writeable = False
     return view
+
+
+def _counted(references: Sequence[Any]) -> str:
+    return f"{len(references)} reference{'s' * (len(references) > 1)}"
 
 
 def _short(metres: np.floating[Any]) -> str:
