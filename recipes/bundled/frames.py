@@ -1,0 +1,228 @@
+"""What the bundled models see: sets of frames, and random windows of them.
+
+Every depth is brought to one camera first, the Kinect of NYU Depth V2: a camera with a focal
+length of r · (frame height) sees the same picture of a room 1.081 / r times as deep (Yin et al.
+2023, Metric3D, section 3.1).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor
+
+NYU_INSIDE = (8, 8, 632, 472)  # left, top, right, bottom: nothing outside is real
+NYU_FOCAL = 1.081  # the Kinect's 518.9 pixels over 480 rows
+FRAME = (192, 256)  # the network's scale: a whole 480×640 frame is seen at this size
+CROP = (160, 192)
+STORED = 240  # rows of a whole frame as kept in memory
+RENDERED = (216, 288)  # rooms and streets are rendered at this size
+ROOMS = 8000
+STREETS = 3000
+FAR = 1.005  # of the network's range: what lies beyond is unknown to the loss
+
+
+@dataclass(frozen=True)
+class Frames:
+    """One set: RGB uint8 [3, H, W], with metres [H, W] for the Kinect's focal length or without.
+
+    Attributes:
+        rows: of the whole frame at the scale of these arrays, which may be cut.
+    """
+
+    images: Sequence[Tensor]
+    depths: Sequence[Tensor] | None
+    rows: int
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+
+def nyu(data: Path, split: str) -> Frames:
+    """The labelled frames of one split, the white border cut off."""
+    images, depths = [], []
+    for stem in (data / "nyu795" / f"{split}.txt").read_text().split():
+        photo = Image.open(data / f"nyu795/rgb/{stem}.jpg").convert("RGB").crop(NYU_INSIDE)
+        levels = Image.open(data / f"nyu795/depth/{stem}.png").crop(NYU_INSIDE)
+        size = shrunk(photo.size, frame_rows=480)
+        images.append(as_tensor(photo.resize(size, Image.Resampling.BILINEAR)))
+        values = np.asarray(levels.resize(size, Image.Resampling.NEAREST), np.float32)
+        depths.append(torch.from_numpy((values + 0.5) / 25.5))
+    return Frames(images, depths, STORED)
+
+
+def houses(data: Path) -> Frames:
+    """Photographs of rooms, without depth."""
+    images = []
+    for path in sorted((data / "houses_photos/rgb").glob("*.jpg")):
+        photo = Image.open(path).convert("RGB")
+        size = shrunk(photo.size, frame_rows=photo.height)
+        if min(size) >= 200:
+            images.append(as_tensor(photo.resize(size, Image.Resampling.BILINEAR)))
+    return Frames(images, None, STORED)
+
+
+def office(data: Path) -> Frames:
+    """The HoloLens frames, with the depth that the sensor saw."""
+    folder = data / "hololens_office"
+    focal = np.loadtxt(folder / "K.txt")[1, 1]
+    images, depths = [], []
+    for path in sorted((folder / "rgb").iterdir()):
+        photo = Image.open(path).convert("RGB")
+        size = shrunk(photo.size, frame_rows=photo.height)
+        images.append(as_tensor(photo.resize(size, Image.Resampling.BILINEAR)))
+        levels = Image.open(folder / f"depth/{path.stem}.png").resize(
+            size, Image.Resampling.NEAREST
+        )
+        metres = np.asarray(levels, np.float32) / 1000 * NYU_FOCAL * photo.height / focal
+        depths.append(torch.from_numpy(metres.astype(np.float32)))
+    return Frames(images, depths, STORED)
+
+
+def rendered(folder: Path, *, kind: str = "indoor", count: int = ROOMS) -> Frames:
+    """Procedural scenes 0 … count - 1, rendered once and kept in a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    starts = [first for first in range(0, count, 200) if not _part(folder, kind, first).exists()]
+    if starts:
+        with get_context("spawn").Pool() as pool:
+            pool.starmap(_render_part, [(folder, kind, first) for first in starts])
+    images, depths = [], []
+    for first in range(0, count, 200):
+        with np.load(_part(folder, kind, first)) as part:
+            scale = (NYU_FOCAL / part["focal"])[:, None, None]
+            metres = np.float16(part["depth"] * scale)
+            images += torch.from_numpy(part["image"]).permute(0, 3, 1, 2).contiguous().unbind()
+            depths += torch.from_numpy(metres).unbind()
+    return Frames(images, depths, RENDERED[0])
+
+
+def _part(folder: Path, kind: str, first: int) -> Path:
+    return folder / f"{kind}_{first:06d}.npz"
+
+
+def _render_part(folder: Path, kind: str, first: int) -> None:
+    from glpn.synthetic import render
+
+    torch.set_num_threads(1)
+    parts = [render(range(i, i + 8), RENDERED, kind=kind) for i in range(first, first + 200, 8)]
+    scratch = folder / f"{kind}_{first:06d}.part.npz"
+    np.savez(
+        scratch,
+        image=np.concatenate([part.image.numpy() for part in parts]),
+        depth=np.concatenate([part.depth.numpy().astype(np.float16) for part in parts]),
+        focal=np.array([c.fy / RENDERED[0] for part in parts for c in part.cameras], np.float32),
+    )
+    scratch.replace(_part(folder, kind, first))
+
+
+def shrunk(size: tuple[int, int], *, frame_rows: int) -> tuple[int, int]:
+    """Width and height of a part of a frame once the whole frame has STORED rows."""
+    return round(size[0] * STORED / frame_rows), round(size[1] * STORED / frame_rows)
+
+
+def as_tensor(photo: Image.Image) -> Tensor:
+    return torch.from_numpy(np.array(photo)).permute(2, 0, 1).contiguous()
+
+
+# --- Windows ------------------------------------------------------------------------------------
+
+
+def windows(
+    frames: Frames,
+    count: int,
+    rng: np.random.Generator,
+    *,
+    size: tuple[int, int] = CROP,
+    max_depth: float,
+) -> tuple[Tensor, Tensor]:
+    """Random windows: RGB 0..1 [count, 3, h, w] and metres [count, h, w], 0 where unknown."""
+    chosen = rng.choice(len(frames), count)
+    pairs = [_window(frames, int(i), rng, size=size, max_depth=max_depth) for i in chosen]
+    return torch.stack([pixels for pixels, _ in pairs]), torch.stack([m for _, m in pairs])
+
+
+def _window(
+    frames: Frames,
+    index: int,
+    rng: np.random.Generator,
+    *,
+    size: tuple[int, int],
+    max_depth: float,
+) -> tuple[Tensor, Tensor]:
+    """One window at a random zoom, maybe mirrored.
+
+    Zooming in by s at the same focal length is what a camera s times nearer sees: depth / s.
+    """
+    image = frames.images[index]
+    zoom = math.exp(rng.uniform(math.log(0.85), math.log(1.4)))
+    rows, columns = (round(side * frames.rows / FRAME[0] / zoom) for side in size)
+    shrink = min(1.0, image.shape[1] / rows, image.shape[2] / columns)
+    rows, columns = int(rows * shrink), int(columns * shrink)
+    zoom /= shrink
+    top = rng.integers(0, image.shape[1] - rows + 1)
+    left = rng.integers(0, image.shape[2] - columns + 1)
+    part = (..., slice(top, top + rows), slice(left, left + columns))
+    pixels = F.interpolate(image[part][None].float() / 255, size, mode="bilinear", antialias=True)
+    metres = torch.zeros(1, 1, *size)
+    if frames.depths is not None:
+        metres = F.interpolate(frames.depths[index][part][None, None].float(), size) / zoom
+        metres = torch.where(metres < FAR * max_depth, metres, 0.0)
+    if rng.random() < 0.5:
+        pixels, metres = pixels.flip(3), metres.flip(3)
+    return pixels[0], metres[0, 0]
+
+
+@dataclass(frozen=True)
+class Looks:
+    """How windows are disturbed; `cut_depth` is "vertical", "square" or "none"."""
+
+    cut_depth: str = "vertical"
+    max_depth: float = 10.0
+
+
+def disturbed(pixels: Tensor, metres: Tensor, rng: np.random.Generator, looks: Looks) -> Tensor:
+    """Brightness, gamma and white balance, grey at times; then CutDepth on a quarter."""
+    return torch.stack(
+        [
+            _cut_depth(_recoloured(p, rng), m, rng, looks)
+            for p, m in zip(pixels, metres, strict=True)
+        ]
+    )
+
+
+def _recoloured(pixels: Tensor, rng: np.random.Generator) -> Tensor:
+    pixels = (pixels * rng.uniform(0.7, 1.3)).clamp(1e-3, 1) ** rng.uniform(0.8, 1.25)
+    gains = torch.from_numpy(rng.uniform(0.85, 1.15, (3, 1, 1))).float()
+    pixels = (pixels * gains).clamp(0, 1)
+    if rng.random() < 0.15:
+        pixels = pixels.mean(0, keepdim=True).expand(3, -1, -1).clone()
+    return pixels
+
+
+def _cut_depth(pixels: Tensor, metres: Tensor, rng: np.random.Generator, looks: Looks) -> Tensor:
+    """Vertical CutDepth (GLPN, eq. 1-2), or the square one it is compared with, on a quarter."""
+    if looks.cut_depth == "none" or rng.random() >= 0.25 or not bool((metres > 0).any()):
+        return pixels
+    height, width = metres.shape
+    across = _strip(width, *rng.random(2))
+    down = _strip(height, *rng.random(2)) if looks.cut_depth == "square" else slice(None)
+    pixels[:, down, across] = metres[None, down, across] / looks.max_depth
+    return pixels
+
+
+def _strip(side: int, alpha: float, beta: float) -> slice:
+    first = int(alpha * side)
+    return slice(first, first + int(max((side - alpha * side) * beta * 0.75, 1)))
+
+
+def stacked(parts: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+    """The windows of several sets, end to end."""
+    return torch.cat([pixels for pixels, _ in parts]), torch.cat([metres for _, metres in parts])

