@@ -54,6 +54,10 @@ class DataError(GLPNError, ValueError):
     """A dataset, a depth map or a list of frames is unusable."""
 
 
+class InexactExport(GLPNError, ValueError):
+    """An exported file deviates further from the network than it may; it is not written."""
+
+
 class MissingInput(GLPNError, FileNotFoundError):
     """A file, a folder or a hub id that should be read is not there."""
 

@@ -1,38 +1,221 @@
-"""`glpn export`: the network in the form that other run times take."""
+"""`glpn export`: the network in the forms that other run times take."""
 
 from __future__ import annotations
 
+from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from glpn.cli import console, options
+from glpn.errors import UsageError
+
+if TYPE_CHECKING:
+    from glpn.export.publish import Format
+    from glpn.export.source import Source
+    from glpn.export.verify import Report
 
 app = typer.Typer(no_args_is_help=True, help="Write the network for other run times.")
 
 
+class Quantization(str, Enum):
+    """Number types that a network can be squeezed into."""
+
+    int8 = "int8"
+
+
+_Model = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODEL", help="A bundled name, a folder with config.json and weights, or a hub id."
+    ),
+]
+_EndToEnd = Annotated[
+    bool,
+    typer.Option(
+        "--end-to-end",
+        help="From images, uint8 RGB [B, H, W, 3], to metres at their own size: resizing and "
+        "rescaling are in the file. Otherwise from pixels, float32 [B, 3, h, w] in 0..1, sides "
+        "multiples of 32.",
+    ),
+]
+_Verify = Annotated[
+    bool,
+    typer.Option(
+        "--verify",
+        help="Compare with torch over sizes and batches, print the table, keep it in the file; a "
+        "file that deviates too far is not written.",
+    ),
+]
+_Portable = Annotated[
+    bool,
+    typer.Option(
+        "--portable",
+        help="Standard operators only, for run times other than onnxruntime; attention then "
+        "takes memory with the square of the pixels.",
+    ),
+]
+
+
 @app.command("onnx", no_args_is_help=True)
 def onnx(
-    folder: Annotated[
-        Path, typer.Argument(help="A model's folder: config.json and model.safetensors.")
-    ],
-    portable: Annotated[
-        bool,
-        typer.Option(
-            help="Standard operators only, for run times other than onnxruntime; attention then "
-            "takes memory with the square of the pixels."
+    model: _Model,
+    out: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[OUT.onnx]",
+            help="One file with the weights inside. Without it, model.onnx is written beside the "
+            "model's weights, which it points into: the graph that glpn itself runs.",
         ),
-    ] = False,
+    ] = None,
+    end_to_end: _EndToEnd = False,
+    portable: _Portable = False,
+    quantize: Annotated[
+        Quantization | None,
+        typer.Option(
+            help="8-bit encoder, standard operators; written only if it deviates from torch by "
+            "at most 1 % on average."
+        ),
+    ] = None,
+    calibrate: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Photographs for --quantize, like those it will see: three of four to calibrate, "
+            "the fourth to measure the deviation.",
+        ),
+    ] = None,
+    verify: _Verify = False,
+    overwrite: options.Overwrite = False,
     as_json: options.AsJson = False,
 ) -> None:
-    """Write `model.onnx` beside a model's weights, which it points into.
+    """Write ONNX.
+
+    Examples:
+
+      glpn export onnx my-model
+      glpn export onnx my-model depth.onnx --end-to-end --portable --verify
+    """
+    if (quantize is None) != (calibrate is None):
+        raise UsageError("--quantize and --calibrate FOLDER go together")
+    if out is None:
+        if end_to_end or quantize:
+            raise UsageError(
+                "--end-to-end and --quantize want OUT.onnx: model.onnx is glpn's own graph"
+            )
+        _write_own_graph(model, portable=portable, verify=verify, as_json=as_json)
+        return
+    from glpn.export.onnx_file import onnx_format
+    from glpn.export.source import Source
+
+    source = Source.of(model, end_to_end=end_to_end)
+    if calibrate is None:
+        form = onnx_format(portable=portable)
+        _export(form, source, out, verify=verify, overwrite=overwrite, as_json=as_json)
+        return
+    from glpn.export.quantize import export_quantized
+
+    report = export_quantized(source, out, photos=calibrate, overwrite=overwrite)
+    _say([out], report, as_json=as_json)
+
+
+@app.command("openvino", no_args_is_help=True)
+def openvino(
+    model: _Model,
+    out: Annotated[
+        Path, typer.Argument(metavar="OUT.xml", help="The graph; OUT.bin has the weights.")
+    ],
+    end_to_end: _EndToEnd = False,
+    verify: _Verify = False,
+    overwrite: options.Overwrite = False,
+    as_json: options.AsJson = False,
+) -> None:
+    """Write OpenVINO's IR.
 
     Example:
 
-      glpn export onnx my-model
+      glpn export openvino my-model depth.xml --end-to-end --verify
     """
+    from glpn.export.openvino import openvino_format
+    from glpn.export.source import Source
+
+    source = Source.of(model, end_to_end=end_to_end)
+    _export(openvino_format(), source, out, verify=verify, overwrite=overwrite, as_json=as_json)
+
+
+@app.command("torch", no_args_is_help=True)
+def torch(
+    model: _Model,
+    out: Annotated[
+        Path, typer.Argument(metavar="OUT.pt2", help="A program that torch alone loads and runs.")
+    ],
+    end_to_end: _EndToEnd = False,
+    verify: _Verify = False,
+    overwrite: options.Overwrite = False,
+    as_json: options.AsJson = False,
+) -> None:
+    """Write a torch.export program.
+
+    Example:
+
+      glpn export torch my-model depth.pt2 --end-to-end --verify
+    """
+    from glpn.export.program import program_format
+    from glpn.export.source import Source
+
+    source = Source.of(model, end_to_end=end_to_end)
+    _export(program_format(), source, out, verify=verify, overwrite=overwrite, as_json=as_json)
+
+
+def _write_own_graph(model: str, *, portable: bool, verify: bool, as_json: bool) -> None:
+    """Write `model.onnx` into the model's folder."""
+    from glpn import weights
     from glpn.export.onnx import write_graph
 
-    path = write_graph(folder, portable=portable)
-    console.say_facts({"written": str(path), "bytes": path.stat().st_size}, as_json=as_json)
+    folder = weights.resolve(model)
+    report, facts = None, {}
+    if verify:
+        report = _verified(folder, portable=portable)
+        facts["verified"] = report.to_json()
+    _say([write_graph(folder, portable=portable, facts=facts)], report, as_json=as_json)
+
+
+def _verified(folder: Path, *, portable: bool) -> Report:
+    """The same graph with its weights inside, compared with torch.
+
+    Raises:
+        InexactExport: it deviates too far.
+    """
+    from glpn.export.onnx_file import onnx_format
+    from glpn.export.source import Source
+    from glpn.export.verify import verifier
+
+    source, form = Source.of(folder), onnx_format(portable=portable)
+    report = verifier(source)(form.open(form.encode(form.build(source), {})))
+    report.require_exact(str(folder / "model.onnx"))
+    return report
+
+
+def _export(
+    form: Format, source: Source, out: Path, *, verify: bool, overwrite: bool, as_json: bool
+) -> None:
+    from glpn.export.publish import export
+
+    compare = None
+    if verify:
+        from glpn.export.verify import verifier
+
+        compare = verifier(source)
+    report = export(form, source, out, verify=compare, overwrite=overwrite)
+    _say([out.with_suffix(suffix) for suffix in form.suffixes], report, as_json=as_json)
+
+
+def _say(files: list[Path], report: Report | None, *, as_json: bool) -> None:
+    record: dict[str, Any] = {
+        "written": str(files[0]),
+        "bytes": sum(file.stat().st_size for file in files),
+    }
+    if report is not None:
+        record["verified"] = report.record() if as_json else report.lines()
+    console.say_facts(record, as_json=as_json)

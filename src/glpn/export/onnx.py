@@ -20,12 +20,15 @@ if TYPE_CHECKING:
     from onnx import ModelProto
 
 
-def write_graph(folder: str | Path, *, portable: bool = False) -> Path:
+def write_graph(
+    folder: str | Path, *, portable: bool = False, facts: Mapping[str, str] | None = None
+) -> Path:
     """Write `model.onnx` beside a folder's `config.json` and `model.safetensors`, atomically.
 
     Args:
         folder: a model's folder.
         portable: as in `build_graph`.
+        facts: what the file says about itself besides.
 
     Returns:
         The path of `model.onnx`.
@@ -44,6 +47,7 @@ def write_graph(folder: str | Path, *, portable: bool = False) -> Path:
         **contract.describe(config, header),
         "model": folder.resolve().name,
         "weights_sha256": weights.file_hash(file),
+        **(facts or {}),
     }
     model = build_graph(config, header, portable=portable, metadata=metadata)
     path = folder / weights.GRAPH_NAME

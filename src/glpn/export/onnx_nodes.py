@@ -50,6 +50,8 @@ class Graph:
         portable: whether only standard operators may be used.
     """
 
+    FLOAT, DOUBLE, INT64 = TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.INT64
+
     def __init__(
         self,
         config: GLPNConfig,
@@ -64,7 +66,7 @@ class Graph:
         self._weights_file = weights_file
         self._nodes: list[onnx.NodeProto] = []
         self._initializers: list[onnx.TensorProto] = []
-        self._constants: dict[tuple[str, bytes], str] = {}
+        self._constants: dict[tuple[str, tuple[int, ...], bytes], str] = {}
 
     def add(self, op: str, *inputs: str, name: str = "", **attributes: Any) -> str:
         """Append a node; returns its output, which has the node's name."""
@@ -90,12 +92,17 @@ class Graph:
         """A constant int64 vector: a shape, axes, limits."""
         return self._constant(np.array(values, np.int64))
 
-    def floats(self, *values: float) -> str:
-        """A constant float32 vector."""
-        return self._constant(np.array(values, np.float32))
+    def floats(self, *values: float, shape: Sequence[int] | None = None) -> str:
+        """A constant float32 vector, or these values in another shape."""
+        array = np.array(values, np.float32)
+        return self._constant(array if shape is None else array.reshape(shape))
+
+    def doubles(self, *values: float) -> str:
+        """A constant float64 vector."""
+        return self._constant(np.array(values, np.float64))
 
     def _constant(self, value: NDArray[Any]) -> str:
-        key = (value.dtype.str, value.tobytes())
+        key = (value.dtype.str, value.shape, value.tobytes())
         if key not in self._constants:
             self._constants[key] = f"constant_{len(self._constants)}"
             self._initializers.append(numpy_helper.from_array(value, self._constants[key]))
@@ -158,12 +165,21 @@ class Graph:
         inputs: Mapping[str, Sequence[int | str]],
         outputs: Mapping[str, Sequence[int | str]],
         metadata: Mapping[str, str],
+        levels: bool = False,
     ) -> onnx.ModelProto:
-        """The finished model; inputs and outputs are float32, and a side with a name is free."""
+        """The finished model; a side with a name is free.
+
+        Outputs are float32, inputs too, or uint8 levels.
+        """
+        taken = TensorProto.UINT8 if levels else TensorProto.FLOAT
         versions = {"": OPSET} if self.portable else {"": OPSET, ONNXRUNTIME: 1}
         model = helper.make_model(
             helper.make_graph(
-                self._nodes, "glpn", _described(inputs), _described(outputs), self._initializers
+                self._nodes,
+                "glpn",
+                _described(inputs, taken),
+                _described(outputs, TensorProto.FLOAT),
+                self._initializers,
             ),
             producer_name="glpn",
             ir_version=IR_VERSION,
@@ -173,8 +189,5 @@ class Graph:
         return model
 
 
-def _described(values: Mapping[str, Sequence[int | str]]) -> list[onnx.ValueInfoProto]:
-    return [
-        helper.make_tensor_value_info(name, TensorProto.FLOAT, sides)
-        for name, sides in values.items()
-    ]
+def _described(values: Mapping[str, Sequence[int | str]], kind: int) -> list[onnx.ValueInfoProto]:
+    return [helper.make_tensor_value_info(name, kind, sides) for name, sides in values.items()]

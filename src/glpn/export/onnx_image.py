@@ -1,0 +1,165 @@
+"""The ONNX graph from photographs to metres: what the estimator does around the network, as nodes.
+
+The functions follow `GLPNImageProcessor` and `DepthEstimator.metres` one for one. Pillow's filters
+are ONNX's with `antialias` and `exclude_outside`; onnxruntime computes their weights in float32
+where Pillow has double, so that a level may differ by one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from PIL import Image
+
+from glpn import weights
+from glpn.config import GLPNConfig
+from glpn.engines import graph as contract
+from glpn.errors import UsageError
+from glpn.estimator import MAX_INPUT_PIXELS, SMALLEST_DEPTH
+from glpn.export.onnx import network
+from glpn.export.onnx_nodes import Graph
+from glpn.export.source import IMAGES
+from glpn.processor import IMAGENET_MEAN, IMAGENET_STD, GLPNImageProcessor
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+# Pillow's filters in ONNX's words; its bicubic curve has a = -0.5, torch's -0.75.
+_FILTERS: dict[int, dict[str, Any]] = {
+    Image.Resampling.BILINEAR: {"mode": "linear"},
+    Image.Resampling.BICUBIC: {"mode": "cubic", "cubic_coeff_a": -0.5},
+}
+_TORCH_CUBIC = -0.75
+
+
+def build_image_graph(
+    config: GLPNConfig,
+    header: weights.Header,
+    processor: GLPNImageProcessor,
+    *,
+    portable: bool = False,
+    metadata: Mapping[str, str] | None = None,
+) -> ModelProto:
+    """The whole corridor: images uint8 RGB [B, H, W, 3] → predicted_depth [B, H, W] in metres.
+
+    Batch, height and width are free, from one pixel on.
+
+    Args:
+        config, header, portable, metadata: as in `build_graph`.
+        processor: how images are scaled.
+
+    Raises:
+        UsageError: this processor's work cannot be said in the graph.
+    """
+    require_exportable(config, processor)
+    g = Graph(config, header.tensors, weights_file=weights.WEIGHTS_NAME, portable=portable)
+    depth = network(g, pixels(g, IMAGES, processor))  # [B, h, w]
+    sides = g.add("Shape", IMAGES, start=1, end=3)
+    g.add("Identity", enlarged(g, depth, sides), name=contract.OUTPUT)
+    return g.model(
+        inputs={IMAGES: ["batch", "height", "width", config.num_channels]},
+        outputs={contract.OUTPUT: ["batch", "height", "width"]},
+        metadata=metadata or {},
+        levels=True,
+    )
+
+
+def require_exportable(config: GLPNConfig, processor: GLPNImageProcessor) -> None:
+    """Refuse a processor whose work cannot be said in standard operators.
+
+    Raises:
+        UsageError: the message names the key of `preprocessor_config.json` and what it may be.
+    """
+    wanted = "an end-to-end export wants"
+    if not processor.do_resize:
+        raise UsageError(f"do_resize: {wanted} true, got false")
+    if processor.size_divisor % config.size_divisor:
+        raise UsageError(
+            f"size_divisor: {wanted} a multiple of {config.size_divisor}, "
+            f"got {processor.size_divisor}"
+        )
+    if processor.resample not in _FILTERS:
+        raise UsageError(
+            f"resample: {wanted} 2 (bilinear) or 3 (bicubic), got {processor.resample}"
+        )
+
+
+def pixels(g: Graph, images: str, processor: GLPNImageProcessor) -> str:
+    """Images uint8 [B, H, W, 3] → the network's input, float32 [B, 3, h, w]."""
+    size = input_size(g, g.add("Shape", images, start=1, end=3), processor)
+    x = g.channels_first(images)  # [B, 3, H, W]
+    sizes = g.add("Concat", g.add("Shape", x, end=2), size, axis=0)
+    x = g.add(
+        "Resize",
+        *(x, "", "", sizes),
+        coordinate_transformation_mode="half_pixel",
+        antialias=1,
+        exclude_outside=1,
+        **_FILTERS[processor.resample],
+    )
+    return normalized(g, g.add("Cast", x, to=g.FLOAT), processor)
+
+
+def normalized(g: Graph, levels: str, processor: GLPNImageProcessor) -> str:
+    """Levels 0..255 as the network wants them: rescaled, then normalised, if so configured."""
+    x = levels
+    if processor.do_rescale:
+        x = g.add("Mul", x, g.floats(processor.rescale_factor))
+    if processor.do_normalize:
+        mean = g.floats(*(processor.image_mean or IMAGENET_MEAN), shape=(3, 1, 1))
+        std = g.floats(*(processor.image_std or IMAGENET_STD), shape=(3, 1, 1))
+        x = g.add("Div", g.add("Sub", x, mean), std)
+    return x
+
+
+def input_size(g: Graph, size: str, processor: GLPNImageProcessor) -> str:
+    """`GLPNImageProcessor.input_size` for int64 [2], with its double precision."""
+    divisor = g.integers(processor.size_divisor)
+    most = min(MAX_INPUT_PIXELS, processor.max_pixels or MAX_INPUT_PIXELS)
+    if processor.short_side is not None:
+        scale = g.add("Div", g.doubles(processor.short_side), double(g, smallest(g, size)))
+        scaled = g.add("Round", g.add("Mul", double(g, size), scale))  # halves to even, as Python
+        size = g.add("Cast", scaled, to=g.INT64)
+    shrink = g.add("Sqrt", g.add("Div", g.doubles(most), double(g, count(g, size))))
+    shrink = g.add("Min", shrink, g.doubles(1))  # 1 where the limit holds: nothing changes
+    size = g.add("Cast", g.add("Mul", double(g, size), shrink), to=g.INT64)  # rounds down
+    tiles = g.add("Max", g.add("Div", size, divisor), g.integers(1))
+    size = g.add("Mul", tiles, divisor)
+    longest = max(most // processor.size_divisor**2, 1) * processor.size_divisor
+    crowded = g.add("Greater", count(g, size), g.integers(most))
+    return g.add("Where", crowded, g.add("Min", size, g.integers(longest)), size)
+
+
+def double(g: Graph, x: str) -> str:
+    """Whole numbers as double."""
+    return g.add("Cast", x, to=g.DOUBLE)
+
+
+def smallest(g: Graph, size: str) -> str:
+    """The shorter side: int64 [2] → [1]."""
+    return g.add("ReduceMin", size, keepdims=1)
+
+
+def count(g: Graph, size: str) -> str:
+    """Height × width: int64 [2] → [1]."""
+    return g.add("ReduceProd", size, keepdims=1)
+
+
+def enlarged(g: Graph, depth: str, size: str) -> str:
+    """What the network says [B, h, w], at the images' size and within the model's range."""
+    low = g.add("ReduceMin", depth, g.integers(1, 2), keepdims=1)  # [B, 1, 1]
+    high = g.add("ReduceMax", depth, g.integers(1, 2), keepdims=1)
+    x = g.add("Unsqueeze", depth, g.integers(1))  # [B, 1, h, w]
+    sizes = g.add("Concat", g.add("Shape", x, end=2), size, axis=0)
+    x = g.add(
+        "Resize",
+        *(x, "", "", sizes),
+        mode="cubic",
+        cubic_coeff_a=_TORCH_CUBIC,
+        coordinate_transformation_mode="half_pixel",
+    )
+    x = g.add("Squeeze", x, g.integers(1))  # [B, H, W]
+    x = g.add("Min", g.add("Max", x, low), high)  # the curve overshoots at edges
+    bounds = (g.floats(SMALLEST_DEPTH, shape=()), g.floats(g.config.max_depth, shape=()))
+    return g.add("Clip", x, *bounds)

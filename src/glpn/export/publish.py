@@ -1,0 +1,84 @@
+"""Writing an exported network: build, compare with torch, and only then give the file its name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from glpn.errors import CannotCreateOutput, UsageError
+from glpn.export.source import Runner, Source
+from glpn.export.verify import Report
+from glpn.files import atomic_file, require_writable_folder
+
+
+@dataclass(frozen=True)
+class Format:
+    """How one run time's files are made.
+
+    Attributes:
+        suffixes: of its files; the first is the one a user names.
+        build: the network in this run time's terms.
+        encode: such a network and its facts → the bytes of each file.
+        open: those bytes → the network, ready to run.
+    """
+
+    suffixes: tuple[str, ...]
+    build: Callable[[Source], Any]
+    encode: Callable[[Any, Mapping[str, str]], Sequence[bytes]]
+    open: Callable[[Sequence[bytes]], Runner]
+
+
+def export(
+    format: Format,
+    source: Source,
+    path: Path,
+    *,
+    verify: Callable[[Runner], Report] | None = None,
+    overwrite: bool = False,
+) -> Report | None:
+    """Write a network's file or files.
+
+    Args:
+        format: what is written.
+        source: the model.
+        path: ends in the format's first suffix; other files of the format lie beside it.
+        verify: compares what was made with torch; its report becomes one of the file's facts.
+        overwrite: replace files that are there.
+
+    Raises:
+        UsageError: the path has another suffix, or the format cannot hold this model.
+        CannotCreateOutput, OutputFailed: a file exists or cannot be written.
+        InexactExport: the comparison failed; nothing is written.
+    """
+    paths = require_free(path, format.suffixes, overwrite=overwrite)
+    network = format.build(source)
+    facts = source.facts()
+    report = None
+    if verify is not None:
+        report = verify(format.open(format.encode(network, facts)))
+        facts["verified"] = report.to_json()
+        report.require_exact(str(path))
+    contents = format.encode(network, facts)
+    for file, content in reversed(list(zip(paths, contents, strict=True))):  # the named one last
+        with atomic_file(file, overwrite=overwrite) as stream:
+            stream.write(content)
+    return report
+
+
+def require_free(path: Path, suffixes: Sequence[str], *, overwrite: bool) -> list[Path]:
+    """The files to write, if they can be; asked before minutes of work are spent.
+
+    Raises:
+        UsageError: the path has another suffix.
+        CannotCreateOutput: one is there, or the folder cannot be written.
+    """
+    if path.suffix != suffixes[0] or not path.stem:
+        raise UsageError(f"{path}: expected a name that ends in {suffixes[0]}")
+    require_writable_folder(path.parent)
+    paths = [path.with_suffix(suffix) for suffix in suffixes]
+    for file in paths:
+        if file.exists() and not overwrite:
+            raise CannotCreateOutput(f"{file}: exists already; --overwrite replaces it")
+    return paths

@@ -1,0 +1,81 @@
+"""Source: the model that is exported, and what every exported file says about itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glpn import __version__, weights
+from glpn.config import GLPNConfig
+from glpn.engines import graph as contract
+from glpn.processor import GLPNImageProcessor
+
+IMAGES = "images"  # the input of an end-to-end file
+PIXELS = contract.INPUT  # the input of a file that holds the bare network
+DEPTH = contract.OUTPUT
+
+# A file's network: images uint8 [B, H, W, 3], or pixels float32 [B, 3, h, w], to metres [B, H, W].
+Runner = Callable[[NDArray[Any]], NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class Source:
+    """A model's folder, read and checked.
+
+    Attributes:
+        folder: with `config.json` and `model.safetensors`.
+        config: the network's numbers.
+        header: what the weights file holds.
+        processor: how images are scaled; None where the bare network is exported.
+    """
+
+    folder: Path
+    config: GLPNConfig
+    header: weights.Header
+    processor: GLPNImageProcessor | None
+
+    @classmethod
+    def of(cls, model: str | Path, *, end_to_end: bool = False) -> Source:
+        """Read a bundled name's, a folder's or a hub id's model.
+
+        Args:
+            model: as in `glpn.load`.
+            end_to_end: export resizing and rescaling too, from images to metres at their size.
+
+        Raises:
+            MissingInput: there is no such model, or a file of it is missing.
+            ConfigError, CheckpointError: a file is damaged or does not fit the others.
+        """
+        folder = weights.resolve(model)
+        config = GLPNConfig.from_json_file(folder / weights.CONFIG_NAME)
+        file = folder / weights.WEIGHTS_NAME
+        header = weights.read_header(file)
+        weights.require_match(header.tensors, weights.expected_shapes(config), source=str(file))
+        processor = GLPNImageProcessor.from_pretrained(folder) if end_to_end else None
+        return cls(folder, config, header, processor)
+
+    @property
+    def input(self) -> str:
+        """The name of the exported file's input."""
+        return PIXELS if self.processor is None else IMAGES
+
+    def facts(self) -> dict[str, str]:
+        """What the file says about itself, whatever its format."""
+        facts = {
+            "glpn_version": __version__,
+            "model": self.folder.resolve().name,
+            "weights_sha256": weights.file_hash(self.folder / weights.WEIGHTS_NAME),
+            "unit": "metres",
+            "max_depth": repr(float(self.config.max_depth)),
+        }
+        if self.processor is None:
+            return {**facts, "size_divisor": str(self.config.size_divisor)}
+        facts["size_divisor"] = "1"  # any image goes in
+        if self.processor.focal_ratio is not None:
+            facts["focal_ratio"] = repr(self.processor.focal_ratio)
+        return facts

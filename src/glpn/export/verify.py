@@ -1,0 +1,208 @@
+"""Comparing an exported network with torch in float32, over sizes and batches."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from glpn import __version__, weights
+from glpn.config import GLPNConfig
+from glpn.depth import Provenance
+from glpn.errors import InexactExport
+from glpn.estimator import DepthEstimator
+from glpn.export.source import Runner, Source
+from glpn.model import GLPNForDepthEstimation
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """How far a file may be from torch, as shares of the depth.
+
+    Attributes:
+        mean: of all pixels, over all inputs.
+        largest: of any one pixel; None: no limit.
+    """
+
+    mean: float
+    largest: float | None = None
+
+
+NETWORK = Tolerance(mean=1e-5, largest=1e-4)
+# Resizing rounds to whole levels, and may round the other way where weights are float32.
+END_TO_END = Tolerance(mean=1e-3, largest=1e-2)
+QUANTIZED = Tolerance(mean=1e-2)
+
+# Batch, height, width. Sides from 64 on: a torch program takes no smaller ones.
+NETWORK_CASES = ((1, 64, 64), (2, 96, 160), (4, 128, 96), (1, 192, 256), (1, 480, 640))
+IMAGE_CASES = ((1, 1, 1), (2, 97, 131), (3, 240, 320), (1, 40, 400), (1, 480, 640), (1, 720, 540))
+
+
+@dataclass(frozen=True)
+class Row:
+    """One input: its batch and size, and the deviations as shares of torch's depth."""
+
+    batch: int
+    height: int
+    width: int
+    mean: float
+    largest: float
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a comparison came to.
+
+    Attributes:
+        rows: one an input, in order.
+        tolerance: what was asked.
+        inputs: what the inputs were.
+    """
+
+    rows: tuple[Row, ...]
+    tolerance: Tolerance
+    inputs: str = "generated pictures"
+
+    @property
+    def mean(self) -> float:
+        """Over all inputs, each counting once."""
+        return float(np.mean([row.mean for row in self.rows]))
+
+    @property
+    def largest(self) -> float:
+        """Of any pixel."""
+        return max(row.largest for row in self.rows)
+
+    @property
+    def exact(self) -> bool:
+        """Whether both deviations are numbers within the tolerance."""
+        most = self.tolerance.largest
+        return self.mean <= self.tolerance.mean and (most is None or self.largest <= most)
+
+    def require_exact(self, name: str) -> None:
+        """Refuse what deviates too far.
+
+        Raises:
+            InexactExport: the message has the figures.
+        """
+        if self.exact:
+            return
+        most = self.tolerance.largest
+        limits = f"mean at most {100 * self.tolerance.mean:g} %"
+        limits += "" if most is None else f", largest at most {100 * most:g} %"
+        raise InexactExport(
+            f"{name}: not written: on {len(self.rows)} {self.inputs} it deviates from torch by "
+            f"{100 * self.mean:.3g} % on average, {100 * self.largest:.3g} % at most; "
+            f"expected {limits}"
+        )
+
+    def lines(self) -> list[str]:
+        """A table for people: deviations in per cent."""
+        heads = f"{'batch':>5}  {'size':>9}  {'mean %':>9}  {'largest %':>9}"
+        body = [
+            f"{row.batch:>5}  {f'{row.height}x{row.width}':>9}  "
+            f"{100 * row.mean:>9.2g}  {100 * row.largest:>9.2g}"
+            for row in self.rows
+        ]
+        return [heads, *body]
+
+    def record(self) -> dict[str, object]:
+        """The report as JSON types."""
+        return {
+            "against": f"torch {torch.__version__}, float32, glpn {__version__}",
+            "inputs": self.inputs,
+            "mean": self.mean,
+            "largest": self.largest,
+            "tolerance": asdict(self.tolerance),
+            "rows": [asdict(row) for row in self.rows],
+        }
+
+    def to_json(self) -> str:
+        """The record in one line, as the file keeps it."""
+        return json.dumps(self.record())
+
+
+def verifier(source: Source) -> Callable[[Runner], Report]:
+    """What compares a file of this source with torch, on generated pictures."""
+    if source.processor is None:
+        inputs = (as_pixels(picture(*case)) for case in NETWORK_CASES)
+        return lambda run: compare(run, reference(source), inputs, NETWORK)
+    images = (picture(*case) for case in IMAGE_CASES)
+    return lambda run: compare(run, reference(source), images, END_TO_END)
+
+
+def compare(
+    run: Runner,
+    expected: Runner,
+    inputs: Iterable[NDArray[np.generic]],
+    tolerance: Tolerance,
+) -> Report:
+    """Run both on every input, images [B, H, W, 3] or pixels [B, 3, h, w]."""
+    rows = []
+    for batch in inputs:
+        wanted = expected(batch)  # [B, H, W]
+        deviation = np.abs(run(batch) - wanted) / wanted
+        count, height, width = wanted.shape
+        row = Row(count, height, width, float(deviation.mean()), float(deviation.max()))
+        rows.append(row)
+    return Report(tuple(rows), tolerance)
+
+
+class _Reference:
+    """The network as the modules compute it, eagerly and in float32: a `glpn.engines.Engine`."""
+
+    name = "torch"
+
+    def __init__(self, network: GLPNForDepthEstimation) -> None:
+        self.network = network
+        self.config: GLPNConfig = network.config
+
+    def __call__(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Predict depth: float32 [B, 3, H, W] → metres [B, H, W]."""
+        with torch.inference_mode():
+            depth = self.network(torch.from_numpy(pixels), return_dict=True).predicted_depth
+        metres: NDArray[np.float32] = depth.numpy()
+        return metres
+
+
+def reference(source: Source) -> Runner:
+    """What a file of this source should compute, by torch and the estimator."""
+    engine = _Reference(GLPNForDepthEstimation.from_pretrained(source.folder, dtype=torch.float32))
+    if source.processor is None:
+        return engine
+    said = Provenance(
+        model=source.folder.name,
+        model_hash=weights.file_hash(source.folder / weights.WEIGHTS_NAME),
+        engine=engine.name,
+        glpn_version=__version__,
+    )
+    estimator = DepthEstimator(engine, source.processor, said)
+
+    def run(images: NDArray[Any]) -> NDArray[np.float32]:
+        metres: NDArray[np.float32] = np.stack([estimator.metres(image) for image in images])
+        return metres
+
+    return run
+
+
+def picture(batch: int, height: int, width: int) -> NDArray[np.uint8]:
+    """Smooth colours with an edge and a little noise: uint8 RGB [B, H, W, 3], always the same."""
+    rng = np.random.default_rng((batch, height, width))
+    images = np.empty((batch, height, width, 3), np.uint8)
+    for image in images:
+        coarse = Image.fromarray(rng.integers(0, 256, (5, 7, 3), np.uint8))
+        smooth = np.asarray(coarse.resize((width, height), Image.Resampling.BICUBIC)).astype(int)
+        smooth[height // 3 : height // 2, width // 4 : width // 2] += 100
+        image[:] = (smooth + rng.normal(0, 8, smooth.shape)).clip(0, 255)
+    return images
+
+
+def as_pixels(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Levels [B, H, W, 3] → the network's input [B, 3, H, W], without resizing."""
+    return np.ascontiguousarray(images.transpose(0, 3, 1, 2), np.float32) / np.float32(255)

@@ -1,0 +1,57 @@
+"""A small random model whose processor scales, and its own answer for an image."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from glpn import GLPNConfig, GLPNForDepthEstimation, GLPNImageProcessor, load
+from tests.networks import randomise
+
+SIZES = {  # each takes another turn in the processor's rules
+    "smaller": (60, 80),
+    "odd": (97, 131),
+    "portrait": (160, 90),
+    "one pixel": (1, 1),
+    "as it is": (96, 128),
+    "long": (40, 400),
+}
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory):
+    """A tiny network that was trained at a shorter side of 96 pixels, for one camera."""
+    config = GLPNConfig(
+        depths=(1, 1, 1, 1),
+        hidden_sizes=(8, 16, 40, 64),
+        decoder_hidden_size=8,
+        max_depth=12,
+    )
+    torch.manual_seed(0)
+    network = GLPNForDepthEstimation(config)
+    randomise(network)
+    folder = tmp_path_factory.mktemp("models") / "tiny"
+    network.save_pretrained(folder)
+    GLPNImageProcessor(short_side=96, focal_ratio=1.25).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def metres(folder):
+    """What `glpn.load(...)` says of a batch of images [B, H, W, 3]."""
+    estimator = load(folder, engine="torch", device="cpu", threads=1)
+    return lambda images: np.stack([estimator.metres(image) for image in images])
+
+
+def photographs(height, width, *, batch=1):
+    """Colours that change slowly, an edge, and noise: uint8 [B, H, W, 3]."""
+    rng = np.random.default_rng((height, width))
+    images = []
+    for _ in range(batch):
+        coarse = Image.fromarray(rng.integers(0, 256, (4, 6, 3), np.uint8))
+        image = np.asarray(coarse.resize((width, height), Image.Resampling.BILINEAR)).astype(int)
+        image[: height // 2, : width // 3] //= 3
+        images.append((image + rng.integers(-10, 11, image.shape)).clip(0, 255))
+    return np.array(images, np.uint8)
