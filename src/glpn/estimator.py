@@ -185,13 +185,13 @@ class DepthEstimator:
         return Depth(
             metres=metres * np.float32(factor),
             camera=known or assumed_camera(photo.size, ratio),
-            provenance=self._provenance(photo.name, factor),
+            provenance=self._provenance(photo, factor),
             image=photo.pixels,
             sigma=None if sigma is None else sigma * np.float32(factor),
         )
 
-    def _provenance(self, name: str, factor: float) -> Provenance:
-        told = self.provenance.for_image(name)
+    def _provenance(self, photo: Photo, factor: float) -> Provenance:
+        told = self.provenance.for_image(photo.name, photo.hash)
         if factor == 1:
             return told
         note = f"metres multiplied by {factor:.4g} for the focal length of the photo's camera"

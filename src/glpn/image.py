@@ -14,6 +14,7 @@ refused and why. The bytes of files are taken apart in `containers.py`, their EX
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import stat
 import sys
@@ -46,12 +47,14 @@ class Photo:
         name: what the photograph is called in messages and outputs; for a file, its path.
         focal: focal length in pixels of this picture, where EXIF tells it.
         focal_source: which tag told it.
+        hash: SHA-256 of the file; empty where there was none.
     """
 
     pixels: NDArray[np.uint8]
     name: str = _UNNAMED
     focal: float | None = None
     focal_source: str | None = None
+    hash: str = ""
 
     @property
     def size(self) -> tuple[int, int]:
@@ -85,15 +88,17 @@ def read_photo(source: Any, *, name: str | None = None, max_pixels: int = MAX_PI
     if is_tensor(source):
         array = _tensor_as_array(source, shown)
         return Photo(_from_array(array, shown, max_pixels=max_pixels, channels_first=True), called)
+    digest = ""
     if isinstance(source, Image.Image):
         image, exif_block = _opened_by_caller(source, shown, max_pixels)
     else:
-        data = _read_bytes(source, shown)
+        data = read_bytes(source, shown)
+        digest = hashlib.sha256(data).hexdigest()
         image, exif_block = decode(data, name=shown, max_pixels=max_pixels)
     exif = read_exif(exif_block) if exif_block else _NO_EXIF
     focal, focal_source = exif.focal(*image.size) or (None, None)
     pixels = _upright(_rgb(image, shown, max_pixels), exif.orientation)
-    return Photo(np.array(pixels, order="C"), called, focal, focal_source)
+    return Photo(np.array(pixels, order="C"), called, focal, focal_source, digest)
 
 
 def display_name(name: str) -> str:
@@ -113,7 +118,8 @@ def _name_of(source: Any) -> str:
 # --- files ---------------------------------------------------------------------------------------
 
 
-def _read_bytes(source: Any, name: str) -> bytes:
+def read_bytes(source: Any, name: str) -> bytes:
+    """The bytes of a path, a binary file object or bytes; errors as `read_photo`."""
     if isinstance(source, (bytes, bytearray, memoryview)):
         data = bytes(source)
     elif isinstance(source, (str, os.PathLike)):

@@ -144,10 +144,15 @@ def test_default_folder_is_depth_in_the_current_one(glpn, model, photo, tmp_path
 # What it keeps
 
 
-def test_complete_files_are_kept_and_counted_and_overwritten_when_asked(predict, photo, tmp_path):
+def test_complete_files_are_kept_and_counted_and_overwritten_when_asked(
+    predict, photo, model, tmp_path
+):
     predict(photo)
     before = (tmp_path / "out/room.png").stat().st_mtime_ns
-    again = predict(photo, "-m", "no-such-model")  # the model is not even opened
+    weights = tmp_path / "weights"  # what tells one model from another; it cannot be opened
+    weights.mkdir()
+    shutil.copy(model / "model.safetensors", weights)
+    again = predict(photo, "-m", weights)
     assert again.code == 0
     assert "there already" in again.out and "1 kept" in again.err and "--overwrite" in again.err
     assert (tmp_path / "out/room.png").stat().st_mtime_ns == before

@@ -1,7 +1,7 @@
-"""A batch of photographs: what is there already, what must be predicted, and doing it.
+"""A batch of photographs: naming their outputs, doing them side by side, telling what came of it.
 
 One photograph that fails never stops the others. Only what no other would escape ends the batch:
-a full disk, a package that is missing.
+a full disk, a package that is missing. How one photograph is done is in `glpn.jobs`.
 """
 
 from __future__ import annotations
@@ -9,25 +9,24 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from glpn import files
+from glpn import files, jobs
 from glpn.cli import console
 from glpn.cli.answers import Answer, Questions
 from glpn.cli.inputs import Input
+from glpn.depth import Depth
 from glpn.errors import (
     CannotCreateOutput,
     GLPNError,
-    ImageTooLarge,
-    MissingDependency,
     MissingInput,
     OutputFailed,
     UsageError,
 )
-from glpn.estimator import DepthEstimator, load
-from glpn.image import read_photo
 
 # Exit codes, the one that counts first: an output that failed needs the user's hand, a bad
 # photograph outweighs one that is not there.
@@ -38,8 +37,8 @@ _PRECEDENCE = (
     MissingInput.exit_code,
     UsageError.exit_code,
 )
-_FATAL = (OutputFailed, MissingDependency)
 _PREDICTED, _KEPT, _FAILED, _NOT_TRIED = _OUTCOMES = ("predicted", "kept", "failed", "not tried")
+_SPARE = 2  # threads that read and write while others predict
 
 
 def worst(codes: Iterable[int]) -> int:
@@ -56,9 +55,12 @@ class Request:
         output: the folder for files.
         formats: keys of `glpn.files.FORMATS`, perhaps none.
         options: of a format's encoder, for those formats that have some.
-        focal, fov: of the camera, in pixels and degrees; at most one is known.
+        call: keyword arguments of `DepthEstimator`'s call.
+        asked: what of all that changes the metres, as text.
         questions: places to be measured.
-        uncertainty: of `DepthEstimator`'s call.
+        shard: the share of the photographs that is this run's; None: all.
+        sheet: where a contact sheet goes; None: nowhere.
+        as_job: keep a manifest, from which a run that was stopped goes on.
         overwrite: replace files that are there.
         as_json: answer in JSON.
         quiet: answer in JSON or not at all.
@@ -69,21 +71,22 @@ class Request:
     formats: Sequence[str]
     options: Mapping[str, Mapping[str, Any]]
     questions: Questions
-    focal: float | None = None
-    fov: float | None = None
-    uncertainty: str | None = None
+    call: Mapping[str, Any] = field(default_factory=dict)
+    asked: str = ""
+    shard: jobs.Shard | None = None
+    sheet: Path | None = None
+    as_job: bool = False
     overwrite: bool = False
     as_json: bool = False
     quiet: bool = False
 
 
 @dataclass(frozen=True)
-class Task:
-    """One photograph: what to write, and what is there and stays, both format → file."""
+class Said:
+    """What is printed of one depth: a line or a record, whichever is asked for."""
 
-    photo: Input
-    write: Mapping[str, Path]
-    keep: Mapping[str, Path]
+    line: str
+    record: Mapping[str, Any]
 
 
 @dataclass
@@ -101,104 +104,108 @@ class Batch:
             The exit code.
 
         Raises:
-            CannotCreateOutput: nothing can be written into the folder; nothing was predicted.
+            CannotCreateOutput: nothing can be written into the folder, or what is there was made
+                by another model; nothing was predicted.
             MissingInput, CheckpointError, ConfigError, ...: the model cannot be opened.
             UsageError: it cannot tell the uncertainty.
         """
         for name, error in failures:
             self._failed(name, error)
-        tasks = self._plan(inputs)
-        if any(task.write for task in tasks):
-            files.require_writable_folder(self.request.output)
-        if tasks:
-            estimator = load(**self.request.model)
-            estimator.require_uncertainty(self.request.uncertainty)
-            self._predict_all(tasks, estimator)
-        self._summarise(len(inputs))
+        name = self.request.shard.manifest if self.request.shard else ""
+        with closing(jobs.Manifest(self.request.output, name)) as manifest:
+            if self.request.formats:
+                manifest.read()
+            pictures = self._pictures(inputs, manifest)
+            if pictures:
+                self._do_all(pictures, inputs, manifest)
+        self._summarise(len(pictures))
         return worst(self.codes)
 
-    def _plan(self, inputs: Sequence[Input]) -> list[Task]:
-        """The photographs that must be predicted; the others are answered for here."""
-        sources = _identities(inputs)
-        tasks = []
-        for photo, stem in zip(inputs, files.output_stems([i.name for i in inputs]), strict=True):
-            targets = {
-                format: self.request.output / f"{stem}{files.FORMATS[format].suffix}"
-                for format in self.request.formats
-            }
-            try:
-                write = {f: path for f, path in targets.items() if self._must(f, path, sources)}
-            except GLPNError as e:
-                self._failed(photo.name, e)
-                continue
-            if targets and not write and not self.request.questions:
-                self._kept(photo, targets)
-            else:
-                keep = {f: path for f, path in targets.items() if f not in write}
-                tasks.append(Task(photo, write, keep))
-        return tasks
+    def _pictures(self, inputs: Sequence[Input], manifest: jobs.Manifest) -> list[jobs.Picture]:
+        """The photographs of this run, each with the name that its outputs have or get."""
+        shard = self.request.shard
+        return [
+            jobs.Picture(photo.name, stem, photo.image, partial(getattr, photo, "source"))
+            for photo, stem in zip(inputs, manifest.stems([i.image for i in inputs]), strict=True)
+            if shard is None or shard.holds(stem)
+        ]
 
-    def _must(self, format: str, path: Path, sources: set[tuple[int, int]]) -> bool:
-        """Whether the file is to be written: not if it is there, complete and may stay.
-
-        Raises:
-            CannotCreateOutput: something else is in its place.
-        """
-        try:
-            there = os.lstat(path)
-        except (OSError, ValueError):
-            return True  # nothing there; what else is wrong shows when it is written
-        if (there.st_dev, there.st_ino) in sources:
-            raise CannotCreateOutput(f"{path}: is a photograph to be read; choose another -o")
-        if self.request.overwrite:
-            return True
-        if files.valid_output(path, format):
-            return False
-        raise CannotCreateOutput(
-            f"{path}: exists and is no complete {format} file; --overwrite replaces it"
+    def _do_all(
+        self,
+        pictures: Sequence[jobs.Picture],
+        inputs: Sequence[Input],
+        manifest: jobs.Manifest,
+    ) -> None:
+        request = self.request
+        order = jobs.Order(
+            folder=request.output,
+            formats={format: request.options.get(format, {}) for format in request.formats},
+            call=request.call,
+            asked=request.asked,
+            overwrite=request.overwrite,
+            protected=frozenset(_identities(inputs)),
         )
+        if request.sheet is not None:
+            from glpn.jobs.sheet import require_sheet
 
-    def _predict_all(self, tasks: Sequence[Task], estimator: DepthEstimator) -> None:
-        with console.progress(len(tasks), quiet=self.request.quiet) as advance:
-            for done, task in enumerate(tasks):
-                try:
-                    answer = self._predict(task, estimator)
-                except _FATAL as e:
-                    self._failed(task.photo.name, e)
-                    self.counts[_NOT_TRIED] = len(tasks) - done - 1
-                    return
-                except GLPNError as e:
-                    self._failed(task.photo.name, e)
-                else:
-                    self._predicted(answer)
+            require_sheet(request.sheet, order)
+        targets = (order.target(picture, f) for picture in pictures for f in order.formats)
+        if any(request.overwrite or not os.path.lexists(target) for target in targets):
+            files.require_writable_folder(request.output)
+        model = jobs.Opened(
+            request.model,
+            asked=request.asked,
+            photographs=len(pictures),
+            uncertainty=request.call.get("uncertainty"),
+        )
+        notes = manifest if request.formats and (request.as_job or len(manifest)) else None
+        work = jobs.Work(order, model, self._say, manifest=notes, always=bool(request.questions))
+        work.require_same(pictures)
+        threads = model.lanes + _SPARE if len(pictures) > 1 else 1
+        with (
+            console.progress(len(pictures), quiet=request.quiet, unit="photos") as advance,
+            closing(jobs.in_order(work, pictures, threads=threads)) as outcomes,
+        ):
+            for done, outcome in enumerate(outcomes, 1):
+                self._tell(outcome)
                 advance()
+                if isinstance(outcome.error, jobs.FATAL):
+                    self.counts[_NOT_TRIED] = len(pictures) - done
+                    return
+        if request.sheet is not None:
+            self._show(request.sheet, pictures, order)
 
-    def _predict(self, task: Task, estimator: DepthEstimator) -> Answer:
-        try:
-            photo = read_photo(task.photo.source, name=task.photo.name)
-            depth = estimator(
-                photo,
-                focal=self.request.focal,
-                fov=self.request.fov,
-                uncertainty=self.request.uncertainty,
-            )
-            measured = self.request.questions.ask(depth)
-            for format, path in task.write.items():
-                options = self.request.options.get(format, {})
-                depth.save(path, format, overwrite=self.request.overwrite, **options)
-        except MemoryError:
-            raise ImageTooLarge(f"{task.photo.name}: not enough memory") from None
-        return Answer(task.photo.name, depth, measured, task.write, task.keep)
+    def _show(self, sheet: Path, pictures: Sequence[jobs.Picture], order: jobs.Order) -> None:
+        from glpn.jobs.sheet import write_sheet
 
-    def _predicted(self, answer: Answer) -> None:
-        self.counts[_PREDICTED] += 1
-        self._answer(answer.line(), answer.record())
+        shown = write_sheet(sheet, pictures, order)
+        if not self.request.quiet:
+            console.note(console.escaped(f"{sheet}: shows {shown} of {len(pictures)}"))
 
-    def _kept(self, photo: Input, targets: Mapping[str, Path]) -> None:
-        self.counts[_KEPT] += 1
-        names = {format: str(path) for format, path in targets.items()}
-        record = {"image": photo.name, "status": _KEPT, "files": names}
-        self._answer(f"{photo.name}: there already: {', '.join(names.values())}", record)
+    def _say(
+        self,
+        picture: jobs.Picture,
+        depth: Depth,
+        written: Mapping[str, Path],
+        kept: Mapping[str, Path],
+    ) -> Said:
+        answer = Answer(picture.name, depth, self.request.questions.ask(depth), written, kept)
+        if self.request.as_json:
+            return Said("", answer.record())
+        return Said("" if self.request.quiet else answer.line(), {})
+
+    def _tell(self, outcome: jobs.Outcome[Said]) -> None:
+        if outcome.error is not None:
+            self._failed(outcome.picture.name, outcome.error)
+            return
+        self.counts[outcome.status] += 1
+        if outcome.said is not None:
+            self._answer(outcome.said)
+        else:
+            names = {format: str(path) for format, path in outcome.kept.items()}
+            line = f"{outcome.picture.name}: there already: {', '.join(names.values())}"
+            record = {"image": outcome.picture.name, "status": _KEPT, "files": names}
+            self._answer(Said(line, record))
 
     def _failed(self, name: str, error: GLPNError) -> None:
         self.counts[_FAILED] += 1
@@ -210,11 +217,11 @@ class Batch:
             code = error.exit_code
             console.say_json({"image": name, "status": _FAILED, "error": message, "code": code})
 
-    def _answer(self, line: str, record: Mapping[str, Any]) -> None:
+    def _answer(self, said: Said) -> None:
         if self.request.as_json:
-            console.say_json(record)
+            console.say_json(said.record)
         elif not self.request.quiet:
-            console.say(console.escaped(line))
+            console.say(console.escaped(said.line))
 
     def _summarise(self, photographs: int) -> None:
         """Counts, wherever the lines of single photographs do not say it all."""

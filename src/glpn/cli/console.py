@@ -84,8 +84,13 @@ def _discard(stream: TextIO) -> None:
 
 
 @contextmanager
-def progress(count: int, *, quiet: bool) -> Iterator[Callable[[], None]]:
+def progress(count: int, *, quiet: bool, unit: str = "") -> Iterator[Callable[[], None]]:
     """A progress bar on standard error, if that is a terminal and there is something to wait for.
+
+    Args:
+        count: of the steps.
+        quiet: show nothing.
+        unit: what a step is, in the plural, if their number a second is to be shown.
 
     Yields:
         To be called after each of the `count` steps.
@@ -94,9 +99,22 @@ def progress(count: int, *, quiet: bool) -> Iterator[Callable[[], None]]:
         yield lambda: None
         return
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        ProgressColumn,
+        Task,
+        TimeRemainingColumn,
+    )
+    from rich.text import Text
 
-    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    class Speed(ProgressColumn):
+        def render(self, task: Task) -> Text:
+            return Text(f"{task.finished_speed or task.speed or 0:.1f} {unit}/s")
+
+    speed = (Speed(),) if unit else ()
+    columns = (BarColumn(), MofNCompleteColumn(), *speed, TimeRemainingColumn())
     # Lines on a terminal must go above the bar; those for a pipe must stay out of it.
     both = sys.stdout is not None and sys.stdout.isatty()
     terminal = Console(stderr=True)

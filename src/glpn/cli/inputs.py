@@ -6,7 +6,7 @@ import glob
 import os
 import stat
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,11 @@ class Input:
 
     name: str
     path: Path | None = None
+
+    @property
+    def image(self) -> str:
+        """The path in full, which a job remembers it by."""
+        return self.name if self.path is None else os.path.abspath(self.path)
 
     @property
     def source(self) -> Any:
@@ -71,6 +76,13 @@ def gather(
             else:
                 found.setdefault(os.path.abspath(item), Input(str(item), item))
     return list(found.values()), failures
+
+
+def is_job(arguments: Sequence[str]) -> bool:
+    """Whether more than one photograph may come of this: several, a folder, a pattern."""
+    if len(arguments) != 1 or os.path.isdir(arguments[0]):
+        return True
+    return glob.has_magic(arguments[0]) and not os.path.lexists(arguments[0])
 
 
 def _expand(argument: str, recursive: bool) -> Iterator[Path | GLPNError | None]:

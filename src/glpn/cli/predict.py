@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -100,6 +101,22 @@ _Uncertainty = Annotated[
         rich_help_panel=options.ANSWERS,
     ),
 ]
+_Shard = Annotated[
+    str | None,
+    typer.Option(
+        metavar="I/N",
+        help="Do the I-th of N shares of the photographs; all shares may have one folder.",
+        rich_help_panel=options.FILES,
+    ),
+]
+_Sheet = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE.png",
+        help="Also write a contact sheet: up to 60 of the photographs beside their depths.",
+        rich_help_panel=options.FILES,
+    ),
+]
 _Recursive = Annotated[
     bool, typer.Option("--recursive", "-r", help="Look into the folders of folders too.")
 ]
@@ -119,6 +136,8 @@ def predict(
     uncertainty: _Uncertainty = None,
     max_depth: options.MaxDepth = None,
     recursive: _Recursive = False,
+    shard: _Shard = None,
+    sheet: _Sheet = None,
     overwrite: options.Overwrite = False,
     as_json: options.AsJson = False,
     quiet: options.Quiet = False,
@@ -130,7 +149,8 @@ def predict(
 
     Writes a 16-bit PNG and a colour picture of each, and prints a line of figures.
 
-    Files that are there and complete are kept; one bad photograph never stops the rest.
+    What is there of the same photograph, model and options is kept; one bad photograph never
+    stops the rest. A folder is a job: run the same line again, and it goes on where it was ended.
 
     Examples:
 
@@ -141,9 +161,14 @@ def predict(
       cat kitchen.jpg | glpn predict - --json --format none
     """
     from glpn.cli.batch import Batch, Request
-    from glpn.cli.inputs import gather
+    from glpn.cli.inputs import gather, is_job
     from glpn.estimator import DEFAULT_MODEL
+    from glpn.jobs import Shard
 
+    call = {
+        **_lens(focal=focal, fov=fov),
+        "uncertainty": None if uncertainty is None else uncertainty.value,
+    }
     request = Request(
         model={
             "model": model or DEFAULT_MODEL,
@@ -155,9 +180,12 @@ def predict(
         output=output,
         formats=_formats(format, uncertain=uncertainty is not None),
         options=_format_options(colormap=colormap, scale=scale),
-        **_lens(focal=focal, fov=fov),
+        call=call,
+        asked=_asked({"max-depth": max_depth, **call}),
         questions=_questions(at or [], between or []),
-        uncertainty=None if uncertainty is None else uncertainty.value,
+        shard=None if shard is None else Shard.parse(shard),
+        sheet=sheet,
+        as_job=is_job(photos),
         overwrite=overwrite,
         as_json=as_json,
         quiet=quiet,
@@ -218,8 +246,13 @@ def _format_options(*, colormap: str, scale: float) -> dict[str, dict[str, Any]]
     }
 
 
+def _asked(values: Mapping[str, object]) -> str:
+    """Options that change the metres, those that were given, as text."""
+    return " ".join(f"{name}={value}" for name, value in values.items() if value is not None)
+
+
 def _lens(*, focal: float | None, fov: float | None) -> dict[str, float | None]:
-    """What the user knows of the camera, as fields of Request.
+    """What the user knows of the camera, as `DepthEstimator` takes it.
 
     Raises:
         UsageError: both, or an impossible figure.

@@ -7,7 +7,7 @@ themselves, `contents` what every format carries, `paths` the rules about names 
 from __future__ import annotations
 
 from glpn.files.contents import Contents
-from glpn.files.formats import FORMATS, encode, format_of, read, valid_output, write
+from glpn.files.formats import FORMATS, encode, format_of, label, read, valid_output, write
 from glpn.files.paths import atomic_file, output_stems, require_writable_folder, safe_join
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "atomic_file",
     "encode",
     "format_of",
+    "label",
     "output_stems",
     "read",
     "require_writable_folder",

@@ -24,7 +24,7 @@ _WITHIN = 128  # bytes from the start
 _TIFF_OFFSETS, _TIFF_BYTE_COUNTS = 273, 279  # TIFF 6.0 tags of the strips
 _EXR_MAGIC = b"v/1\x01"
 _LONGEST_HEADER = 1 << 20  # bytes of an EXR or PLY header
-_PLY_POINT_BYTES = 16  # three float32 and RGBA
+_PLY_BYTES = {"vertex": 16, "face": 13}  # three float32 and RGBA; a count and three int32
 
 
 def png16_is_complete(file: BinaryIO) -> bool:
@@ -91,14 +91,14 @@ def exr_is_complete(file: BinaryIO) -> bool:
 
 
 def ply_is_complete(file: BinaryIO) -> bool:
-    """As many points as the header announces."""
+    """As many points and triangles as the header announces."""
     size = _size(file)
     head = file.read(_LONGEST_HEADER)
     start = head.index(b"end_header\n") + len(b"end_header\n")
-    count = next(
-        int(line[15:]) for line in head.split(b"\n") if line.startswith(b"element vertex ")
-    )
-    return head.startswith(b"ply\n") and start + count * _PLY_POINT_BYTES == size
+    lines = head[:start].decode("ascii").split("\n")
+    elements = [line.split() for line in lines if line.startswith("element ")]
+    body = sum(int(count) * _PLY_BYTES[name] for _, name, count in elements)
+    return head.startswith(b"ply\n") and bool(elements) and start + body == size
 
 
 def glb_is_complete(file: BinaryIO) -> bool:

@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 from PIL import Image
 
 from glpn.errors import DataError, GLPNError, MissingInput, UsageError
-from glpn.files import checks, rasters, scenes
+from glpn.files import checks, labels, rasters, scenes
 from glpn.files.contents import MAX_PIXELS, Contents
 from glpn.files.paths import atomic_file
 
@@ -30,11 +30,13 @@ class Format:
         suffix: of its names; `.vis.png` and `.sigma.png` are told from `.png`.
         encode: `Contents` and keyword options → bytes.
         is_complete: whether an open file of this kind is whole, judged from its ends.
+        label: the text of the metadata of an open file, or None.
     """
 
     suffix: str
     encode: Callable[..., bytes]
     is_complete: Callable[[BinaryIO], bool]
+    label: Callable[[BinaryIO], Any]
 
     @property
     def options(self) -> tuple[str, ...]:
@@ -44,14 +46,14 @@ class Format:
 
 
 FORMATS: Mapping[str, Format] = {
-    "png16": Format(".png", rasters.encode_png16, checks.png16_is_complete),
-    "npz": Format(".npz", rasters.encode_npz, checks.npz_is_complete),
-    "exr": Format(".exr", rasters.encode_exr, checks.exr_is_complete),
-    "tiff": Format(".tiff", rasters.encode_tiff, checks.tiff_is_complete),
-    "ply": Format(".ply", scenes.encode_ply, checks.ply_is_complete),
-    "glb": Format(".glb", scenes.encode_glb, checks.glb_is_complete),
-    "vis": Format(".vis.png", rasters.encode_vis, checks.vis_is_complete),
-    "sigma": Format(".sigma.png", rasters.encode_sigma, checks.sigma_is_complete),
+    "png16": Format(".png", rasters.encode_png16, checks.png16_is_complete, labels.png_label),
+    "npz": Format(".npz", rasters.encode_npz, checks.npz_is_complete, labels.npz_label),
+    "exr": Format(".exr", rasters.encode_exr, checks.exr_is_complete, labels.exr_label),
+    "tiff": Format(".tiff", rasters.encode_tiff, checks.tiff_is_complete, labels.tiff_label),
+    "ply": Format(".ply", scenes.encode_ply, checks.ply_is_complete, labels.ply_label),
+    "glb": Format(".glb", scenes.encode_glb, checks.glb_is_complete, labels.glb_label),
+    "vis": Format(".vis.png", rasters.encode_vis, checks.vis_is_complete, labels.png_label),
+    "sigma": Format(".sigma.png", rasters.encode_sigma, checks.sigma_is_complete, labels.png_label),
 }
 
 # A file is read as what its first bytes say, whatever its name.
@@ -191,6 +193,20 @@ def valid_output(path: str | Path, format: str) -> bool:
             return kind.is_complete(file)
     except (*_DAMAGE, StopIteration, DataError):
         return False
+
+
+def label(path: str | Path, format: str) -> Mapping[str, Any]:
+    """What a file of this format says about itself; {} where it is damaged or says nothing.
+
+    Raises:
+        UsageError: the format is unknown.
+        MissingDependency: EXR needs `pip install 'glpn[3d]'`.
+    """
+    kind = FORMATS[_require_format(format)]
+    try:
+        return labels.read_with(kind.label, Path(path))
+    except (*_DAMAGE, DataError):
+        return {}
 
 
 def _require_options(format: str, options: Mapping[str, Any]) -> None:

@@ -119,17 +119,25 @@ def safe_join(root: str | Path, name: str | Path) -> Path:
     return joined
 
 
-def output_stems(inputs: Sequence[str | Path]) -> list[str]:
+def output_stems(
+    inputs: Sequence[str | Path], known: Sequence[str | None] | None = None
+) -> list[str]:
     """One name without suffix per input, in order, all distinct: its own stem where possible.
+
+    `known` holds the names that some inputs have already, None for the others; they keep them.
 
     The second "a" becomes "a-2". Names differ even where upper and lower case or Unicode forms
     count as equal. Control characters and bytes that are not UTF-8 become "_", as does a leading
     "-"; long names are cut so that any suffix fits into 255 bytes.
     """
     stems: list[str] = []
-    taken: set[str] = set()
+    given = known or [None] * len(inputs)
+    taken = {_folded(name) for name in given if name is not None}
     last_number: dict[str, int] = {}
-    for path in inputs:
+    for path, name in zip(inputs, given, strict=True):
+        if name is not None:
+            stems.append(name)
+            continue
         plain = stem = _plain_stem(Path(path))
         while _folded(stem) in taken:
             number = last_number.get(_folded(plain), 1) + 1

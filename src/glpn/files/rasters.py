@@ -10,15 +10,16 @@ from __future__ import annotations
 import dataclasses
 import io
 import math
+import struct
 import tempfile
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from PIL.PngImagePlugin import PngInfo
 
 from glpn.colormaps import colorize
 from glpn.errors import DataError, OutputFailed, UsageError
@@ -38,7 +39,9 @@ from glpn.files.contents import (
 )
 
 MILLIMETRES, KITTI_SCALE = 1000, 256  # units per metre
-_PNG_COMPRESSION = 1  # six times as fast as Pillow's default 6, for a few per cent of size
+_PNG_START = b"\x89PNG\r\n\x1a\n"
+_PNG_UP = 2  # the filter that subtracts the row above (PNG 3rd edition, 9.2)
+_PNG_COMPRESSION = 1  # of zlib: five times as fast as its usual 6, for a third more bytes
 _IMAGE_DESCRIPTION = 270  # TIFF 6.0 tag
 _EXR_CHANNEL = "Z"  # OpenEXR's standard name for depth
 
@@ -52,7 +55,7 @@ def encode_png16(contents: Contents, *, scale: float = MILLIMETRES) -> bytes:
     scale = require_scale(scale)
     units = _to_16_bits(contents.metres, scale, "the depth")
     units[(contents.metres > 0) & (units == 0)] = 1  # near, but not unknown
-    return _png(Image.fromarray(units), contents.described({"scale": scale}))
+    return _png(units, contents.described({"scale": scale}))
 
 
 def encode_sigma(contents: Contents, *, scale: float = MILLIMETRES) -> bytes:
@@ -67,7 +70,7 @@ def encode_sigma(contents: Contents, *, scale: float = MILLIMETRES) -> bytes:
     units = _to_16_bits(contents.sigma, scale, "the uncertainty")
     # The quantity comes first: `checks` looks for it near the start of the file.
     told = dataclasses.replace(contents, metadata={**SIGMA_QUANTITY, **contents.metadata})
-    return _png(Image.fromarray(units), told.described({"scale": scale, "invalid": None}))
+    return _png(units, told.described({"scale": scale, "invalid": None}))
 
 
 def _to_16_bits(metres: NDArray[np.float32], scale: float, what: str) -> NDArray[np.uint16]:
@@ -117,15 +120,34 @@ def encode_vis(
             raise UsageError("beside: this depth was made or read without its photograph")
         picture = np.concatenate([contents.image, picture], axis=1)
     facts = {"picture": "colours, not metres", "colormap": colormap}
-    return _png(Image.fromarray(picture), contents.described(facts))
+    return _png(picture, contents.described(facts))
 
 
-def _png(image: Image.Image, text: str) -> bytes:
-    chunk = PngInfo()
-    chunk.add_text(METADATA_KEY, text)
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG", pnginfo=chunk, compress_level=_PNG_COMPRESSION)
-    return buffer.getvalue()
+def _png(pixels: NDArray[Any], text: str) -> bytes:
+    """PNG of uint16 [H, W] or uint8 [H, W, 3], the text in its first chunk (PNG 3rd edition, 5).
+
+    Pillow tries all five filters on every row. Depth changes little from row to row, so the one
+    filter "up" compresses better, in half the time.
+    """
+    height, width = pixels.shape[:2]
+    depth, color = (16, 0) if pixels.dtype == np.uint16 else (8, 2)
+    rows = pixels.astype(">u2").view(np.uint8) if depth == 16 else pixels
+    rows = rows.reshape(height, -1)
+    filtered = np.empty((height, 1 + rows.shape[1]), np.uint8)
+    filtered[:, 0] = _PNG_UP
+    filtered[0, 1:] = rows[0]
+    np.subtract(rows[1:], rows[:-1], out=filtered[1:, 1:])
+    header = struct.pack(">IIBBBBB", width, height, depth, color, 0, 0, 0)
+    chunks = {
+        b"IHDR": header,
+        b"tEXt": f"{METADATA_KEY}\0{text}".encode("latin-1"),
+        b"IDAT": zlib.compress(filtered.data, _PNG_COMPRESSION),
+        b"IEND": b"",
+    }
+    return _PNG_START + b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        for kind, data in chunks.items()
+    )
 
 
 def encode_npz(contents: Contents) -> bytes:

@@ -1,8 +1,14 @@
-"""Formats that are things in space: PLY points and GLB meshes, both through trimesh."""
+"""Formats that are things in space: PLY and GLB, points or a mesh, both through trimesh.
+
+PLY keeps the camera's axes, X right, Y down, Z forward, as OpenCV, Open3D and COLMAP have them; GLB
+has glTF's, X right, Y up, the camera looking along -Z, as three.js has them and Blender imports.
+The camera is at the origin in both, and lengths are metres.
+"""
 
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 import numpy as np
@@ -17,22 +23,39 @@ from glpn.files.contents import METADATA_KEY, Contents, require_extra
 # pixels below the horizon differ by 1/n: at 5 % it holds together up to 20 pixels below, which is
 # 44 m away for a camera 1.6 m up with a focal length of 554 pixels (60° over 640).
 DEPTH_JUMP = 0.05
+_NO_FACES: NDArray[np.int64] = np.empty((0, 3), np.int64)
 _UNLIT = "KHR_materials_unlit"  # the photograph carries its light already
+_CAMERA_NAME = "photograph"
+_NEAREST_SEEN = 0.01  # metres before the GLB's camera
 
 
-def encode_ply(contents: Contents, *, step: int = 1) -> bytes:
-    """Binary PLY: one coloured point per known pixel, or per `step`-th in both directions.
+def encode_ply(
+    contents: Contents, *, mesh: bool = False, step: int = 1, jump: float = DEPTH_JUMP
+) -> bytes:
+    """Binary PLY: coloured points, or a mesh of them; the metadata is a comment.
 
-    Axes are the camera's: X right, Y down, Z forward, in metres. The metadata is a comment.
+    Args:
+        contents: what to write.
+        mesh: join neighbours that are no further apart in depth than `jump`. Where no two hold
+            together, points alone are written.
+        step, jump: as for GLB.
 
     Raises:
         MissingDependency: trimesh is not installed.
         DataError: no pixel is known.
+        UsageError: an option is impossible.
     """
     trimesh = require_extra("trimesh", "ply")
+    _require_jump(jump)
     known, points, colors = _grid(contents, step)
-    cloud = trimesh.PointCloud(points[known], colors=colors[known])
-    data: bytes = cloud.export(file_type="ply")
+    faces = _faces(points[..., 2], jump) if mesh else _NO_FACES
+    if len(faces):
+        used, faces = _used(faces, known.size)
+        vertices, colors = points.reshape(-1, 3)[used], colors.reshape(-1, 3)[used]
+        shape = trimesh.Trimesh(vertices, faces, vertex_colors=colors, process=False)
+    else:
+        shape = trimesh.PointCloud(points[known], colors=colors[known])
+    data: bytes = shape.export(file_type="ply")
     comment = f"\ncomment {METADATA_KEY} {contents.described()}\nelement ".encode("ascii")
     return data.replace(b"\nelement ", comment, 1)
 
@@ -40,10 +63,11 @@ def encode_ply(contents: Contents, *, step: int = 1) -> bytes:
 def encode_glb(
     contents: Contents, *, mesh: bool = True, step: int = 1, jump: float = DEPTH_JUMP
 ) -> bytes:
-    """Binary glTF in metres: the photograph as a relief, cut where the depth jumps, or as points.
+    """Binary glTF: the photograph as a relief, cut where the depth jumps, or as points.
 
-    Axes are glTF's: X right, Y up, the camera at the origin looks along -Z. The metadata is in the
-    asset's extras.
+    It has a camera that sees what the photograph's saw, but for the lens's distortion and a
+    principal point aside of the middle, which glTF cannot tell. The metadata is in the asset's
+    extras.
 
     Args:
         contents: what to write.
@@ -57,11 +81,10 @@ def encode_glb(
         UsageError: an option is impossible.
     """
     trimesh = require_extra("trimesh", "glb")
-    if not jump > 0:
-        raise UsageError(f"jump: expected a share above 0, got {jump!r}")
+    _require_jump(jump)
     known, points, colors = _grid(contents, step)
     points = points * np.array([1, -1, -1], np.float32)
-    faces = _faces(points[..., 2] * np.float32(-1), jump) if mesh else np.empty((0, 3), np.int64)
+    faces = _faces(points[..., 2] * np.float32(-1), jump) if mesh else _NO_FACES
     if len(faces):
         shape = _relief(trimesh, points, faces, Image.fromarray(_colors(contents)))
     else:
@@ -69,6 +92,9 @@ def encode_glb(
 
     def describe(tree: dict[str, Any]) -> None:
         tree["asset"]["extras"] = {METADATA_KEY: json.loads(contents.described())}
+        tree["cameras"] = [_photographs_camera(contents)]
+        tree["scenes"][0]["nodes"].append(len(tree["nodes"]))
+        tree["nodes"].append({"name": _CAMERA_NAME, "camera": 0})
         for material in tree.get("materials", []):
             material.update(doubleSided=True, extensions={_UNLIT: {}})
             tree["extensionsUsed"] = [*tree.get("extensionsUsed", []), _UNLIT]
@@ -76,6 +102,23 @@ def encode_glb(
     export = trimesh.exchange.gltf.export_glb
     data: bytes = export(trimesh.Scene(shape), include_normals=False, tree_postprocessor=describe)
     return data
+
+
+def _photographs_camera(contents: Contents) -> dict[str, Any]:
+    """glTF 2.0, section 5.13: at the origin and looking along -Z where nothing turns it."""
+    height, width = contents.metres.shape
+    camera = contents.metadata["camera"]
+    view = {
+        "yfov": 2 * math.atan(height / 2 / camera["fy"]),
+        "aspectRatio": width / camera["fx"] / (height / camera["fy"]),
+        "znear": _NEAREST_SEEN,
+    }
+    return {"name": _CAMERA_NAME, "type": "perspective", "perspective": view}
+
+
+def _require_jump(jump: float) -> None:
+    if not jump > 0:
+        raise UsageError(f"jump: expected a share above 0, got {jump!r}")
 
 
 def _grid(
@@ -114,19 +157,24 @@ def _relief(
     """A mesh of the points that its faces use, with the picture laid over it."""
     height, width = points.shape[:2]
     u, v = np.meshgrid((np.arange(width) + 0.5) / width, 1 - (np.arange(height) + 0.5) / height)
-    used = np.zeros(height * width, bool)
-    used[faces] = True
-    renumbered = np.cumsum(used) - 1
+    used, faces = _used(faces, height * width)
     material = trimesh.visual.material.PBRMaterial(
         baseColorTexture=texture, metallicFactor=0.0, roughnessFactor=1.0
     )
     uv = np.stack([u.reshape(-1)[used], v.reshape(-1)[used]], axis=1)
     return trimesh.Trimesh(
         vertices=points.reshape(-1, 3)[used],
-        faces=renumbered[faces],
+        faces=faces,
         visual=trimesh.visual.TextureVisuals(uv=uv, material=material),
         process=False,
     )
+
+
+def _used(faces: NDArray[np.int64], count: int) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
+    """Which of so many points the faces use, and the faces in the numbering of these alone."""
+    used = np.zeros(count, bool)
+    used[faces] = True
+    return used, (np.cumsum(used) - 1)[faces]
 
 
 def _linear(colors: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -1,0 +1,190 @@
+"""`glpn predict` on many photographs: going on after an end, and never mixing."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import glpn as library
+from tests.cli.conftest import write_photo
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Four different photographs of 96x128 pixels."""
+    folder = tmp_path / "photos"
+    photograph = Image.open(write_photo(folder / "p0.jpg"))
+    for i in (1, 2, 3):
+        shifted = np.roll(np.asarray(photograph), 20 * i, axis=1)
+        Image.fromarray(shifted).save(folder / f"p{i}.jpg")
+    return folder
+
+
+@pytest.fixture
+def other_model(model, tmp_path):
+    """The same network with other weights."""
+    from safetensors.numpy import load_file, save_file
+
+    other = shutil.copytree(model, tmp_path / "other-model")
+    weights = load_file(other / "model.safetensors")
+    weights["head.head.2.bias" if "head.head.2.bias" in weights else next(iter(weights))] += 0.1
+    save_file(weights, other / "model.safetensors", {"format": "pt"})
+    return other
+
+
+def lines(tmp_path):
+    text = (tmp_path / "out/manifest.jsonl").read_text()
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def outputs(folder):
+    return {p.name: p.read_bytes() for p in folder.iterdir() if p.suffix != ".jsonl"}
+
+
+def test_a_folder_keeps_a_manifest_with_a_line_for_each_photograph(predict, folder, tmp_path):
+    assert predict(folder, "--fov", "60").code == 0
+    noted = lines(tmp_path)
+    assert sorted(line["image"] for line in noted) == [str(folder / f"p{i}.jpg") for i in range(4)]
+    for line in noted:
+        told = library.read_depth(tmp_path / "out" / line["files"]["png16"]["name"]).provenance
+        assert line["origin"] == {
+            "image_hash": told.image_hash,
+            "model_hash": told.model_hash,
+            "asked": "fov=60.0",
+        }
+        assert line["seconds"] > 0 and line["error"] == ""
+
+
+def test_one_photograph_keeps_none(predict, photo, tmp_path):
+    predict(photo)
+    assert not (tmp_path / "out/manifest.jsonl").exists()
+
+
+def test_a_second_run_keeps_all_and_notes_nothing(predict, folder, tmp_path):
+    predict(folder)
+    before = (tmp_path / "out/manifest.jsonl").read_bytes()
+    run = predict(folder)
+    assert "4 kept" in run.err and "predicted" not in run.err
+    assert (tmp_path / "out/manifest.jsonl").read_bytes() == before
+
+
+def test_a_photograph_that_changed_is_predicted_anew_and_the_others_kept(predict, folder, tmp_path):
+    predict(folder)
+    before = outputs(tmp_path / "out")
+    Image.new("RGB", (64, 64), "red").save(folder / "p2.jpg")
+    run = predict(folder)
+    assert run.code == 0 and "1 predicted, 3 kept" in run.err
+    after = outputs(tmp_path / "out")
+    assert {name for name in after if after[name] != before[name]} == {"p2.png", "p2.vis.png"}
+    assert library.read_depth(tmp_path / "out/p2.png").size == (64, 64)
+
+
+@pytest.mark.parametrize("change", [["--fov", "70"], ["--max-depth", "80"], ["--scale", "256"]])
+def test_other_options_are_refused_before_anything_is_done(predict, folder, tmp_path, change):
+    predict(folder)
+    before = outputs(tmp_path / "out")
+    write_photo(folder / "p4.jpg")
+    run = predict(folder, *change)
+    assert (run.code, run.out) == (73, "") and "--overwrite" in run.err
+    assert run.err.count("error") == 1
+    assert outputs(tmp_path / "out") == before
+    assert "5 predicted" in predict(folder, *change, "--overwrite").err
+
+
+def test_another_model_is_refused_in_a_job_and_for_one_photograph(
+    predict, folder, other_model, tmp_path
+):
+    predict(folder)
+    before = outputs(tmp_path / "out")
+    for what in (folder, folder / "p1.jpg"):
+        run = predict(what, "-m", other_model)
+        assert run.code == 73 and "was made with another model" in run.err
+    assert outputs(tmp_path / "out") == before
+
+
+def test_of_two_photographs_with_one_name_the_second_is_refused_not_passed_over(
+    predict, folder, tmp_path
+):
+    predict(folder / "p0.jpg")
+    other = tmp_path / "elsewhere/p0.jpg"
+    other.parent.mkdir()
+    shutil.copy(folder / "p1.jpg", other)
+    run = predict(other)
+    assert run.code == 73 and "was made from another photograph" in run.err
+
+
+def test_the_same_photograph_under_another_path_is_kept(predict, folder, tmp_path):
+    predict(folder)
+    moved = shutil.move(folder, tmp_path / "moved")
+    assert "4 kept" in predict(moved).err
+
+
+def test_without_its_manifest_a_job_goes_on_by_what_the_files_say(predict, folder, tmp_path):
+    predict(folder)
+    (tmp_path / "out/manifest.jsonl").unlink()
+    (tmp_path / "out/p3.png").unlink()
+    run = predict(folder)
+    assert run.code == 0 and "1 predicted, 3 kept" in run.err
+    assert len(lines(tmp_path)) == 4
+
+
+def test_a_failure_is_noted_and_tried_again(predict, folder, tmp_path):
+    good = (folder / "p1.jpg").read_bytes()
+    (folder / "p1.jpg").write_bytes(good[:1000])
+    assert predict(folder).code == 65
+    [failure] = [line for line in lines(tmp_path) if line["error"]]
+    assert failure["image"].endswith("p1.jpg") and "truncated" in failure["error"]
+    (folder / "p1.jpg").write_bytes(good)
+    run = predict(folder)
+    assert run.code == 0 and "1 predicted, 3 kept" in run.err
+
+
+def test_shards_together_do_what_one_run_does_and_share_its_folder(predict, folder, tmp_path):
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    predict(folder, "-o", whole)
+    done = [
+        record["image"]
+        for i in (1, 2, 3)
+        for record in predict(folder, "-o", parts, "--shard", f"{i}/3", "--json").records
+    ]
+    assert sorted(done) == [str(folder / f"p{i}.jpg") for i in range(4)]
+    assert outputs(parts) == outputs(whole)
+    assert "4 kept" in predict(folder, "-o", parts).err
+    assert predict(folder, "--shard", "4/3").code == 2
+
+
+def test_several_at_a_time_write_what_one_at_a_time_writes_in_the_same_order(
+    predict, folder, tmp_path
+):
+    for threads in (1, 2):
+        run = predict(folder, "-o", tmp_path / str(threads), "--threads", threads, "--json")
+        assert [r["image"] for r in run.records] == [str(folder / f"p{i}.jpg") for i in range(4)]
+    assert outputs(tmp_path / "1") == outputs(tmp_path / "2")
+
+
+def test_the_contact_sheet_shows_every_photograph(predict, folder, tmp_path):
+    sheet = tmp_path / "sheet.png"
+    assert predict(folder, "--sheet", sheet).code == 0
+    with Image.open(sheet) as picture:
+        picture.load()
+        first = picture.size
+    sheet.rename(tmp_path / "first.png")
+    assert predict(folder, "--sheet", sheet).code == 0  # of files that were kept
+    assert predict(folder, "--sheet", sheet).code == 0  # its own kind is replaced
+    with Image.open(sheet) as picture:
+        assert picture.size == first
+    mine = tmp_path / "mine.png"
+    Image.new("RGB", (9, 9)).save(mine)
+    for wrong, code in ((mine, 73), (tmp_path / "sheet.gif", 2)):
+        assert predict(folder, "--sheet", wrong).code == code
+    assert predict(folder, "--sheet", sheet, "--format", "vis").code == 2
+
+
+def test_an_answer_is_the_same_whether_or_not_the_files_were_there(predict, folder):
+    first = predict(folder, "--at", "5,5", "--json").records
+    again = predict(folder, "--at", "5,5", "--json").records
+    assert [r["at"] for r in first] == [r["at"] for r in again]

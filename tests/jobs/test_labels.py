@@ -1,0 +1,26 @@
+"""What a file says of itself, read without its pixels."""
+
+from __future__ import annotations
+
+import pytest
+
+from glpn import files
+from tests.depths import a_depth, save
+
+
+@pytest.mark.parametrize("format", files.FORMATS)
+def test_every_format_tells_its_origin_without_its_pixels(tmp_path, format):
+    depth = a_depth()
+    told = files.label(save(depth, tmp_path, format), format)
+    assert told["model_hash"] == "ab" * 32
+    assert told["image"] == depth.provenance.image
+    assert told["camera"]["fx"] == depth.camera.fx
+
+
+@pytest.mark.parametrize("format", files.FORMATS)
+@pytest.mark.parametrize("keep", [0, 10, 50])
+def test_a_damaged_file_says_nothing(tmp_path, format, keep):
+    path = save(a_depth(), tmp_path, format)
+    path.write_bytes(path.read_bytes()[:keep])
+    assert files.label(path, format) == {}
+    assert files.label(tmp_path / "absent", format) == {}
