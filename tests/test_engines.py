@@ -15,7 +15,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from glpn import GLPNConfig, GLPNForDepthEstimation
+from glpn import GLPNConfig, GLPNForDepthEstimation, native
 from glpn.engines import ENGINES, open_engine, usable_cores
 from glpn.errors import (
     CheckpointError,
@@ -30,7 +30,7 @@ from glpn.weights import read_header
 from tests.networks import photograph, randomise
 
 BOTH = ("onnxruntime", "torch")
-OTHER_WEIGHTS = r"model\.onnx.* made for other weights than .*model\.safetensors.*export onnx"
+OTHER_WEIGHTS = r".* made for other weights than .*model\.safetensors.*export onnx"
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +51,16 @@ def write_model(folder, seed=0, **fields):
     network.save_pretrained(folder)
     write_graph(folder)
     return folder
+
+
+@pytest.fixture(params=["model.onnx", "trunk.onnx"])
+def graph_file(request, copy):
+    """The graph that onnxruntime reads in the folder: either of the two."""
+    if request.param == "model.onnx":
+        (copy / "trunk.onnx").unlink()
+    elif not native.available():
+        pytest.skip("the native head is not compiled here")
+    return copy / request.param
 
 
 def open_cpu(folder, engine, **options):
@@ -281,10 +291,10 @@ def test_new_weights_in_the_same_layout_need_no_new_graph(model, copy):
 
 
 @pytest.mark.parametrize("note", ["", "x" * 1000])
-def test_moved_weights_are_refused_naming_both_files(copy, note):
+def test_moved_weights_are_refused_naming_both_files(copy, graph_file, note):
     path = copy / "model.safetensors"
     save_file(load_file(path), path, metadata={"format": "pt", "note": note})
-    with pytest.raises(CheckpointError, match=OTHER_WEIGHTS):
+    with pytest.raises(CheckpointError, match=graph_file.name + OTHER_WEIGHTS):
         open_cpu(copy, "onnxruntime")
 
 
@@ -295,9 +305,9 @@ def test_weights_of_another_type_are_refused_naming_both_files(copy):
         open_cpu(copy, "onnxruntime")
 
 
-def test_graph_of_another_network_is_refused_naming_both_files(copy):
+def test_graph_of_another_network_is_refused_naming_both_files(copy, graph_file):
     edit_config(copy, hidden_act="relu")
-    with pytest.raises(CheckpointError, match=r"model\.onnx was made for .*config\.json"):
+    with pytest.raises(CheckpointError, match=rf"{graph_file.name} was made for .*config\.json"):
         open_cpu(copy, "onnxruntime")
 
 
@@ -309,19 +319,19 @@ def test_truncated_weights_are_refused(copy):
 
 
 @pytest.mark.parametrize("content", [b"", b"<html>", bytes(range(256)) * 40])
-def test_damaged_graph_is_refused(copy, content):
-    (copy / "model.onnx").write_bytes(content)
-    with pytest.raises(CheckpointError, match=r"model\.onnx.*export onnx"):
+def test_damaged_graph_is_refused(copy, graph_file, content):
+    graph_file.write_bytes(content)
+    with pytest.raises(CheckpointError, match=rf"{graph_file.name}.*export onnx"):
         open_cpu(copy, "onnxruntime")
 
 
-def test_graph_of_somebody_else_is_refused(copy):
+def test_graph_of_somebody_else_is_refused(copy, graph_file):
     value = onnx.helper.make_tensor_value_info
     node = onnx.helper.make_node("Identity", ["x"], ["y"])
     graph = onnx.helper.make_graph([node], "g", [value("x", 1, [1])], [value("y", 1, [1])])
     opset = [onnx.helper.make_opsetid("", 20)]
-    onnx.save(onnx.helper.make_model(graph, ir_version=9, opset_imports=opset), copy / "model.onnx")
-    with pytest.raises(CheckpointError, match=r"model\.onnx: not written by glpn"):
+    onnx.save(onnx.helper.make_model(graph, ir_version=9, opset_imports=opset), graph_file)
+    with pytest.raises(CheckpointError, match=rf"{graph_file.name}: not written by glpn"):
         open_cpu(copy, "onnxruntime")
 
 
@@ -329,7 +339,7 @@ def test_folder_of_links_works_as_in_the_cache_of_the_hub(model, tmp_path):
     blobs, snapshot = tmp_path / "blobs", tmp_path / "snapshots" / "main"
     blobs.mkdir()
     snapshot.mkdir(parents=True)
-    for i, name in enumerate(("config.json", "model.safetensors", "model.onnx")):
+    for i, name in enumerate(("config.json", "model.safetensors", "model.onnx", "trunk.onnx")):
         shutil.copy(model / name, blobs / f"{i}")
         (snapshot / name).symlink_to(f"../../blobs/{i}")
     pixels = photograph(64, 96).numpy()

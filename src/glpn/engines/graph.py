@@ -1,23 +1,28 @@
-"""What a `model.onnx` promises: the names of its tensors, and which weights and config it fits.
+"""What `model.onnx` and `trunk.onnx` promise: their tensors, and the files that they fit.
 
-The graph holds no weights, only places in `model.safetensors`. So it fits any file with the same
-tensors at the same places, and it records that layout rather than trust the file beside it.
+The graphs hold no weights, only places in `model.safetensors`. So they fit any file with the same
+tensors at the same places, and record that layout rather than trust the file beside them.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from glpn import __version__, weights
+import numpy as np
+from numpy.typing import NDArray
+
+from glpn import __version__, native, weights
 from glpn.config import GLPNConfig
+from glpn.engines import require_finite, require_pixels
 from glpn.errors import CheckpointError
 
 INPUT = "pixel_values"
-OUTPUT = "predicted_depth"
+OUTPUT = "predicted_depth"  # of model.onnx: metres [B, H, W]
+FEATURES = "features"  # of trunk.onnx: what goes into the head, [B, H/4, W/4, C]
 
 # The fields of a configuration that the nodes of the graph depend on. `max_depth` is not among
 # them: it only scales the output, so an engine can correct it.
@@ -58,10 +63,24 @@ def layout(header: weights.Header) -> str:
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
-def require_fit(metadata: Mapping[str, str], folder: Path, config: GLPNConfig) -> float:
+def has_trunk(config: GLPNConfig) -> bool:
+    """Whether the native head fits the network, so that a graph without head is of use.
+
+    The kernel enlarges the last map four times, and takes whole vectors of channels.
+    """
+    last = config.head_in_index % config.num_encoder_blocks == config.num_encoder_blocks - 1
+    return last and config.decoder_hidden_size % native.CHANNEL_MULTIPLE == 0
+
+
+def require_fit(metadata: Mapping[str, str], file: Path, config: GLPNConfig) -> float:
     """Refuse a graph that was not made for the weights and the configuration beside it.
 
     Only the header of the weights is read.
+
+    Args:
+        metadata: of the graph.
+        file: the graph's own, for what the messages say.
+        config: that of its folder.
 
     Returns:
         The max_depth, in metres, that the graph multiplies by.
@@ -70,7 +89,7 @@ def require_fit(metadata: Mapping[str, str], folder: Path, config: GLPNConfig) -
         MissingInput: there are no weights.
         CheckpointError: they are damaged, or the graph does not fit; the message names both files.
     """
-    file = folder / weights.GRAPH_NAME
+    folder = file.parent
     weights_file = folder / weights.WEIGHTS_NAME
     advice = f"write it anew with `glpn export onnx {folder}`"
     try:
@@ -91,3 +110,35 @@ def require_fit(metadata: Mapping[str, str], folder: Path, config: GLPNConfig) -
 def _network(config: GLPNConfig) -> dict[str, Any]:
     values = config.to_dict()
     return {key: values[key] for key in _NETWORK_FIELDS}
+
+
+def run_at_any_size(
+    run: Callable[[NDArray[np.float32]], NDArray[np.float32]],
+    pixels: NDArray[np.float32],
+    config: GLPNConfig,
+    *,
+    folder: Path,
+) -> NDArray[np.float32]:
+    """Pad a batch to sides that a graph takes, run it, cut the depth.
+
+    Args:
+        run: float32 [B, 3, H, W], both sides multiples of `size_divisor` → metres.
+        pixels: [B, 3, H, W] of any size; the last row and column are repeated.
+        config: the network's.
+        folder: for what the messages say.
+
+    Raises:
+        InvalidImage, CheckpointError: as an engine's call.
+    """
+    require_pixels(pixels, config)
+    batch, _, height, width = pixels.shape
+    if batch == 0:  # run times cannot reshape what is empty
+        return np.empty((0, height, width), np.float32)
+    down, right = -height % config.size_divisor, -width % config.size_divisor
+    if down or right:
+        pixels = np.pad(pixels, ((0, 0), (0, 0), (0, down), (0, right)), mode="edge")
+    depth = run(np.ascontiguousarray(pixels, np.float32))
+    reduction = pixels.shape[2] // depth.shape[1]  # 1 unless `head_in_index` picks another map
+    depth = depth[:, : -(-height // reduction), : -(-width // reduction)]
+    require_finite(depth, folder)
+    return depth

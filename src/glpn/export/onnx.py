@@ -25,6 +25,9 @@ def write_graph(
 ) -> Path:
     """Write `model.onnx` beside a folder's `config.json` and `model.safetensors`, atomically.
 
+    Where the native head can run the network's head, `trunk.onnx` is written too: the same network
+    up to there, for engines of our own.
+
     Args:
         folder: a model's folder.
         portable: as in `build_graph`.
@@ -49,8 +52,16 @@ def write_graph(
         "weights_sha256": weights.file_hash(file),
         **(facts or {}),
     }
+    if contract.has_trunk(config):
+        trunk = build_trunk(config, header, portable=portable, metadata=metadata)
+        _write(folder / weights.TRUNK_NAME, trunk)
+    else:
+        (folder / weights.TRUNK_NAME).unlink(missing_ok=True)
     model = build_graph(config, header, portable=portable, metadata=metadata)
-    path = folder / weights.GRAPH_NAME
+    return _write(folder / weights.GRAPH_NAME, model)
+
+
+def _write(path: Path, model: ModelProto) -> Path:
     with atomic_file(path, overwrite=True) as stream:
         stream.write(model.SerializeToString(deterministic=True))
     return path
@@ -83,6 +94,33 @@ def build_graph(
     return g.model(
         inputs={contract.INPUT: ["batch", config.num_channels, "height", "width"]},
         outputs={g.add("Identity", depth, name=contract.OUTPUT): ["batch", *sides]},
+        metadata=metadata or {},
+    )
+
+
+def build_trunk(
+    config: GLPNConfig,
+    header: weights.Header,
+    *,
+    weights_file: str = weights.WEIGHTS_NAME,
+    portable: bool = False,
+    metadata: Mapping[str, str] | None = None,
+) -> ModelProto:
+    """The network without its head: pixel_values [B, 3, H, W] → features [B, H/4, W/4, C].
+
+    Arguments as for `build_graph`; the configuration must have a trunk (`has_trunk`).
+    """
+    g = Graph(config, header.tensors, weights_file=weights_file, portable=portable)
+    features = g.channels_last(fused_path(g, encoder(g, contract.INPUT)))
+    shape: list[int | str] = [
+        "batch",
+        "quarter_height",
+        "quarter_width",
+        config.decoder_hidden_size,
+    ]
+    return g.model(
+        inputs={contract.INPUT: ["batch", config.num_channels, "height", "width"]},
+        outputs={g.add("Identity", features, name=contract.FEATURES): shape},
         metadata=metadata or {},
     )
 
@@ -185,17 +223,22 @@ def activation(g: Graph, x: str) -> str:
 
 
 def decoder(g: Graph, maps: Sequence[str]) -> str:
-    """The encoder's maps, deepest first → the map [B, C, h, w] that `head_in_index` picks."""
+    """The encoder's maps, shallowest first → the map [B, C, h, w] that `head_in_index` picks."""
+    x = upsample(g, fused_path(g, maps))
+    return upsample(g, x) if g.config.head_in_index % len(maps) == len(maps) - 1 else x
+
+
+def fused_path(g: Graph, maps: Sequence[str]) -> str:
+    """The decoder's path down to the map that `head_in_index` picks, not yet enlarged."""
     config = g.config
-    last = config.head_in_index % len(maps)
     x = ""
-    for i in range(last + 1):
+    for i in range(config.head_in_index % len(maps) + 1):
         name = f"decoder.stages.{i}"
         local = maps[-1 - i]
         if config.hidden_sizes[-1 - i] != config.decoder_hidden_size:
             local = g.convolution(local, f"{name}.convolution")  # [B, C, h, w]
-        x = upsample(g, selective_fusion(g, local, x, name=f"{name}.fusion") if x else local)
-    return upsample(g, x) if last == len(maps) - 1 else x
+        x = selective_fusion(g, local, upsample(g, x), name=f"{name}.fusion") if x else local
+    return x
 
 
 def selective_fusion(g: Graph, local: str, context: str, *, name: str) -> str:

@@ -11,7 +11,14 @@ from typing import Any
 
 from glpn.config import CONFIG_NAME
 from glpn.errors import CheckpointError, MissingInput, OutputFailed, UsageError
-from glpn.weights.store import GRAPH_NAME, INDEX_NAME, PICKLE_NAME, PROCESSOR_NAME, WEIGHTS_NAME
+from glpn.weights.store import (
+    GRAPH_NAME,
+    INDEX_NAME,
+    PICKLE_NAME,
+    PROCESSOR_NAME,
+    TRUNK_NAME,
+    WEIGHTS_NAME,
+)
 
 _MODELS = Path(__file__).parent.parent / "models"
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
@@ -23,6 +30,7 @@ _WANTED = [
     "model-*-of-*.safetensors",
     PROCESSOR_NAME,
     GRAPH_NAME,
+    TRUNK_NAME,
     "*.md",
 ]
 

@@ -24,6 +24,7 @@ INDEX_NAME = "model.safetensors.index.json"
 PICKLE_NAME = "pytorch_model.bin"
 PICKLE_SUFFIXES = (".bin", ".ckpt", ".pt", ".pth")
 GRAPH_NAME = "model.onnx"
+TRUNK_NAME = "trunk.onnx"  # the same network up to its head
 PROCESSOR_NAME = "preprocessor_config.json"
 
 

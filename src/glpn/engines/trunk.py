@@ -1,0 +1,85 @@
+"""The native head behind a run time's trunk: `trunk.onnx`, then `glpn.native`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glpn import native, weights
+from glpn.config import GLPNConfig
+from glpn.engines.graph import has_trunk
+from glpn.errors import MissingInput
+
+
+class NativeHead:
+    """The network's head over the features of `trunk.onnx`.
+
+    Args:
+        arrays: the weights under their names on disk.
+        config: the network's.
+        threads: CPU threads.
+    """
+
+    def __init__(
+        self, arrays: Mapping[str, NDArray[Any]], config: GLPNConfig, *, threads: int
+    ) -> None:
+        weight1, bias1, weight2, bias2 = (
+            np.asarray(arrays[f"head.head.{name}"], np.float32)
+            for name in ("0.weight", "0.bias", "2.weight", "2.bias")
+        )
+        self._weights = native.HeadWeights.of(
+            weight1, bias1, weight2, bias2, max_depth=config.max_depth
+        )
+        self._threads = threads
+
+    def __call__(self, features: NDArray[Any]) -> NDArray[np.float32]:
+        """Features [B, h, w, C], float32 or bfloat16 as uint16 → metres [B, 4h, 4w]."""
+        return native.depth_head(features, self._weights, threads=self._threads)
+
+
+@dataclass(frozen=True)
+class Opened:
+    """What a run time takes from a model's folder.
+
+    Attributes:
+        file: the graph to run: `trunk.onnx` where there is a head, else `model.onnx`.
+        config: the network's.
+        head: what follows the trunk.
+    """
+
+    file: Path
+    config: GLPNConfig
+    head: NativeHead | None
+
+
+def open_folder(folder: Path, *, threads: int, max_depth: float | None) -> Opened:
+    """Read what the graphs' run times have in common; the graph itself stays unread.
+
+    The whole graph is run in a folder from before there were trunks, on a machine that the kernel
+    was not compiled for, and where the network's head does not fit the kernel.
+
+    Args:
+        folder: with `config.json`, `model.safetensors` and `model.onnx`.
+        threads: CPU threads for the head.
+        max_depth: metres at the sigmoid's 1; the configuration's if None.
+
+    Raises:
+        MissingInput: a file is not there.
+        ConfigError, CheckpointError: one is damaged, or a weight is NaN or infinite.
+    """
+    config = GLPNConfig.from_json_file(folder / weights.CONFIG_NAME)
+    if max_depth is not None:
+        config = config.replace(max_depth=max_depth)
+    file = folder / weights.GRAPH_NAME
+    if not file.is_file():
+        raise MissingInput(f"{file}: no such file; `glpn export onnx {folder}` writes it")
+    arrays = weights.read_arrays(folder)  # refuses NaN and infinity, which ReLU would hide
+    trunk = folder / weights.TRUNK_NAME
+    if not (trunk.is_file() and has_trunk(config) and native.available()):
+        return Opened(file, config, None)
+    return Opened(trunk, config, NativeHead(arrays, config, threads=threads))
