@@ -205,4 +205,5 @@ def picture(batch: int, height: int, width: int) -> NDArray[np.uint8]:
 
 def as_pixels(images: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Levels [B, H, W, 3] → the network's input [B, 3, H, W], without resizing."""
-    return np.ascontiguousarray(images.transpose(0, 3, 1, 2), np.float32) / np.float32(255)
+    pixels: NDArray[np.float32] = images.transpose(0, 3, 1, 2) / np.float32(255)
+    return np.ascontiguousarray(pixels)
