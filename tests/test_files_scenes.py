@@ -10,11 +10,10 @@ import numpy as np
 import pytest
 import trimesh
 
+from glpn.camera import Camera
 from glpn.depth import Depth
-from glpn.errors import (
-    DataError,
-    UsageError,
-)
+from glpn.errors import DataError, UsageError
+from glpn.files import valid_output
 from tests.depths import NAME, a_depth, a_plane, save
 
 
@@ -45,6 +44,74 @@ def test_step_thins_out_points(tmp_path):
     assert len(trimesh.load(path).vertices) == 2 * 3
     with pytest.raises(UsageError, match="step"):
         a_plane([[1]]).save(tmp_path / "b.ply", step=0)
+
+
+def test_ply_mesh_is_cut_where_the_depth_jumps(tmp_path):
+    metres = np.ones((4, 6))
+    metres[:, 3:] = 3
+    metres[0, 0] = 0
+    path = a_plane(metres).save(tmp_path / "a.ply", mesh=True)
+    mesh = trimesh.load(path, process=False)
+    assert len(mesh.faces) == 2 * 2 * 3 * 2 - 1 and len(mesh.vertices) == 24 - 1
+    assert np.ptp(mesh.vertices[mesh.faces][:, :, 2], axis=1).max() == 0
+    assert mesh.face_normals[:, 2].max() < -0.99  # towards the camera, which looks along +Z
+    assert valid_output(path, "ply")
+    with open(path, "r+b") as file:
+        file.truncate(path.stat().st_size - 1)
+    assert not valid_output(path, "ply")
+
+
+def test_ply_mesh_of_points_that_hold_nowhere_together_is_points(tmp_path):
+    cloud = trimesh.load(a_plane([[1, 2], [4, 8]]).save(tmp_path / "a.ply", mesh=True))
+    assert len(cloud.vertices) == 4 and not hasattr(cloud, "faces")
+
+
+@pytest.mark.parametrize("format", ["ply", "glb"])
+@pytest.mark.parametrize("jump", [0, -1, float("nan")])
+def test_impossible_jump_is_refused(tmp_path, format, jump):
+    with pytest.raises(UsageError, match="jump: expected a share above 0"):
+        a_plane([[1, 1], [1, 1]]).save(tmp_path / f"a.{format}", jump=jump)
+
+
+@pytest.mark.parametrize(
+    "lens", [{}, {"distortion": (-0.2, 0.05, 0.001, -0.001)}, {"fisheye": True}]
+)
+@pytest.mark.parametrize("format", ["ply", "glb"])
+def test_points_of_a_file_lie_as_far_apart_as_between_says_whatever_the_lens(
+    tmp_path, format, lens
+):
+    depth = a_depth()
+    camera = Camera(20, 21, 15, 12, "calibrated", **lens)
+    depth = Depth(depth.metres, camera, depth.provenance)
+    path = save(depth, tmp_path, format, mesh=False)
+    [cloud] = trimesh.load_scene(path).geometry.values()
+    known = np.argwhere(depth.metres > 0)
+    assert len(cloud.vertices) == len(known)
+    for i, j in ((0, 700), (33, 34), (400, 761)):
+        apart = np.linalg.norm(cloud.vertices[i] - cloud.vertices[j])
+        expected = depth.between(tuple(known[i][::-1]), tuple(known[j][::-1]))
+        assert apart == pytest.approx(expected, rel=1e-5)
+
+
+def test_pixels_that_the_lens_has_no_ray_for_are_left_out(tmp_path):
+    camera = Camera(150, 150, 150, 150, "t", (-1 / 3, 0, 0, 0))  # folds back 100 px off the middle
+    depth = Depth(np.full((301, 301), 2, np.float32), camera, a_depth().provenance)
+    cloud = trimesh.load(depth.save(tmp_path / "a.ply"))
+    assert len(cloud.vertices) == pytest.approx(np.pi * 100**2, rel=0.01)
+    assert np.hypot(cloud.vertices[:, 0], cloud.vertices[:, 1]).max() <= 2
+
+
+def test_glb_has_a_camera_that_sees_what_the_photograph_shows(tmp_path):
+    plane = a_plane(np.full((30, 40), 2))
+    depth = Depth(plane.metres, Camera(20, 15, 19.5, 14.5, "t"), plane.provenance)
+    data = depth.save(tmp_path / "a.glb").read_bytes()
+    (length,) = struct.unpack_from("<I", data, 12)
+    tree = json.loads(data[20 : 20 + length])
+    [camera] = tree["cameras"]
+    assert camera["perspective"]["yfov"] == pytest.approx(np.pi / 2)  # 2 atan(15 / 15)
+    assert camera["perspective"]["aspectRatio"] == pytest.approx(1)  # 40 / 20 to 30 / 15
+    [node] = [n for n in tree["scenes"][0]["nodes"] if tree["nodes"][n].get("camera") == 0]
+    assert tree["nodes"][node] == {"name": "photograph", "camera": 0}
 
 
 def test_glb_has_y_up_and_looks_along_minus_z(tmp_path):
