@@ -83,7 +83,16 @@ def test_camera_files_keep_the_distortion(folder):
     assert values.keys() == {"fx", "fy", "cx", "cy", "k1", "k2"}
 
 
-@pytest.mark.parametrize("options", [{"count": 0}, {"kind": "moon"}])
+def test_workers_write_the_bytes_that_one_process_writes(tmp_path):
+    written(tmp_path / "one", 9, views=3)
+    assert written(tmp_path / "two", 9, views=3, workers=2) == [0, 8, 9]
+    names = [path.relative_to(tmp_path / "one") for path in (tmp_path / "one").rglob("*.*")]
+    assert len(names) == 9 * 3 + 3
+    for name in names:
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+
+
+@pytest.mark.parametrize("options", [{"count": 0}, {"kind": "moon"}, {"views": 0}, {"workers": 0}])
 def test_impossible_requests_are_refused(tmp_path, options):
     with pytest.raises(UsageError, match="from 1 on"):
         written(tmp_path, **options)

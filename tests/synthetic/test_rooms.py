@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from glpn.errors import UsageError
-from glpn.synthetic import render, sample_scene
+from glpn.synthetic import render, sample_scene, sample_scenes
 from glpn.synthetic.scene import MAX_LIGHTS, MAX_SOLIDS
 
 SIZE = (96, 128)
@@ -32,6 +32,20 @@ def test_a_seed_gives_the_same_bytes_in_any_batch(batch, seeds):
     for name in MAPS:
         assert torch.equal(getattr(again, name)[place], getattr(batch, name)[3]), name
     assert again.cameras[place] == batch.cameras[3]
+
+
+def test_views_of_one_place_differ_by_their_camera_alone():
+    before, *views = sample_scenes([5, 6, 7, 8], views=3)
+    assert all(scene.solids is views[0].solids for scene in views)
+    assert all(scene.lights is views[0].lights for scene in views)
+    assert len({scene.view.position for scene in views}) == 3
+    assert before.solids is not views[0].solids
+
+
+def test_a_view_gives_the_same_bytes_alone_and_beside_the_others():
+    together, alone = render(range(3), SIZE, views=3), render([1], SIZE, views=3)
+    for name in MAPS:
+        assert torch.equal(getattr(together, name)[1], getattr(alone, name)[0]), name
 
 
 def test_different_seeds_give_different_rooms(batch):
@@ -95,6 +109,7 @@ def test_pictures_are_neither_black_nor_white(batch):
         ({"seeds": [-1]}, "seed"),
         ({"seeds": [0], "kind": "underwater"}, "indoor"),
         ({"seeds": [0], "size": (0, 9)}, "size"),
+        ({"seeds": [0], "views": 0}, "views"),
     ],
 )
 def test_wrong_calls_are_refused(arguments, message):

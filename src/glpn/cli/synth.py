@@ -28,6 +28,8 @@ def synth(
     seed: Annotated[int, typer.Option(min=0, help="Of the first frame; the others follow.")] = 0,
     size: Annotated[str, typer.Option(metavar="HEIGHTxWIDTH", help="Of the pictures.")] = "480x640",
     kind: Annotated[SceneKind, typer.Option(help="What to render.")] = SceneKind.indoor,
+    views: Annotated[int, typer.Option(min=1, help="Consecutive frames of one place.")] = 1,
+    workers: Annotated[int, typer.Option(min=1, help="Processes that render side by side.")] = 1,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
     as_json: options.AsJson = False,
 ) -> None:
@@ -49,7 +51,14 @@ def synth(
 
     place = best_device() if device == "auto" else require_device(device)
     frames = write_dataset(
-        output, count, seed=seed, size=height_width, kind=kind.value, device=place
+        output,
+        count,
+        seed=seed,
+        size=height_width,
+        kind=kind.value,
+        device=place,
+        views=views,
+        workers=workers,
     )
     kept = done = next(frames)
     with console.progress(count - kept, quiet=as_json) as advance:

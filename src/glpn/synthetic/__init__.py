@@ -12,12 +12,20 @@ from typing import TYPE_CHECKING
 
 from glpn.synthetic.dataset import write_dataset
 from glpn.synthetic.renderer import Rendering, render_scenes
-from glpn.synthetic.sampling import SAMPLERS, sample_scene
+from glpn.synthetic.sampling import SAMPLERS, sample_scene, sample_scenes
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["SAMPLERS", "Rendering", "render", "render_scenes", "sample_scene", "write_dataset"]
+__all__ = [
+    "SAMPLERS",
+    "Rendering",
+    "render",
+    "render_scenes",
+    "sample_scene",
+    "sample_scenes",
+    "write_dataset",
+]
 
 
 def render(
@@ -26,10 +34,14 @@ def render(
     *,
     device: str | torch.device = "cpu",
     kind: str = "indoor",
+    views: int = 1,
 ) -> Rendering:
     """Pictures of the scenes of some seeds at (height, width).
 
+    With `views`, so many consecutive seeds show one place from different cameras: neighbours in a
+    batch then share its sampling and its shadows.
+
     Raises:
-        UsageError: no seed, a negative one, no pixel, or an unknown kind.
+        UsageError: no seed, a negative one, no pixel, no view, or an unknown kind.
     """
-    return render_scenes([sample_scene(seed, kind) for seed in seeds], size, device)
+    return render_scenes(sample_scenes(seeds, kind, views=views), size, device)

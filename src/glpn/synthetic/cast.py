@@ -15,7 +15,7 @@ from torch import Tensor
 TILE = 8
 NEAR = 0.05  # metres: nothing nearer is seen
 NO_HIT = -1
-_STEP = 4  # solids per tile between two looks at which tiles are finished
+_STEP = 3  # solids per tile between two looks at which tiles are finished
 _CURVED_COLUMNS = 15  # of a solid's row where it has a quadric
 _TINY = 1e-9  # keeps ray directions off exact zero: an error of a nanometre per metre
 
@@ -92,11 +92,11 @@ class _Tiles:
     def trace(self, solids: Solids, local: Local, *, wanted: Tensor, curved: bool) -> None:
         """Bring depth and solid up to date with the wanted solids."""
         reaching, near, order = self._reach(solids, wanted)
-        count = reaching.sum(-1).reshape(-1)  # [T]
-        start = count.cumsum(0) - count
-        tile, rank = reaching.reshape(count.numel(), -1).nonzero(as_tuple=True)
+        tile, rank = reaching.flatten(0, 2).nonzero(as_tuple=True)
         if not tile.numel():
             return
+        count = torch.bincount(tile, minlength=self.x.shape[0])
+        start = count.cumsum(0) - count
         scene = tile // (self.shape[1] * self.shape[2])
         number = scene * order.shape[1] + rank
         nearest = near.reshape(-1)[number]
@@ -201,28 +201,42 @@ def _table(solids: Solids, local: Local, *, curved: bool) -> Tensor:
     return torch.cat([rows, never])[..., None]
 
 
+def nearest_of(
+    solids: Solids, local: Local, candidates: Tensor, *, at: tuple[Tensor, Tensor]
+) -> Hits:
+    """The nearest of few candidates per ray: solids' indices [K, B, n] at ray x and y [B, n]."""
+    x, y = at
+    batch, count = solids.centre.shape[:2]
+    first = torch.arange(batch, device=x.device)[:, None] * count
+    table = _table(solids, local, curved=True)[..., 0].T.contiguous()  # [15, B·P + 1]
+    depth = torch.full_like(x, torch.inf)
+    solid = torch.full(x.shape, NO_HIT, device=x.device, dtype=torch.int32)
+    rays = x.reshape(1, -1), y.reshape(1, -1)
+    for candidate in candidates:
+        index = torch.where(candidate == NO_HIT, batch * count, candidate + first)
+        near, far = _interval(table[:, index.reshape(-1)][None], *rays)
+        near, far = near.reshape(x.shape), far.reshape(x.shape)
+        closer = (near < torch.minimum(far, depth)) & (near > NEAR)
+        depth = torch.where(closer, near, depth)
+        solid = torch.where(closer, candidate, solid)
+    return Hits(depth, solid)
+
+
 def _interval(row: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     """Depths between which rays are in a solid: row [n, 12 or 15, 1], x and y [n, 64].
 
     A ray that misses has its entry behind its exit.
     """
-    slopes, first, last = zip(*(_slab(row, axis, x, y) for axis in range(3)), strict=True)
-    near = torch.maximum(torch.maximum(first[0], first[1]), first[2])
-    far = torch.minimum(torch.minimum(last[0], last[1]), last[2])
+    g, h, k = row[:, 0:9:3], row[:, 1:9:3], row[:, 2:9:3]  # [n, 3, 1]
+    slope = torch.addcmul(torch.addcmul(k, g, x[:, None]), h, y[:, None])  # [n, 3, 64]
+    reciprocal = slope.reciprocal()
+    middle = reciprocal * -row[:, 9:12]
+    width = reciprocal.abs_()
+    near, far = (middle - width).amax(1), width.add_(middle).amin(1)
     if row.shape[1] == _CURVED_COLUMNS:
-        entry, exit_ = _interval_quadric(row, slopes)
+        entry, exit_ = _interval_quadric(row, slope.unbind(1))
         near, far = torch.maximum(near, entry), torch.minimum(far, exit_)
     return near, far
-
-
-def _slab(row: Tensor, axis: int, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Along one of a solid's axes: how fast rays move, where they enter and leave |p| <= 1."""
-    g, h, k = (row[:, 3 * axis + i] for i in range(3))
-    slope = torch.addcmul(torch.addcmul(k, g, x), h, y)
-    reciprocal = slope.reciprocal()
-    middle = reciprocal * -row[:, 9 + axis]
-    width = reciprocal.abs_()
-    return slope, middle - width, width.add_(middle)
 
 
 def _interval_quadric(row: Tensor, slopes: Sequence[Tensor]) -> tuple[Tensor, Tensor]:

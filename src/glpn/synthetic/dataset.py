@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator
+import multiprocessing
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +21,9 @@ from glpn.colormaps import colorize
 from glpn.config import read_json
 from glpn.errors import UsageError
 from glpn.synthetic.renderer import Rendering, render_scenes
-from glpn.synthetic.sampling import sample_scene
+from glpn.synthetic.sampling import sample_scenes
 
+PICTURES = 2  # raised whenever a seed's picture changes
 RECIPE_NAME = "synthetic.json"
 PREVIEW_NAME = "preview.png"
 JPEG_QUALITY = 95
@@ -45,38 +49,73 @@ def write_dataset(
     size: tuple[int, int] = (480, 640),
     kind: str = "indoor",
     device: str = "cpu",
+    views: int = 1,
+    workers: int = 1,
 ) -> Iterator[int]:
     """Write the scenes seed … seed + count - 1 into a folder; yields the frames done so far.
 
     The folder gets `rgb/STEM.jpg`, `depth/STEM.png` (16-bit, SCALES steps per metre, 0 the sky),
     `camera/STEM.json` (fx, fy, cx, cy, and the distortion k1, k2), a `dataset.toml` that describes
-    them, and a contact sheet. STEM is the seed. Frames that are there already are kept, so that an
-    interrupted run goes on; nothing happens until the iterator is used.
+    them, and a contact sheet. STEM is the seed; `views` consecutive ones show one place. Two
+    `workers`, processes of one thread each, are faster than one with two threads. Frames that are
+    there already are kept, so that an interrupted run goes on; nothing happens until the iterator
+    is used.
 
     Raises:
-        UsageError: an impossible count or kind, or the folder holds another recipe's frames.
+        UsageError: an impossible count, kind, number of views or of workers, or the folder holds
+            another recipe's frames.
         CannotCreateOutput, OutputFailed: a file cannot be begun, or not finished.
     """
-    if count < 1 or kind not in SCALES:
-        wanted = f"a count from 1 on and a kind of {', '.join(SCALES)}"
-        raise UsageError(f"synthetic dataset: expected {wanted}; got {count} and {kind!r}")
+    if min(count, views, workers) < 1 or kind not in SCALES:
+        wanted = f"count, views and workers from 1 on and a kind of {', '.join(SCALES)}"
+        got = f"{count}, {views}, {workers} and {kind!r}"
+        raise UsageError(f"synthetic dataset: expected {wanted}; got {got}")
     root = files.require_writable_folder(folder)
     for name in ("rgb", "depth", "camera"):
         files.require_writable_folder(root / name)
-    _settle_recipe(root, {"kind": kind, "size": list(size), "glpn": glpn.__version__})
+    recipe = {"kind": kind, "size": list(size), "views": views, "pictures": PICTURES}
+    _settle_recipe(root, {**recipe, "glpn": glpn.__version__})
     _write(root / "dataset.toml", _DATASET_TOML.format(scale=SCALES[kind]).encode())
     seeds = range(seed, seed + count)
     missing = [number for number in seeds if not _complete(root, number)]
     done = count - len(missing)
     yield done
-    for start in range(0, len(missing), _BATCH):
-        part = missing[start : start + _BATCH]
-        rendering = render_scenes([sample_scene(number, kind) for number in part], size, device)
-        for place, number in enumerate(part):
-            _write_frame(root, number, (rendering, place), scale=SCALES[kind])
-        done += len(part)
+    parts = [missing[start : start + _BATCH] for start in range(0, len(missing), _BATCH)]
+    job = partial(_render_part, root, kind=kind, size=size, device=device, views=views)
+    for written in _each(job, parts, workers):
+        done += written
         yield done
     _write(root / PREVIEW_NAME, _png(_preview(root, seeds, SCALES[kind])))
+
+
+def _each(job: Callable[[list[int]], int], parts: list[list[int]], workers: int) -> Iterator[int]:
+    """Do the parts, here or in as many processes."""
+    if min(workers, len(parts)) <= 1:
+        yield from map(job, parts)
+        return
+    spawn = multiprocessing.get_context("spawn")  # torch's threads do not survive a fork
+    with ProcessPoolExecutor(workers, spawn, initializer=_use_one_thread) as pool:
+        try:
+            yield from pool.map(job, parts)
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def _use_one_thread() -> None:
+    import torch
+
+    torch.set_num_threads(1)
+
+
+def _render_part(
+    root: Path, seeds: list[int], *, kind: str, size: tuple[int, int], device: str, views: int
+) -> int:
+    """Render some frames and write them; how many."""
+    rendering = render_scenes(sample_scenes(seeds, kind, views=views), size, device)
+    for place, number in enumerate(seeds):
+        _write_frame(root, number, (rendering, place), scale=SCALES[kind])
+    return len(seeds)
 
 
 def _settle_recipe(root: Path, recipe: dict[str, Any]) -> None:

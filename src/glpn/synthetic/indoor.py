@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,24 +32,30 @@ _INTEREST = 0.055  # what one more thing in view weighs against a wrong depth
 _TYPICAL_DEPTH, _TYPICAL_SPREAD = 3.0, 0.48
 
 
-def sample_indoor(seed: int) -> Scene:
-    """The indoor scene of a seed."""
+def sample_indoor(seed: int, views: Sequence[int] = (0,)) -> list[Scene]:
+    """The indoor scene of a seed, as some of its numbered views see it."""
     kit = Kit(np.random.default_rng((seed, 1)))
     room = sample_room(kit)
     lights = _light(room)
-    view = _view(room)
     above = kit.uniform(0.25, 1.1)
     tone = np.array(mat.warm(kit.rng, above, 0.4))
     floor = kit.materials[room.done.floor]
     bounce = (np.array(floor.dark) + np.array(floor.light)) / 2
     below = tone * (0.35 + 0.6 * bounce)
-    return assemble(
+    low, high = bounds_of([solid for piece in room.pieces for solid in piece.solids])
+    boxes = np.stack([low, high]).astype(np.float32)
+    cameras = []
+    for number in views:
+        hand = Kit(np.random.default_rng((seed, 1, number)))
+        cameras.append((_view(hand, room, boxes), sample_sensor(hand)))
+    scene = assemble(
         room.pieces,
         kit.materials,
         lights=lights,
         ambient=(_vector(tone), _vector(below)),
-        camera=(view, sample_sensor(kit)),
+        camera=cameras[0],
     )
+    return [scene.seen(view, sensor) for view, sensor in cameras]
 
 
 def _vector(values: NDArray[np.float64]) -> Vector:
@@ -142,14 +149,14 @@ def _sun(kit: Kit, x: Span, z: Span, place: tuple[Vector, float]) -> Light:
     return Light(position, axes, strength, half / far, beyond=0.0, falloff=0.0)
 
 
-def _view(room: Room) -> View:
-    """The best of some random views: free, and about as deep as real frames are."""
-    kit = room.kit
+def _view(kit: Kit, room: Room, boxes: NDArray[np.float32]) -> View:
+    """The best of some random views: free, and about as deep as real frames are.
+
+    boxes: lowest and highest corners of the room's solids [2, P, 3].
+    """
     fov = kit.uniform(*(_KINECT_FOV if kit.chance(0.6) else _PHONE_FOV))
     wanted = _TYPICAL_DEPTH * math.exp(_TYPICAL_SPREAD * kit.rng.standard_normal())
-    low, high = bounds_of([solid for piece in room.pieces for solid in piece.solids])
-    boxes = np.stack([low, high]).astype(np.float32)
-    views = [_random_view(room, fov) for _ in range(_CANDIDATES)]
+    views = [_random_view(kit, room, fov) for _ in range(_CANDIDATES)]
     depth, seen = probe(views, boxes)
     crowded = inside_any(np.array([view.position for view in views]), boxes, _CLEARANCE)
     if crowded.all():  # a room packed full: look down from under its ceiling
@@ -162,9 +169,8 @@ def _view(room: Room) -> View:
     return views[int(np.argmin(np.where(crowded, np.inf, cost)))]
 
 
-def _random_view(room: Room, fov: float) -> View:
+def _random_view(kit: Kit, room: Room, fov: float) -> View:
     """Hand-held at 1.0 to 1.75 m and a little down, or a robot's at 0.3 to 1 m and level."""
-    kit = room.kit
     x, y = kit.uniform(0.3, room.width - 0.3), kit.uniform(0.3, room.depth - 0.3)
     if kit.chance(0.85):
         z, pitch = kit.uniform(1.0, 1.75), -0.2 + 0.17 * kit.rng.standard_normal()

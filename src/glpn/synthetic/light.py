@@ -12,8 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from glpn.synthetic.blur import box
 from glpn.synthetic.cast import Eyes, Solids, cast
-from glpn.synthetic.surface import Surface
+from glpn.synthetic.surface import Surface, dot
 
 SHADOW_SIDE = 96  # pixels of a shadow map's side
 _FARTHEST = 400.0  # metres at which an empty shadow map ends
@@ -32,6 +33,11 @@ class Lights(NamedTuple):
     beyond: Tensor
     falloff: Tensor
     beam: Tensor
+
+    def lit(self) -> Lights:
+        """Without the last ones that are dark in all scenes."""
+        count = max(1, int((self.power.amax((0, 2)) > 0).sum()))
+        return Lights(*(field[:, :count] for field in self))
 
 
 class Ambient(NamedTuple):
@@ -56,64 +62,64 @@ def shadow_maps(solids: Solids, casting: Tensor, lights: Lights) -> Tensor:
     depth = cast(repeated, eyes, wanted=casting.repeat_interleave(count, 0)).depth
     depth = depth.clamp_max(_FARTHEST)
     moments = torch.stack([depth, depth * depth], 1)
-    blurred = F.avg_pool2d(moments, 5, stride=1, padding=2, count_include_pad=False)
-    blurred = F.avg_pool2d(blurred, 3, stride=1, padding=1, count_include_pad=False)
-    return blurred.reshape(batch, count, 2, SHADOW_SIDE, SHADOW_SIDE)
+    return box(box(moments, 2), 1).reshape(batch, count, 2, SHADOW_SIDE, SHADOW_SIDE)
 
 
 def illuminate(
     surface: Surface, world: Tensor, view: Tensor, *, lights: Lights, maps: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Diffuse light on, and highlights of, each pixel [B, 3, H, W].
+    """Diffuse light on, and highlights of, each pixel [B, 3, N].
 
-    world: positions; view: unit directions to the camera; the surface's maps are [B, C, H, W].
+    world: positions; view: unit directions to the camera; the surface's maps are [B, C, N].
     """
-    diffuse = torch.zeros_like(world)
-    highlight = torch.zeros_like(world)
+    diffuse, highlight = torch.zeros_like(world), torch.zeros_like(world)
     sharpness = torch.exp2(2 + 7 * surface.gloss)
+    glint = surface.specular * (sharpness + 8) / 8
+    facing = dot(surface.shading, view)
     for number in range(lights.reach.shape[1]):
-        light = Lights(*(field[:, number, ..., None, None] for field in lights))
+        light = Lights(*(field[:, number, ..., None] for field in lights))
         towards = light.position - world
-        square = towards.square().sum(1).clamp_min(0.01)
-        towards = towards * square.rsqrt()[:, None]
-        seen = -torch.einsum("bij,bjhw->bihw", light.axes[..., 0, 0], towards)
-        strength = (1 - light.beam) + light.beam * seen[:, 2].clamp_min(0)
-        strength = strength / (1 + light.falloff * (square - 1))
-        strength = strength * _lit(light, seen * square.sqrt()[:, None], maps[:, number])
-        cosine = (surface.shading * towards).sum(1).clamp_min(0)
-        power = light.power * strength[:, None]
-        diffuse = diffuse + power * cosine[:, None]
-        middle = towards + view
-        middle = middle * middle.square().sum(1, keepdim=True).clamp_min(1e-6).rsqrt()
-        shine = (surface.shading * middle).sum(1).clamp_min(1e-4).pow(sharpness)
-        shine = shine * surface.specular * (sharpness + 8) / 8 * (cosine > 0)
-        highlight = highlight + power * shine[:, None]
+        square = dot(towards, towards).clamp_min_(0.01)
+        inverse = square.rsqrt()
+        seen = light.axes[..., 0] @ -towards
+        beam = torch.lerp(
+            torch.ones_like(inverse), (seen[:, 2] * inverse).clamp_min_(0), light.beam
+        )
+        strength = beam / (1 + light.falloff * (square - 1))
+        strength = strength * _lit(light, seen, maps[:, number])
+        cosine = (dot(surface.shading, towards) * inverse).clamp_min_(0)
+        diffuse.addcmul_(light.power, (strength * cosine)[:, None])
+        # Halfway between light and eye: its length follows from the angle between the two.
+        middle = (2 + 2 * inverse * dot(towards, view)).clamp_min_(1e-6).rsqrt_()
+        shine = ((cosine + facing) * middle).clamp_(1e-4, 1).pow(sharpness)
+        shine = shine * glint * strength * (cosine > 0)
+        highlight.addcmul_(light.power, shine[:, None])
     return diffuse, highlight
 
 
 def _lit(light: Lights, seen: Tensor, moments: Tensor) -> Tensor:
     """Share of a light that reaches each pixel, from its position in the light's axes."""
     depth = seen[:, 2]
-    plane = seen[:, :2] / (depth.clamp_min(0.05) * light.reach)[:, None]  # [B, 2, H, W] in -1..1
-    mean, square = F.grid_sample(
-        moments, plane.permute(0, 2, 3, 1), padding_mode="border", align_corners=False
-    ).unbind(1)
-    texel = 2 / SHADOW_SIDE * light.reach * mean
-    variance = (square - mean * mean).clamp_min((0.01 + 0.6 * texel).square())
+    plane = seen[:, :2] / (depth.clamp_min(0.05) * light.reach)[:, None]  # [B, 2, N] in -1..1
+    grid = plane.transpose(1, 2)[:, None]  # [B, 1, N, 2]
+    found = F.grid_sample(moments, grid, padding_mode="border", align_corners=False)
+    mean, square = found[:, :, 0].unbind(1)
+    least = (mean * (1.2 / SHADOW_SIDE * light.reach) + 0.01).square_()
+    variance = torch.maximum(torch.addcmul(square, mean, mean, value=-1), least)
     behind = depth - mean - 0.02
-    share = variance / (variance + behind * behind)
-    share = ((share - _BLEED) / (1 - _BLEED)).clamp(0, 1)
-    share = torch.where(behind <= 0, 1.0, share)
+    share = variance / torch.addcmul(variance, behind, behind)
+    share = ((share - _BLEED) / (1 - _BLEED)).clamp_(0, 1)
+    share = share.masked_fill_(behind <= 0, 1.0)
     # Beyond its map a light's shadow is unknown; fade into the one answer over the map's edge.
-    inside = ((1 - plane.abs().amax(1)) * 10).clamp(0, 1) * (depth > 0.05)
-    return light.beyond + (share - light.beyond) * inside
+    inside = ((1 - plane.abs().amax(1)) * 10).clamp_(0, 1) * (depth > 0.05)
+    return torch.lerp(light.beyond.expand_as(share), share, inside)
 
 
-def ambient(surface: Surface, light: Ambient, occlusion: Tensor) -> Tensor:
-    """Light from all around on each pixel [B, 3, H, W]."""
+def ambient(surface: Surface, light: Ambient) -> Tensor:
+    """Light from all around on each pixel [B, 3, N], where nothing hides it."""
     up = (0.5 + 0.5 * surface.shading[:, 2:3]).clamp(0, 1)
-    above, below = light.above[..., None, None], light.below[..., None, None]
-    return (below + (above - below) * up) * occlusion[:, None]
+    above, below = light.above[..., None], light.below[..., None]
+    return torch.addcmul(below, above - below, up)
 
 
 def occlusion(world: Tensor, normal: Tensor, depth: Tensor, pixels_per_metre: Tensor) -> Tensor:
@@ -141,6 +147,6 @@ def occlusion(world: Tensor, normal: Tensor, depth: Tensor, pixels_per_metre: Te
         rise = (offset * facing).sum(1) * square.rsqrt() - 0.12
         dark = dark + rise.clamp_min(0) / (1 + square * (2 / _REACH**2))
     open_ = (1 - dark * (2.2 / _SPIRAL)).clamp(0.15, 1)[:, None]
-    open_ = F.avg_pool2d(open_, 3, stride=1, padding=1, count_include_pad=False)
+    open_ = box(open_, 1)
     size = (world.shape[2], world.shape[3])
     return F.interpolate(open_, size=size, mode="bilinear", align_corners=False)[:, 0]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
 from glpn.synthetic import clutter, seating, shell, storage
 from glpn.synthetic import materials as mat
@@ -14,6 +13,8 @@ from glpn.synthetic.plans import PLANS, Maker, Plan
 from glpn.synthetic.scene import MAX_SOLIDS
 from glpn.synthetic.shell import THICK, Finish, Wall
 from glpn.synthetic.solids import BOX, CYLINDER, ELLIPSOID, Piece, Span, Vector
+
+Footprint = list[list[float]]  # lowest x and y, highest x and y
 
 
 class Room:
@@ -32,32 +33,28 @@ class Room:
             ((0.0, self.depth / 2, 0.0), -math.pi / 2),
             ((self.width, self.depth / 2, 0.0), math.pi / 2),
         ]
-        self.taken: list[NDArray[np.float64]] = []  # footprints [2, 2] of what stands
+        self.taken: list[Footprint] = []  # what stands
         self.solids = 0
 
     def put(self, piece: Piece, at: Vector, yaw: float = 0.0, *, check: bool = False) -> bool:
         """Set a piece into the room; with `check`, only where nothing stands yet."""
         if not piece.solids or self.solids + len(piece.solids) > MAX_SOLIDS:
             return False
+        if check:
+            (x0, y0), (x1, y1) = box = piece.footprint(at, yaw).tolist()
+            inside = min(x0, y0) > -0.05 and x1 < self.width + 0.05 and y1 < self.depth + 0.05
+            if not inside or any(_meet(box, other) for other in self.taken):
+                return False
+            self.taken.append(box)
         placed = Piece()
         placed.add(piece, at, yaw)
-        if check:
-            low, high = placed.bounds()
-            footprint = np.stack([low[:2], high[:2]])
-            inside = (
-                footprint.min() > -0.05
-                and (high[:2] < (self.width + 0.05, self.depth + 0.05)).all()
-            )
-            if not inside or any(_meet(footprint, other) for other in self.taken):
-                return False
-            self.taken.append(footprint)
         self.pieces.append(placed)
         self.solids += len(placed.solids)
         return True
 
 
-def _meet(a: NDArray[np.float64], b: NDArray[np.float64]) -> bool:
-    return bool((a[0] < b[1] - 0.02).all() and (b[0] < a[1] - 0.02).all())
+def _meet(a: Footprint, b: Footprint) -> bool:
+    return all(a[0][axis] < b[1][axis] - 0.02 and b[0][axis] < a[1][axis] - 0.02 for axis in (0, 1))
 
 
 def sample_room(kit: Kit) -> Room:
@@ -103,10 +100,7 @@ def _build(room: Room) -> None:
 def _reserve(room: Room, at: Vector, yaw: float, span: Span) -> None:
     piece = Piece()
     piece.block(0, span, (0, 0.6), (0, 1))
-    placed = Piece()
-    placed.add(piece, at, yaw)
-    low, high = placed.bounds()
-    room.taken.append(np.stack([low[:2], high[:2]]))
+    room.taken.append(piece.footprint(at, yaw).tolist())
 
 
 def _bay(room: Room) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from glpn.errors import UsageError
 from glpn.synthetic.indoor import sample_indoor
 from glpn.synthetic.scene import Scene
@@ -10,14 +12,32 @@ from glpn.synthetic.street import sample_street
 SAMPLERS = {"indoor": sample_indoor, "street": sample_street}
 
 
-def sample_scene(seed: int, kind: str = "indoor") -> Scene:
-    """The scene of a seed: always the same.
+def sample_scene(seed: int, kind: str = "indoor", *, views: int = 1) -> Scene:
+    """The scene of a seed: always the same. Raises as `sample_scenes`."""
+    return sample_scenes([seed], kind, views=views)[0]
+
+
+def sample_scenes(seeds: Iterable[int], kind: str = "indoor", *, views: int = 1) -> list[Scene]:
+    """The scenes of some seeds: seed s is view s mod `views` of place s div `views`.
+
+    Views of one place share all but the camera: they are sampled, and lit, once.
 
     Raises:
-        UsageError: the kind is unknown or the seed negative.
+        UsageError: the kind is unknown, a seed negative, or `views` below 1.
     """
     if kind not in SAMPLERS:
         raise UsageError(f"kind: expected one of {', '.join(SAMPLERS)}; got {kind!r}")
-    if seed < 0:
-        raise UsageError(f"seed: expected 0 or more, got {seed}")
-    return SAMPLERS[kind](seed)
+    if views < 1:
+        raise UsageError(f"views: expected 1 or more, got {views}")
+    wanted = list(seeds)
+    numbers: dict[int, list[int]] = {}
+    for seed in wanted:
+        if seed < 0:
+            raise UsageError(f"seed: expected 0 or more, got {seed}")
+        numbers.setdefault(seed // views, []).append(seed % views)
+    found = {
+        place * views + number: scene
+        for place, some in numbers.items()
+        for number, scene in zip(some, SAMPLERS[kind](place, some), strict=True)
+    }
+    return [found[seed] for seed in wanted]

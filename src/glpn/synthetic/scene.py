@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -114,6 +114,10 @@ class Scene:
     ambient: tuple[Vector, Vector]
     view: View
     sensor: Sensor
+
+    def seen(self, view: View, sensor: Sensor) -> Scene:
+        """The same from another camera: all else is shared, and prepared once for a batch."""
+        return replace(self, view=view, sensor=sensor)
 
 
 def assemble(

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from glpn.synthetic.blur import box
 from glpn.synthetic.surface import pick
 
 _GRAIN_SIDE = 512
@@ -94,8 +95,7 @@ def _focus(image: Tensor, sensors: Sensors) -> Tensor:
     kernel = torch.exp(-0.5 * (offset / sigma[:, None]).square())
     kernel = kernel / kernel.sum(1, keepdim=True)
     soft = _along(_along(image, kernel, 3), kernel, 2)
-    wide = F.avg_pool2d(soft, 3, stride=1, padding=1, count_include_pad=False)
-    return soft + sensors.sharpen[:, None, None, None] * (soft - wide)
+    return torch.lerp(box(soft, 1), soft, 1 + sensors.sharpen[:, None, None, None])
 
 
 def _along(image: Tensor, kernel: Tensor, dim: int) -> Tensor:

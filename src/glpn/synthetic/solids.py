@@ -45,6 +45,7 @@ class Piece:
     """
 
     solids: list[Solid] = field(default_factory=list)
+    _bounds: tuple[int, NDArray[np.float64]] | None = None  # of the first so many solids
 
     def block(self, material: int, x: Span, y: Span, z: Span) -> None:
         """A box between two corners along the axes."""
@@ -99,16 +100,29 @@ class Piece:
 
     def bounds(self) -> NDArray[np.float64]:
         """Lowest and highest corner [2, 3]."""
-        low, high = bounds_of(self.solids)
-        return np.stack([low.min(0), high.max(0)])
+        if self._bounds is None or self._bounds[0] != len(self.solids):
+            low, high = bounds_of(self.solids)
+            self._bounds = len(self.solids), np.stack([low.min(0), high.max(0)])
+        return self._bounds[1]
+
+    def footprint(self, at: Vector, yaw: float) -> NDArray[np.float64]:
+        """Lowest and highest x and y [2, 2] of its bounding box, turned and then moved."""
+        (x0, y0, _), (x1, y1, _) = self.bounds().tolist()
+        c, s = math.cos(yaw), math.sin(yaw)
+        x, y, wide, deep = (x0 + x1) / 2, (y0 + y1) / 2, (x1 - x0) / 2, (y1 - y0) / 2
+        middle = np.array((c * x - s * y + at[0], s * x + c * y + at[1]))
+        reach = np.array((abs(c) * wide + abs(s) * deep, abs(s) * wide + abs(c) * deep))
+        return np.stack([middle - reach, middle + reach])
 
 
 def bounds_of(solids: list[Solid]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Lowest and highest corner of each solid's axis-aligned bounding box, each [N, 3]."""
     centre = np.array([solid.centre for solid in solids]).reshape(-1, 3)
-    half = np.array([solid.half for solid in solids]).reshape(-1, 3)
-    axes = np.array([solid.axes for solid in solids]).reshape(-1, 3, 3)
-    reach = np.einsum("nij,ni->nj", np.abs(axes), half)
+    reach = np.array([solid.half for solid in solids]).reshape(-1, 3)
+    turned = [number for number, solid in enumerate(solids) if solid.axes is not IDENTITY]
+    if turned:
+        axes = np.array([solids[number].axes for number in turned])
+        reach[turned] = (np.abs(axes) * reach[turned][:, :, None]).sum(1)
     return centre - reach, centre + reach
 
 

@@ -7,7 +7,7 @@ depth.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -26,8 +26,8 @@ _SUN_DISTANCE = 150.0
 _SUNLIT = 45.0  # metres around which the sun's shadow map reaches
 
 
-def sample_street(seed: int) -> Scene:
-    """The street scene of a seed."""
+def sample_street(seed: int, views: Sequence[int] = (0,)) -> list[Scene]:
+    """The street scene of a seed, as some of its numbered views see it."""
     kit = Kit(np.random.default_rng((seed, 2)))
     half = kit.uniform(3.2, 8.0)
     pieces = _ground(kit, half)
@@ -42,13 +42,12 @@ def sample_street(seed: int) -> Scene:
     sky = np.array((0.75, 0.87, 1.0)) * kit.uniform(0.6, 1.4)
     above = (float(sky[0]), float(sky[1]), float(sky[2]))
     below = (0.35 * above[0], 0.33 * above[1], 0.3 * above[2])
-    return assemble(
-        kept,
-        kit.materials,
-        lights=_sun(kit),
-        ambient=(above, below),
-        camera=(_view(kit, half), sample_sensor(kit)),
+    hands = [Kit(np.random.default_rng((seed, 2, number))) for number in views]
+    cameras = [(_view(hand, half), sample_sensor(hand)) for hand in hands]
+    scene = assemble(
+        kept, kit.materials, lights=_sun(kit), ambient=(above, below), camera=cameras[0]
     )
+    return [scene.seen(view, sensor) for view, sensor in cameras]
 
 
 def _view(kit: Kit, half: float) -> View:

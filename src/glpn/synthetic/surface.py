@@ -16,13 +16,16 @@ from glpn.synthetic.cast import Local, Solids
 from glpn.synthetic.patterns import SIDE
 
 _BEFORE = 1 - 1e-6  # a box's plane this much nearer than the hit is not what was hit
+# Rows of the table: origin, slope, half, axes, quadric; bevel, texture origin, material.
+_ROWS = (3, 9, 3, 9, 3, 1, 3, 15)
+CURVED = 3  # the `face` of a hit on a quadric; a plane's is its axis
 
 
 class Surface(NamedTuple):
     """Per pixel: what light needs to know. Colours are linear.
 
     normal and shading [3, N]: unit, in the world, exact and as light sees it; colour [3, N];
-    specular, gloss, emission [N].
+    specular, gloss, emission [N]; face [N], int32.
     """
 
     normal: Tensor
@@ -31,19 +34,11 @@ class Surface(NamedTuple):
     specular: Tensor
     gloss: Tensor
     emission: Tensor
-
-
-class Look(NamedTuple):
-    """Tables of a batch: per solid origin [B·P, 3], bevel, material [B·P]; materials [18, M]."""
-
-    origin: Tensor
-    bevel: Tensor
-    material: Tensor
-    materials: Tensor
+    face: Tensor
 
 
 class Pixels(NamedTuple):
-    """Rays that hit: the solid's row in the tables [N], ray x and y, depth, metres per pixel."""
+    """Rays that hit: the solid's row in the table [N], ray x and y, depth, metres per pixel."""
 
     row: Tensor
     x: Tensor
@@ -52,46 +47,51 @@ class Pixels(NamedTuple):
     footprint: Tensor
 
 
-def surface(solids: Solids, local: Local, look: Look, pixels: Pixels) -> Surface:
+class _Face(NamedTuple):
+    """Which face was hit, per pixel [N]: of the x axis, of the z axis, or the quadric."""
+
+    is_x: Tensor
+    is_z: Tensor
+    curved: Tensor
+
+
+def surface_table(solids: Solids, local: Local, look: Tensor) -> Tensor:
+    """All that `surface` asks of solids, [46, B·P]; look is `batch.Worlds.look` [B, P, 19]."""
+    fields = (
+        local.origin,
+        local.slope.flatten(2),
+        solids.half,
+        solids.axes.flatten(2),
+        solids.quadric,
+        look,
+    )
+    return torch.cat(fields, -1).flatten(0, 1).T.contiguous()
+
+
+def surface(table: Tensor, pixels: Pixels) -> Surface:
     """Geometry and material at each hit."""
-    row = pixels.row
-    origin = _rows(local.origin, row)
-    slope = _rows(local.slope.flatten(2), row).reshape(3, 3, -1)
-    direction = slope[:, 0] * pixels.x + slope[:, 1] * pixels.y + slope[:, 2]
-    point = origin + pixels.depth * direction  # [3, N] in half extents
-    half = _rows(solids.half, row)
-    axes = _rows(solids.axes.flatten(2), row).reshape(3, 3, -1)  # [3 axes, 3 world, N]
-    entry = -(direction.sign() + origin) / direction  # depth at the three planes that face the eye
-    gradient = _rows(solids.quadric, row) * point / half
-    normal, face, curved = _normal(direction, entry, pixels.depth, gradient)
+    picked = torch.split_with_sizes(pick(table, pixels.row), _ROWS)
+    origin, slope, half, axes, quadric, bevel, shift, material = picked
+    slope, axes = slope.reshape(3, 3, -1), axes.reshape(3, 3, -1)  # [3 axes, 3 coordinates, N]
+    direction = torch.addcmul(slope[:, 2], slope[:, 0], pixels.x)
+    direction = direction.addcmul_(slope[:, 1], pixels.y)
+    point = torch.addcmul(origin, direction, pixels.depth)  # [3, N] in half extents
+    entry = (direction.sign() + origin).div_(direction).neg_()  # depth at the planes facing the eye
+    normal, face = _normal(direction, entry, pixels.depth, quadric * point / half)
     metres = point * half
-    bevelled = _bevel(normal, metres, half, look.bevel[row].masked_fill(curved, 1e-9))
-    material = pick(look.materials, look.material[row])  # [18, N]
-    world = (normal[:, None] * axes).sum(0)
-    slant = _facing(direction * half, normal)
-    offset = metres + _columns(look.origin, row)
-    u, v, swap, extent = _coordinates(point, offset, half, face, material)
+    bent = _bevelled(normal, metres, half, bevel[0].clamp_min(1e-9).masked_fill_(face.curved, 1e-9))
+    slant = _facing(direction.mul_(half), normal)
+    u, v, swap, extent = _coordinates(point, metres + shift, half, face, material)
     colour, tilt = _paint(u, v, material, footprint=pixels.footprint / slant, extent=extent)
-    along_u, along_v = _tangents(axes, face, swap)
-    shading = (bevelled[:, None] * axes).sum(0)
-    shading = shading - material[10] * (tilt[0] * along_u + tilt[1] * along_v)
     return Surface(
-        normal=_unit(world),
-        shading=_unit(shading),
+        normal=_unit(_turned(normal, axes)),
+        shading=_unit(_turned(_bumped(bent, tilt * material[10], face, swap), axes)),
         colour=colour,
         specular=material[11],
         gloss=material[12],
         emission=material[13],
+        face=torch.where(face.curved, CURVED, face.is_x.int() + 2 * face.is_z.int()),
     )
-
-
-def _rows(table: Tensor, row: Tensor) -> Tensor:
-    """[B, P, C] picked by row → [C, N]."""
-    return _columns(table.flatten(0, 1), row)
-
-
-def _columns(table: Tensor, row: Tensor) -> Tensor:
-    return pick(table.T.contiguous(), row)
 
 
 def pick(table: Tensor, index: Tensor) -> Tensor:
@@ -102,36 +102,65 @@ def pick(table: Tensor, index: Tensor) -> Tensor:
     return picked
 
 
+def dot(a: Tensor, b: Tensor) -> Tensor:
+    """Scalar products of vectors that lie along the second last axis."""
+    (ax, ay, az), (bx, by, bz) = a.unbind(-2), b.unbind(-2)
+    return (ax * bx).addcmul_(ay, by).addcmul_(az, bz)
+
+
+def _turned(vector: Tensor, axes: Tensor) -> Tensor:
+    """From a solid's axes to the world's [3, N]."""
+    return (vector[0] * axes[0]).addcmul_(vector[1], axes[1]).addcmul_(vector[2], axes[2])
+
+
+def _unit(vectors: Tensor) -> Tensor:
+    return vectors * dot(vectors, vectors).clamp_min_(1e-12).rsqrt_()
+
+
 def _normal(
     direction: Tensor, entry: Tensor, depth: Tensor, gradient: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Unit normal in local axes [3, N], the face's axis [N], and where the quadric was hit.
+) -> tuple[Tensor, _Face]:
+    """Unit normal in local axes [3, N], and the face that was hit.
 
     A box is hit on the last of its planes that the ray enters; a quadric after all of them.
     """
     x, y, z = entry
-    curved = (gradient != 0).any(0) & (torch.maximum(torch.maximum(x, y), z) < depth * _BEFORE)
+    round_ = (gradient[0] != 0) | (gradient[1] != 0) | (gradient[2] != 0)
+    curved = round_ & (torch.maximum(torch.maximum(x, y), z) < depth * _BEFORE)
     x, y, z = torch.where(curved, gradient.abs(), entry)
-    face = torch.where((x >= y) & (x >= z), 0, torch.where(y >= z, 1, 2))
-    flat = torch.stack([(face == axis) * -direction[axis].sign() for axis in range(3)])
-    return torch.where(curved, _unit(gradient), flat), face, curved
+    is_x = (x >= y) & (x >= z)
+    is_z = (z > y) & ~is_x
+    flat = torch.stack([is_x, ~(is_x | is_z), is_z]) * direction.sign().neg_()
+    return torch.where(curved, _unit(gradient), flat), _Face(is_x, is_z, curved)
 
 
-def _bevel(normal: Tensor, metres: Tensor, half: Tensor, bevel: Tensor) -> Tensor:
+def _bevelled(normal: Tensor, metres: Tensor, half: Tensor, bevel: Tensor) -> Tensor:
     """Normals that bend towards the neighbouring face along a box's edges."""
-    edge = (half - metres.abs()) / bevel
-    bend = (1 - edge).clamp(0, 1) * metres.sign()
-    return normal + 0.7 * bend
+    bend = 1 - (half - metres.abs()) / bevel
+    return torch.addcmul(normal, bend.clamp_(0, 1), metres.sign(), value=0.7)
+
+
+def _bumped(normal: Tensor, tilt: Tensor, face: _Face, swap: Tensor) -> Tensor:
+    """The normal tilted along the face's two axes; `tilt` [2, N] is along u and v."""
+    first, second = torch.where(swap, tilt.flip(0), tilt)
+    x, y, z = normal
+    return torch.stack(
+        [
+            x - first.masked_fill(face.is_x, 0),
+            y - torch.where(face.is_x, first, second * face.is_z),
+            z - second.masked_fill(face.is_z, 0),
+        ]
+    )
 
 
 def _facing(direction: Tensor, normal: Tensor) -> Tensor:
     """Cosine between the ray and the surface, from 0.12 on [N]."""
-    cosine = (direction * normal).sum(0).abs() * direction.square().sum(0).rsqrt()
-    return cosine.clamp_min(0.12)
+    cosine = dot(direction, normal).abs_() * dot(direction, direction).rsqrt_()
+    return cosine.clamp_min_(0.12)
 
 
 def _coordinates(
-    point: Tensor, metres: Tensor, half: Tensor, face: Tensor, material: Tensor
+    point: Tensor, metres: Tensor, half: Tensor, face: _Face, material: Tensor
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Texture coordinates u, v [N], where the axes are swapped, and metres of a texture.
 
@@ -140,23 +169,16 @@ def _coordinates(
     """
     fit, upright = material[1] <= 0, material[14] > 0
     (first_p, second_p), (first_m, second_m), (first_h, second_h) = (
-        (torch.where(face == 0, v[1], v[0]), torch.where(face == 2, v[1], v[2]))
+        (torch.where(face.is_x, v[1], v[0]), torch.where(face.is_z, v[1], v[2]))
         for v in (point, metres, half)
     )
-    swap = (second_h > first_h) & ~upright & ~fit
+    swap = (second_h > first_h) & ~(upright | fit)
     scale = material[1].clamp_min(1e-6)
     u = torch.where(swap, second_m, first_m) / scale
     v = torch.where(swap, first_m, -second_m) / scale
     u = torch.where(fit, 0.5 + 0.4999 * first_p, u)
     v = torch.where(fit, 0.5 - 0.4999 * second_p, v)
     return u, v, swap, torch.where(fit, 2 * torch.maximum(first_h, second_h), scale)
-
-
-def _tangents(axes: Tensor, face: Tensor, swap: Tensor) -> tuple[Tensor, Tensor]:
-    """World directions [3, N] of u and v."""
-    first = torch.where(face == 0, axes[1], axes[0])
-    second = torch.where(face == 2, axes[1], axes[2])
-    return torch.where(swap, second, first), torch.where(swap, first, second)
 
 
 def _paint(
@@ -166,27 +188,28 @@ def _paint(
     pattern = _sample(_bank(str(u.device)), u, v, material[0].int(), footprint / extent)
     ratio = extent / material[9]
     relief = _sample(_relief(str(u.device)), u * ratio, v * ratio, None, footprint / material[9])
-    dark, light = material[2:5], material[5:8]
-    colour = dark + (light - dark) * pattern
-    return colour * (1 + material[8] * relief[0]).clamp_min(0.2), relief[1:]
+    colour = torch.lerp(material[2:5], material[5:8], pattern)
+    shade = torch.addcmul(torch.ones_like(u), material[8], relief[0]).clamp_min_(0.2)
+    return colour.mul_(shade), relief[1:]
 
 
 def _sample(
     table: Tensor, u: Tensor, v: Tensor, texture: Tensor | None, footprint: Tensor
 ) -> Tensor:
     """Bilinear [C, N] from the mip level whose texels are as large as the pixel."""
-    offsets = torch.from_numpy(textures.level_offsets()).int().to(u.device)
-    level = (footprint * SIDE).clamp(1, 100).log2().round().int()
+    offsets = _offsets(str(u.device))
+    level = (footprint * SIDE).clamp_(1, 100).log2_().round_().int()
     side = SIDE >> level
     first = offsets[level]
     if texture is not None:
         first = first + texture * int(textures.level_offsets()[-1])
-    x, y = (u - u.floor()) * side - 0.5, (v - v.floor()) * side - 0.5
+    x, y = u.frac().mul_(side).sub_(0.5), v.frac().mul_(side).sub_(0.5)
     left, top = x.floor(), y.floor()
     across, down = x - left, y - top
     left, top = left.int(), top.int()
-    columns = ((left + side) & (side - 1), (left + 1) & (side - 1))
-    rows = (first + ((top + side) & (side - 1)) * side, first + ((top + 1) & (side - 1)) * side)
+    wrap = side - 1  # sides are powers of two: -1 & wrap is the last texel
+    columns = (left & wrap, (left + 1) & wrap)
+    rows = (first + (top & wrap) * side, first + ((top + 1) & wrap) * side)
     corner = [pick(table, row + column) for row in rows for column in columns]
     upper = torch.lerp(corner[0], corner[1], across)
     return torch.lerp(upper, torch.lerp(corner[2], corner[3], across), down)
@@ -202,5 +225,6 @@ def _relief(device: str) -> Tensor:
     return torch.from_numpy(textures.relief()).to(device)
 
 
-def _unit(vectors: Tensor) -> Tensor:
-    return vectors / vectors.square().sum(0).clamp_min(1e-12).sqrt()
+@lru_cache(maxsize=4)
+def _offsets(device: str) -> Tensor:
+    return torch.from_numpy(textures.level_offsets()).int().to(device)

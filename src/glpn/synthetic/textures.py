@@ -7,6 +7,7 @@ are made once per process from a fixed seed.
 from __future__ import annotations
 
 from functools import lru_cache
+from itertools import accumulate
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,16 +40,12 @@ KINDS = {
     "facade": 10,
     "asphalt": 4,
 }
+_FIRST = dict(zip(KINDS, accumulate([0, *KINDS.values()]), strict=False))  # the last is the end
 
 
 def texture_index(kind: str, number: int) -> int:
     """Where texture `number` (taken modulo their count) of a kind stands in the bank."""
-    first = 0
-    for name, count in KINDS.items():
-        if name == kind:
-            return first + number % count
-        first += count
-    raise KeyError(kind)
+    return _FIRST[kind] + number % KINDS[kind]
 
 
 @lru_cache(maxsize=1)
