@@ -1,34 +1,52 @@
-"""The network on torch, eager, on the CPU or a GPU."""
+"""The network on torch, on the CPU or a GPU, in its inference form where it has one."""
 
 from __future__ import annotations
 
 import functools
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
+from glpn import fast
 from glpn.engines import require_finite, require_pixels
 from glpn.errors import UsageError
 from glpn.model import GLPNForDepthEstimation
 
+_Predict = Callable[[Tensor], Tensor]
+_TYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 _DRAWING = threading.Lock()  # torch's generators belong to the whole process
 
 
 class TorchEngine:
-    """An engine in float32; on CUDA convolutions follow torch's TF32 setting.
+    """An engine in float32 or bfloat16; on CUDA convolutions follow torch's TF32 setting.
 
     See `glpn.engines.Engine`.
+
+    Args:
+        model: in eval mode; the engine may predict from copies of its weights.
+        folder: where the model comes from, for messages.
+        precision: "float32" or "bfloat16".
+
+    Raises:
+        UsageError: the precision is another, or the network has float32 alone (see
+            `glpn.fast.supports`).
     """
 
     name = "torch"
 
-    def __init__(self, model: GLPNForDepthEstimation, *, folder: Path) -> None:
+    def __init__(
+        self, model: GLPNForDepthEstimation, *, folder: Path, precision: str = "float32"
+    ) -> None:
         self.config = model.config
         self._model = model
         self._folder = folder
+        self.precision = precision
+        self._predict = _predictor(model, precision)
 
     @classmethod
     def open(
@@ -38,6 +56,7 @@ class TorchEngine:
         device: str = "auto",
         threads: int | None = None,
         max_depth: float | None = None,
+        precision: str = "float32",
     ) -> TorchEngine:
         """Load `config.json` and `model.safetensors`.
 
@@ -46,9 +65,10 @@ class TorchEngine:
             device: "auto", "cpu", "cuda", "cuda:1" or "mps".
             threads: CPU threads, for all of torch in this process; unchanged if None.
             max_depth: metres at the sigmoid's 1; the configuration's if None.
+            precision: "float32" or "bfloat16".
 
         Raises:
-            UsageError: the device is not there.
+            UsageError: the device or the precision is not to be had.
             MissingInput, ConfigError, CheckpointError: a file is not there, damaged, or does not
                 fit the other.
         """
@@ -58,11 +78,12 @@ class TorchEngine:
         model = GLPNForDepthEstimation.from_pretrained(
             folder, max_depth=max_depth, dtype=torch.float32
         )
-        return cls(model.to(place).requires_grad_(False), folder=folder)
+        model = model.to(place).requires_grad_(False)
+        return cls(model, folder=folder, precision=precision)
 
     def __call__(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
         """Predict depth: float32 [B, 3, H, W] → metres [B, H, W]."""
-        return self._run(self._model, pixels)
+        return self._run(self._predict, pixels)
 
     def stochastic(
         self, pixels: NDArray[np.float32], count: int, *, seed: int
@@ -75,7 +96,8 @@ class TorchEngine:
         own = [device] if device.type == "cuda" else []
         with _DRAWING, torch.random.fork_rng(devices=own):
             torch.manual_seed(seed)
-            return np.stack([self._run(self._random, pixels) for _ in range(count)])
+            predict = functools.partial(_metres, self._random)
+            return np.stack([self._run(predict, pixels) for _ in range(count)])
 
     @functools.cached_property
     def _random(self) -> GLPNForDepthEstimation:
@@ -90,17 +112,31 @@ class TorchEngine:
         twin.glpn.train()
         return twin
 
-    def _run(
-        self, network: GLPNForDepthEstimation, pixels: NDArray[np.float32]
-    ) -> NDArray[np.float32]:
+    def _run(self, predict: _Predict, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
         require_pixels(pixels, self.config)
         batch = torch.from_numpy(np.ascontiguousarray(pixels, np.float32))
-        batch = batch.to(network.device, memory_format=torch.channels_last)
+        batch = batch.to(self._model.device, memory_format=torch.channels_last)
         with torch.inference_mode():
-            output = network(batch, return_dict=True)
-        depth: NDArray[np.float32] = output.predicted_depth.cpu().numpy()
+            depth: NDArray[np.float32] = predict(batch).cpu().numpy()
         require_finite(depth, self._folder)
         return depth
+
+
+def _predictor(model: GLPNForDepthEstimation, precision: str) -> _Predict:
+    """What predicts: the model's inference form, or the model where it has none."""
+    if precision not in _TYPES:
+        raise UsageError(f"precision: expected one of {', '.join(_TYPES)}; got {precision!r}")
+    if fast.supports(model.config) and model.device.type in ("cpu", "cuda"):
+        return fast.fast(model, dtype=_TYPES[precision])
+    if precision != "float32":
+        raise UsageError(f"precision: this network runs in float32 alone here, not in {precision}")
+    return functools.partial(_metres, model)
+
+
+def _metres(network: GLPNForDepthEstimation, pixels: Tensor) -> Tensor:
+    """[B, 3, H, W] → [B, H, W]."""
+    depth: Tensor = network(pixels, return_dict=True).predicted_depth
+    return depth
 
 
 def best_device() -> str:

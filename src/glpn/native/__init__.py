@@ -90,7 +90,7 @@ class HeadWeights:
         taps = weight1.transpose(1, 2, 3, 0).reshape(channels, 9 * channels)
         return cls(
             taps=np.ascontiguousarray(taps),
-            bias1=np.ascontiguousarray(bias1),
+            bias1=np.array(bias1),
             dots=dots,
             bias2=float(bias2[0]),
             max_depth=float(max_depth),
