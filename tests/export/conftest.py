@@ -7,7 +7,9 @@ import pytest
 import torch
 from PIL import Image
 
-from glpn import GLPNConfig, GLPNForDepthEstimation, GLPNImageProcessor, load
+from glpn import GLPNConfig, GLPNForDepthEstimation, GLPNImageProcessor
+from glpn.estimator import MAX_INPUT_PIXELS, SMALLEST_DEPTH
+from glpn.resize import resize_depth
 from tests.networks import randomise
 
 SIZES = {  # each takes another turn in the processor's rules
@@ -40,9 +42,17 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def metres(folder):
-    """What `glpn.load(...)` says of a batch of images [B, H, W, 3]."""
-    estimator = load(folder, engine="torch", device="cpu", threads=1)
-    return lambda images: np.stack([estimator.metres(image) for image in images])
+    """What `glpn.load(...)` says in float32 of a batch of images [B, H, W, 3], step by step."""
+    network = GLPNForDepthEstimation.from_pretrained(folder)
+    processor = GLPNImageProcessor.from_pretrained(folder)
+
+    def of_one(image):
+        pixels = torch.from_numpy(processor.pixels(image, max_pixels=MAX_INPUT_PIXELS))
+        with torch.no_grad():
+            depth = network(pixels[None]).predicted_depth[0].numpy()
+        return resize_depth(depth, image.shape[:2]).clip(SMALLEST_DEPTH, network.config.max_depth)
+
+    return lambda images: np.stack([of_one(image) for image in images])
 
 
 def photographs(height, width, *, batch=1):

@@ -1,0 +1,91 @@
+"""int8 is written if it stays exact on photographs that it was not calibrated on, or not at all."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import onnx
+import pytest
+from PIL import Image
+
+from glpn.errors import InexactExport, MissingInput
+from glpn.export import quantize, verify
+from glpn.export.onnx_file import opened
+from glpn.export.quantize import export_quantized, find_photos
+from glpn.export.source import Source
+from tests.export.conftest import photographs
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    """Eight photographs of three sizes; two of them are held back from calibration."""
+    folder = tmp_path_factory.mktemp("photos")
+    for i in range(8):
+        (image,) = photographs(90 + 10 * (i % 3), 120 + i)
+        Image.fromarray(image).save(folder / f"{i}.png")
+    return folder
+
+
+@pytest.mark.parametrize("end_to_end", [False, True])
+def test_the_encoder_alone_is_in_eight_bits_and_the_file_passes(
+    folder, metres, photos, tmp_path, end_to_end
+):
+    path = tmp_path / "int8.onnx"
+    report = export_quantized(Source.of(folder, end_to_end=end_to_end), path, photos=photos)
+    assert len(report.rows) == 2
+    assert 1e-5 < report.mean <= 0.01  # it was quantised, and not by too much
+    model = onnx.load(path)
+    eight_bits = {
+        tensor.name
+        for tensor in model.graph.initializer
+        if tensor.data_type == onnx.TensorProto.INT8
+    }
+    products = [n for n in eight_bits if n.endswith("weight_quantized")]
+    assert len(products) > 20
+    assert all(name.startswith("glpn.encoder.") for name in products)
+    said = {entry.key: entry.value for entry in model.metadata_props}
+    assert json.loads(said["verified"])["mean"] == report.mean
+    if end_to_end:
+        images = photographs(100, 140)
+        deviation = np.abs(opened([path.read_bytes()])(images) / metres(images) - 1)
+        assert 0 < deviation.mean() <= 0.02
+
+
+def test_what_deviates_by_more_is_not_written_and_the_message_has_the_figures(
+    folder, photos, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(verify, "QUANTIZED", verify.Tolerance(mean=1e-7))
+    with pytest.raises(
+        InexactExport, match=r"on 2 photographs .*by 0\.\d+ % on average.*mean at most 1e-05 %"
+    ):
+        export_quantized(Source.of(folder), tmp_path / "int8.onnx", photos=photos)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_fewer_than_four_photographs_are_too_few(folder, tmp_path):
+    for i in range(3):
+        Image.new("RGB", (40, 30)).save(tmp_path / f"{i}.png")
+    (tmp_path / "notes.txt").write_text("no photograph")
+    with pytest.raises(MissingInput, match="expected four photographs or more, found 3"):
+        export_quantized(Source.of(folder), tmp_path / "int8.onnx", photos=tmp_path)
+
+
+def test_many_photographs_are_thinned_out_evenly(tmp_path):
+    for i in range(300):
+        (tmp_path / f"{i:03}.jpg").touch()
+    chosen = [int(file.stem) for file in find_photos(tmp_path)]
+    assert len(chosen) == quantize.MOST_PHOTOS
+    assert (chosen[0], chosen[-1]) == (0, 299)
+    assert set(np.diff(chosen)) <= {2, 3}
+
+
+@pytest.mark.slow
+def test_the_bundled_model_in_eight_bits_passes_on_real_rooms(real_data, tmp_path):
+    rooms = tmp_path / "rooms"
+    rooms.mkdir()
+    for file in sorted((real_data / "nyu795/rgb").iterdir())[::40]:
+        (rooms / file.name).symlink_to(file)
+    path = tmp_path / "int8.onnx"
+    report = export_quantized(Source.of("glpn-b0-indoor"), path, photos=rooms)
+    assert report.mean <= 0.01
