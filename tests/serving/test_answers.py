@@ -10,7 +10,10 @@ import pytest
 from PIL import Image
 
 import glpn
+from glpn import weights
 from glpn.depth import read_depth
+from glpn.serving.page import known_failures
+from glpn.serving.query import FORMATS
 from tests.corpus.bytes_of import encoded, jpeg_segment, jpeg_with, scene
 from tests.corpus.images import FILES, HEIGHT, WIDTH
 from tests.serving.conftest import JPEG, wait_for
@@ -50,6 +53,45 @@ def test_depth_files_hold_the_librarys_depth(service, model, tmp_path, format, k
     np.testing.assert_allclose(read_depth(path).metres, expected, atol=1e-3)
 
 
+def test_a_step_keeps_pixels_as_they_are_and_their_places_in_space(service, tmp_path):
+    whole, third = tmp_path / "whole.npz", tmp_path / "third.npz"
+    whole.write_bytes(service.post(PHOTO, format="npz", fov=67).content)
+    third.write_bytes(service.post(PHOTO, format="npz", fov=67, step=3).content)
+    depth, fewer = read_depth(whole), read_depth(third)
+    np.testing.assert_array_equal(fewer.metres, depth.metres[::3, ::3])
+    np.testing.assert_allclose(fewer.points(), depth.points()[::3, ::3], rtol=1e-5, atol=1e-6)
+    for format in ("png16", "exr", "vis", "glb"):
+        assert service.post(PHOTO, format=format, step=200).status_code == 200  # one pixel
+
+
+def test_about_says_what_the_model_and_its_card_say(service, model):
+    said = service.get("/v1/about").json()
+    assert said["model"] == model.name and said["max_depth"] == 10
+    assert list(said["formats"]) == list(FORMATS) and said["formats"]["png16"] == ".png"
+    assert said["needs_key"] is False and said["max_body"] == 16 * 2**20
+    # Smith and van der Walt's viridis starts at RGB 68, 1, 84 and ends at 253, 231, 37.
+    viridis = bytes.fromhex(said["colormaps"]["viridis"])
+    assert (*viridis[:3], *viridis[-3:]) == (68, 1, 84, 253, 231, 37)
+    assert said["failures"] == []  # this model has no card
+
+
+@pytest.mark.parametrize(
+    ("card", "items"),
+    [
+        ("# m\n\n## Known failures\n\n- Rain: it\n  blurs.\n- Glass.\n\n## More\n- no", 2),
+        ("# m\n\n## Known failures\n\n## More\n- no\n", 0),
+        ("# m\n- no\n", 0),
+    ],
+)
+def test_failures_are_the_items_under_their_heading(tmp_path, card, items):
+    (tmp_path / "README.md").write_text(card)
+    assert known_failures(tmp_path) == ["Rain: it blurs.", "Glass."][:items]
+
+
+def test_the_bundled_card_names_failures():
+    assert any("Mirrors" in item for item in known_failures(weights.resolve("glpn-b0-indoor")))
+
+
 def test_pictures_and_scenes(service):
     picture = Image.open(io.BytesIO(service.post(PHOTO, format="vis", colormap="gray").content))
     assert (picture.mode, picture.size) == ("RGB", (WIDTH, HEIGHT))
@@ -76,7 +118,11 @@ def test_every_kind_of_picture_has_its_status(service, case):
         ("format=exe", "json, png16, npz, exr, vis, glb"),
         ("format=", "json, png16"),
         ("format=json&format=npz", "too often"),
-        ("max_side=-1", "format, focal, fov, colormap, at, between"),
+        ("max_side=-1", "format, focal, fov, colormap, step, at, between"),
+        ("step=0", "from 1 to"),
+        ("step=1.5", "from 1 to"),
+        ("step=1,2", "from 1 to"),
+        ("step=99999", "from 1 to"),
         ("focal=1e99", "above 0"),
         ("focal=nan", "above 0"),
         ("focal=-3", "above 0"),
@@ -115,7 +161,7 @@ def test_metadata_of_the_photo_is_in_no_answer(service):
 def test_pages(service):
     assert service.get("/v2/health/live").json() == {"live": True}
     assert service.get("/v2/health/ready").json()["ready"] is True
-    for path in service.get("/").json()["links"].values():
+    for path in service.get("/v1/about").json()["links"].values():
         assert service.get(path).status_code == (405 if path == "/v1/depth" else 200)
     page = service.get("/docs")
     assert "POST /v1/depth" in page.text and "script" not in page.text
@@ -123,7 +169,7 @@ def test_pages(service):
         p["name"]
         for p in service.get("/openapi.json").json()["paths"]["/v1/depth"]["post"]["parameters"]
     ]
-    assert names == ["format", "focal", "fov", "at", "between", "colormap"]
+    assert names == ["format", "focal", "fov", "at", "between", "colormap", "step"]
 
 
 def test_metrics_count_answers_and_pictures(service):
@@ -139,7 +185,9 @@ def test_metrics_count_answers_and_pictures(service):
 
 
 def test_every_answer_has_the_security_headers(service):
-    answers = [service.get(path) for path in ("/", "/docs", "/nowhere", "/v1/depth")]
+    answers = [
+        service.get(path) for path in ("/", "/static/main.js", "/docs", "/nowhere", "/v1/depth")
+    ]
     for answer in [*answers, service.post(PHOTO), service.post(b"")]:
         assert "default-src 'none'" in answer.headers["content-security-policy"]
         assert answer.headers["x-content-type-options"] == "nosniff"

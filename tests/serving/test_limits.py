@@ -161,6 +161,8 @@ def test_ambiguous_and_oversized_heads_are_refused_and_closed(small, head):
         ("POST", "/v1/depth/", 404),
         ("GET", "/nothing", 404),
         ("GET", "/static/..%2f..%2fetc/passwd", 404),
+        ("GET", "/static/../page.py", 404),
+        ("GET", "/static/", 404),
         ("GET", "/../../etc/passwd", 404),
         ("GET", "/%00", 404),
         ("GET", "/%ff", 404),

@@ -63,8 +63,10 @@ def serve(
         from glpn.serving import server
         from glpn.serving.app import make_app
         from glpn.serving.limits import Limits
+        from glpn.serving.page import known_failures
     except ImportError as e:
         raise MissingDependency(f"serve needs {e.name}: pip install 'glpn[serve]'") from e
+    from glpn import weights
     from glpn.estimator import DEFAULT_MODEL, DepthEstimator, load
 
     if not 0 < deadline <= 3600:
@@ -81,11 +83,13 @@ def serve(
     # Answers carry the provenance: no folder of this machine in it.
     provenance = dataclasses.replace(opened.provenance, model=_public_name(opened.provenance.model))
     estimator = DepthEstimator(opened.engine, opened.processor, provenance)
+    failures = known_failures(weights.resolve(model or DEFAULT_MODEL))
+    app = make_app(estimator, limits, failures=failures)
     listener = server.listen(host, port)
     server.log_to_standard_error()
     shown = f"[{host}]" if ":" in host else host
     console.say(f"glpn serves {provenance.model} on http://{shown}:{listener.getsockname()[1]}")
-    server.run(make_app(estimator, limits), listener, limits)
+    server.run(app, listener, limits)
 
 
 def _public_name(model: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 from collections.abc import Mapping
@@ -47,11 +48,30 @@ def answer(estimator: DepthEstimator, body: bytes, wanted: Wanted) -> Response:
     )
     if wanted.format == "json":
         return as_json(_record(depth, wanted))
+    depth = _every(depth, wanted.step)
     name = f"depth{FILES[wanted.format].suffix}"
     return Response(
         depth.encode(wanted.format, **_options(depth, wanted)),
         media_type=FORMATS[wanted.format],
         headers={"Content-Disposition": f'attachment; filename="{name}"'},
+    )
+
+
+def _every(depth: Depth, step: int) -> Depth:
+    """Every `step`-th pixel of a depth: (x, y) was (step x, step y) before, metres are the same."""
+    if step == 1:
+        return depth
+    camera = depth.camera
+    fewer = dataclasses.replace(
+        camera,
+        fx=camera.fx / step,
+        fy=camera.fy / step,
+        cx=camera.cx / step,
+        cy=camera.cy / step,
+    )
+    image = None if depth.image is None else depth.image[::step, ::step]
+    return dataclasses.replace(
+        depth, metres=depth.metres[::step, ::step], camera=fewer, image=image
     )
 
 

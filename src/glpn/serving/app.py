@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -22,10 +23,12 @@ from glpn.serving.batcher import SharedEngine
 from glpn.serving.desk import Desk
 from glpn.serving.doorman import LOGGER, Doorman, Metrics
 from glpn.serving.limits import TYPES, Limits, Refusal, read_body, require_key, require_picture
+from glpn.serving.page import ABOUT, add_page, describe, paths
 from glpn.serving.query import FORMATS, parse_query
 
 _LINKS = {
     "depth": "/v1/depth",
+    "about": ABOUT,
     "live": "/v2/health/live",
     "ready": "/v2/health/ready",
     "metrics": "/metrics",
@@ -46,6 +49,10 @@ _QUERY: dict[str, tuple[dict[str, Any], str]] = {
         "x0,y0,x1,y1: metres from one to the other; repeatable.",
     ),
     "colormap": ({"type": "string", "enum": list(COLORMAPS)}, "Colours of vis."),
+    "step": (
+        {"type": "integer", "minimum": 1, "default": 1},
+        "Keep every step-th pixel in both directions, in files.",
+    ),
 }
 _OPENAPI = {
     "parameters": [
@@ -59,12 +66,13 @@ _OPENAPI = {
 }
 
 
-def make_app(estimator: DepthEstimator, limits: Limits) -> ASGIApp:
+def make_app(estimator: DepthEstimator, limits: Limits, *, failures: Sequence[str] = ()) -> ASGIApp:
     """The service around one model, ready for an ASGI server.
 
     Args:
         estimator: predicts; from now on called by several threads.
         limits: of every request.
+        failures: known ones of the model, which the page tells.
     """
     shared = DepthEstimator(
         SharedEngine(estimator.engine), estimator.processor, estimator.provenance
@@ -81,6 +89,7 @@ def make_app(estimator: DepthEstimator, limits: Limits) -> ASGIApp:
     )
     _handle_errors(app)
     _add_pages(app, shared, metrics)
+    add_page(app, describe(shared, limits, failures, _LINKS))
 
     @app.post("/v1/depth", openapi_extra=_OPENAPI, summary="Metres from one photograph")
     async def depth(request: Request) -> Response:
@@ -93,14 +102,10 @@ def make_app(estimator: DepthEstimator, limits: Limits) -> ASGIApp:
         metrics.images.inc()
         return response
 
-    return Doorman(app, metrics, paths=frozenset({"/", *_LINKS.values()}))
+    return Doorman(app, metrics, paths=frozenset({*paths(), *_LINKS.values()}))
 
 
 def _add_pages(app: FastAPI, estimator: DepthEstimator, metrics: Metrics) -> None:
-    @app.get("/", include_in_schema=False)
-    async def links() -> Response:
-        return as_json({"glpn": glpn.__version__, "links": _LINKS})
-
     @app.get("/v2/health/live", summary="The process answers")
     async def live() -> Response:
         return as_json({"live": True})

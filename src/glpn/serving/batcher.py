@@ -26,6 +26,7 @@ class SharedEngine:
     def __init__(self, engine: Engine) -> None:
         self.name = engine.name
         self.config = engine.config
+        self.precision = engine.precision
         self._engine = engine
         self._turn = threading.Lock()  # to run the network
         self._guard = threading.Lock()  # of the list below

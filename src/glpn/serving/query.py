@@ -19,8 +19,9 @@ FORMATS = {
     "vis": "image/png",
     "glb": "model/gltf-binary",
 }
-_ONCE = ("format", "focal", "fov", "colormap")
+_ONCE = ("format", "focal", "fov", "colormap", "step")
 _REPEATED = ("at", "between")
+_LARGEST_STEP = 10_000
 MAX_PLACES = 100  # of at and between each
 _LONGEST_ECHO = 40  # characters of a wrong value that the answer repeats
 
@@ -36,6 +37,7 @@ class Wanted:
         at: places (x, y) in pixels.
         between: pairs of places (x0, y0, x1, y1).
         colormap: of the colour picture.
+        step: every step-th pixel is kept in both directions, in files.
     """
 
     format: str = "json"
@@ -44,6 +46,7 @@ class Wanted:
     at: Sequence[tuple[float, ...]] = ()
     between: Sequence[tuple[float, ...]] = ()
     colormap: str = "inferno"
+    step: int = 1
 
 
 def parse_query(items: Sequence[tuple[str, str]]) -> Wanted:
@@ -73,6 +76,8 @@ def parse_query(items: Sequence[tuple[str, str]]) -> Wanted:
         fields[name] = [_numbers(name, text, count) for text in values.get(name, ())]
     if (fields["at"] or fields["between"]) and fields.get("format", "json") != "json":
         raise UsageError("at, between: expected format=json, which alone answers them")
+    if "step" in fields:
+        fields["step"] = _step(fields["step"])
     if "colormap" in fields:
         color_table(fields["colormap"][:_LONGEST_ECHO])
     return Wanted(**fields)
@@ -85,6 +90,15 @@ def _below(name: str, text: str, limit: float) -> float:
             f"{name}: expected a number above 0 and below {limit:g}, got {_shown(text)}"
         )
     return numbers[0]
+
+
+def _step(text: str) -> int:
+    numbers = _floats(text)
+    if len(numbers) != 1 or numbers[0] not in range(1, _LARGEST_STEP + 1):
+        raise UsageError(
+            f"step: expected a whole number from 1 to {_LARGEST_STEP}, got {_shown(text)}"
+        )
+    return int(numbers[0])
 
 
 def _numbers(name: str, text: str, count: int) -> tuple[float, ...]:

@@ -1,0 +1,147 @@
+// The photograph as a relief in space, turned by pointer, keys or buttons. three.js draws it.
+
+import {
+  BufferAttribute, BufferGeometry, CanvasTexture, Line, LineBasicMaterial, Mesh, MeshBasicMaterial,
+  OrbitControls, PerspectiveCamera, Scene, SphereGeometry, Spherical, SRGBColorSpace, WebGLRenderer,
+} from "./three.js";
+
+const VERTICES = 300_000; // more are not seen on a screen
+const JUMP = 0.05; // neighbours farther apart than this share are cut, as in the GLB file
+const TURN = Math.PI / 24;
+const KEYS = {
+  ArrowLeft: "left", ArrowRight: "right", ArrowUp: "up", ArrowDown: "down",
+  "+": "nearer", "=": "nearer", "-": "farther", Home: "reset",
+};
+
+/** One scene in a canvas; axes are glTF's: X right, Y up, the camera looks along -Z. */
+export class SceneView {
+  constructor(canvas) {
+    this.canvas = canvas;
+    this.renderer = new WebGLRenderer({ canvas, antialias: true, alpha: true });
+    this.camera = new PerspectiveCamera(50, 1, 0.01, 1000);
+    this.scene = new Scene();
+    this.controls = new OrbitControls(this.camera, canvas);
+    this.controls.addEventListener("change", () => this.draw());
+    canvas.addEventListener("keydown", (event) => {
+      if (!KEYS[event.key] || event.altKey || event.ctrlKey || event.metaKey) return;
+      this.turn(KEYS[event.key]);
+      event.preventDefault();
+    });
+    new ResizeObserver(() => this.draw()).observe(canvas);
+  }
+
+  /** Put a map into space with a picture of its own shape over it. */
+  show(map, picture) {
+    this.clear();
+    this.map = map;
+    const texture = new CanvasTexture(picture);
+    texture.colorSpace = SRGBColorSpace;
+    texture.anisotropy = 4;
+    this.relief = new Mesh(reliefOf(map), new MeshBasicMaterial({ map: texture, side: 2 }));
+    this.scene.add(this.relief);
+    this.reset();
+  }
+
+  clear() {
+    for (const child of [...this.scene.children]) {
+      this.scene.remove(child);
+      child.geometry.dispose();
+      child.material.map?.dispose();
+      child.material.dispose();
+    }
+  }
+
+  /** Back to where the photograph was taken from. */
+  reset() {
+    const { metres, width, height, camera } = this.map;
+    const known = metres.filter((value) => value > 0).sort();
+    const middle = known[known.length >> 1] ?? 1;
+    this.fit = { tall: height / 2 / camera.fy, wide: width / 2 / camera.fx };
+    this.camera.position.set(0, 0, 0.12 * middle);
+    this.controls.target.set(0, 0, -middle);
+    this.camera.near = middle / 200;
+    this.camera.far = middle * 50;
+    this.controls.update();
+    this.draw();
+  }
+
+  turn(way) {
+    if (way === "reset") return this.reset();
+    const offset = this.camera.position.clone().sub(this.controls.target);
+    const place = new Spherical().setFromVector3(offset);
+    place.theta += { left: TURN, right: -TURN }[way] ?? 0;
+    place.phi += { up: TURN, down: -TURN }[way] ?? 0;
+    place.radius *= { nearer: 1 / 1.2, farther: 1.2 }[way] ?? 1;
+    place.makeSafe();
+    this.camera.position.setFromSpherical(place).add(this.controls.target);
+    this.controls.update();
+    return this.draw();
+  }
+
+  /** Draw the measured points and the line between them. */
+  mark(points) {
+    this.scene.children.filter((child) => child !== this.relief).forEach((child) => {
+      this.scene.remove(child);
+      child.geometry.dispose();
+      child.material.dispose();
+    });
+    const places = points.map((position) => this.map.point(position)).filter(Boolean);
+    for (const [k, [x, y, z]] of places.entries()) {
+      const ball = new Mesh(
+        new SphereGeometry(z * 0.012, 20, 12),
+        new MeshBasicMaterial({ color: k ? 0xffb000 : 0x35c2ff, depthTest: false }),
+      );
+      ball.position.set(x, -y, -z);
+      this.scene.add(ball);
+    }
+    if (places.length === 2) {
+      const ends = new Float32Array(places.flatMap(([x, y, z]) => [x, -y, -z]));
+      const line = new BufferGeometry().setAttribute("position", new BufferAttribute(ends, 3));
+      this.scene.add(new Line(line, new LineBasicMaterial({ color: 0xffffff, depthTest: false })));
+    }
+    this.draw();
+  }
+
+  draw() {
+    const { clientWidth: width, clientHeight: height } = this.canvas;
+    if (!width || !height || !this.fit) return;
+    this.renderer.setPixelRatio(Math.min(devicePixelRatio, 2));
+    this.renderer.setSize(width, height, false);
+    this.camera.aspect = width / height;
+    const tall = Math.max(this.fit.tall, this.fit.wide / this.camera.aspect);
+    this.camera.fov = Math.min(120, (2 * Math.atan(tall) * 180) / Math.PI);
+    this.camera.updateProjectionMatrix();
+    this.renderer.render(this.scene, this.camera);
+  }
+}
+
+/** Vertices, texture positions and triangles, cut where the depth jumps. */
+function reliefOf({ metres, width, height, camera }) {
+  const step = Math.max(1, Math.ceil(Math.sqrt((width * height) / VERTICES)));
+  const across = Math.ceil(width / step), down = Math.ceil(height / step);
+  const places = new Float32Array(3 * across * down), texels = new Float32Array(2 * across * down);
+  for (let row = 0, k = 0; row < down; row += 1) {
+    for (let column = 0; column < across; column += 1, k += 1) {
+      const x = column * step, y = row * step, z = metres[y * width + x];
+      places.set([((x - camera.cx) / camera.fx) * z, -((y - camera.cy) / camera.fy) * z, -z], 3 * k);
+      texels.set([(x + 0.5) / width, 1 - (y + 0.5) / height], 2 * k);
+    }
+  }
+  const corners = [];
+  const joined = (...three) => {
+    const depths = three.map((k) => -places[3 * k + 2]);
+    const near = Math.min(...depths);
+    if (near > 0 && Math.max(...depths) <= near * (1 + JUMP)) corners.push(...three);
+  };
+  for (let row = 0; row + 1 < down; row += 1) {
+    for (let column = 0; column + 1 < across; column += 1) {
+      const a = row * across + column, c = a + across;
+      joined(a, c, a + 1);
+      joined(a + 1, c, c + 1);
+    }
+  }
+  return new BufferGeometry()
+    .setAttribute("position", new BufferAttribute(places, 3))
+    .setAttribute("uv", new BufferAttribute(texels, 2))
+    .setIndex(new BufferAttribute(new Uint32Array(corners), 1));
+}
