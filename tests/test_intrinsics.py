@@ -10,8 +10,9 @@ import cv2
 import numpy as np
 import pytest
 
+from glpn.camera import Camera
 from glpn.errors import DataError, MissingInput
-from glpn.intrinsics import read_camera, read_intrinsics
+from glpn.intrinsics import read_intrinsics
 
 K = [[500.5, 0, 310.25], [0, 510.5, 250.75], [0, 0, 1]]
 D = [-0.28, 0.07, 0.001, -0.002, 0.01]
@@ -56,6 +57,10 @@ cam0:
 def write(path: Path, content: object) -> Path:
     path.write_text(content if isinstance(content, str) else json.dumps(content))
     return path
+
+
+def read_camera(path: Path, size: tuple[int, int]) -> Camera:
+    return read_intrinsics(path).fitted(size)
 
 
 def plain(camera) -> tuple[float, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,6 +24,19 @@ _LEAST_SPREAD = 0.1
 FOCAL_RANGE = (0.2, 3.0)
 _LONGEST = 1e6  # metres
 _ROUNDING = 1e-6  # metres
+
+
+@dataclass(frozen=True)
+class Tape:
+    """What was measured in one picture; places are (x, y) in pixels.
+
+    Attributes:
+        references: (x, y, metres) along the optical axis, for `Depth.calibrated`.
+        lengths: (x0, y0, x1, y1, metres) in straight lines, for `Depth.with_lengths`.
+    """
+
+    references: Sequence[tuple[float, ...]] = ()
+    lengths: Sequence[tuple[float, ...]] = ()
 
 
 class Fit(NamedTuple):

@@ -156,7 +156,7 @@ class Depth:
         """(X, Y, Z) in metres for every pixel, float32 [H, W, 3]; (0, 0, 0) where unknown."""
         return self._contents().points()
 
-    def calibrated(self, references: Sequence[tuple[float, float, float]]) -> Depth:
+    def calibrated(self, references: Sequence[tuple[float, ...]]) -> Depth:
         """The same depth, scaled and shifted to what was measured in a few places.
 
         One reference gives the scale, more give a shift too, as far as they bear it: see
@@ -177,7 +177,7 @@ class Depth:
         change = f"multiplied by {scale:.4g}" + (f", then {shift:+.4g} m" if shift else "")
         return self._changed(fit, self.camera, f"metres {change} for {_counted(references)}")
 
-    def with_lengths(self, lengths: Sequence[tuple[float, float, float, float, float]]) -> Depth:
+    def with_lengths(self, lengths: Sequence[tuple[float, ...]]) -> Depth:
         """The same depth with its scale, and its camera's focal length, solved from known lengths.
 
         One length gives the scale. Two or more give the focal length too, if one leads across the
@@ -206,6 +206,11 @@ class Depth:
         camera, scale = self._solved(spans, metres)
         note = f"metres multiplied by {scale:.4g} and focal length {camera.source}"
         return self._changed(calibration.Fit(scale), camera, note)
+
+    def taped(self, tape: calibration.Tape) -> Depth:
+        """`calibrated` and `with_lengths` with what a tape says, as far as it says anything."""
+        depth = self.calibrated(tape.references) if tape.references else self
+        return depth.with_lengths(tape.lengths) if tape.lengths else depth
 
     def _solved(self, spans: NDArray[np.float64], lengths: Sequence[float]) -> tuple[Camera, float]:
         """The camera and the scale of `with_lengths`."""

@@ -15,10 +15,12 @@ from PIL import Image
 
 import glpn
 from glpn import weights
+from glpn.calibration import Tape
 from glpn.depth import Camera, Depth, Provenance
 from glpn.engines import Engine, StochasticEngine, open_engine
 from glpn.errors import UsageError
 from glpn.image import Photo, read_photo
+from glpn.intrinsics import Intrinsics
 from glpn.processor import GLPNImageProcessor, resize_depth
 
 DEFAULT_MODEL = "glpn-b0-indoor"
@@ -94,22 +96,24 @@ class DepthEstimator:
         self,
         images: Any,
         *,
-        camera: Camera | None = None,
+        camera: Camera | Intrinsics | None = None,
         focal: float | None = None,
         fov: float | None = None,
         uncertainty: str | None = None,
+        tape: Tape | None = None,
     ) -> Any:
         """Estimate depth.
 
         Args:
             images: one photograph (path, bytes, file object, PIL image, array, tensor), or a list
                 or iterator of them, which are read and predicted one at a time.
-            camera: the photo's camera; else made from
+            camera: the photo's camera, or intrinsics that are fitted to its size; else made from
             focal: focal length in pixels of the photo, or
             fov: horizontal field of view in degrees; else taken from EXIF, else assumed. A known
                 focal length also scales the metres, see `estimate`.
             uncertainty: gives each `Depth` its `sigma`: "flip", see `flip_sigma`, costs a second
                 run of the network, "droppath", see `droppath_sigma`, eight more on torch.
+            tape: what was measured in each photo, to which its depth is brought; see `Depth.taped`.
 
         Returns:
             A `Depth` at the photo's own upright size, or an iterator of them.
@@ -117,21 +121,23 @@ class DepthEstimator:
         Raises:
             InvalidImage: a photo cannot be read; the message names it.
             UsageError: more than one of camera, focal and fov is given, or the uncertainty is
-                unknown or not to be had from this engine.
+                unknown or not to be had from this engine, or the tape's figures are impossible.
+            DataError: the intrinsics are another picture's.
         """
         if sum(value is not None for value in (camera, focal, fov)) > 1:
             raise UsageError("give at most one of camera, focal and fov")
         self.require_uncertainty(uncertainty)
 
         def choose(photo: Photo) -> Camera | None:
+            if isinstance(camera, Intrinsics):
+                return camera.fitted(photo.size)
             return camera or choose_camera(photo, focal=focal, fov=fov)
 
-        if is_many(images):
-            return (
-                self.estimate(read_photo(image), choose, uncertainty=uncertainty)
-                for image in images
-            )
-        return self.estimate(read_photo(images), choose, uncertainty=uncertainty)
+        def estimate(image: Any) -> Depth:
+            depth = self.estimate(read_photo(image), choose, uncertainty=uncertainty)
+            return depth if tape is None else depth.taped(tape)
+
+        return map(estimate, images) if is_many(images) else estimate(images)
 
     def require_uncertainty(self, uncertainty: str | None) -> None:
         """Refuse an uncertainty that this estimator cannot tell.

@@ -104,18 +104,7 @@ class Intrinsics:
         return camera
 
 
-def read_camera(path: str | Path, size: tuple[int, int]) -> Camera:
-    """The camera of a photograph of (height, width) from an intrinsics file.
-
-    Raises:
-        MissingInput, DataError: as `read_intrinsics`, or the file is another picture's.
-    """
-    return read_intrinsics(path, source=f"intrinsics of {Path(path).name}").fitted(size)
-
-
-def read_intrinsics(
-    path: str | Path, frame: str = "", *, source: str = DATASET_SOURCE
-) -> Intrinsics:
+def read_intrinsics(path: str | Path, frame: str = "", *, source: str = "") -> Intrinsics:
     """Intrinsics from text, JSON or YAML.
 
     Text or CSV holds `fx fy cx cy` or a matrix 3×3, 3×4 or 4×4, row by row; KITTI's
@@ -126,16 +115,19 @@ def read_intrinsics(
     Args:
         path: the file.
         frame: name of the record, in a file of one for each frame.
-        source: of the result.
+        source: of the result; by default the file's name.
 
     Raises:
         MissingInput: there is no such file.
         DataError: it holds nothing of the kind.
     """
     path = Path(path)
+    source = source or f"intrinsics of {path.name}"
     if not path.is_file():
         raise MissingInput(f"{path}: no such intrinsics file")
     text = _text(path, _LARGEST_FILE)
+    if "\0" in text:
+        raise DataError(f"{path}: no text: expected numbers, JSON or YAML with intrinsics")
     if text.lstrip().startswith("{"):
         values = _decoded(path, text, json.loads)
         return _from_record(path, values, frame=frame, source=source)

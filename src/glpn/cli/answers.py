@@ -16,6 +16,14 @@ from glpn.errors import UsageError
 _DECIMALS = 4  # of metres in records: a tenth of a millimetre
 
 
+_WANTED = {
+    2: "x,y in pixels of the photograph",
+    3: "x,y in pixels of the photograph and metres",
+    4: "x0,y0,x1,y1 in pixels of the photograph",
+    5: "x0,y0,x1,y1 in pixels of the photograph and metres",
+}
+
+
 def parse_numbers(text: str, count: int, *, option: str) -> tuple[float, ...]:
     """`count` finite numbers with commas between.
 
@@ -27,8 +35,7 @@ def parse_numbers(text: str, count: int, *, option: str) -> tuple[float, ...]:
     except ValueError:
         numbers = ()
     if len(numbers) != count or not all(map(math.isfinite, numbers)):
-        wanted = "x,y" if count == 2 else "x0,y0,x1,y1"
-        raise UsageError(f"{option}: expected {wanted} in pixels of the photograph, got {text!r}")
+        raise UsageError(f"{option}: expected {_WANTED[count]}, got {text!r}")
     return numbers
 
 

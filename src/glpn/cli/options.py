@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from enum import Enum
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-ANSWERS, FILES, MODEL = "Answers", "Files", "Model"  # headings of the help
+ANSWERS, CAMERA, FILES, MODEL = "Answers", "Camera", "Files", "Model"  # headings of the help
 
 
 class EngineName(str, Enum):
@@ -69,6 +70,49 @@ Threads = Annotated[
         help="CPU threads; one for each core if not given.",
         show_default=False,
         rich_help_panel=MODEL,
+    ),
+]
+Intrinsics = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Camera calibration instead of --focal: a 3x3 matrix as text, JSON, or OpenCV's or "
+        "ROS's YAML; scaled to the photograph, with its lens's distortion.",
+        rich_help_panel=CAMERA,
+    ),
+]
+Ref = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="X,Y,METRES",
+        help="Bring the depth to what was measured at this pixel, along the optical axis. One "
+        "scales it, several also shift it.",
+        rich_help_panel=CAMERA,
+    ),
+]
+Known = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="X0,Y0,X1,Y1,METRES",
+        help="A known length. One sets the scale; two, one across the picture and one away from "
+        "the camera, the focal length too.",
+        rich_help_panel=CAMERA,
+    ),
+]
+Focal = Annotated[
+    float | None,
+    typer.Option(
+        metavar="PIXELS",
+        help="Focal length; from EXIF, or a stated guess, if not given.",
+        rich_help_panel=CAMERA,
+    ),
+]
+Fov = Annotated[
+    float | None,
+    typer.Option(
+        metavar="DEGREES",
+        help="Horizontal field of view, instead of --focal.",
+        rich_help_panel=CAMERA,
     ),
 ]
 Scale = Annotated[

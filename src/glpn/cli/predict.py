@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from glpn.cli import options
+from glpn.cli.lens import positive
 from glpn.errors import UsageError
 
 if TYPE_CHECKING:
@@ -76,22 +77,6 @@ _Colormap = Annotated[
         rich_help_panel=options.FILES,
     ),
 ]
-_Focal = Annotated[
-    float | None,
-    typer.Option(
-        metavar="PIXELS",
-        help="Focal length; from EXIF, or a stated guess, if not given.",
-        rich_help_panel=options.ANSWERS,
-    ),
-]
-_Fov = Annotated[
-    float | None,
-    typer.Option(
-        metavar="DEGREES",
-        help="Horizontal field of view, instead of --focal.",
-        rich_help_panel=options.ANSWERS,
-    ),
-]
 _Uncertainty = Annotated[
     UncertaintyName | None,
     typer.Option(
@@ -131,8 +116,11 @@ def predict(
     between: _Between = None,
     colormap: _Colormap = "inferno",
     scale: options.Scale = 1000,
-    focal: _Focal = None,
-    fov: _Fov = None,
+    focal: options.Focal = None,
+    fov: options.Fov = None,
+    intrinsics: options.Intrinsics = None,
+    ref: options.Ref = None,
+    known: options.Known = None,
     uncertainty: _Uncertainty = None,
     max_depth: options.MaxDepth = None,
     recursive: _Recursive = False,
@@ -160,28 +148,33 @@ def predict(
       glpn predict kitchen.jpg --uncertainty flip
       cat kitchen.jpg | glpn predict - --json --format none
     """
+    from glpn.cli import lens
     from glpn.cli.batch import Batch, Request
     from glpn.cli.inputs import gather, is_job
     from glpn.estimator import DEFAULT_MODEL
     from glpn.jobs import Shard
 
-    call = {
-        **_lens(focal=focal, fov=fov),
+    refs, lengths = ref or [], known or []
+    call: dict[str, Any] = {
+        **lens.camera(focal=focal, fov=fov, intrinsics=intrinsics),
         "uncertainty": None if uncertainty is None else uncertainty.value,
     }
+    asked = _asked({"max-depth": max_depth, **call, "ref": refs or None, "known": lengths or None})
+    free = all(given is None for given in (focal, fov, intrinsics))
+    call["tape"] = lens.tape(refs, lengths, free=free)
     request = Request(
         model={
             "model": model or DEFAULT_MODEL,
             "engine": _engine(engine, uncertainty),
             "device": device,
             "threads": threads,
-            "max_depth": _positive("--max-depth", max_depth, math.inf),
+            "max_depth": positive("--max-depth", max_depth, math.inf),
         },
         output=output,
         formats=_formats(format, uncertain=uncertainty is not None),
         options=_format_options(colormap=colormap, scale=scale),
         call=call,
-        asked=_asked({"max-depth": max_depth, **call}),
+        asked=asked,
         questions=_questions(at or [], between or []),
         shard=None if shard is None else Shard.parse(shard),
         sheet=sheet,
@@ -238,7 +231,7 @@ def _format_options(*, colormap: str, scale: float) -> dict[str, dict[str, Any]]
     from glpn.colormaps import color_table
 
     color_table(colormap)
-    units = {"scale": _positive("--scale", scale, math.inf)}
+    units = {"scale": positive("--scale", scale, math.inf)}
     return {
         "png16": units,
         _SIGMA: units,
@@ -249,29 +242,6 @@ def _format_options(*, colormap: str, scale: float) -> dict[str, dict[str, Any]]
 def _asked(values: Mapping[str, object]) -> str:
     """Options that change the metres, those that were given, as text."""
     return " ".join(f"{name}={value}" for name, value in values.items() if value is not None)
-
-
-def _lens(*, focal: float | None, fov: float | None) -> dict[str, float | None]:
-    """What the user knows of the camera, as `DepthEstimator` takes it.
-
-    Raises:
-        UsageError: both, or an impossible figure.
-    """
-    if focal is not None and fov is not None:
-        raise UsageError("--focal, --fov: give at most one of them")
-    return {"focal": _positive("--focal", focal, math.inf), "fov": _positive("--fov", fov, 180)}
-
-
-def _positive(option: str, value: float | None, limit: float) -> float | None:
-    """The value of an option, if it lies above 0 and below the limit.
-
-    Raises:
-        UsageError: it does not.
-    """
-    if value is not None and not 0 < value < limit:
-        up = "" if limit == math.inf else f" and below {limit:g}"
-        raise UsageError(f"{option}: expected a number above 0{up}, got {value:g}")
-    return value
 
 
 def _questions(at: list[str], between: list[str]) -> Questions:

@@ -16,7 +16,7 @@ from glpn.data.frames import IMAGE_SUFFIXES, Frame, counted
 from glpn.data.ibims import SCENE_SUFFIX
 from glpn.data.spec import FolderSpec
 from glpn.errors import ConfigError, DataError, MissingInput
-from glpn.intrinsics import Intrinsics, read_intrinsics
+from glpn.intrinsics import DATASET_SOURCE, Intrinsics, read_intrinsics
 
 _TOKEN = re.compile(r"(\*\*/|\*|\{scene:path\}/|\{\w+\})")
 _ANY_SCENE = "{scene:path}/"
@@ -234,7 +234,7 @@ def _intrinsics(
     path = root / fill(spec.intrinsics, groups)
     if own and not path.is_file():
         return None
-    return read_intrinsics(path, groups.get("stem", name))
+    return read_intrinsics(path, groups.get("stem", name), source=DATASET_SOURCE)
 
 
 def _shown(root: Path, match: Match) -> str:

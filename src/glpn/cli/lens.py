@@ -1,0 +1,74 @@
+"""What the user tells of the camera and the tape measure → what the estimator and `Depth` take."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from glpn.errors import UsageError
+
+if TYPE_CHECKING:
+    from glpn.calibration import Tape
+
+
+def camera(*, focal: float | None, fov: float | None, intrinsics: Path | None) -> dict[str, Any]:
+    """Keyword arguments of `DepthEstimator`'s call.
+
+    Raises:
+        UsageError: more than one of them, or an impossible figure.
+        MissingInput, DataError: as `read_intrinsics`.
+    """
+    from glpn.intrinsics import read_intrinsics
+
+    if sum(value is not None for value in (focal, fov, intrinsics)) > 1:
+        raise UsageError("--focal, --fov, --intrinsics: give at most one of them")
+    return {
+        "focal": positive("--focal", focal, math.inf),
+        "fov": positive("--fov", fov, 180),
+        "camera": None if intrinsics is None else read_intrinsics(intrinsics),
+    }
+
+
+def tape(references: Sequence[str], lengths: Sequence[str], *, free: bool) -> Tape | None:
+    """What was measured; None where nothing was.
+
+    Args:
+        references, lengths: texts of --ref and of --known.
+        free: whether nothing else was told of the camera.
+
+    Raises:
+        UsageError: a text or a length is impossible, or the two contradict the camera or each
+            other.
+    """
+    from glpn.calibration import Tape, require_lengths
+    from glpn.cli.answers import parse_numbers
+
+    if references and lengths:
+        raise UsageError("--ref, --known: give one kind of them")
+    if not free and len(lengths) > 1:
+        raise UsageError(
+            "--known: two solve the focal length, which is given; leave --focal, --fov and "
+            "--intrinsics out, or give one length, which sets the scale"
+        )
+    read = Tape(
+        references=tuple(parse_numbers(text, 3, option="--ref") for text in references),
+        lengths=tuple(parse_numbers(text, 5, option="--known") for text in lengths),
+    )
+    for option, values, count in (("--ref", read.references, 3), ("--known", read.lengths, 5)):
+        if values:
+            require_lengths(option, values, numbers=count)
+    return read if references or lengths else None
+
+
+def positive(option: str, value: float | None, limit: float) -> float | None:
+    """The value of an option, if it lies above 0 and below the limit.
+
+    Raises:
+        UsageError: it does not.
+    """
+    if value is not None and not 0 < value < limit:
+        up = "" if limit == math.inf else f" and below {limit:g}"
+        raise UsageError(f"{option}: expected a number above 0{up}, got {value:g}")
+    return value

@@ -1,0 +1,86 @@
+"""What the user tells of the camera and the tape measure, on the command line."""
+
+from __future__ import annotations
+
+import pytest
+
+import glpn as library
+from glpn.calibration import Tape
+
+YAML = """\
+image_width: 256
+image_height: 192
+camera_matrix: {data: [200, 0, 127, 0, 200, 95, 0, 0, 1]}
+distortion_coefficients: {data: [-0.1, 0.02, 0.001, 0.002]}
+"""
+
+
+def test_intrinsics_are_fitted_to_the_photograph_and_measured_with(predict, photo, model, tmp_path):
+    path = tmp_path / "head.yaml"
+    path.write_text(YAML)
+    run = predict(photo, "--json", "--intrinsics", path, "--between", "7,9,80,60")
+    assert run.code == 0, run.err
+    [record] = run.records
+    assert record["camera"]["fx"] == 100  # 256 pixels calibrated, 128 taken
+    assert record["camera"]["distortion"] == [-0.1, 0.02, 0.001, 0.002]
+    assert record["camera"]["source"] == "intrinsics of head.yaml"
+    told = library.read_intrinsics(path)
+    depth = library.load(model, threads=1)(photo, camera=told)
+    [between] = record["between"]
+    assert between["metres"] == pytest.approx(depth.between((7, 9), (80, 60)), abs=1e-4)
+    saved = library.read_depth(tmp_path / "out/room.png")
+    assert saved.camera == depth.camera
+
+
+def test_a_reference_is_met_and_noted(predict, photo):
+    run = predict(photo, "--json", "--format", "none", "--ref", "40,30,2.5", "--at", "40,30")
+    [record] = run.records
+    assert record["at"][0]["metres"] == pytest.approx(2.5, abs=1e-4)
+    assert record["provenance"]["note"].endswith("for 1 reference")
+
+
+def test_a_known_length_is_met(predict, photo):
+    known = "7,9,80,60"
+    run = predict(photo, "--json", "--format", "none", "--known", f"{known},3", "--between", known)
+    assert run.records[0]["between"][0]["metres"] == pytest.approx(3, abs=1e-4)
+
+
+def test_several_references_are_those_of_the_python_door(predict, photo, model):
+    places = ((40, 30, 2.5), (100, 80, 1.5), (10, 90, 2.0))
+    options = [part for place in places for part in ("--ref", ",".join(map(str, place)))]
+    run = predict(photo, "--json", "--format", "none", "--at", "7,9", *options)
+    depth = library.load(model, threads=1)(photo, tape=Tape(references=places))
+    assert run.records[0]["at"][0]["metres"] == pytest.approx(depth.at(7, 9), abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        (["--ref", "1,2"], "--ref: expected x,y in pixels of the photograph and metres, got '1,2'"),
+        (["--ref", "1,2,-3"], "--ref: expected 3 numbers, the last a length above 0"),
+        (["--known", "1,2,3,4"], "--known: expected x0,y0,x1,y1 in pixels"),
+        (["--ref", "1,2,3", "--known", "1,2,3,4,5"], "--ref, --known: give one kind"),
+        (["--fov", "60", "--known", "1,2,3,4,5", "--known", "1,2,3,9,5"], "leave --focal, --fov"),
+        (["--focal", "60", "--intrinsics", "K.txt"], "--intrinsics: give at most one"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(predict, photo, options, message):
+    run = predict(photo, *options)
+    assert (run.code, run.out) == (2, "")
+    assert message in run.err
+
+
+def test_absent_and_wrong_intrinsics_are_refused_by_name(predict, photo, tmp_path):
+    run = predict(photo, "--intrinsics", tmp_path / "none.yaml")
+    assert run.code == 66 and "none.yaml: no such intrinsics file" in run.err
+    run = predict(photo, "--intrinsics", photo)
+    assert run.code == 65 and "room.jpg: no text" in run.err
+    (tmp_path / "K.txt").write_text("1400 0 960 0 1400 540 0 0 1")
+    run = predict(photo, "--intrinsics", tmp_path / "K.txt")
+    assert run.code == 65
+    assert f"{photo}: intrinsics of K.txt: the principal point (960, 540) lies outside" in run.err
+
+
+def test_reference_outside_one_photograph_leaves_the_others_alone(predict, photo):
+    run = predict(photo, "--format", "none", "--ref", "500,2,3")
+    assert run.code == 2 and f"{photo}: (500.0, 2.0) is outside" in run.err
