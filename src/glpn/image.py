@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from glpn.containers import DECODER_ERRORS, decode, load, require_one_frame, require_pixels
+from glpn.containers import DECODER_ERRORS, Fit, decode, load, require_one_frame, require_pixels
 from glpn.errors import ImageTooLarge, InvalidImage, MissingInput, UsageError
 from glpn.exif import Exif, read_exif
 
@@ -35,6 +35,7 @@ MAX_FILE_BYTES = 128 * 2**20
 
 _UNNAMED = "image"
 _NO_EXIF = Exif(orientation=1, tags={})
+_ON_ITS_SIDE = (5, 6, 7, 8)  # EXIF orientations that swap width and height
 _FLOAT_SLACK = 1e-6  # rounding of x / 255 in float32 may leave 0..1 by this much
 
 
@@ -43,11 +44,13 @@ class Photo:
     """One decoded photograph.
 
     Attributes:
-        pixels: RGB uint8 [H, W, 3], upright, contiguous, sharing memory with nothing.
+        pixels: RGB uint8 [H, W, 3], upright, contiguous, sharing memory with nothing; the whole
+            picture, or a smaller one, see `read_photo`.
         name: what the photograph is called in messages and outputs; for a file, its path.
         focal: focal length in pixels of this picture, where EXIF tells it.
         focal_source: which tag told it.
         hash: SHA-256 of the file; empty where there was none.
+        whole: (height, width) of the whole picture, where `pixels` is a smaller one.
     """
 
     pixels: NDArray[np.uint8]
@@ -55,14 +58,21 @@ class Photo:
     focal: float | None = None
     focal_source: str | None = None
     hash: str = ""
+    whole: tuple[int, int] | None = None
 
     @property
     def size(self) -> tuple[int, int]:
-        """(height, width)."""
-        return self.pixels.shape[0], self.pixels.shape[1]
+        """(height, width) of the whole picture."""
+        return self.whole or (self.pixels.shape[0], self.pixels.shape[1])
 
 
-def read_photo(source: Any, *, name: str | None = None, max_pixels: int = MAX_PIXELS) -> Photo:
+def read_photo(
+    source: Any,
+    *,
+    name: str | None = None,
+    max_pixels: int = MAX_PIXELS,
+    fit: Fit | None = None,
+) -> Photo:
     """Read one photograph.
 
     Args:
@@ -71,6 +81,8 @@ def read_photo(source: Any, *, name: str | None = None, max_pixels: int = MAX_PI
             as the module says; or a Photo, returned as it is. No source is modified.
         name: what messages call it; the path or "image" if None.
         max_pixels: the most pixels accepted.
+        fit: from (height, width), the least that is needed of a JPEG, which may then come smaller
+            and faster; see `containers.decode`.
 
     Raises:
         MissingInput: there is no such file, or it may not be read.
@@ -91,14 +103,18 @@ def read_photo(source: Any, *, name: str | None = None, max_pixels: int = MAX_PI
     digest = ""
     if isinstance(source, Image.Image):
         image, exif_block = _opened_by_caller(source, shown, max_pixels)
+        size = image.size
     else:
         data = read_bytes(source, shown)
         digest = hashlib.sha256(data).hexdigest()
-        image, exif_block = decode(data, name=shown, max_pixels=max_pixels)
+        image, size, exif_block = decode(data, name=shown, max_pixels=max_pixels, fit=fit)
     exif = read_exif(exif_block) if exif_block else _NO_EXIF
-    focal, focal_source = exif.focal(*image.size) or (None, None)
+    focal, focal_source = exif.focal(*size) or (None, None)
     pixels = _upright(_rgb(image, shown, max_pixels), exif.orientation)
-    return Photo(np.array(pixels, order="C"), called, focal, focal_source, digest)
+    whole = None
+    if size != image.size:
+        whole = size if exif.orientation in _ON_ITS_SIDE else (size[1], size[0])
+    return Photo(np.array(pixels, order="C"), called, focal, focal_source, digest, whole)
 
 
 def display_name(name: str) -> str:
@@ -229,7 +245,7 @@ def _rgb(image: Image.Image, name: str, max_pixels: int) -> NDArray[np.uint8]:
 
 def _upright(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
     """Undo an EXIF orientation (EXIF 2.32, 4.6.4 A) on [H, W, 3], as a view."""
-    if orientation in (5, 6, 7, 8):
+    if orientation in _ON_ITS_SIDE:
         pixels = pixels.swapaxes(0, 1)
     if orientation in (3, 4, 7, 8):
         pixels = pixels[::-1]

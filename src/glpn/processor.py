@@ -187,15 +187,20 @@ class GLPNImageProcessor:
         return height, width
 
     def pixels(
-        self, image: NDArray[np.uint8], *, max_pixels: int | None = None
+        self,
+        image: NDArray[np.uint8],
+        *,
+        max_pixels: int | None = None,
+        size: tuple[int, int] | None = None,
     ) -> NDArray[np.float32]:
         """One RGB image, uint8 [H, W, 3] → the network's input, float32 [3, h, w].
 
         Args:
             image: as in `Photo.pixels`.
             max_pixels: a limit for this call; see `input_size`.
+            size: (height, width) of the photograph, where `image` is a smaller one of it.
         """
-        height, width = self.input_size(*image.shape[:2], max_pixels=max_pixels)
+        height, width = self.input_size(*(size or image.shape[:2]), max_pixels=max_pixels)
         if image.shape[:2] != (height, width):
             picture = Image.fromarray(image)
             image = np.asarray(picture.resize((width, height), Image.Resampling(self.resample)))

@@ -64,13 +64,24 @@ def _resize_array(depth: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
     height, width = size
     rows = _taps(wide.shape[0], height, wide.dtype)
     columns = _taps(wide.shape[1], width, wide.dtype)
+    low, high = wide.min(), wide.max()
     resized = np.empty(size, wide.dtype)
+    if height > wide.shape[0]:  # gathering along rows is the slow part: do it where they are few
+        wide, columns = _widened(wide, columns), []
     step = max(_STRIP // max(width, wide.shape[1]), 1)
     for start in range(0, height, step):
         strip = slice(start, start + step)
         lines = sum(wide[index[strip]] * weight[strip, None] for index, weight in rows)  # [s, W]
-        resized[strip] = sum(lines.take(index, axis=1) * weight for index, weight in columns)
-    return np.clip(resized, wide.min(), wide.max(), out=resized).astype(depth.dtype, copy=False)
+        resized[strip] = _widened(lines, columns) if columns else lines
+    return np.clip(resized, low, high, out=resized).astype(depth.dtype, copy=False)
+
+
+def _widened(
+    lines: NDArray[Any], columns: list[tuple[NDArray[np.intp], NDArray[Any]]]
+) -> NDArray[Any]:
+    """Rows of the old width at the new one: [s, w] → [s, W]."""
+    widened: NDArray[Any] = sum(lines.take(index, axis=1) * weight for index, weight in columns)
+    return widened
 
 
 def _taps(old: int, new: int, dtype: Any) -> list[tuple[NDArray[np.intp], NDArray[Any]]]:

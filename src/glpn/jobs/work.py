@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from glpn import files
+from glpn.containers import Fit
 from glpn.depth import Depth
 from glpn.errors import (
     CannotCreateOutput,
@@ -28,6 +29,7 @@ T = TypeVar("T")
 
 PREDICTED, KEPT, FAILED = "predicted", "kept", "failed"
 FATAL = (OutputFailed, MissingDependency)  # of one picture, but no other would escape them
+_WITH_COLORS = {"ply", "glb"}  # formats that show the photograph itself
 _TOLD = ("scale", "colormap")  # options that a file's own metadata holds
 
 
@@ -204,7 +206,7 @@ class Work(Generic[T]):
         self, picture: Picture, data: bytes, write: Mapping[str, Path], keep: Mapping[str, Path]
     ) -> T:
         try:
-            photo = read_photo(data, name=picture.name)
+            photo = read_photo(data, name=picture.name, fit=self._fit)
             depth = self.model.predict(photo, self.order.call)
             said = self._present(picture, depth, write, keep)
             for format, path in write.items():
@@ -214,6 +216,14 @@ class Work(Generic[T]):
         except MemoryError:
             raise ImageTooLarge(f"{picture.name}: not enough memory") from None
         return said
+
+    @property
+    def _fit(self) -> Fit | None:
+        """How much of a photograph is needed: all of it where a file takes its colours."""
+        colors = self.order.formats.keys() & _WITH_COLORS
+        if colors or self.order.call.get("uncertainty"):
+            return None
+        return self.model.estimator().fit
 
     def _noted(self, picture: Picture, format: str, path: Path) -> Mapping[str, Any]:
         if self._manifest is None:
