@@ -29,7 +29,7 @@ from glpn.export.onnx import write_graph
 from glpn.weights import read_header
 from tests.networks import photograph, randomise
 
-BOTH = ("onnxruntime", "torch")
+ALL = ("onnxruntime", "openvino", "torch")
 OTHER_WEIGHTS = r".* made for other weights than .*model\.safetensors.*export onnx"
 
 
@@ -92,13 +92,15 @@ def run_python(code, *arguments):
 @pytest.mark.parametrize("size", [(64, 96), (33, 47), (1, 1), (480, 640), (31, 200)])
 def test_engines_agree_at_any_size(model, size):
     pixels = photograph(*size, batch=2 if size == (64, 96) else 1).numpy()
-    a, b = (open_cpu(model, name)(pixels) for name in BOTH)
-    assert a.shape == b.shape == (len(pixels), *size)
-    assert a.dtype == b.dtype == np.float32
-    assert np.max(np.abs(a - b) / b) <= 1e-4
+    expected = open_cpu(model, "torch")(pixels)
+    for name in ("onnxruntime", "openvino"):
+        depth = open_cpu(model, name)(pixels)
+        assert depth.shape == (len(pixels), *size)
+        assert depth.dtype == np.float32
+        assert np.max(np.abs(depth - expected) / expected) <= 1e-4, name
 
 
-@pytest.mark.parametrize("name", BOTH)
+@pytest.mark.parametrize("name", ALL)
 def test_batch_equals_single(model, name):
     engine = open_cpu(model, name)
     pixels = photograph(64, 96, batch=3).numpy()
@@ -107,12 +109,12 @@ def test_batch_equals_single(model, name):
     assert np.max(np.abs(engine(pixels) - singles)) <= 1e-5 * 10
 
 
-@pytest.mark.parametrize("name", BOTH)
+@pytest.mark.parametrize("name", ALL)
 def test_empty_batch_gives_an_empty_result(model, name):
     assert open_cpu(model, name)(np.zeros((0, 3, 40, 64), np.float32)).shape == (0, 40, 64)
 
 
-@pytest.mark.parametrize("name", BOTH)
+@pytest.mark.parametrize("name", ALL)
 def test_memory_layout_and_float_type_do_not_matter_and_input_is_kept(model, name):
     engine = open_cpu(model, name)
     pixels = photograph(64, 96).numpy()
@@ -123,8 +125,9 @@ def test_memory_layout_and_float_type_do_not_matter_and_input_is_kept(model, nam
     np.testing.assert_array_equal(other, before)
 
 
-def test_calls_from_many_threads_do_not_disturb_each_other(model):
-    engine = open_cpu(model, "onnxruntime")
+@pytest.mark.parametrize("name", ["onnxruntime", "openvino"])
+def test_calls_from_many_threads_do_not_disturb_each_other(model, name):
+    engine = open_cpu(model, name)
     batches = [photograph(64, 96, seed=seed).numpy() for seed in range(4)]
     expected = [engine(pixels) for pixels in batches]
     with ThreadPoolExecutor(4) as pool:
@@ -135,7 +138,7 @@ def test_calls_from_many_threads_do_not_disturb_each_other(model):
 # Metres
 
 
-@pytest.mark.parametrize("name", BOTH)
+@pytest.mark.parametrize("name", ALL)
 def test_max_depth_scales_the_metres(model, name):
     pixels = photograph(64, 96).numpy()
     plain, kitti = open_cpu(model, name), open_cpu(model, name, max_depth=80)
@@ -143,7 +146,7 @@ def test_max_depth_scales_the_metres(model, name):
     np.testing.assert_allclose(kitti(pixels), plain(pixels) * 8, rtol=1e-6)
 
 
-@pytest.mark.parametrize("name", BOTH)
+@pytest.mark.parametrize("name", ALL)
 def test_a_corrected_config_needs_no_new_graph(model, copy, name):
     edit_config(copy, max_depth=80.0)
     pixels = photograph(64, 96).numpy()
@@ -151,7 +154,7 @@ def test_a_corrected_config_needs_no_new_graph(model, copy, name):
     np.testing.assert_allclose(open_cpu(copy, name)(pixels), expected, rtol=1e-6)
 
 
-@pytest.mark.parametrize("name", BOTH)
+@pytest.mark.parametrize("name", ALL)
 def test_impossible_max_depth_is_refused(model, name):
     with pytest.raises(ConfigError, match="max_depth"):
         open_cpu(model, name, max_depth=-1)
@@ -176,17 +179,18 @@ def test_auto_without_graph_and_torch_says_what_to_do(copy, monkeypatch):
         open_engine(copy)
 
 
-@pytest.mark.parametrize("name", BOTH)
+@pytest.mark.parametrize("name", ALL)
 def test_engine_that_is_not_installed_is_named(model, monkeypatch, name):
     monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(MissingDependency, match=rf"engine {name}.*pip install 'glpn"):
         open_engine(model, engine=name)
 
 
-def test_onnxruntime_without_graph_says_how_to_write_it(copy):
+@pytest.mark.parametrize("name", ["onnxruntime", "openvino"])
+def test_a_folder_without_graph_says_how_to_write_it(copy, name):
     (copy / "model.onnx").unlink()
     with pytest.raises(MissingInput, match=r"model\.onnx.*glpn export onnx"):
-        open_cpu(copy, "onnxruntime")
+        open_cpu(copy, name)
 
 
 def test_unknown_engine_is_refused_with_the_known_ones(model):
@@ -205,9 +209,10 @@ def test_device_that_is_not_here_is_refused_with_those_that_are(model):
         open_engine(model, device="cuda:999")
 
 
-def test_onnxruntime_refuses_a_gpu(model):
-    with pytest.raises(UsageError, match="engine onnxruntime runs on the cpu"):
-        open_engine(model, engine="onnxruntime", device="cuda")
+@pytest.mark.parametrize("name", ["onnxruntime", "openvino"])
+def test_engines_of_the_cpu_refuse_a_gpu(model, name):
+    with pytest.raises(UsageError, match=f"engine {name} runs on the cpu"):
+        open_engine(model, engine=name, device="cuda")
 
 
 @pytest.mark.parametrize("threads", [0, -2])
@@ -232,10 +237,10 @@ def test_usable_cores_follow_the_affinity_of_the_process():
 # Lightness
 
 
-def test_importing_the_room_loads_neither_torch_nor_onnxruntime():
+def test_importing_the_room_loads_no_run_time():
     code = (
-        "import sys, glpn.engines, glpn.engines.graph;"
-        "print([m for m in ('torch', 'onnxruntime', 'onnx') if m in sys.modules])"
+        "import sys, glpn.engines, glpn.engines.trunk;"
+        "print([m for m in ('torch', 'onnxruntime', 'openvino', 'onnx') if m in sys.modules])"
     )
     assert run_python(code) == "[]\n"
 
@@ -257,14 +262,14 @@ def test_onnxruntime_predicts_quietly_where_torch_and_onnx_cannot_be_imported(mo
 # What does not fit
 
 
-@pytest.mark.parametrize("name", BOTH)
+@pytest.mark.parametrize("name", ALL)
 @pytest.mark.parametrize("shape", [(3, 64, 96), (1, 64, 96, 3), (1, 1, 64, 96), (1, 3, 0, 96)])
 def test_arrays_that_are_no_batch_of_images_are_refused(model, name, shape):
     with pytest.raises(InvalidImage, match=r"expected shape \[batch, 3, height, width\]"):
         open_cpu(model, name)(np.zeros(shape, np.float32))
 
 
-@pytest.mark.parametrize("name", BOTH)
+@pytest.mark.parametrize("name", ALL)
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_weights_that_are_not_finite_are_refused_by_name(copy, name, value):
     edit_weights(copy, **{"head.head.2.bias": torch.tensor([value])})
@@ -272,7 +277,7 @@ def test_weights_that_are_not_finite_are_refused_by_name(copy, name, value):
         open_cpu(copy, name)
 
 
-@pytest.mark.parametrize("name", BOTH)
+@pytest.mark.parametrize("name", ALL)
 def test_output_that_is_not_finite_is_never_returned(copy, name):
     huge = torch.full((32, 3, 7, 7), 3e38)  # finite, but its sums are not
     edit_weights(copy, **{"glpn.encoder.patch_embeddings.0.proj.weight": huge})
@@ -305,10 +310,11 @@ def test_weights_of_another_type_are_refused_naming_both_files(copy):
         open_cpu(copy, "onnxruntime")
 
 
-def test_graph_of_another_network_is_refused_naming_both_files(copy, graph_file):
+@pytest.mark.parametrize("name", ["onnxruntime", "openvino"])
+def test_graph_of_another_network_is_refused_naming_both_files(name, copy, graph_file):
     edit_config(copy, hidden_act="relu")
     with pytest.raises(CheckpointError, match=rf"{graph_file.name} was made for .*config\.json"):
-        open_cpu(copy, "onnxruntime")
+        open_cpu(copy, name)
 
 
 def test_truncated_weights_are_refused(copy):
@@ -318,33 +324,36 @@ def test_truncated_weights_are_refused(copy):
         open_cpu(copy, "onnxruntime")
 
 
+@pytest.mark.parametrize("name", ["onnxruntime", "openvino"])
 @pytest.mark.parametrize("content", [b"", b"<html>", bytes(range(256)) * 40])
-def test_damaged_graph_is_refused(copy, graph_file, content):
+def test_damaged_graph_is_refused(name, copy, graph_file, content):
     graph_file.write_bytes(content)
     with pytest.raises(CheckpointError, match=rf"{graph_file.name}.*export onnx"):
-        open_cpu(copy, "onnxruntime")
+        open_cpu(copy, name)
 
 
-def test_graph_of_somebody_else_is_refused(copy, graph_file):
+@pytest.mark.parametrize("name", ["onnxruntime", "openvino"])
+def test_graph_of_somebody_else_is_refused(name, copy, graph_file):
     value = onnx.helper.make_tensor_value_info
     node = onnx.helper.make_node("Identity", ["x"], ["y"])
     graph = onnx.helper.make_graph([node], "g", [value("x", 1, [1])], [value("y", 1, [1])])
     opset = [onnx.helper.make_opsetid("", 20)]
     onnx.save(onnx.helper.make_model(graph, ir_version=9, opset_imports=opset), graph_file)
     with pytest.raises(CheckpointError, match=rf"{graph_file.name}: not written by glpn"):
-        open_cpu(copy, "onnxruntime")
+        open_cpu(copy, name)
 
 
-def test_folder_of_links_works_as_in_the_cache_of_the_hub(model, tmp_path):
+@pytest.mark.parametrize("name", ["onnxruntime", "openvino"])
+def test_folder_of_links_works_as_in_the_cache_of_the_hub(name, model, tmp_path):
     blobs, snapshot = tmp_path / "blobs", tmp_path / "snapshots" / "main"
     blobs.mkdir()
     snapshot.mkdir(parents=True)
-    for i, name in enumerate(("config.json", "model.safetensors", "model.onnx", "trunk.onnx")):
-        shutil.copy(model / name, blobs / f"{i}")
-        (snapshot / name).symlink_to(f"../../blobs/{i}")
+    for i, file in enumerate(("config.json", "model.safetensors", "model.onnx", "trunk.onnx")):
+        shutil.copy(model / file, blobs / f"{i}")
+        (snapshot / file).symlink_to(f"../../blobs/{i}")
     pixels = photograph(64, 96).numpy()
     expected = open_cpu(model, "onnxruntime")(pixels)
-    np.testing.assert_allclose(open_cpu(snapshot, "onnxruntime")(pixels), expected, rtol=1e-6)
+    np.testing.assert_allclose(open_cpu(snapshot, name)(pixels), expected, rtol=1e-6)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA GPU")

@@ -32,6 +32,7 @@ class Provenance:
         note: anything else.
         image_hash: SHA-256 of the photograph's file; empty where there was none.
         asked: what was asked for beyond the photograph and the model, as text.
+        precision: in which the engine computed.
     """
 
     model: str
@@ -43,6 +44,7 @@ class Provenance:
     note: str = ""
     image_hash: str = ""
     asked: str = ""
+    precision: str = "float32"
 
     def for_image(self, name: str, image_hash: str = "") -> Provenance:
         """The same for one photograph, given by its name or path."""
@@ -337,7 +339,8 @@ def _provenance(metadata: Mapping[str, Any], name: str) -> Provenance:
     names = [field.name for field in dataclasses.fields(Provenance)]
     values = {key: metadata[key] for key in names if key in metadata}
     max_depth = values.pop("max_depth", None)
-    older = {"image_hash": "", "asked": ""}  # files written before these were told
+    # Files written before these were told.
+    older = {"image_hash": "", "asked": "", "precision": "float32"}
     values = {**older, **values}
     wrong = [key for key in names if key != "max_depth" and not isinstance(values.get(key), str)]
     if wrong:

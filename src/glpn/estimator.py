@@ -45,31 +45,47 @@ def load(
     device: str = "auto",
     threads: int | None = None,
     max_depth: float | None = None,
+    precision: str = "auto",
+    photos: int | None = None,
     **hub: Any,
 ) -> DepthEstimator:
     """Open a model for prediction.
 
     Args:
         model: a bundled name (`glpn models` lists them), a folder, or a hub id "user/name".
-        engine: "auto", "onnxruntime" or "torch".
+        engine: "auto", "onnxruntime", "openvino" or "torch".
         device: "auto", "cpu", "cuda", "cuda:1", "mps".
         threads: CPU threads for the network; all available if None.
         max_depth: metres at the sigmoid's 1, where the checkpoint's own value is wrong (80 for
             the published KITTI weights).
+        precision: "exact" is float32; "quick" is faster and coarser, and to be had with weights
+            alone that passed `glpn gate`; "auto" is quick where that is allowed and pays.
+        photos: how many are to be predicted, if that is known; decides between an engine that
+            starts fast and one that runs fast.
         **hub: revision, cache_dir, local_files_only, token.
 
     Raises:
         MissingInput: there is no such model.
         MissingDependency: the engine asked for is not installed.
+        UsageError: an option's value does not exist, or quick is not allowed.
         ConfigError, CheckpointError: the model's files are damaged or do not fit each other.
     """
     folder = weights.resolve(model, **hub)
-    opened = open_engine(folder, engine=engine, device=device, threads=threads, max_depth=max_depth)
+    opened = open_engine(
+        folder,
+        engine=engine,
+        device=device,
+        threads=threads,
+        max_depth=max_depth,
+        precision=precision,
+        photos=photos,
+    )
     processor = GLPNImageProcessor.from_pretrained(folder)
     provenance = Provenance(
         model=str(model),
         model_hash=weights.file_hash(folder / weights.WEIGHTS_NAME),
         engine=opened.name,
+        precision=opened.precision,
         glpn_version=glpn.__version__,
         max_depth=float(opened.config.max_depth),
     )

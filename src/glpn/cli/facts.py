@@ -20,7 +20,11 @@ from glpn.weights.store import PICKLE_SUFFIXES
 MODEL_SUFFIXES = (".safetensors", ".onnx", *PICKLE_SUFFIXES)
 _BUFFERS = ("running_mean", "running_var", "num_batches_tracked")
 _CARD = "README.md"
-_NEEDS = {"onnxruntime": weights.GRAPH_NAME, "torch": weights.WEIGHTS_NAME}  # engine → its file
+_NEEDS = {  # engine → its file
+    "onnxruntime": weights.GRAPH_NAME,
+    "openvino": weights.GRAPH_NAME,
+    "torch": weights.WEIGHTS_NAME,
+}
 _LONGEST_CARD = 1 << 20  # characters
 
 

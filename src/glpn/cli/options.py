@@ -16,7 +16,16 @@ class EngineName(str, Enum):
 
     auto = "auto"
     onnxruntime = "onnxruntime"
+    openvino = "openvino"
     torch = "torch"
+
+
+class PrecisionName(str, Enum):
+    """How the network may be computed; `glpn.engines.precision.PRECISIONS`."""
+
+    auto = "auto"
+    exact = "exact"
+    quick = "quick"
 
 
 Model = Annotated[
@@ -62,6 +71,14 @@ Quiet = Annotated[
     ),
 ]
 Engine = Annotated[EngineName, typer.Option(help="What runs the network.", rich_help_panel=MODEL)]
+Precision = Annotated[
+    PrecisionName,
+    typer.Option(
+        help="exact is float32; quick is faster and coarser, for weights that passed glpn gate; "
+        "auto is quick where that is allowed and pays.",
+        rich_help_panel=MODEL,
+    ),
+]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.", rich_help_panel=MODEL)]
 Threads = Annotated[
     int | None,

@@ -132,6 +132,7 @@ def predict(
     engine: options.Engine = options.EngineName.auto,
     device: options.Device = "auto",
     threads: options.Threads = None,
+    precision: options.Precision = options.PrecisionName.auto,
 ) -> None:
     """Estimate the distance in metres of every pixel of photographs.
 
@@ -169,6 +170,7 @@ def predict(
             "device": device,
             "threads": threads,
             "max_depth": positive("--max-depth", max_depth, math.inf),
+            "precision": precision.value,
         },
         output=output,
         formats=_formats(format, uncertain=uncertainty is not None),
@@ -195,8 +197,8 @@ def _engine(engine: options.EngineName, uncertainty: UncertaintyName | None) -> 
     """
     if uncertainty is not UncertaintyName.droppath:
         return engine.value
-    if engine is options.EngineName.onnxruntime:
-        raise UsageError("--uncertainty droppath: needs --engine torch, got onnxruntime")
+    if engine not in (options.EngineName.auto, options.EngineName.torch):
+        raise UsageError(f"--uncertainty droppath: needs --engine torch, got {engine.value}")
     return options.EngineName.torch.value
 
 

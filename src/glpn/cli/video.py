@@ -93,6 +93,7 @@ def video(
     engine: options.Engine = options.EngineName.auto,
     device: options.Device = "auto",
     threads: options.Threads = None,
+    precision: options.Precision = options.PrecisionName.auto,
 ) -> None:
     """Estimate the depth of every frame of a film.
 
@@ -125,6 +126,7 @@ def video(
         device=device,
         threads=threads,
         max_depth=max_depth,
+        precision=precision.value,
     )
     with console.progress(frames, quiet=quiet or as_json) as advance:
         summary = convert(film, output, estimator, look=look, advance=advance)

@@ -1,6 +1,6 @@
 """Engines: the ways in which pixels become depth, behind one small protocol.
 
-`open_engine` picks one. Neither torch nor onnxruntime is imported before it is needed.
+`open_engine` picks one. No run time is imported before it is needed.
 """
 
 from __future__ import annotations
@@ -18,9 +18,12 @@ from numpy.typing import NDArray
 
 from glpn import weights
 from glpn.config import GLPNConfig
+from glpn.engines import choice
+from glpn.engines.choice import Candidate
+from glpn.engines.precision import EXACT, PRECISIONS, allowed
 from glpn.errors import CheckpointError, InvalidImage, MissingDependency, UsageError
 
-ENGINES = ("auto", "onnxruntime", "torch")
+ENGINES = ("auto", "onnxruntime", "openvino", "torch")
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:[0-9]{1,3})?")
 
 # What the drivers of a GPU that torch could use leave on a Linux machine: NVIDIA's, NVIDIA's
@@ -29,10 +32,17 @@ _GPU_DRIVERS = ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd")
 
 
 class Engine(Protocol):
-    """A loaded network, ready to run."""
+    """A loaded network, ready to run.
+
+    Attributes:
+        name: one of `ENGINES`.
+        config: the network's.
+        precision: "float32", or what a quick engine computes in.
+    """
 
     name: str
     config: GLPNConfig
+    precision: str
 
     def __call__(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
         """Predict depth for a batch.
@@ -81,57 +91,118 @@ def open_engine(
     device: str = "auto",
     threads: int | None = None,
     max_depth: float | None = None,
+    precision: str = "exact",
+    photos: int | None = None,
 ) -> Engine:
-    """Load a model's folder into the engine that suits it and this machine.
+    """Load a model's folder into the engine that suits it, this machine and the job.
 
     Args:
-        folder: with `config.json` and `model.safetensors`; onnxruntime also needs `model.onnx`.
-        engine: "onnxruntime", "torch", or "auto": torch on a GPU, else onnxruntime if the folder
-            holds its graph, else torch.
-        device: "auto", "cpu", "cuda", "cuda:1" or "mps"; onnxruntime runs on the CPU.
-        threads: CPU threads; if None, onnxruntime takes one for each usable core and torch keeps
-            its own setting, which is one for the whole process.
+        folder: with `config.json` and `model.safetensors`; engines other than torch also need
+            `model.onnx`, and are faster with `trunk.onnx`.
+        engine: "onnxruntime", "openvino", "torch", or "auto": torch on a GPU, else what `choice`
+            finds among those that run the folder's graph, else torch.
+        device: "auto", "cpu", "cuda", "cuda:1" or "mps"; all but torch run on the CPU.
+        threads: CPU threads; if None, one for each usable core, but torch keeps its own setting,
+            which is one for the whole process.
         max_depth: metres at the sigmoid's 1, where the checkpoint's own value is wrong.
+        precision: "exact" is float32; "quick" is what `precision` allows for these weights;
+            "auto" is quick where that is allowed and pays.
+        photos: how many are to be predicted, if that is known; "auto" depends on it.
 
     Raises:
-        UsageError: an engine, a device or a number of threads that does not exist.
+        UsageError: an engine, a device, a precision or a number of threads that does not exist; or
+            quick is asked for and not allowed.
         MissingDependency: the engine's package is not installed.
         MissingInput, ConfigError, CheckpointError: a file is not there, damaged, or does not fit
             the others.
     """
     folder = Path(folder)
+    _require_known(engine, device, threads, precision=precision)
+    if engine == "auto":
+        engine, kind = _choose(folder, device, threads, precision=precision, photos=photos)
+    else:
+        _require_installed(engine)
+        kind = allowed(folder, engine, asked=precision)
+    return _open(folder, Candidate(engine, kind), device, threads=threads, max_depth=max_depth)
+
+
+def _require_known(engine: str, device: str, threads: int | None, *, precision: str) -> None:
     if engine not in ENGINES:
         raise UsageError(f"engine: expected one of {', '.join(ENGINES)}; got {engine!r}")
     if not _DEVICE.fullmatch(device):
         raise UsageError(f"device: expected auto, cpu, cuda, cuda:N or mps; got {device!r}")
     if threads is not None and threads < 1:
         raise UsageError(f"threads: expected at least 1, got {threads}")
-    if engine == "auto":
-        engine = _choose(folder, device)
-    _require_installed(engine)
+    if precision not in PRECISIONS:
+        raise UsageError(f"precision: expected one of {', '.join(PRECISIONS)}; got {precision!r}")
+
+
+def _open(
+    folder: Path,
+    candidate: Candidate,
+    device: str = "cpu",
+    *,
+    threads: int | None,
+    max_depth: float | None = None,
+) -> Engine:
+    """The engine itself, on its device."""
+    engine, precision = candidate
     if engine == "torch":
         from glpn.engines.torch import TorchEngine
 
-        return TorchEngine.open(folder, device=device, threads=threads, max_depth=max_depth)
+        return TorchEngine.open(
+            folder, device=device, threads=threads, max_depth=max_depth, precision=precision
+        )
     if device not in ("auto", "cpu"):
-        raise UsageError(f"device: engine onnxruntime runs on the cpu; got {device!r}")
+        raise UsageError(f"device: engine {engine} runs on the cpu; got {device!r}")
+    cores = threads or usable_cores()
+    if engine == "openvino":
+        from glpn.engines.openvino import OpenVinoEngine
+
+        return OpenVinoEngine.open(folder, threads=cores, max_depth=max_depth, precision=precision)
     from glpn.engines.onnxruntime import OnnxRuntimeEngine
 
-    return OnnxRuntimeEngine.open(folder, threads=threads or usable_cores(), max_depth=max_depth)
+    return OnnxRuntimeEngine.open(folder, threads=cores, max_depth=max_depth)
 
 
-def _choose(folder: Path, device: str) -> str:
-    """The engine that "auto" means."""
+def _choose(
+    folder: Path, device: str, threads: int | None, *, precision: str, photos: int | None
+) -> Candidate:
+    """The engine and the precision that "auto" means."""
     if device.startswith(("cuda", "mps")) or (device == "auto" and _has_gpu()):
-        return "torch"
-    if (folder / weights.GRAPH_NAME).is_file() and _is_installed("onnxruntime"):
-        return "onnxruntime"
+        _require_installed("torch")
+        return Candidate("torch", allowed(folder, "torch", asked=precision))
+    candidates = _candidates(folder, precision)
+    if candidates:
+        return choice.best(
+            candidates,
+            folder,
+            photos=photos,
+            threads=threads or usable_cores(),
+            open_candidate=lambda candidate: _open(folder, candidate, threads=threads),
+        )
     if _is_installed("torch"):
-        return "torch"
+        return Candidate("torch", allowed(folder, "torch", asked=precision))
     raise MissingDependency(
         f"{folder}: no engine can run this model: pip install 'glpn[torch]', or write its "
         f"{weights.GRAPH_NAME} for onnxruntime with `glpn export onnx` where that is installed"
     )
+
+
+def _candidates(folder: Path, precision: str) -> list[Candidate]:
+    """What can run the folder's graph on the CPU, the fastest by rule first."""
+    if not (folder / weights.GRAPH_NAME).is_file():
+        return []
+    if precision == "quick":
+        _require_installed("openvino")
+    quick = []
+    if _is_installed("openvino"):
+        kind = allowed(folder, "openvino", asked=precision)
+        quick = [] if kind == EXACT else [Candidate("openvino", kind)]
+    if precision == "quick":
+        return quick
+    installed = filter(_is_installed, ("onnxruntime", "openvino"))
+    return [*quick, *(Candidate(engine, EXACT) for engine in installed)]
 
 
 def _has_gpu() -> bool:
@@ -152,7 +223,7 @@ def _is_installed(package: str) -> bool:
 
 
 def _require_installed(engine: str) -> None:
-    extra = {"torch": "glpn[torch]", "onnxruntime": "glpn"}[engine]
+    extra = {"onnxruntime": "glpn"}.get(engine, f"glpn[{engine}]")
     if not _is_installed(engine):
         raise MissingDependency(f"engine {engine} is not installed: pip install '{extra}'")
 

@@ -82,12 +82,12 @@ class OnnxRuntimeEngine:
             ConfigError, CheckpointError: a file is damaged or does not fit the others, or a
                 weight is NaN or infinite.
         """
-        opened = open_folder(folder, threads=threads, max_depth=max_depth)
+        opened = open_folder(folder, max_depth=max_depth)
         session = _session(opened.file, threads)
         metadata = session.get_modelmeta().custom_metadata_map
         graph_max_depth = graph.require_fit(metadata, opened.file, opened.config)
         scale = opened.config.max_depth / graph_max_depth
-        return cls(session, opened.config, folder=folder, head=opened.head, scale=scale)
+        return cls(session, opened.config, folder=folder, head=opened.head(threads), scale=scale)
 
     def __call__(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
         """Predict depth: float32 [B, 3, H, W] → metres [B, H, W]."""

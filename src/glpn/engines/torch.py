@@ -14,6 +14,7 @@ from torch import Tensor
 
 from glpn import fast
 from glpn.engines import require_finite, require_pixels
+from glpn.engines.choice import cpu_features
 from glpn.errors import UsageError
 from glpn.model import GLPNForDepthEstimation
 
@@ -137,6 +138,11 @@ def _metres(network: GLPNForDepthEstimation, pixels: Tensor) -> Tensor:
     """[B, 3, H, W] → [B, H, W]."""
     depth: Tensor = network(pixels, return_dict=True).predicted_depth
     return depth
+
+
+def computes_bfloat16() -> bool:
+    """Whether a GPU is here, or a CPU that multiplies bfloat16 faster than float32."""
+    return best_device() == "cuda" or bool({"avx512_bf16", "amx_bf16"} & cpu_features())
 
 
 def best_device() -> str:

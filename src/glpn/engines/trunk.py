@@ -47,17 +47,23 @@ class Opened:
     """What a run time takes from a model's folder.
 
     Attributes:
-        file: the graph to run: `trunk.onnx` where there is a head, else `model.onnx`.
+        file: the graph to run: `trunk.onnx` where the native head can follow, else `model.onnx`.
         config: the network's.
-        head: what follows the trunk.
+        arrays: the weights under their names on disk.
     """
 
     file: Path
     config: GLPNConfig
-    head: NativeHead | None
+    arrays: Mapping[str, NDArray[Any]]
+
+    def head(self, threads: int) -> NativeHead | None:
+        """What follows the trunk; to be asked after the graph was found to fit the weights."""
+        if self.file.name != weights.TRUNK_NAME:
+            return None
+        return NativeHead(self.arrays, self.config, threads=threads)
 
 
-def open_folder(folder: Path, *, threads: int, max_depth: float | None) -> Opened:
+def open_folder(folder: Path, *, max_depth: float | None) -> Opened:
     """Read what the graphs' run times have in common; the graph itself stays unread.
 
     The whole graph is run in a folder from before there were trunks, on a machine that the kernel
@@ -65,7 +71,6 @@ def open_folder(folder: Path, *, threads: int, max_depth: float | None) -> Opene
 
     Args:
         folder: with `config.json`, `model.safetensors` and `model.onnx`.
-        threads: CPU threads for the head.
         max_depth: metres at the sigmoid's 1; the configuration's if None.
 
     Raises:
@@ -80,6 +85,6 @@ def open_folder(folder: Path, *, threads: int, max_depth: float | None) -> Opene
         raise MissingInput(f"{file}: no such file; `glpn export onnx {folder}` writes it")
     arrays = weights.read_arrays(folder)  # refuses NaN and infinity, which ReLU would hide
     trunk = folder / weights.TRUNK_NAME
-    if not (trunk.is_file() and has_trunk(config) and native.available()):
-        return Opened(file, config, None)
-    return Opened(trunk, config, NativeHead(arrays, config, threads=threads))
+    if trunk.is_file() and has_trunk(config) and native.available():
+        file = trunk
+    return Opened(file, config, arrays)

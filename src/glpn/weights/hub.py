@@ -16,6 +16,7 @@ from glpn.weights.store import (
     INDEX_NAME,
     PICKLE_NAME,
     PROCESSOR_NAME,
+    QUICK_NAME,
     TRUNK_NAME,
     WEIGHTS_NAME,
 )
@@ -31,6 +32,7 @@ _WANTED = [
     PROCESSOR_NAME,
     GRAPH_NAME,
     TRUNK_NAME,
+    QUICK_NAME,
     "*.md",
 ]
 

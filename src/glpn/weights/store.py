@@ -25,6 +25,7 @@ PICKLE_NAME = "pytorch_model.bin"
 PICKLE_SUFFIXES = (".bin", ".ckpt", ".pt", ".pth")
 GRAPH_NAME = "model.onnx"
 TRUNK_NAME = "trunk.onnx"  # the same network up to its head
+QUICK_NAME = "quick.json"  # evidence that these weights may be computed with less precision
 PROCESSOR_NAME = "preprocessor_config.json"
 
 

@@ -1,0 +1,157 @@
+"""Choice: which engine suits a machine and a job; what was measured once is remembered.
+
+An engine that runs fast may start slowly. So a job of a few photographs takes what starts fast, and
+a long one what runs fast: by rule, or by a measurement of about a second that is kept in the user's
+cache. A cache that cannot be read or written is as if it were not there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import partial
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from glpn import __version__, weights
+
+if TYPE_CHECKING:
+    from glpn.engines import Engine
+
+FEW = 8  # photographs that are not worth the start of an engine which runs faster
+MANY = 50  # photographs that are worth a measurement
+
+_SIZE = (480, 640)  # of the measured input
+_CALLS = 3
+_ENOUGH = 0.5  # seconds of calls, after which an engine is known
+
+
+class Candidate(NamedTuple):
+    """An engine that can run the model here, in a precision that it may run in."""
+
+    engine: str
+    precision: str
+
+
+class Cost(NamedTuple):
+    """Seconds to open an engine and predict once, and seconds for each further image."""
+
+    start: float
+    image: float
+
+
+def best(
+    candidates: Sequence[Candidate],
+    folder: Path,
+    *,
+    photos: int | None,
+    threads: int,
+    open_candidate: Callable[[Candidate], Engine],
+) -> Candidate:
+    """The candidate that finishes a job first.
+
+    Args:
+        candidates: at least one, those that run fastest by rule first.
+        folder: the model's.
+        photos: how many are expected; None is unknown, but not few.
+        threads: CPU threads.
+        open_candidate: makes one ready; called only for a measurement.
+    """
+    if len(candidates) == 1:
+        return candidates[0]
+    key = _key(folder, threads)
+    costs = _remembered(key)
+    if not all(_name(c) in costs for c in candidates):
+        if photos is not None and photos < FEW:
+            return min(candidates, key=lambda c: c.engine != "onnxruntime")
+        if photos is None or photos < MANY:
+            return candidates[0]
+        costs = {_name(c): measure(partial(open_candidate, c)) for c in candidates}
+        remember(folder, threads, costs)
+    count = MANY if photos is None else photos
+    return min(candidates, key=lambda c: costs[_name(c)].start + count * costs[_name(c)].image)
+
+
+def measure(make: Callable[[], Engine]) -> Cost:
+    """Open an engine and run it on a 480×640 image for about half a second."""
+    began = time.perf_counter()
+    engine = make()
+    pixels = np.full((1, engine.config.num_channels, *_SIZE), 0.5, np.float32)
+    engine(pixels)
+    start = time.perf_counter() - began
+    times: list[float] = []
+    while len(times) < _CALLS and sum(times) < _ENOUGH:
+        began = time.perf_counter()
+        engine(pixels)
+        times.append(time.perf_counter() - began)
+    return Cost(start, statistics.median(times))
+
+
+def remember(folder: Path, threads: int, costs: dict[str, Cost]) -> None:
+    """Keep what was measured, under names of candidates; silently nothing where that fails."""
+    file = _file(_key(folder, threads))
+    with suppress(OSError):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        draft = file.with_suffix(f".{os.getpid()}")
+        draft.write_text(json.dumps(costs))
+        draft.replace(file)
+
+
+def _remembered(key: str) -> dict[str, Cost]:
+    """What was measured before; empty where nothing readable is there."""
+    try:
+        values = json.loads(_file(key).read_bytes())
+        costs = {name: Cost(*map(float, cost)) for name, cost in values.items()}
+    except (OSError, ValueError, TypeError, AttributeError):
+        return {}
+    return costs if all(cost.start > 0 and cost.image > 0 for cost in costs.values()) else {}
+
+
+def _name(candidate: Candidate) -> str:
+    return " ".join(candidate)
+
+
+def _key(folder: Path, threads: int) -> str:
+    """What the costs depend on: the network, the machine, the threads, the packages."""
+    config = (folder / weights.CONFIG_NAME).read_bytes()
+    told = [__version__, _cpu(), str(threads), *map(_version, ("onnxruntime", "openvino", "torch"))]
+    return hashlib.sha256(b"\n".join([config, *(text.encode() for text in told)])).hexdigest()
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return ""
+
+
+def _cpu() -> str:
+    """The processor's name and what it can do."""
+    with suppress(OSError):
+        lines = Path("/proc/cpuinfo").read_text("utf-8", "replace").splitlines()
+        return "".join(dict.fromkeys(s for s in lines if s.startswith(("model name", "flags"))))
+    return f"{platform.machine()} {platform.processor()}"
+
+
+def cpu_features() -> set[str]:
+    """The instruction sets that the system names, as Linux spells them; empty elsewhere."""
+    return set(_cpu().split())
+
+
+def _file(key: str) -> Path:
+    """Where a measurement is kept: in GLPN_CACHE, else in the user's cache."""
+    root = os.environ.get("GLPN_CACHE")
+    if root is None:
+        home = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA")
+        home = home or os.path.expanduser("~/.cache")
+        root = os.devnull if home.startswith("~") else os.path.join(home, "glpn")
+    return Path(root) / "engines" / f"{key}.json"
