@@ -36,7 +36,7 @@ class Opened:
         photographs: int = 1,
         uncertainty: str | None = None,
     ) -> None:
-        self._options = options
+        self._options = {**options, "photos": photographs}
         self._asked = asked
         self._uncertainty = uncertainty
         self._opening = threading.Lock()
