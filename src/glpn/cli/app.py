@@ -14,6 +14,7 @@ from glpn.cli import (
     evaluate,
     export,
     info,
+    points,
     predict,
     reproduce,
     serve,
@@ -54,6 +55,7 @@ def settings(
 
 app.command("predict", no_args_is_help=True)(predict.predict)
 app.command("info", no_args_is_help=True)(info.info)
+app.command("points", no_args_is_help=True)(points.points)
 app.command("convert", no_args_is_help=True)(convert.convert)
 app.command("evaluate", no_args_is_help=True)(evaluate.evaluate)
 app.command("reproduce", no_args_is_help=True)(reproduce.reproduce)

@@ -1,0 +1,137 @@
+"""`glpn points`: a depth file in, a point cloud or a mesh out."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from glpn.cli import console, lens, options
+from glpn.errors import UsageError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from glpn.camera import Camera
+    from glpn.depth import Depth
+    from glpn.image import Photo
+
+_SPATIAL = ("ply", "glb")
+_SAME_SHAPE = 0.01  # share by which the sides' ratios of photograph and depth may differ
+
+
+def points(
+    depth: Annotated[
+        Path, typer.Argument(metavar="DEPTH", help="Depth file: PNG, NPZ, EXR or TIFF.")
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FILE", help="FILE.glb or FILE.ply.")
+    ],
+    photo: Annotated[
+        Path | None,
+        typer.Option(help="The photograph: its colours, and its camera where nothing else tells."),
+    ] = None,
+    mesh: Annotated[
+        bool | None,
+        typer.Option("--mesh/--cloud", help="Join neighbours or not; GLB does, PLY does not."),
+    ] = None,
+    step: Annotated[int, typer.Option(min=1, help="Keep every so many-th pixel.")] = 1,
+    jump: Annotated[
+        float, typer.Option(help="Share of depth by which joined neighbours may differ.")
+    ] = 0.05,
+    focal: options.Focal = None,
+    fov: options.Fov = None,
+    intrinsics: options.Intrinsics = None,
+    ref: options.Ref = None,
+    known: options.Known = None,
+    scale: Annotated[
+        float | None,
+        typer.Option(
+            help="Units per metre of a file that does not say: 1000 is millimetres, 256 KITTI's, "
+            "1 metres."
+        ),
+    ] = None,
+    overwrite: options.Overwrite = False,
+    as_json: options.AsJson = False,
+) -> None:
+    """Put a depth file into space: of glpn, or of any depth camera.
+
+    Examples:
+
+      glpn points depth/kitchen.png --photo kitchen.jpg -o kitchen.glb
+      glpn points kinect.png --scale 1000 --intrinsics K.txt -o kinect.ply --mesh
+    """
+    from glpn.depth import read_depth
+    from glpn.files import format_of
+
+    format = format_of(output)
+    if format not in _SPATIAL:
+        raise UsageError(f"{output}: expected a name that ends in .glb or .ply")
+    told = lens.camera(focal=focal, fov=fov, intrinsics=intrinsics)
+    free = all(value is None for value in told.values())
+    tape = lens.tape(ref or [], known or [], free=free)
+    placed = _placed(read_depth(depth, scale=scale), told, photo)
+    placed = placed if tape is None else placed.taped(tape)
+    chosen: dict[str, Any] = {} if mesh is None else {"mesh": mesh}
+    placed.save(output, format, overwrite=overwrite, step=step, jump=jump, **chosen)
+    camera, note = placed.camera, placed.provenance.note
+    facts = {"written": str(output), "depth": str(placed), "focal": round(camera.fx, 2)}
+    console.say_facts({**facts, "camera": camera.source, "note": note}, as_json=as_json)
+
+
+def _placed(depth: Depth, told: dict[str, Any], photo: Path | None) -> Depth:
+    """With the camera that was told, else the file's own, else the photograph's, and its colours.
+
+    Raises:
+        UsageError: the photograph has another shape than the depth.
+        InvalidImage, DataError: it, or the intrinsics, cannot be used.
+    """
+    from glpn.camera import Camera
+    from glpn.estimator import choose_camera
+    from glpn.image import read_photo
+
+    picture = None if photo is None else read_photo(photo)
+    camera = _told(told, depth.size)
+    if camera is None and picture is not None and depth.camera == Camera.assumed(depth.size):
+        own = choose_camera(picture, focal=None, fov=None)
+        camera = own and own.scaled(picture.size, depth.size)
+    image = None if picture is None else _resized(picture, depth.size)
+    return dataclasses.replace(depth, camera=camera or depth.camera, image=image)
+
+
+def _told(told: dict[str, Any], size: tuple[int, int]) -> Camera | None:
+    """The camera of the options, in pixels of the depth."""
+    from glpn.camera import Camera
+
+    if told["camera"] is not None:
+        fitted: Camera = told["camera"].fitted(size)
+        return fitted
+    if told["focal"] is not None:
+        return Camera.from_focal(told["focal"], size, source="given focal length")
+    if told["fov"] is not None:
+        return Camera.from_fov(told["fov"], size, source="given field of view")
+    return None
+
+
+def _resized(photo: Photo, size: tuple[int, int]) -> NDArray[np.uint8]:
+    """The photograph's pixels at the depth's size; cameras often measure less than they see.
+
+    Raises:
+        UsageError: it is no enlargement of the depth.
+    """
+    import numpy as np
+    from PIL import Image
+
+    (tall, wide), (height, width) = photo.size, size
+    if photo.size == size:
+        return photo.pixels
+    if abs(wide * height / (tall * width) - 1) > _SAME_SHAPE:
+        raise UsageError(
+            f"{photo.name}: the photograph has {wide}x{tall} pixels, the depth {width}x{height}: "
+            "expected the same shape"
+        )
+    picture = Image.fromarray(photo.pixels).resize((width, height), Image.Resampling.BOX)
+    return np.asarray(picture)
