@@ -1,4 +1,4 @@
-"""Small things: books, bottles, boxes, plants, lamps, cushions, screens, clothes."""
+"""Small things: books, bottles, boxes, plants, lamps, cushions, screens, coats."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from glpn.synthetic import materials as mat
 from glpn.synthetic.kit import Kit
-from glpn.synthetic.solids import BOLSTER, BOX, CUSHION, CYLINDER, ELLIPSOID, Piece
+from glpn.synthetic.solids import BOX, CUSHION, CYLINDER, ELLIPSOID, Piece
 
 
 def books(kit: Kit, width: float, depth: float, height: float) -> Piece:
@@ -75,14 +75,6 @@ def bowl(kit: Kit) -> Piece:
         s = kit.uniform(0.03, 0.05)
         fruit = kit.shared(mat.plastic)
         piece.solid(fruit, ELLIPSOID, (x - s, x + s), (y - s, y + s), (tall - s, tall + s))
-    return piece
-
-
-def ball(kit: Kit) -> Piece:
-    """A ball or a globe."""
-    piece = Piece()
-    r = kit.uniform(0.05, 0.3)
-    piece.solid(kit.new(mat.plastic), ELLIPSOID, (-r, r), (-r, r), (0, 2 * r))
     return piece
 
 
@@ -163,54 +155,54 @@ def plant(kit: Kit, height: float) -> Piece:
     return piece
 
 
-def bin_(kit: Kit) -> Piece:
-    """A waste basket, bucket or laundry basket."""
+def group(kit: Kit) -> Piece:
+    """Bottles, jars or packets of some sizes that stand together."""
     piece = Piece()
-    r, tall = kit.uniform(0.12, 0.25), kit.uniform(0.25, 0.6)
-    stuff = kit.any((mat.plastic, mat.metal, mat.dark_plastic))
-    if kit.chance(0.6):
-        piece.upright(stuff, (0, 0), r, (0, tall))
-        piece.upright(kit.shared(mat.dark_plastic), (0, 0), r * 0.9, (tall - 0.02, tall + 0.003))
-    else:
-        piece.block(stuff, (-r, r), (-r * 0.8, r * 0.8), (0, tall))
-    if kit.chance(0.3):
-        piece.solid(kit.new(mat.fabric), ELLIPSOID, (-r, r), (-r, r), (tall - 0.1, tall + 0.15))
+    maker = packet if kit.chance(0.3) else bottle
+    for number in range(kit.whole(3, 7)):
+        x = 0.09 * (number % 4) + kit.uniform(0, 0.03)
+        y = 0.1 * (number // 4) + kit.uniform(0, 0.03)
+        piece.add(maker(kit), (x - 0.15, y - 0.08, 0), kit.uniform(-0.3, 0.3))
     return piece
 
 
-def carton(kit: Kit) -> Piece:
-    """A cardboard box, a case or a crate on the floor."""
+def pencils(kit: Kit) -> Piece:
+    """A pot with pencils, spoons or brushes."""
     piece = Piece()
-    wide, deep, tall = kit.uniform(0.12, 0.35), kit.uniform(0.12, 0.3), kit.uniform(0.15, 0.6)
-    card = mat.Material(1, 0.4, **mat.shades((0.4, 0.27, 0.15), 0.1), relief=0.06)
-    stuff = kit.new(lambda _: card)
-    if kit.chance(0.4):
-        stuff = kit.any((mat.printed, mat.wood, mat.fabric, mat.lacquer, mat.plastic))
-    piece.block(stuff, (-wide, wide), (-deep, deep), (0, tall))
-    if kit.chance(0.4):
-        label = kit.new(mat.printed)
-        piece.block(
-            label, (-wide * 0.5, wide * 0.5), (deep, deep + 0.002), (tall * 0.3, tall * 0.8)
-        )
+    r, tall = kit.uniform(0.03, 0.06), kit.uniform(0.08, 0.14)
+    piece.upright(kit.any((mat.plastic, mat.metal, mat.lacquer)), (0, 0), r, (0, tall))
+    for _ in range(kit.whole(3, 7)):
+        x, y = kit.uniform(-r, r) * 0.6, kit.uniform(-r, r) * 0.6
+        end = (2.5 * x, 2.5 * y, tall + kit.uniform(0.04, 0.14))
+        piece.rod(kit.any((mat.wood, mat.plastic, mat.metal)), (x, y, 0.02), end, 0.005)
     return piece
 
 
-def shoes(kit: Kit) -> Piece:
-    """A pair of shoes."""
+def pair_of_frames(kit: Kit) -> Piece:
+    """Photographs that stand on a board, leaning back."""
     piece = Piece()
-    stuff = kit.new(mat.leather)
-    for x in (-0.07, 0.07):
-        piece.solid(stuff, BOLSTER, (x - 0.05, x + 0.05), (-0.14, 0.14), (0, 0.09))
+    for x in (-0.1, 0.12):
+        wide, tall, lean = kit.uniform(0.05, 0.11), kit.uniform(0.06, 0.15), 0.2
+        c, s = math.cos(lean), math.sin(lean)
+        axes = np.array([[1, 0, 0], [0, c, s], [0, -s, c]])
+        for grow, front, stuff in ((0.015, 0.0, mat.wood), (0.0, 0.006, mat.poster)):
+            half = (wide + grow, 0.006, tall + grow)
+            centre = (x, front, tall + 0.02)
+            piece.turned(kit.any((stuff,)), BOX, centre=centre, half=half, axes=axes)
     return piece
 
 
-def clothes(kit: Kit) -> Piece:
-    """A heap of laundry or blankets."""
+def garment(kit: Kit) -> Piece:
+    """A coat, a bag or a towel that hangs from a hook at z = 0, its back at y = 0."""
     piece = Piece()
-    for _ in range(kit.whole(2, 5)):
-        x, y = kit.uniform(-0.2, 0.2), kit.uniform(-0.15, 0.15)
-        a, b, c = kit.uniform(0.12, 0.3), kit.uniform(0.1, 0.25), kit.uniform(0.05, 0.2)
-        piece.solid(kit.new(mat.fabric), ELLIPSOID, (x - a, x + a), (y - b, y + b), (-c * 0.3, c))
+    wide, tall = kit.uniform(0.1, 0.25), kit.uniform(0.35, 1.0)
+    cloth = kit.new(mat.fabric)
+    shape = (0.5, 0.6, 0.5)
+    piece.solid(cloth, shape, (-wide, wide), (0.0, kit.uniform(0.05, 0.18)), (-tall, 0.03))
+    for number in range(kit.whole(0, 3)):
+        x, r = (number - 1) * 0.6 * wide, kit.uniform(0.03, 0.06)
+        piece.solid(cloth, CYLINDER, (x - r, x + r), (0.04, 0.17), (-tall * 0.97, -0.2 * tall))
+    piece.rod(kit.shared(mat.metal), (0, 0, 0.02), (0, 0.07, 0.04), 0.01)
     return piece
 
 
@@ -219,11 +211,14 @@ _ON_TABLES: tuple[Callable[[Kit], Piece], ...] = (
     stack,
     bottle,
     bottle,
+    group,
+    group,
     packet,
     bowl,
     keyboard,
+    pencils,
+    pair_of_frames,
 )
-_ON_FLOORS: tuple[Callable[[Kit], Piece], ...] = (bin_, carton, carton, shoes, clothes, ball, stack)
 
 
 def on_table(kit: Kit) -> Piece:
@@ -235,22 +230,15 @@ def on_table(kit: Kit) -> Piece:
     return _ON_TABLES[kit.whole(0, len(_ON_TABLES) - 1)](kit)
 
 
-def on_floor(kit: Kit) -> Piece:
-    """Something that stands or lies about."""
-    if kit.chance(0.2):
-        return plant(kit, kit.uniform(0.5, 1.5))
-    return _ON_FLOORS[kit.whole(0, len(_ON_FLOORS) - 1)](kit)
-
-
 def strew(
     kit: Kit, piece: Piece, width: float, span: tuple[float, float], *, z: float, density: float
 ) -> None:
     """Set things on a board: |x| < width / 2, y within span; `density` of them per metre."""
-    if kit.chance(0.35):
+    if kit.chance(0.45):
         density *= 2.5
     x = -width / 2 + 0.12
     while True:
-        x += 0.1 + kit.rng.exponential(1 / density)
+        x += 0.08 + kit.rng.exponential(1 / density)
         if x > width / 2 - 0.12:
             return
         y = kit.uniform(min(span[0] + 0.12, sum(span) / 2), max(span[1] - 0.12, sum(span) / 2))

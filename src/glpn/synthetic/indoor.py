@@ -27,7 +27,7 @@ _KINECT_FOV = (57.0, 63.0)  # degrees, horizontal
 _PHONE_FOV = (50.0, 80.0)
 _CLEARANCE = 0.22  # metres around the camera that are free
 _CANDIDATES = 12  # views tried per room
-_INTEREST = 0.055  # what one more thing in view weighs against a wrong depth
+_INTEREST = 0.09  # what one more thing in view weighs against a wrong depth
 # Median depth in metres of a typical frame in homes and offices: log-normal.
 _TYPICAL_DEPTH, _TYPICAL_SPREAD = 3.0, 0.48
 
@@ -164,7 +164,7 @@ def _view(kit: Kit, room: Room, boxes: NDArray[np.float32]) -> View:
         return View(at, looking(kit.uniform(0, 2 * math.pi), -0.4), fov)
     sorted_seen = np.sort(seen, 1)
     things = (np.diff(sorted_seen, axis=1) > 0).sum(1)
-    blocked = np.maximum((depth < 0.5).mean(1) - 0.08, 0)
+    blocked = np.maximum((depth < 0.9).mean(1) - 0.08, 0)
     cost = np.abs(np.log(np.median(depth, 1) / wanted)) + 3 * blocked - _INTEREST * things
     return views[int(np.argmin(np.where(crowded, np.inf, cost)))]
 
@@ -178,7 +178,7 @@ def _random_view(kit: Kit, room: Room, fov: float) -> View:
         z, pitch = kit.uniform(0.3, 1.0), -0.02 + 0.1 * kit.rng.standard_normal()
     target = (kit.uniform(0, 1) * room.width, kit.uniform(0, 1) * room.depth)
     yaw = math.atan2(target[1] - y, target[0] - x) + 0.3 * kit.rng.standard_normal()
-    roll = 0.05 * kit.rng.standard_normal()
+    roll = 0.035 * kit.rng.standard_normal()
     distortion = (0.0, 0.0)
     if kit.chance(0.3):
         distortion = (kit.uniform(-0.04, 0.04), kit.uniform(-0.01, 0.01))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from glpn.synthetic import clutter, seating, storage
+from glpn.synthetic import belongings, clutter, seating, storage
 from glpn.synthetic.kit import Kit
 from glpn.synthetic.solids import Piece, Span
 
@@ -28,7 +28,7 @@ def _standard_lamp(kit: Kit) -> Piece:
 
 def _floor_thing(kit: Kit) -> Piece:
     piece = Piece()
-    piece.add(clutter.on_floor(kit), (0, 0.35, 0), kit.uniform(-0.3, 0.3))
+    piece.add(belongings.on_floor(kit), (0, 0.35, 0), kit.uniform(-0.3, 0.3))
     return piece
 
 
@@ -42,11 +42,11 @@ def _bed_and_nightstand(kit: Kit) -> Piece:
 
 
 _EVERYWHERE: dict[Maker, float] = {
-    _floor_thing: 2.0,
+    _floor_thing: 2.5,
     _standard_lamp: 0.5,
     seating.chair: 0.7,
     storage.cupboard: 0.8,
-    storage.shelf: 1.2,
+    storage.shelf: 2.2,
 }
 
 
@@ -64,10 +64,10 @@ class Plan:
     along: dict[Maker, float]
     middle: tuple[str, ...]
     first: tuple[Maker, ...] = ()
-    gap: float = 0.14
+    gap: float = 0.09
     windows: float = 0.35
     doors: float = 0.32
-    pictures: float = 0.9
+    pictures: float = 1.1
 
 
 PLANS: dict[str, tuple[float, Plan]] = {
@@ -76,7 +76,7 @@ PLANS: dict[str, tuple[float, Plan]] = {
         Plan(
             (3.2, 6.5), (3.5, 7.5), (2.4, 3.0),
             {seating.sofa: 3, storage.television: 1.2, _console: 1, **_EVERYWHERE},
-            ("coffee", "rug", "person", "clutter"),
+            ("coffee", "rug", "dining", "person", "clutter"),
             (seating.sofa, storage.television, seating.sofa),
         ),
     ),
@@ -93,7 +93,7 @@ PLANS: dict[str, tuple[float, Plan]] = {
         Plan(
             (2.4, 4.5), (3.0, 6.0), (2.3, 2.8),
             {_counter: 4, storage.appliance: 2.2, storage.shelf: 0.3, _floor_thing: 0.4},
-            ("dining", "island", "person"),
+            ("dining", "island", "person", "clutter"),
             (_counter, _counter, storage.appliance), gap=0.08, windows=0.35, pictures=0.12,
         ),
     ),
@@ -101,7 +101,7 @@ PLANS: dict[str, tuple[float, Plan]] = {
         0.08,
         Plan(
             (3.0, 5.0), (3.5, 6.5), (2.4, 3.0), {_console: 1, **_EVERYWHERE},
-            ("dining", "dining", "rug", "person"),
+            ("dining", "dining", "rug", "person", "clutter"),
         ),
     ),
     "office": (
@@ -131,7 +131,7 @@ PLANS: dict[str, tuple[float, Plan]] = {
         0.07,
         Plan(
             (6.0, 12.0), (7.0, 15.0), (2.8, 4.5), {storage.rack: 3, _console: 1, _floor_thing: 1},
-            ("racks", "columns", "person", "person", "dining"), windows=0.5,
+            ("racks", "columns", "person", "person", "dining", "dining", "clutter"), windows=0.5,
         ),
     ),
 }  # fmt: skip

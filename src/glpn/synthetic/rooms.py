@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from glpn.synthetic import clutter, seating, shell, storage
+from glpn.synthetic import belongings, seating, shell, storage
 from glpn.synthetic import materials as mat
 from glpn.synthetic.kit import Kit
 from glpn.synthetic.plans import PLANS, Maker, Plan
@@ -171,11 +171,11 @@ def _fit_out_middle(room: Room) -> None:
         if name == "rug" and kit.chance(0.5):
             _lay_rug(room)
         elif name == "clutter":
-            for _ in range(int(kit.rng.poisson(5))):
-                _scatter(room, clutter.on_floor(kit), tries=2)
-        elif name == "person" and kit.chance(0.12):
+            for _ in range(int(kit.rng.poisson(9))):
+                _scatter(room, belongings.on_floor(kit), tries=3)
+        elif name == "person" and kit.chance(0.18):
             _scatter(room, seating.person(kit), tries=3)
-        elif name in ("dining", "coffee", "island", "desks") and kit.chance(0.75):
+        elif name in ("dining", "coffee", "island", "desks") and kit.chance(0.9):
             _group(room, name)
         elif name == "chairs":
             for _ in range(kit.whole(0, 4)):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from glpn.synthetic import clutter
+from glpn.synthetic import belongings, clutter
 from glpn.synthetic import materials as mat
 from glpn.synthetic.kit import Kit
 from glpn.synthetic.solids import BOLSTER, CUSHION, CYLINDER, ELLIPSOID, Piece
@@ -34,6 +34,9 @@ def chair(kit: Kit) -> Piece:
         piece.block(frame, (-w, w), (0, 0.03), (top - 0.07, top))
     else:
         piece.block(seat, (-w, w), (0, 0.035), (h + kit.uniform(0.05, 0.25), top))
+    if kit.chance(0.2):  # a jacket over the back
+        jacket = kit.new(mat.fabric)
+        piece.solid(jacket, (0.0, 0.5, 0.4), (-w, w), (-0.06, 0.09), (top - 0.5, top + 0.03))
     return piece
 
 
@@ -129,9 +132,9 @@ def bed(kit: Kit) -> Piece:
         for layer in range(kit.whole(1, 2)):
             y, z = 0.12 + 0.06 * layer, top + 0.1 * layer
             piece.solid(pillow, CUSHION, (x - 0.33, x + 0.33), (y, y + 0.42), (z - 0.08, z + 0.13))
-    if kit.chance(0.5):
+    for _ in range(kit.whole(0, 3)):
         at = (kit.uniform(-w, w) * 0.6, kit.uniform(0.9, length - 0.3), top + 0.03)
-        piece.add(clutter.clothes(kit) if kit.chance(0.5) else clutter.stack(kit), at)
+        piece.add(belongings.clothes(kit) if kit.chance(0.7) else clutter.stack(kit), at)
     return piece
 
 

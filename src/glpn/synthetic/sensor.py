@@ -137,6 +137,8 @@ def _grain(device: str) -> Tensor:
 
 def _jpeg(image: Tensor, quality: Tensor) -> Tensor:
     """What JPEG leaves of a picture in 0..255; chroma at half size. Quality 0 changes nothing."""
+    if not (quality > 0).any():
+        return image
     height, width = image.shape[2:]
     pad = (0, -width % (2 * _BLOCK), 0, -height % (2 * _BLOCK))
     padded = F.pad(image, pad, mode="replicate")

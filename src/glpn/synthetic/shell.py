@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-from glpn.synthetic import clutter
+from glpn.synthetic import belongings, clutter
 from glpn.synthetic import materials as mat
 from glpn.synthetic.kit import Kit
 from glpn.synthetic.solids import BOX, CYLINDER, ELLIPSOID, Piece, Span
@@ -230,6 +230,7 @@ def hang(kit: Kit, wall: Wall, *, density: float) -> Piece:
             continue
         wall.taken.append(span)
         piece.add(_ornament(kit, half, tall), (x, 0, z))
+    _hook(kit, wall, piece)
     if kit.chance(0.5):
         x = kit.uniform(-0.45, 0.45) * wall.length
         if wall.free((x - 0.05, x + 0.05), height=1.3):
@@ -237,21 +238,38 @@ def hang(kit: Kit, wall: Wall, *, density: float) -> Piece:
     return piece
 
 
+def _hook(kit: Kit, wall: Wall, piece: Piece) -> None:
+    """Coats or towels in a row, where nothing stands."""
+    if not kit.chance(0.3):
+        return
+    x = kit.uniform(-0.45, 0.45) * wall.length
+    for _ in range(kit.whole(1, 4)):
+        span = (x - 0.15, x + 0.15)
+        if abs(x) < wall.length / 2 - 0.3 and wall.free(span, height=1.7):
+            wall.taken.append(span)
+            piece.add(clutter.garment(kit), (x, 0, kit.uniform(1.45, 1.75)))
+        x += 0.35
+
+
 def _ornament(kit: Kit, half: float, tall: float) -> Piece:
     piece = Piece()
     style = kit.rng.random()
-    if style < 0.6:
+    if style < 0.45:
         frame = kit.any((mat.wood, mat.metal, mat.dark_plastic, mat.lacquer))
         edge = kit.uniform(0.012, 0.05)
         piece.block(frame, (-half - edge, half + edge), (0, 0.025), (-tall - edge, tall + edge))
         piece.block(kit.new(mat.poster), (-half, half), (0.025, 0.027), (-tall, tall))
-    elif style < 0.8:
+    elif style < 0.62:
         kind = mat.poster if kit.chance(0.6) else mat.paper
         piece.block(kit.new(kind), (-half, half), (0, 0.003), (-tall, tall))
     elif style < 0.9:
         board = kit.carcass()
-        piece.block(board, (-half - 0.1, half + 0.1), (0, 0.2), (-0.02, 0))
-        clutter.strew(kit, piece, 2 * half, (0, 0.18), z=0.0, density=6)
+        for z in (0.0, 0.35)[: kit.whole(1, 2)]:
+            piece.block(board, (-half - 0.1, half + 0.1), (0, 0.24), (z - 0.02, z))
+            if kit.chance(0.5):
+                piece.add(clutter.books(kit, 2 * half, 0.2, 0.3), (0, 0.01, z))
+            else:
+                clutter.strew(kit, piece, 2 * half + 0.2, (0, 0.22), z=z, density=9)
     else:
         r = kit.uniform(0.1, 0.2)
         piece.solid(kit.new(mat.plastic), ELLIPSOID, (-r, r), (-0.04, 0.08), (-r, r))
@@ -271,7 +289,7 @@ def next_room(kit: Kit, opening: Opening, height: float) -> Piece:
     piece.block(done.wall, (left, right), (far - 0.1, far), (0, height))
     piece.block(done.wall, (left - 0.1, left), (far, near), (0, height))
     piece.block(done.wall, (right, right + 0.1), (far, near), (0, height))
-    picture = clutter.on_floor(kit)
+    picture = belongings.on_floor(kit)
     piece.add(picture, (kit.uniform(left + 0.5, right - 0.5), far + 0.5, 0), math.pi)
     half, x = kit.uniform(0.3, 0.6), middle + kit.uniform(-0.4, 0.4)
     if kit.chance(0.4):

@@ -26,7 +26,9 @@ def table(kit: Kit, width: float, depth: float, height: float) -> Piece:
         if kit.chance(0.6):
             skirt = (height - thick - 0.1, height - thick)
             piece.block(leg, (-w + 0.06, w - 0.06), (0.05, depth - 0.05), skirt)
-    clutter.strew(kit, piece, width * 0.9, (0, depth), z=height, density=5.0)
+    clutter.strew(kit, piece, width * 0.95, (0, depth), z=height, density=6.0)
+    if depth > 0.5 and kit.chance(0.6):
+        clutter.strew(kit, piece, width * 0.95, (0.4 * depth, depth), z=height, density=3.0)
     return piece
 
 
