@@ -8,6 +8,7 @@ import typer
 
 import glpn
 from glpn.cli import (
+    cluster,
     console,
     convert,
     data,
@@ -54,6 +55,7 @@ def settings(
 
 
 app.command("predict", no_args_is_help=True)(predict.predict)
+app.command("batch", no_args_is_help=True)(cluster.batch)
 app.command("info", no_args_is_help=True)(info.info)
 app.command("points", no_args_is_help=True)(points.points)
 app.command("convert", no_args_is_help=True)(convert.convert)

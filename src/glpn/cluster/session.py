@@ -1,0 +1,88 @@
+"""Session: Ray, started here for one job or joined where it runs."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import urlsplit
+
+from glpn.errors import MissingDependency, UsageError
+
+LOCAL = "local"
+_OBJECT_STORE = 200 * 2**20  # bytes: names and outcomes only, never pictures
+_PATIENCE = 10.0  # seconds until an address must answer
+
+# Read by Ray when it is imported; what the user has set stays.
+_SETTINGS = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_raylet_start_wait_time_s": "60",
+    "RAY_BACKEND_LOG_LEVEL": "fatal",
+}
+
+
+@contextmanager
+def session(address: str = LOCAL, *, cpus: int) -> Iterator[None]:
+    """Ray, from here to the end of the block.
+
+    Args:
+        address: "local" starts it on this machine, without a dashboard; "auto", HOST:PORT or
+            ray://HOST:PORT joins one that runs.
+        cpus: that a Ray of our own may use.
+
+    Raises:
+        MissingDependency: Ray is not installed.
+        UsageError: no Ray answers at the address.
+    """
+    for name, value in _SETTINGS.items():
+        os.environ.setdefault(name, value)
+    try:
+        import ray
+        import ray.data
+    except ImportError as e:
+        raise MissingDependency("batch needs Ray: pip install 'glpn[cluster]'") from e
+    if address != LOCAL:
+        _require_answer(address)
+    own: dict[str, Any] = {}
+    if address == LOCAL:
+        own = {"num_cpus": cpus, "object_store_memory": _OBJECT_STORE, "include_dashboard": False}
+    try:
+        with _silence():
+            ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **own)
+    except (ConnectionError, ValueError, RuntimeError, TimeoutError) as e:
+        raise UsageError(f"--ray {address}: Ray does not start, or does not answer: {e}") from e
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Keep what Ray's C++ core says while it starts off standard error; failures are raised."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
+def _require_answer(address: str) -> None:
+    """Refuse an address where nothing listens, before Ray waits for it for minutes."""
+    parts = urlsplit(address if "://" in address else f"ray://{address}")
+    try:
+        if parts.hostname is None or parts.port is None:
+            return  # "auto": Ray finds it, or says at once that there is none
+        with socket.create_connection((parts.hostname, parts.port), timeout=_PATIENCE):
+            return
+    except (OSError, ValueError) as e:
+        raise UsageError(f"--ray {address}: nothing answers there: {e}") from e

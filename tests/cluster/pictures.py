@@ -1,0 +1,35 @@
+"""Small photographs, a job over them, and what `glpn predict` makes of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from glpn.cli import main
+from glpn.cluster import Job
+
+MODEL = {"model": "glpn-b0-indoor", "engine": "onnxruntime", "device": "cpu", "threads": 1}
+
+
+def write_photos(folder: Path, count: int, side: int = 64) -> Path:
+    """So many different pictures, 000.jpg and on."""
+    rng = np.random.default_rng(0)
+    for number in range(count):
+        coarse = Image.fromarray(rng.integers(0, 256, (5, 7, 3), np.uint8))
+        coarse.resize((side * 3 // 2, side)).save(folder / f"{number:03d}.jpg", quality=90)
+    return folder
+
+
+def job_for(destination: object) -> Job:
+    """16-bit PNGs as `glpn predict` writes them."""
+    formats = {"png16": {"scale": 1000.0}}
+    return Job(model={**MODEL, "max_depth": None}, destination=str(destination), formats=formats)
+
+
+def predict(photos: Path, folder: Path) -> dict[str, bytes]:
+    """Name → bytes of the files of `glpn predict`."""
+    options = ["--format", "png16", "--threads", "1", "--engine", "onnxruntime", "-q"]
+    assert main(["predict", str(photos), "-o", str(folder), *options]) == 0
+    return {path.name: path.read_bytes() for path in folder.glob("*.png")}

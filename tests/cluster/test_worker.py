@@ -1,0 +1,153 @@
+"""A worker without Ray: what it does with one batch, here and far away."""
+
+from __future__ import annotations
+
+import shutil
+import uuid
+from pathlib import Path
+
+import pytest
+
+from glpn.cluster import Job, place_of, prepare
+from glpn.cluster.places import Place, read
+from glpn.cluster.worker import Worker
+from glpn.errors import CannotCreateOutput, MissingDependency, MissingInput
+from tests.cluster.pictures import MODEL, job_for, predict, write_photos
+
+pytest.importorskip("fsspec", reason="needs pip install 'glpn[cluster]'")
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    return write_photos(tmp_path_factory.mktemp("photos"), 3)
+
+
+@pytest.fixture(scope="module")
+def expected(photos, tmp_path_factory):
+    """What `glpn predict` makes of them: name → bytes."""
+    return predict(photos, tmp_path_factory.mktemp("predicted"))
+
+
+@pytest.fixture
+def bucket():
+    """A remote folder of this process."""
+    return f"memory://bucket-{uuid.uuid4().hex}"
+
+
+def batch_of(pictures):
+    names, stems, images = zip(*pictures, strict=True)
+    return {"name": names, "stem": stems, "image": images}
+
+
+def found(photos):
+    return [(path.name, str(path)) for path in sorted(photos.glob("*.jpg"))]
+
+
+def outputs(place: Place):
+    return {n: place.get(n) for n in place.names(recursive=False) if n.endswith(".png")}
+
+
+def test_a_folder_gets_the_bytes_of_predict(photos, expected, tmp_path):
+    job = job_for(tmp_path)
+    answers = Worker(job)(batch_of(prepare(job, found(photos))))
+    assert answers["status"] == ["predicted"] * 3
+    assert {p.name: p.read_bytes() for p in tmp_path.glob("*.png")} == expected
+
+
+def test_a_remote_place_gets_the_bytes_of_predict_and_its_notes(photos, expected, bucket):
+    source = f"{bucket}/photos"
+    for path in photos.glob("*.jpg"):
+        place_of(source).put(path.name, path.read_bytes())
+    job = job_for(f"{bucket}/depth")
+    images = [(n, place_of(source).address(n)) for n in place_of(source).names(recursive=False)]
+    answers = Worker(job)(batch_of(prepare(job, images)))
+    place = place_of(job.destination)
+    assert outputs(place) == expected
+    assert answers["files"][0] == [f"{bucket}/depth/000.png"]
+    notes = [n for n in place.names(recursive=False) if n.startswith("manifest")]
+    assert len(notes) == 1 and place.get(notes[0]).count(b"\n") == 3
+    again = Worker(job)(batch_of(prepare(job, images)))
+    assert again["status"] == ["kept"] * 3
+    assert outputs(place) == expected
+
+
+def test_files_without_notes_are_kept_by_what_they_say_themselves(photos, bucket, tmp_path):
+    for destination in (bucket, tmp_path):
+        job = job_for(destination)
+        pictures = prepare(job, found(photos))
+        Worker(job)(batch_of(pictures))
+        place = place_of(str(destination))
+        if place.folder is not None:  # the worker was killed before it could note anything
+            for notes in place.folder.glob("manifest*"):
+                notes.unlink()
+        assert Worker(job)(batch_of(pictures))["status"] == ["kept"] * 3
+
+
+def test_another_worker_that_was_faster_is_believed(photos, tmp_path):
+    job = job_for(tmp_path)
+    pictures = prepare(job, found(photos))
+    slow, fast = Worker(job), Worker(job)
+    fast(batch_of(pictures))
+    assert slow(batch_of(pictures))["status"] == ["kept"] * 3
+
+
+def test_a_bad_photograph_does_not_stop_the_batch(photos, tmp_path):
+    mixed = tmp_path / "photos"
+    shutil.copytree(photos, mixed)
+    (mixed / "001.jpg").write_bytes(b"no picture")
+    job = job_for(tmp_path / "depth")
+    answers = Worker(job)(batch_of(prepare(job, found(mixed))))
+    assert answers["status"] == ["predicted", "failed", "predicted"]
+    assert "001.jpg" in answers["error"][1] and answers["kind"][1] == "UnsupportedImage"
+    assert not (tmp_path / "depth/001.png").exists()
+
+
+def test_a_photograph_that_is_gone_is_named(photos, bucket):
+    job = job_for(bucket)
+    answers = Worker(job)(batch_of([("x.jpg", "x", f"{bucket}/x.jpg")]))
+    assert answers["status"] == ["failed"] and answers["kind"] == ["MissingInput"]
+    assert f"{bucket}/x.jpg" in answers["error"][0]
+
+
+def test_another_model_s_files_are_not_mixed_with(photos, tmp_path):
+    job = job_for(tmp_path)
+    Worker(job)(batch_of(prepare(job, found(photos))))
+    other = Job(model=MODEL, destination=str(tmp_path), formats=job.formats, asked="max-depth=20")
+    with pytest.raises(CannotCreateOutput, match="--overwrite"):
+        prepare(other, found(photos))
+
+
+def test_file_urls_are_folders(tmp_path):
+    assert place_of(f"file://{tmp_path}/a%20b").folder == tmp_path / "a b"
+    assert place_of("C:\\photos").folder == Path("C:\\photos")
+    assert place_of("s3://bucket/x").folder is None
+
+
+def test_a_place_lists_its_files_and_only_those_of_its_folders_if_asked(bucket):
+    place = place_of(bucket)
+    assert place.names(recursive=False, missing_ok=True) == []
+    with pytest.raises(MissingInput, match=bucket):
+        place.names(recursive=False)
+    place.put("b.jpg", b"1")
+    place.put("deep/a.jpg", b"2")
+    assert place.names(recursive=False) == ["b.jpg"]
+    assert place.names(recursive=True) == ["b.jpg", "deep/a.jpg"]
+
+
+def test_a_file_appears_whole_where_the_store_gives_no_such_promise(tmp_path):
+    # dir:: hands through to a local folder, which fsspec writes in place.
+    place = Place(f"dir::file://{tmp_path}", None)
+    place.put("a.png", b"old")
+    place.put("a.png", b"new")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
+    assert place.get("a.png") == b"new"
+
+
+def test_no_more_than_the_limit_is_read(bucket):
+    place_of(bucket).put("a.jpg", b"0123456789")
+    assert read(f"{bucket}/a.jpg", limit=4) == b"01234"
+
+
+def test_an_unknown_kind_of_url_is_refused_by_name():
+    with pytest.raises((MissingInput, MissingDependency), match="nosuch://x"):
+        read("nosuch://x/a.jpg")
