@@ -1,0 +1,247 @@
+"""What `glpn serve` bears: capacity, 0.8 of it for minutes, four times it, and its end under load.
+
+    python benchmarks/serving.py [--minutes 5] [--size 480x640] [--sigterms 20] [-o serving.json]
+
+Needs glpn[serve] and httpx. Photographs differ in content and, every fourth, in shape. Steps:
+
+1. engine: `estimator(bytes)` in this process, one after another, on as many threads.
+2. single: one client, one request at a time: the median that step 4 is judged by.
+3. capacity: eight clients, each asking again as soon as it is answered.
+4. steady: requests come at random (exponential gaps) at 0.8 of capacity; 100 % answered 200 and
+   p99 at most four times the single median.
+5. overload: the same at four times capacity; only 200 and 503, at least 0.9 of capacity answered
+   200, /v2/health/live within 100 ms each time.
+6. SIGTERM: a service under load is told to end, again and again; every request it accepted, one
+   whose body it had begun to read, is answered whole.
+
+The clients run in a process of their own beside the service and take their share of the same cores.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import io
+import json
+import os
+import random
+import signal
+import statistics
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import httpx
+import numpy as np
+from PIL import Image
+
+CLIENTS = 8
+SHARE, OVER = 0.8, 4.0
+LIVE_EVERY = 0.25  # seconds
+PATH = "/v1/depth?at=10,10"
+HEADERS = {"Content-Type": "image/jpeg"}
+
+
+def photographs(size: tuple[int, int], count: int = 12) -> list[bytes]:
+    """JPEGs that differ; every fourth is upright, so that not all can share a batch."""
+    rng = np.random.default_rng(0)
+    pictures = []
+    for k in range(count):
+        height, width = size if k % 4 else size[::-1]
+        coarse = Image.fromarray(rng.integers(0, 256, (6, 8, 3), np.uint8))
+        buffer = io.BytesIO()
+        coarse.resize((width, height), Image.Resampling.BICUBIC).save(buffer, "JPEG", quality=90)
+        pictures.append(buffer.getvalue())
+    return pictures
+
+
+@contextmanager
+def service(*options: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A running `glpn serve` and its address."""
+    command = [sys.executable, "-m", "glpn", "serve", "--port", "0", *options]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
+    try:
+        yield process, process.stdout.readline().split()[-1]
+    finally:
+        process.kill()
+        process.wait()
+
+
+def client(url: str) -> httpx.AsyncClient:
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=64)
+    return httpx.AsyncClient(base_url=url, timeout=60, trust_env=False, limits=limits)
+
+
+async def ask(web: httpx.AsyncClient, body: bytes) -> tuple[int, float]:
+    """(status, seconds); 0 where the connection broke."""
+    began = time.perf_counter()
+    try:
+        status = (await web.post(PATH, content=body, headers=HEADERS)).status_code
+    except httpx.HTTPError:
+        status = 0
+    return status, time.perf_counter() - began
+
+
+async def closed(url: str, bodies: list[bytes], clients: int, seconds: float) -> dict[str, float]:
+    """Clients that each wait for their answer: images per second and the median latency."""
+    times: list[float] = []
+    async with client(url) as web:
+        await ask(web, bodies[0])
+        began = time.perf_counter()
+
+        async def one(first: int) -> None:
+            k = first
+            while time.perf_counter() - began < seconds:
+                status, taken = await ask(web, bodies[k % len(bodies)])
+                assert status == 200, status
+                times.append(taken)
+                k += clients
+
+        await asyncio.gather(*(one(k) for k in range(clients)))
+        took = time.perf_counter() - began
+    return {"per_s": len(times) / took, "median_ms": 1000 * statistics.median(times)}
+
+
+async def arrivals(url: str, bodies: list[bytes], rate: float, seconds: float) -> dict[str, object]:
+    """Requests at random times whether answered or not, and a look at /v2/health/live beside."""
+    rng = random.Random(0)
+    answers: list[tuple[int, float]] = []
+    lives: list[float] = []
+    async with client(url) as web, client(url) as probe:
+        began = time.perf_counter()
+
+        async def request(k: int) -> None:
+            answers.append(await ask(web, bodies[k % len(bodies)]))
+
+        async def look() -> None:
+            while True:
+                asked = time.perf_counter()
+                (await probe.get("/v2/health/live")).raise_for_status()
+                lives.append(time.perf_counter() - asked)
+                await asyncio.sleep(LIVE_EVERY)
+
+        looking = asyncio.create_task(look())
+        running = set()
+        due = began
+        while due < began + seconds:
+            await asyncio.sleep(max(0.0, due - time.perf_counter()))
+            running.add(asyncio.create_task(request(len(running))))
+            due += rng.expovariate(rate)
+        await asyncio.gather(*running)
+        took = time.perf_counter() - began
+        looking.cancel()
+    good = [taken for status, taken in answers if status == 200]
+    return {
+        "statuses": dict(Counter(str(status) for status, _ in answers)),
+        "good_per_s": len(good) / took,
+        "median_ms": 1000 * statistics.median(good),
+        "p99_ms": 1000 * float(np.percentile(good, 99)),
+        "live_max_ms": 1000 * max(lives),
+    }
+
+
+async def end_under_load(process: subprocess.Popen[str], url: str, body: bytes) -> dict[str, int]:
+    """SIGTERM while clients ask; what became of the requests that the service had accepted."""
+    host, port = url.removeprefix("http://").split(":")
+    head = f"POST {PATH} HTTP/1.1\r\nHost: h\r\nContent-Type: image/jpeg\r\nConnection: close\r\n"
+    whole = f"{head}Expect: 100-continue\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+    outcome: Counter[str] = Counter()
+
+    async def one() -> None:
+        while True:
+            accepted = False
+            try:
+                reader, writer = await asyncio.open_connection(host, int(port))
+            except OSError:
+                return  # it listens no more
+            try:
+                writer.write(whole)
+                first = await reader.readuntil(b"\r\n\r\n")
+                accepted = b" 100 " in first  # its place is taken and it asks for the body
+                writer.write(body)
+                rest = first if not accepted else await reader.read()
+                outcome["answered" if b" 200 " in rest or b" 503 " in rest else "lost"] += 1
+            except (OSError, asyncio.IncompleteReadError):
+                outcome["lost" if accepted else "not accepted"] += 1
+            finally:
+                writer.close()
+
+    clients = [asyncio.create_task(one()) for _ in range(CLIENTS)]
+    await asyncio.sleep(random.Random(process.pid).uniform(0.3, 1.0))
+    process.send_signal(signal.SIGTERM)
+    await asyncio.gather(*clients)
+    code = await asyncio.to_thread(process.wait, 60)
+    return {**outcome, "exit_code": code}
+
+
+def engine_rate(bodies: list[bytes], seconds: float, options: argparse.Namespace) -> float:
+    """Images per second of the library itself, decoding and enlarging included."""
+    import glpn
+
+    estimator = glpn.load(options.model, threads=options.threads)
+    estimator(bodies[0])
+    count, began = 0, time.perf_counter()
+    while time.perf_counter() - began < seconds:
+        estimator(bodies[count % len(bodies)])
+        count += 1
+    return count / (time.perf_counter() - began)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--minutes", type=float, default=5)
+    parser.add_argument("--seconds", type=float, default=10, help="of each other step")
+    parser.add_argument("--size", default="480x640")
+    parser.add_argument("--sigterms", type=int, default=20)
+    parser.add_argument("--model", default="glpn-b0-indoor")
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("-o", "--output")
+    options = parser.parse_args()
+    height, width = map(int, options.size.split("x"))
+    bodies = photographs((height, width))
+    serve = ("-m", options.model, "--threads", str(options.threads))
+    figures: dict[str, object] = {"options": vars(options)}
+
+    def tell(name: str, value: object) -> None:
+        figures[name] = value
+        print(json.dumps({name: value}), flush=True)
+
+    tell("engine_per_s", engine_rate(bodies, options.seconds, options))
+    with service(*serve) as (_, url):
+        single = asyncio.run(closed(url, bodies, 1, options.seconds))
+        tell("single", single)
+        full = asyncio.run(closed(url, bodies, CLIENTS, options.seconds))
+        tell("capacity", full)
+        rate = full["per_s"]
+        tell("steady", asyncio.run(arrivals(url, bodies, SHARE * rate, 60 * options.minutes)))
+        tell("overload", asyncio.run(arrivals(url, bodies, OVER * rate, options.seconds)))
+    ends = []
+    for _ in range(options.sigterms):
+        with service(*serve) as (process, url):
+            ends.append(asyncio.run(end_under_load(process, url, bodies[1])))
+    tell("ends", {k: sum(end.get(k, 0) for end in ends) for k in sorted(set().union(*ends))})
+    steady, overload = figures["steady"], figures["overload"]
+    tell(
+        "held",
+        {
+            "throughput of the engine's": full["per_s"] / figures["engine_per_s"],
+            "steady all answered": set(steady["statuses"]) == {"200"},
+            "steady p99 of the single median": steady["p99_ms"] / single["median_ms"],
+            "overload only 200 and 503": set(overload["statuses"]) <= {"200", "503"},
+            "overload goodput of capacity": overload["good_per_s"] / rate,
+            "live within ms": overload["live_max_ms"],
+            "accepted and lost": figures["ends"].get("lost", 0) if options.sigterms else None,
+        },
+    )
+    if options.output:
+        with open(options.output, "w") as file:
+            json.dump(figures, file, indent=2)
+
+
+if __name__ == "__main__":
+    main()

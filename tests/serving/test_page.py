@@ -1,0 +1,430 @@
+"""The page in a headless Chromium, used as a person would: pointer, keys, a phone, a bad file."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import shutil
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import glpn
+from glpn.depth import read_depth
+from glpn.serving.page import paths
+from tests.corpus.bytes_of import encoded, jpeg_segment, jpeg_with, orientation, scene
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
+FLAGS = (
+    "--no-sandbox --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync --use-angle=swiftshader "
+    "--enable-unsafe-swiftshader"
+).split()
+WIDTH, HEIGHT = 128, 96
+DESKTOP = {"viewport": {"width": 1024, "height": 720}}
+PHONE = {"viewport": {"width": 390, "height": 760}, "has_touch": True, "is_mobile": True}
+PATIENCE = 60_000  # milliseconds; busy machines draw slowly
+
+
+@pytest.fixture(scope="module")
+def browser():
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    with sync_api.sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield running
+        running.close()
+
+
+@pytest.fixture
+def open_page(browser, service) -> Iterator:
+    """Pages of the service; at the end nothing may have been said on the console or asked outside."""
+    said: list[str] = []
+    asked: list[str] = []
+    contexts = []
+
+    def make(**options):
+        context = browser.new_context(**{**DESKTOP, **options})
+        context.set_default_timeout(PATIENCE)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda message: said.append(message.text))
+        page.on("pageerror", lambda error: said.append(str(error)))
+        page.on("request", lambda request: asked.append(request.url))
+        page.goto(service.url)
+        page.get_by_text("up to 16.0 MiB").wait_for()
+        return page
+
+    make.said = said
+    yield make
+    for context in contexts:
+        context.close()
+    assert [words for words in said if "Failed to load resource" not in words] == []
+    assert [url for url in asked if not url.startswith((service.url, f"blob:{service.url}"))] == []
+
+
+@pytest.fixture(scope="module")
+def photo() -> bytes:
+    return encoded(scene(), "JPEG")
+
+
+@pytest.fixture(scope="module")
+def depth(model, photo):
+    """What the library says of the photo."""
+    return glpn.load(model, threads=1)(photo)
+
+
+def give(page, data: bytes, name: str = "my room.jpg") -> None:
+    """Choose a file, and wait for its depth."""
+    page.set_input_files("#file", {"name": name, "mimeType": "image/jpeg", "buffer": data})
+    page.locator("#result").wait_for()
+    settled(page)
+
+
+def settled(page) -> None:
+    page.locator('body[aria-busy="false"]').wait_for()
+
+
+def spot(page, x: int, y: int) -> tuple[float, float]:
+    """Where pixel (x, y) of the photo lies on the screen."""
+    box = page.locator("#frame").bounding_box()
+    return (
+        box["x"] + (x + 0.5) * box["width"] / WIDTH,
+        box["y"] + (y + 0.5) * box["height"] / HEIGHT,
+    )
+
+
+def shown(page, name: str) -> float:
+    """The metres in one of the readings."""
+    return float(re.fullmatch(r"([0-9.]+)\sm", page.inner_text(f"#{name}"))[1])
+
+
+# [name, whether it shows that it has the focus]; a range shows it on its grip, which no script sees.
+FOCUS = """() => {
+    const e = document.activeElement;
+    const style = getComputedStyle(e.name === 'view' ? e.nextElementSibling : e);
+    const seen = style.outlineStyle === 'solid' && parseFloat(style.outlineWidth) >= 2;
+    return [e.name || e.id || e.textContent, seen || e.type === 'range' || e === document.body];
+}"""
+
+
+def test_pointing_reads_metres_and_two_clicks_measure(open_page, photo, depth):
+    page = open_page()
+    give(page, photo)
+    page.mouse.move(*spot(page, 30, 20))
+    assert page.inner_text("#here-at") == "x 30, y 20"
+    assert shown(page, "here") == pytest.approx(depth.at(30, 20), abs=0.006)
+    page.mouse.click(*spot(page, 10, 80))
+    page.mouse.click(*spot(page, 110, 15))
+    assert shown(page, "a") == pytest.approx(depth.at(10, 80), abs=0.006)
+    assert shown(page, "b") == pytest.approx(depth.at(110, 15), abs=0.006)
+    assert shown(page, "apart") == pytest.approx(depth.between((10, 80), (110, 15)), abs=0.006)
+    page.locator("#live", has_text="from A to B").wait_for(state="attached")
+    page.get_by_role("button", name="Clear A and B").click()
+    assert page.inner_text("#apart") == "–"
+    ends = [float(text) for text in page.locator("#ticks span:not(.metre)").all_inner_texts()]
+    near, far = np.percentile(depth.metres, (2, 98))
+    assert near <= ends[0] < ends[-1] <= far
+
+
+def test_the_divider_shows_photograph_and_depth(open_page, photo, depth):
+    page = open_page()
+    give(page, photo)
+    slider = page.get_by_role("slider", name="Divider between photograph and depth")
+    grip = page.locator("#frame").bounding_box()
+    middle = grip["x"] + grip["width"] / 2, grip["y"] + grip["height"] / 2
+    page.mouse.move(*middle)
+    page.mouse.down()
+    page.mouse.move(middle[0] - grip["width"] / 4, middle[1], steps=4)
+    page.mouse.up()
+    assert int(slider.input_value()) == pytest.approx(25, abs=3)
+    assert page.inner_text("#a") == "–"  # the grip was pulled, nothing measured
+    slider.fill("0")
+    page.locator("#colormap").select_option("gray")
+    canvas = page.locator("#depth").evaluate(
+        "c => [...c.getContext('2d').getImageData(0, 0, c.width, c.height).data]"
+    )
+    grey = np.array(canvas, np.uint8).reshape(HEIGHT, WIDTH, 4)
+    assert (grey[..., 0] == grey[..., 2]).all() and (grey[..., 3] == 255).all()
+    near, far = np.percentile(depth.metres, (2, 98))
+    expected = ((depth.metres - near) / (far - near)).clip(0, 1) * 255
+    assert np.abs(grey[..., 0] - expected).max() < 2
+
+
+def test_a_field_of_view_changes_the_space(open_page, photo, model):
+    page = open_page()
+    give(page, photo)
+    page.get_by_label("Horizontal field of view in degrees").fill("40")
+    page.get_by_role("button", name="Measure again").click()
+    page.locator("#lens-now", has_text="given field of view of 40°").wait_for()
+    settled(page)
+    page.mouse.click(*spot(page, 10, 80))
+    page.mouse.click(*spot(page, 110, 15))
+    told = glpn.load(model, threads=1)(photo, fov=40)
+    assert shown(page, "apart") == pytest.approx(told.between((10, 80), (110, 15)), abs=0.006)
+    # 64 px / tan 20° = 175.84 px
+    assert "176 px, 40.0° across" in page.inner_text("#lens-now")
+    page.get_by_label("Horizontal field of view in degrees").fill("0")
+    page.get_by_role("button", name="Measure again").click()
+    assert "above 0 and below 180" in page.get_by_role("alert").inner_text()
+
+
+def test_an_upright_photo_is_measured_where_it_is_seen(open_page, photo, model):
+    turned = jpeg_with(jpeg_segment(0xE1, orientation(6)), photo)  # to be turned by a quarter
+    depth = glpn.load(model, threads=1)(turned)
+    page = open_page()
+    give(page, turned)
+    assert depth.size == (WIDTH, HEIGHT)
+    box = page.locator("#frame").bounding_box()
+    page.mouse.move(box["x"] + 20.5 * box["width"] / HEIGHT, box["y"] + 99.5 * box["height"] / WIDTH)
+    assert page.inner_text("#here-at") == "x 20, y 99"
+    assert shown(page, "here") == pytest.approx(depth.at(20, 99), abs=0.006)
+
+
+def test_a_large_photo_is_looked_at_in_steps(open_page, model):
+    large = encoded(np.kron(scene(), np.ones((16, 16, 1), np.uint8)), "JPEG")  # 1536×2048
+    depth = glpn.load(model, threads=1)(large)
+    page = open_page()
+    give(page, large)
+    assert page.locator("#depth").evaluate("c => [c.width, c.height]") == [1024, 768]
+    page.locator("#frame").focus()
+    for _ in range(30):
+        page.keyboard.press("ArrowLeft")
+    x, y = map(int, re.findall(r"\d+", page.inner_text("#here-at")))
+    assert shown(page, "here") == pytest.approx(depth.at(x, y), abs=0.02)
+
+
+def test_everything_goes_by_keyboard(open_page, photo, depth):
+    page = open_page()
+    give(page, photo)
+    assert page.evaluate("document.activeElement.id") == "frame"
+    x, y = map(int, re.findall(r"\d+", page.inner_text("#here-at")))
+    for key in ("ArrowRight", "ArrowDown", "Shift+ArrowLeft", "Enter", "Shift+ArrowUp", "Enter"):
+        page.keyboard.press(key)
+    start, end = (x - 19, y + 1), (x - 19, y - 19)
+    assert shown(page, "a") == pytest.approx(depth.at(*start), abs=0.006)
+    assert shown(page, "apart") == pytest.approx(depth.between(start, end), abs=0.006)
+    page.locator("#live", has_text=re.compile(r"[0-9.]+\sm from A to B")).wait_for(state="attached")
+    page.keyboard.press("Escape")
+    assert page.inner_text("#apart") == "–"
+    reached = set()
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        name, is_seen = page.evaluate(FOCUS)
+        assert is_seen, name
+        reached.add(name)
+    controls = page.locator("button:visible:enabled, select:visible, input:visible:not(.unseen)")
+    names = controls.evaluate_all("all => all.map(e => e.name || e.id || e.textContent)")
+    assert set(names) <= reached
+
+
+def test_the_scene_is_drawn_and_turns(open_page, photo):
+    page = open_page(viewport={"width": 700, "height": 560})
+    give(page, photo)
+    page.mouse.click(*spot(page, 40, 40))
+    page.get_by_text("3-D", exact=True).click()
+    canvas = page.locator("#scene")
+    canvas.wait_for()
+    page.wait_for_load_state("networkidle")
+
+    def picture() -> np.ndarray:
+        return np.asarray(Image.open(io.BytesIO(canvas.screenshot())).convert("RGB"), int)
+
+    first = picture()
+    assert len(np.unique(first.reshape(-1, 3), axis=0)) > 100, "nothing is drawn"
+    views = [first]
+    canvas.focus()
+    page.keyboard.press("ArrowLeft")
+    views.append(picture())
+    page.get_by_role("button", name="Turn up").click()
+    views.append(picture())
+    box = canvas.bounding_box()
+    page.mouse.move(box["x"] + 200, box["y"] + 150)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 280, box["y"] + 150, steps=4)
+    page.mouse.up()
+    views.append(picture())
+    for before, after in zip(views, views[1:], strict=False):
+        assert (np.abs(before - after).sum(2) > 30).mean() > 0.02
+    page.get_by_role("button", name="Camera’s view").click()
+    assert (np.abs(picture() - first).sum(2) > 30).mean() < 0.01
+
+
+def test_every_format_downloads(open_page, photo, depth, tmp_path):
+    page = open_page()
+    give(page, photo)
+    for x, y in ((10, 80), (110, 15)):
+        page.mouse.click(*spot(page, x, y))
+    files = {}
+    for button in page.locator("#files button").all():
+        with page.expect_download() as download:
+            button.click()
+        settled(page)
+        path = tmp_path / download.value.suggested_filename
+        download.value.save_as(path)
+        files[button.get_attribute("data-format")] = path
+    assert set(files) == {"json", "png16", "npz", "exr", "vis", "glb"}
+    assert files["png16"].name == "my room.depth.png"
+    for format in ("png16", "npz", "exr"):
+        np.testing.assert_allclose(read_depth(files[format]).metres, depth.metres, atol=1e-3)
+    told = json.loads(files["json"].read_text())
+    assert told["between"][0]["metres"] == pytest.approx(
+        depth.between((10, 80), (110, 15)), abs=1e-3
+    )
+    assert files["glb"].read_bytes()[:4] == b"glTF"
+    with Image.open(files["vis"]) as colours:
+        assert colours.size == (WIDTH, HEIGHT)
+
+
+def test_bad_files_are_told_in_plain_words_and_change_nothing(open_page, photo):
+    page = open_page()
+    choose = page.locator("#file")
+    alert = page.get_by_role("alert")
+    choose.set_input_files({"name": "a.jpg", "mimeType": "image/jpeg", "buffer": b"not a picture"})
+    alert.filter(has_text="no picture that the service reads").wait_for()
+    settled(page)
+    give(page, photo)
+    assert alert.count() == 0
+    before = page.inner_text("#here")
+    choose.set_input_files({"name": "b.jpg", "mimeType": "image/jpeg", "buffer": photo[:900]})
+    alert.filter(has_text="damaged").wait_for()
+    settled(page)
+    assert page.inner_text("#here") == before
+    huge = {"name": "c.jpg", "mimeType": "image/jpeg", "buffer": bytes(17 * 2**20)}
+    choose.set_input_files(huge)
+    alert.filter(has_text="too large: 17.0 MiB").wait_for()
+    page.get_by_role("button", name="New picture").click()
+    page.get_by_role("button", name="Choose a photograph").wait_for()
+
+
+def test_pictures_can_be_pasted_dropped_and_taken_from_the_examples(open_page, photo, depth):
+    page = open_page()
+    for kind in ("paste", "drop"):
+        page.evaluate(
+            """([kind, bytes]) => {
+                const data = new DataTransfer();
+                data.items.add(new File([Uint8Array.from(bytes)], 'p.jpg', {type: 'image/jpeg'}));
+                dispatchEvent(kind === 'paste'
+                    ? new ClipboardEvent('paste', {clipboardData: data})
+                    : new DragEvent('drop', {dataTransfer: data, cancelable: true}));
+            }""",
+            [kind, list(photo)],
+        )
+        page.locator("#result").wait_for()
+        settled(page)
+        assert shown(page, "here") == pytest.approx(depth.at(64, 48), abs=0.02)
+        page.get_by_role("button", name="New picture").click()
+    page.get_by_role("button", name="A rendered room").click()
+    page.locator("#lens-now", has_text="EXIF FocalLengthIn35mmFilm").wait_for()
+
+
+def test_a_phone_has_the_camera_and_no_sideways_scrolling(open_page, photo):
+    page = open_page(**PHONE)
+    assert page.get_by_role("button", name="Take a photo").is_visible()
+    assert page.locator("#camera").get_attribute("capture") == "environment"
+    wide = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+    assert page.evaluate(wide) == 0
+    give(page, photo)
+    assert page.evaluate(wide) == 0
+    page.touchscreen.tap(*spot(page, 30, 20))
+    assert page.inner_text("#a-at") == "x 30, y 20"
+    small = page.locator("button:visible, select:visible").evaluate_all(
+        "all => all.filter(e => e.getBoundingClientRect().height < 40).map(e => e.textContent)"
+    )
+    assert small == []
+
+
+# Words on a canvas or picture have no background of their own to compute with.
+CONTRASTS = """() => {
+    const parse = (c) => c.match(/[\\d.]+/g).map(Number);
+    const linear = (v) => { v /= 255; return v <= .04045 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4; };
+    const light = ([r, g, b]) => .2126 * linear(r) + .7152 * linear(g) + .0722 * linear(b);
+    const ground = (e) => {
+        for (; e; e = e.parentElement) {
+            const c = parse(getComputedStyle(e).backgroundColor);
+            if (c.length === 3) return c;
+            if (c[3] === 1) return c.slice(0, 3);
+        }
+        return [255, 255, 255];
+    };
+    const low = [];
+    for (const e of document.querySelectorAll('body *')) {
+        const own = [...e.childNodes].some((n) => n.nodeType === 3 && n.textContent.trim());
+        if (!own || !e.checkVisibility() || e.closest(':disabled, .tag, noscript')) continue;
+        const [a, b] = [light(parse(getComputedStyle(e).color)), light(ground(e))];
+        const ratio = (Math.max(a, b) + .05) / (Math.min(a, b) + .05);
+        if (ratio < 4.5) low.push([e.textContent.trim().slice(0, 30), ratio]);
+    }
+    return low;
+}"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_words_stand_out_and_every_control_has_a_name(open_page, photo, scheme):
+    page = open_page(color_scheme=scheme)
+    ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert (sum(map(int, re.findall(r"\d+", ground)[:3])) < 200) == (scheme == "dark")
+    assert page.evaluate(CONTRASTS) == []
+    nameless = page.locator("button, select, input, [tabindex]").evaluate_all(
+        """all => all.filter(e => e.id !== 'main' && !(
+            e.ariaLabel || e.textContent.trim() || [...(e.labels ?? [])].some(l => l.textContent.trim())
+        )).map(e => e.outerHTML)"""
+    )
+    assert nameless == []
+    give(page, photo)
+    page.mouse.click(*spot(page, 10, 80))
+    assert page.evaluate(CONTRASTS) == []
+    assert page.locator("img:not([alt])").count() == 0
+    assert page.locator("h1").count() == 1
+
+
+def test_a_key_is_asked_for_and_sent(browser, start, photo, monkeypatch):
+    import os
+
+    with start("--api-key-env", "K", env={**os.environ, "K": "sesame"}) as kept:
+        page = browser.new_context(**DESKTOP).new_page()
+        page.goto(kept.url)
+        key = page.get_by_label("This service asks for a key")
+        key.wait_for()
+        file = {"name": "a.jpg", "mimeType": "image/jpeg", "buffer": photo}
+        page.set_input_files("#file", file)
+        page.get_by_role("alert").filter(has_text="asks for a key").wait_for()
+        key.fill("sesame")
+        settled(page)
+        give(page, photo)
+        page.context.close()
+
+
+def test_a_service_that_is_gone_is_told_in_words(browser, start, photo):
+    with start() as service:
+        page = browser.new_context(**DESKTOP).new_page()
+        page.goto(service.url)
+        page.get_by_text("up to 16.0 MiB").wait_for()
+        stopping = threading.Thread(target=service.process.terminate)
+        stopping.start()
+        stopping.join()
+        service.process.wait(30)
+        page.set_input_files(
+            "#file", {"name": "a.jpg", "mimeType": "image/jpeg", "buffer": photo}
+        )
+        page.get_by_role("alert").filter(has_text="does not answer").wait_for()
+        page.context.close()
+
+
+def test_the_example_is_the_repositorys_own():
+    root = Path(__file__).parents[2]
+    coffee = paths()["/static/coffee.jpg"].read_bytes()
+    assert coffee == (root / "examples/coffee.jpg").read_bytes()
+
+
+def test_the_pages_files_are_small_and_licensed():
+    files = paths()
+    assert sum(file.stat().st_size for file in files.values()) < 1_000_000
+    licence = files["/static/LICENSE-three.txt"].read_text()
+    assert "MIT License" in licence and "three 0.187.0" in licence
+    assert "SPDX-License-Identifier: MIT" in files["/static/three.js"].read_text()
