@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
+import os
 import re
 import shutil
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,11 +22,16 @@ from tests.corpus.bytes_of import encoded, jpeg_segment, jpeg_with, orientation,
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
-FLAGS = (
-    "--no-sandbox --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync --use-angle=swiftshader "
-    "--enable-unsafe-swiftshader"
-).split()
+FLAGS = [
+    "--no-sandbox",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--use-angle=swiftshader",
+    "--enable-unsafe-swiftshader",
+]
 WIDTH, HEIGHT = 128, 96
 DESKTOP = {"viewport": {"width": 1024, "height": 720}}
 PHONE = {"viewport": {"width": 390, "height": 760}, "has_touch": True, "is_mobile": True}
@@ -43,7 +49,7 @@ def browser():
 
 @pytest.fixture
 def open_page(browser, service) -> Iterator:
-    """Pages of the service; at the end nothing may have been said on the console or asked outside."""
+    """Pages of the service; in the end the console is empty and nothing was asked outside."""
     said: list[str] = []
     asked: list[str] = []
     contexts = []
@@ -60,7 +66,6 @@ def open_page(browser, service) -> Iterator:
         page.get_by_text("up to 16.0 MiB").wait_for()
         return page
 
-    make.said = said
     yield make
     for context in contexts:
         context.close()
@@ -104,7 +109,7 @@ def shown(page, name: str) -> float:
     return float(re.fullmatch(r"([0-9.]+)\sm", page.inner_text(f"#{name}"))[1])
 
 
-# [name, whether it shows that it has the focus]; a range shows it on its grip, which no script sees.
+# [name, whether it shows that it has the focus]; a range shows it on its grip, unseen by scripts.
 FOCUS = """() => {
     const e = document.activeElement;
     const style = getComputedStyle(e.name === 'view' ? e.nextElementSibling : e);
@@ -181,7 +186,9 @@ def test_an_upright_photo_is_measured_where_it_is_seen(open_page, photo, model):
     give(page, turned)
     assert depth.size == (WIDTH, HEIGHT)
     box = page.locator("#frame").bounding_box()
-    page.mouse.move(box["x"] + 20.5 * box["width"] / HEIGHT, box["y"] + 99.5 * box["height"] / WIDTH)
+    page.mouse.move(
+        box["x"] + 20.5 * box["width"] / HEIGHT, box["y"] + 99.5 * box["height"] / WIDTH
+    )
     assert page.inner_text("#here-at") == "x 20, y 99"
     assert shown(page, "here") == pytest.approx(depth.at(20, 99), abs=0.006)
 
@@ -249,7 +256,7 @@ def test_the_scene_is_drawn_and_turns(open_page, photo):
     page.mouse.move(box["x"] + 280, box["y"] + 150, steps=4)
     page.mouse.up()
     views.append(picture())
-    for before, after in zip(views, views[1:], strict=False):
+    for before, after in itertools.pairwise(views):
         assert (np.abs(before - after).sum(2) > 30).mean() > 0.02
     page.get_by_role("button", name="Camera’s view").click()
     assert (np.abs(picture() - first).sum(2) > 30).mean() < 0.01
@@ -342,7 +349,7 @@ def test_a_phone_has_the_camera_and_no_sideways_scrolling(open_page, photo):
 # Words on a canvas or picture have no background of their own to compute with.
 CONTRASTS = """() => {
     const parse = (c) => c.match(/[\\d.]+/g).map(Number);
-    const linear = (v) => { v /= 255; return v <= .04045 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4; };
+    const linear = (v) => v <= 10.31 ? v / 3294.6 : ((v / 255 + .055) / 1.055) ** 2.4;
     const light = ([r, g, b]) => .2126 * linear(r) + .7152 * linear(g) + .0722 * linear(b);
     const ground = (e) => {
         for (; e; e = e.parentElement) {
@@ -372,7 +379,8 @@ def test_words_stand_out_and_every_control_has_a_name(open_page, photo, scheme):
     assert page.evaluate(CONTRASTS) == []
     nameless = page.locator("button, select, input, [tabindex]").evaluate_all(
         """all => all.filter(e => e.id !== 'main' && !(
-            e.ariaLabel || e.textContent.trim() || [...(e.labels ?? [])].some(l => l.textContent.trim())
+            e.ariaLabel || e.textContent.trim() ||
+            [...(e.labels ?? [])].some(l => l.textContent.trim())
         )).map(e => e.outerHTML)"""
     )
     assert nameless == []
@@ -383,9 +391,7 @@ def test_words_stand_out_and_every_control_has_a_name(open_page, photo, scheme):
     assert page.locator("h1").count() == 1
 
 
-def test_a_key_is_asked_for_and_sent(browser, start, photo, monkeypatch):
-    import os
-
+def test_a_key_is_asked_for_and_sent(browser, start, photo):
     with start("--api-key-env", "K", env={**os.environ, "K": "sesame"}) as kept:
         page = browser.new_context(**DESKTOP).new_page()
         page.goto(kept.url)
@@ -405,13 +411,9 @@ def test_a_service_that_is_gone_is_told_in_words(browser, start, photo):
         page = browser.new_context(**DESKTOP).new_page()
         page.goto(service.url)
         page.get_by_text("up to 16.0 MiB").wait_for()
-        stopping = threading.Thread(target=service.process.terminate)
-        stopping.start()
-        stopping.join()
+        service.process.terminate()
         service.process.wait(30)
-        page.set_input_files(
-            "#file", {"name": "a.jpg", "mimeType": "image/jpeg", "buffer": photo}
-        )
+        page.set_input_files("#file", {"name": "a.jpg", "mimeType": "image/jpeg", "buffer": photo})
         page.get_by_role("alert").filter(has_text="does not answer").wait_for()
         page.context.close()
 
