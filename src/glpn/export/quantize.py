@@ -132,7 +132,8 @@ def _folded(model: ModelProto, file: Path) -> ModelProto:
         model.SerializeToString(), options, providers=["CPUExecutionProvider"]
     )
     folded = onnx.load(file)
-    onnx.helper.set_model_props(folded, {"onnx.infer": "onnxruntime.quant"})  # it is prepared
+    prepared = {"onnx.quant.pre_process": "onnxruntime.quant"}  # else the tool warns
+    onnx.helper.set_model_props(folded, prepared)
     return folded
 
 

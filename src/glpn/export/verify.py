@@ -158,6 +158,7 @@ class _Reference:
     """The network as the modules compute it, eagerly and in float32: a `glpn.engines.Engine`."""
 
     name = "torch"
+    precision = "float32"
 
     def __init__(self, network: GLPNForDepthEstimation) -> None:
         self.network = network
