@@ -160,7 +160,16 @@ def predict(
         **lens.camera(focal=focal, fov=fov, intrinsics=intrinsics),
         "uncertainty": None if uncertainty is None else uncertainty.value,
     }
-    asked = _asked({"max-depth": max_depth, **call, "ref": refs or None, "known": lengths or None})
+    told = None if precision is options.PrecisionName.auto else precision.value
+    asked = _asked(
+        {
+            "max-depth": max_depth,
+            "precision": told,
+            **call,
+            "ref": refs or None,
+            "known": lengths or None,
+        }
+    )
     free = all(given is None for given in (focal, fov, intrinsics))
     call["tape"] = lens.tape(refs, lengths, free=free)
     request = Request(
