@@ -1,0 +1,43 @@
+"""The commands and the Python of docs/three_d.md run, in a folder set up as a reader's."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+import glpn as library
+from tests.cli.conftest import write_photo
+
+PAGE = (Path(__file__).parents[2] / "docs/three_d.md").read_text()
+
+
+def test_the_page_runs(glpn, model, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_photo(Path("photo.jpg"))  # 96x128
+    Path("head.yaml").write_text(
+        "image_width: 128\nimage_height: 96\n"
+        "camera_matrix: {data: [100, 0, 63, 0, 100, 47, 0, 0, 1]}\n"
+        "distortion_coefficients: {data: [-0.1, 0.02, 0, 0, 0.001]}\n"
+    )
+    Path("K.txt").write_text("20 0 19.5\n0 20 14.5\n0 0 1\n")
+    Image.fromarray(np.full((30, 40), 2000, np.uint16)).save("kinect.png")
+    # The page's photograph is larger than the one here.
+    page = PAGE.replace("120,220,440,220", "12,22,44,80").replace(
+        "120, 220, 440, 220", "12, 22, 44, 80"
+    )
+    page = page.replace("(320, 240, 2.5)", "(32, 24, 2.5)")
+    [block] = re.findall(r"^```bash\n(.*?)^```", page, re.M | re.S)
+    for line in block.splitlines():
+        extra = ["-m", str(model)] if "predict" in line else []
+        run = glpn(*shlex.split(line)[1:], *extra)
+        assert run.code == 0, f"{line}: {run.err}"
+    assert {path.name for path in Path("depth").iterdir()} >= {"photo.glb", "photo.ply"}
+    [code] = re.findall(r"^```python\n(.*?)^```", page, re.M | re.S)
+    load = library.load
+    monkeypatch.setattr(library, "load", lambda: load(model, threads=1))
+    exec(code, {})
+    assert Path("photo.glb").exists() and Path("photo.ply").exists()
