@@ -2,13 +2,14 @@
 
     python benchmarks/serving.py [--minutes 5] [--size 480x640] [--sigterms 20] [-o serving.json]
 
-Needs glpn[serve] and httpx. Photographs differ in content and, every fourth, in shape. Steps:
+Needs glpn[serve]. Photographs differ in content and, every fourth, in shape. Steps:
 
 1. engine: `estimator(bytes)` in this process, one after another, on as many threads.
 2. single: one client, one request at a time: the median that step 4 is judged by.
 3. capacity: eight clients, each asking again as soon as it is answered.
-4. steady: requests come at random (exponential gaps) at 0.8 of capacity; 100 % answered 200 and
-   p99 at most four times the single median.
+4. steady: requests come evenly spaced (as wrk2 and vegeta send them) at 0.8 of capacity; 100 %
+   answered 200 and p99 at most four times the single median. `--random` draws exponential gaps
+   instead; one server at 0.8 then has a p99 of some ten service times by queueing theory alone.
 5. overload: the same at four times capacity; only 200 and 503, at least 0.9 of capacity answered
    200, /v2/health/live within 100 ms each time.
 6. SIGTERM: a service under load is told to end, again and again; every request it accepted, one
@@ -23,6 +24,7 @@ import argparse
 import asyncio
 import io
 import json
+import math
 import os
 import random
 import signal
@@ -34,7 +36,6 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import httpx
 import numpy as np
 from PIL import Image
 
@@ -42,7 +43,6 @@ CLIENTS = 8
 SHARE, OVER = 0.8, 4.0
 LIVE_EVERY = 0.25  # seconds
 PATH = "/v1/depth?at=10,10"
-HEADERS = {"Content-Type": "image/jpeg"}
 
 
 def photographs(size: tuple[int, int], count: int = 12) -> list[bytes]:
@@ -72,69 +72,91 @@ def service(*options: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
         process.wait()
 
 
-def client(url: str) -> httpx.AsyncClient:
-    limits = httpx.Limits(max_connections=None, max_keepalive_connections=64)
-    return httpx.AsyncClient(base_url=url, timeout=60, trust_env=False, limits=limits)
+class Web:
+    """A client that costs little, since it shares the service's cores: kept connections, no parsing
+    beyond the status and the length."""
 
+    def __init__(self, url: str) -> None:
+        self.host, port = url.removeprefix("http://").split(":")
+        self.port = int(port)
+        self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
 
-async def ask(web: httpx.AsyncClient, body: bytes) -> tuple[int, float]:
-    """(status, seconds); 0 where the connection broke."""
-    began = time.perf_counter()
-    try:
-        status = (await web.post(PATH, content=body, headers=HEADERS)).status_code
-    except httpx.HTTPError:
-        status = 0
-    return status, time.perf_counter() - began
+    async def post(self, body: bytes) -> tuple[int, float]:
+        """(status, seconds) of one picture; 0 where the connection broke."""
+        head = f"POST {PATH} HTTP/1.1\r\nHost: h\r\nContent-Type: image/jpeg\r\n"
+        return await self._ask(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+
+    async def live(self) -> tuple[int, float]:
+        """The same of the service's sign of life."""
+        return await self._ask(b"GET /v2/health/live HTTP/1.1\r\nHost: h\r\n\r\n")
+
+    async def _ask(self, request: bytes) -> tuple[int, float]:
+        began = time.perf_counter()
+        try:
+            reader, writer = self._idle.pop() if self._idle else await self._open()
+            writer.write(request)
+            head = (await reader.readuntil(b"\r\n\r\n")).lower()
+            await reader.readexactly(int(head.partition(b"content-length:")[2].split()[0]))
+        except (OSError, asyncio.IncompleteReadError):
+            return 0, time.perf_counter() - began
+        if b"connection: close" in head:
+            writer.close()
+        else:
+            self._idle.append((reader, writer))
+        return int(head[9:12]), time.perf_counter() - began
+
+    async def _open(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        return await asyncio.open_connection(self.host, self.port)
 
 
 async def closed(url: str, bodies: list[bytes], clients: int, seconds: float) -> dict[str, float]:
     """Clients that each wait for their answer: images per second and the median latency."""
     times: list[float] = []
-    async with client(url) as web:
-        await ask(web, bodies[0])
-        began = time.perf_counter()
+    web = Web(url)
+    await web.post(bodies[0])
+    began = time.perf_counter()
 
-        async def one(first: int) -> None:
-            k = first
-            while time.perf_counter() - began < seconds:
-                status, taken = await ask(web, bodies[k % len(bodies)])
-                assert status == 200, status
-                times.append(taken)
-                k += clients
+    async def one(first: int) -> None:
+        k = first
+        while time.perf_counter() - began < seconds:
+            status, taken = await web.post(bodies[k % len(bodies)])
+            assert status == 200, status
+            times.append(taken)
+            k += clients
 
-        await asyncio.gather(*(one(k) for k in range(clients)))
-        took = time.perf_counter() - began
+    await asyncio.gather(*(one(k) for k in range(clients)))
+    took = time.perf_counter() - began
     return {"per_s": len(times) / took, "median_ms": 1000 * statistics.median(times)}
 
 
-async def arrivals(url: str, bodies: list[bytes], rate: float, seconds: float) -> dict[str, object]:
-    """Requests at random times whether answered or not, and a look at /v2/health/live beside."""
-    rng = random.Random(0)
+async def arrivals(
+    url: str, bodies: list[bytes], gaps: Iterator[float], seconds: float
+) -> dict[str, object]:
+    """Requests after each gap, answered or not, and a look at /v2/health/live beside."""
     answers: list[tuple[int, float]] = []
     lives: list[float] = []
-    async with client(url) as web, client(url) as probe:
-        began = time.perf_counter()
+    web, probe = Web(url), Web(url)
+    began = time.perf_counter()
 
-        async def request(k: int) -> None:
-            answers.append(await ask(web, bodies[k % len(bodies)]))
+    async def request(k: int) -> None:
+        answers.append(await web.post(bodies[k % len(bodies)]))
 
-        async def look() -> None:
-            while True:
-                asked = time.perf_counter()
-                (await probe.get("/v2/health/live")).raise_for_status()
-                lives.append(time.perf_counter() - asked)
-                await asyncio.sleep(LIVE_EVERY)
+    async def look() -> None:
+        while True:
+            status, taken = await probe.live()
+            lives.append(taken if status == 200 else math.inf)
+            await asyncio.sleep(LIVE_EVERY)
 
-        looking = asyncio.create_task(look())
-        running = set()
-        due = began
-        while due < began + seconds:
-            await asyncio.sleep(max(0.0, due - time.perf_counter()))
-            running.add(asyncio.create_task(request(len(running))))
-            due += rng.expovariate(rate)
-        await asyncio.gather(*running)
-        took = time.perf_counter() - began
-        looking.cancel()
+    looking = asyncio.create_task(look())
+    running: list[asyncio.Task[None]] = []
+    due = began
+    while due < began + seconds:
+        await asyncio.sleep(max(0.0, due - time.perf_counter()))
+        running.append(asyncio.create_task(request(len(running))))
+        due += next(gaps)
+    await asyncio.gather(*running)
+    took = time.perf_counter() - began
+    looking.cancel()
     good = [taken for status, taken in answers if status == 200]
     return {
         "statuses": dict(Counter(str(status) for status, _ in answers)),
@@ -179,6 +201,13 @@ async def end_under_load(process: subprocess.Popen[str], url: str, body: bytes) 
     return {**outcome, "exit_code": code}
 
 
+def gaps_of(rate: float, at_random: bool) -> Iterator[float]:
+    """Seconds from one request to the next."""
+    rng = random.Random(0)
+    while True:
+        yield rng.expovariate(rate) if at_random else 1 / rate
+
+
 def engine_rate(bodies: list[bytes], seconds: float, options: argparse.Namespace) -> float:
     """Images per second of the library itself, decoding and enlarging included."""
     import glpn
@@ -197,6 +226,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=5)
     parser.add_argument("--seconds", type=float, default=10, help="of each other step")
     parser.add_argument("--size", default="480x640")
+    parser.add_argument("--random", action="store_true", help="exponential gaps")
     parser.add_argument("--sigterms", type=int, default=20)
     parser.add_argument("--model", default="glpn-b0-indoor")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
@@ -218,8 +248,18 @@ def main() -> None:
         full = asyncio.run(closed(url, bodies, CLIENTS, options.seconds))
         tell("capacity", full)
         rate = full["per_s"]
-        tell("steady", asyncio.run(arrivals(url, bodies, SHARE * rate, 60 * options.minutes)))
-        tell("overload", asyncio.run(arrivals(url, bodies, OVER * rate, options.seconds)))
+        tell(
+            "steady",
+            asyncio.run(
+                arrivals(url, bodies, gaps_of(SHARE * rate, options.random), 60 * options.minutes)
+            ),
+        )
+        tell(
+            "overload",
+            asyncio.run(
+                arrivals(url, bodies, gaps_of(OVER * rate, options.random), options.seconds)
+            ),
+        )
     ends = []
     for _ in range(options.sigterms):
         with service(*serve) as (process, url):

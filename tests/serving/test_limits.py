@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import socket
 import time
 
 import numpy as np
 import pytest
 
+from glpn.serving.server import listen
 from tests.corpus.bytes_of import encoded, scene
 from tests.serving.conftest import JPEG, read_all, serving, status_of
 
@@ -198,6 +200,13 @@ def test_impossible_options_are_usage_errors(model, arguments, capsys):
 
     assert main(["serve", "-m", str(model), "--port", "0", *arguments]) == 2
     assert arguments[0] in capsys.readouterr().err
+
+
+def test_answers_do_not_wait_for_acknowledgements():
+    with listen("127.0.0.1", 0) as listener, socket.create_connection(listener.getsockname()):
+        accepted, _ = listener.accept()
+        with accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 def test_a_taken_port_is_a_usage_error(model, small, capsys):
