@@ -48,8 +48,9 @@ def write_model(folder: Path) -> None:
 
 
 def start(work: Path, output: Path) -> subprocess.Popen[bytes]:
-    options = ("-m", work / "model", "--threads", "1", "--format", "png16", "--quiet")
-    command = [sys.executable, "-m", "glpn", "predict", work / "photos", "-o", output, *options]
+    files = (work / "photos", "-o", output, "--format", "png16", "--quiet")
+    model = ("-m", work / "model", "--engine", "onnxruntime", "--precision", "exact")
+    command = [sys.executable, "-m", "glpn", "predict", *files, *model, "--threads", "1"]
     return subprocess.Popen([str(part) for part in command])
 
 

@@ -1,0 +1,75 @@
+"""What a killed run leaves behind, and memory over many photographs."""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import psutil
+import pytest
+from PIL import Image
+
+import glpn
+from tests.cli.conftest import command, model  # noqa: F401  (a fixture)
+
+
+def photographs(folder, count):
+    folder.mkdir()
+    for i in range(count):
+        coarse = np.random.default_rng(i).integers(0, 256, (4, 6, 3), np.uint8)
+        Image.fromarray(coarse).resize((96, 64)).save(folder / f"{i:03}.jpg")
+    return folder
+
+
+def outputs(folder):
+    return {p.name: p.read_bytes() for p in folder.glob("*.png")}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="needs SIGKILL")
+@pytest.mark.parametrize("number", ["SIGKILL", "SIGINT", "SIGTERM"])
+def test_a_run_that_was_ended_goes_on_to_the_bits_of_one_that_was_not(model, tmp_path, number):  # noqa: F811
+    photos = photographs(tmp_path / "photos", 60)
+
+    def run(output):
+        options = ("-m", model, "--engine", "onnxruntime", "--threads", 2, "--format", "png16")
+        line = command("predict", photos, "-o", output, *options, "--quiet")
+        return subprocess.Popen(line, stderr=subprocess.PIPE)
+
+    alone, ended = tmp_path / "alone", tmp_path / "ended"
+    assert run(alone).wait(60) == 0
+    for at in (5, 30):
+        process = run(ended)
+        while process.poll() is None and len(list(ended.glob("*.png"))) < at:
+            time.sleep(0.002)
+        process.send_signal(getattr(signal, number))
+        _, complaint = process.communicate(timeout=60)
+        if number != "SIGKILL":
+            assert process.returncode == 128 + getattr(signal, number), complaint
+            assert b"Traceback" not in complaint
+        noted = (ended / "manifest.jsonl").read_bytes().count(b"\n")
+        assert len(outputs(ended)) - noted <= 4  # two predicted, two read or written beside them
+    assert run(ended).wait(60) == 0
+    assert outputs(ended) == outputs(alone) and len(outputs(alone)) == 60
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_over_many_photographs_of_many_sizes():
+    estimator = glpn.load(threads=1)
+    process = psutil.Process(os.getpid())
+    rng = np.random.default_rng(0)
+
+    def predict(count):
+        for _ in range(count):
+            height, width = rng.integers(100, 500, 2)
+            estimator(rng.integers(0, 256, (height, width, 3), np.uint8)).encode("png16")
+        gc.collect()
+        return process.memory_info().rss / 2**20
+
+    settled = predict(60)
+    assert predict(120) < settled + 30  # MB; one picture and its maps take about 5
