@@ -14,6 +14,7 @@ from glpn.cli import (
     data,
     evaluate,
     export,
+    gate,
     info,
     points,
     predict,
@@ -60,6 +61,7 @@ app.command("info", no_args_is_help=True)(info.info)
 app.command("points", no_args_is_help=True)(points.points)
 app.command("convert", no_args_is_help=True)(convert.convert)
 app.command("evaluate", no_args_is_help=True)(evaluate.evaluate)
+app.command("gate", no_args_is_help=True)(gate.gate)
 app.command("reproduce", no_args_is_help=True)(reproduce.reproduce)
 app.command("train", no_args_is_help=True)(train.train)
 app.command("synth", no_args_is_help=True)(synth.synth)

@@ -123,7 +123,9 @@ def open_engine(
     else:
         _require_installed(engine)
         kind = allowed(folder, engine, asked=precision)
-    return _open(folder, Candidate(engine, kind), device, threads=threads, max_depth=max_depth)
+    return open_candidate(
+        folder, Candidate(engine, kind), device=device, threads=threads, max_depth=max_depth
+    )
 
 
 def _require_known(engine: str, device: str, threads: int | None, *, precision: str) -> None:
@@ -137,15 +139,15 @@ def _require_known(engine: str, device: str, threads: int | None, *, precision: 
         raise UsageError(f"precision: expected one of {', '.join(PRECISIONS)}; got {precision!r}")
 
 
-def _open(
+def open_candidate(
     folder: Path,
     candidate: Candidate,
-    device: str = "cpu",
     *,
-    threads: int | None,
+    device: str = "cpu",
+    threads: int | None = None,
     max_depth: float | None = None,
 ) -> Engine:
-    """The engine itself, on its device."""
+    """The engine itself, asked for no evidence: for `open_engine`, and for what measures it."""
     engine, precision = candidate
     if engine == "torch":
         from glpn.engines.torch import TorchEngine
@@ -179,7 +181,7 @@ def _choose(
             folder,
             photos=photos,
             threads=threads or usable_cores(),
-            open_candidate=lambda candidate: _open(folder, candidate, threads=threads),
+            open_candidate=lambda candidate: open_candidate(folder, candidate, threads=threads),
         )
     if _is_installed("torch"):
         return Candidate("torch", allowed(folder, "torch", asked=precision))

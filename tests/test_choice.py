@@ -1,0 +1,91 @@
+"""The automatic engine suits the job, remembers what was measured, and needs no cache."""
+
+from __future__ import annotations
+
+import pytest
+
+from glpn import GLPNConfig, weights
+from glpn.engines import choice
+from glpn.engines.choice import Candidate, Cost
+
+BUNDLED = weights.bundled()["glpn-b0-indoor"]
+QUICK = Candidate("openvino", "bfloat16")
+LIGHT = Candidate("onnxruntime", "float32")
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    """A cache of the test's own."""
+    monkeypatch.setenv("GLPN_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+class Engine:
+    """Something that can be timed."""
+
+    name, precision, config = "engine", "float32", GLPNConfig()
+
+    def __call__(self, pixels):
+        return pixels[:, 0]
+
+
+def best(photos, opened=None):
+    def make(candidate):
+        if opened is None:
+            pytest.fail("measured")
+        opened.append(candidate)
+        return Engine()
+
+    return choice.best([QUICK, LIGHT], BUNDLED, photos=photos, threads=2, open_candidate=make)
+
+
+def test_one_photo_takes_the_engine_that_starts_fast_and_measures_nothing():
+    assert best(1) == LIGHT
+
+
+@pytest.mark.parametrize("photos", [None, choice.FEW, choice.MANY - 1])
+def test_more_take_the_one_that_runs_fast_and_measure_nothing(photos):
+    assert best(photos) == QUICK
+
+
+def test_many_are_worth_one_measurement_that_is_remembered():
+    opened = []
+    first = best(choice.MANY, opened)
+    assert opened == [QUICK, LIGHT]
+    assert best(choice.MANY) == first
+
+
+def test_what_was_measured_decides_by_the_length_of_the_job():
+    # 1 + n·0.05 against 0.1 + n·0.1: the first is faster from 18 photographs on.
+    costs = {"openvino bfloat16": Cost(1.0, 0.05), "onnxruntime float32": Cost(0.1, 0.1)}
+    choice.remember(BUNDLED, 2, costs)
+    assert [best(n) for n in (1, 17, 19, 500)] == [LIGHT, LIGHT, QUICK, QUICK]
+
+
+def test_a_measurement_with_other_threads_does_not_count():
+    choice.remember(BUNDLED, 1, {" ".join(QUICK): Cost(9, 9), " ".join(LIGHT): Cost(1, 1)})
+    assert best(None) == QUICK
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"[]", b'{"openvino bfloat16": 3}', b"\xff", b'{"a":[0,0]}']
+)
+def test_a_broken_cache_is_as_if_it_were_not_there(cache, content):
+    choice.remember(BUNDLED, 2, {" ".join(QUICK): Cost(9, 9), " ".join(LIGHT): Cost(1, 1)})
+    [file] = (cache / "engines").iterdir()
+    file.write_bytes(content)
+    assert best(None) == QUICK
+
+
+def test_a_cache_that_cannot_be_written_is_as_if_it_were_not_there(cache):
+    cache.write_text("no folder")
+    opened = []
+    assert best(choice.MANY, opened) in (QUICK, LIGHT)
+    assert opened == [QUICK, LIGHT]
+
+
+def test_a_single_candidate_is_never_measured():
+    assert (
+        choice.best([LIGHT], BUNDLED, photos=10_000, threads=2, open_candidate=lambda _: None)
+        == LIGHT
+    )

@@ -1,0 +1,145 @@
+"""Quick precision runs with weights that passed, and with no others."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+import glpn
+from glpn import weights
+from glpn.engines import open_candidate, open_engine
+from glpn.engines.choice import Candidate
+from glpn.engines.openvino import computes_bfloat16
+from glpn.engines.precision import Record, read_records, write_record
+from glpn.errors import UsageError
+from tests.networks import photograph
+
+BUNDLED = weights.bundled()["glpn-b0-indoor"]
+bfloat16_here = pytest.mark.skipif(not computes_bfloat16(), reason="this CPU has no bfloat16")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """The bundled model's files, with nothing measured of it."""
+    copy = shutil.copytree(BUNDLED, tmp_path / "model")
+    (copy / "quick.json").unlink(missing_ok=True)
+    return copy
+
+
+def passing(folder, **changes):
+    record = Record(
+        weights_sha256=weights.file_hash(folder / "model.safetensors"),
+        engine="openvino",
+        precision="bfloat16",
+        version="1",
+        data="frames",
+        deviation_frames=100,
+        deviation=0.009,
+        score_frames=100,
+        abs_rel=(0.2, 0.2009),
+        delta1=(0.8, 0.797),
+    )
+    return dataclasses.replace(record, **changes)
+
+
+def test_the_bundled_models_record_passes_and_is_of_its_weights():
+    [record] = [r for r in read_records(BUNDLED) if r.engine == "openvino"]
+    assert record.faults() == []
+    assert record.weights_sha256 == weights.file_hash(BUNDLED / "model.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"deviation": 0.0101}, "mean deviation 1.01%"),
+        ({"deviation": float("nan")}, "mean deviation"),
+        ({"abs_rel": (0.2, 0.2011)}, "AbsRel changed by 0.55%"),
+        ({"abs_rel": (0.2, 0.1989)}, "AbsRel"),
+        ({"abs_rel": (0.0, 0.0)}, "AbsRel"),
+        ({"delta1": (0.8, 0.7959)}, "δ1 changed by 0.51%"),
+        ({"deviation_frames": 0}, "no frames"),
+        ({"score_frames": 0}, "no frames"),
+    ],
+)
+def test_figures_beyond_a_limit_are_refused_by_name(folder, change, named):
+    write_record(folder, passing(folder, **change))
+    with pytest.raises(UsageError, match=f"did not pass: .*{named}"):
+        open_engine(folder, engine="openvino", precision="quick")
+    assert open_engine(folder, engine="openvino", precision="auto").precision == "float32"
+
+
+def test_without_a_record_quick_says_which_command_makes_one(folder):
+    with pytest.raises(UsageError, match=r"glpn gate .*model --data"):
+        open_engine(folder, engine="openvino", precision="quick")
+
+
+def test_new_weights_need_a_new_record(folder):
+    write_record(folder, passing(folder))
+    file = folder / "model.safetensors"
+    tensors = load_file(file)
+    tensors["head.head.2.bias"] = tensors["head.head.2.bias"] + 1e-3
+    metadata = dict(weights.read_header(file).metadata)
+    save_file({k: v.contiguous() for k, v in tensors.items()}, file, metadata=metadata)
+    with pytest.raises(UsageError, match="nothing was measured of openvino with these weights"):
+        open_engine(folder, engine="openvino", precision="quick")
+
+
+def test_a_record_of_another_engine_counts_nothing(folder):
+    write_record(folder, passing(folder, engine="torch"))
+    with pytest.raises(UsageError, match="nothing was measured of openvino"):
+        open_engine(folder, engine="openvino", precision="quick")
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b'{"format": "glpn-quick-1", "records": [{}]}'])
+def test_a_damaged_record_counts_nothing(folder, content):
+    (folder / "quick.json").write_bytes(content)
+    with pytest.raises(UsageError, match=r"quick\.json: damaged.*glpn gate"):
+        open_engine(folder, engine="openvino", precision="quick")
+    assert open_engine(folder, engine="openvino", precision="auto").precision == "float32"
+
+
+def test_an_engine_without_quick_precision_says_which_has(folder):
+    with pytest.raises(UsageError, match="onnxruntime has none but exact; openvino"):
+        open_engine(folder, engine="onnxruntime", precision="quick")
+
+
+def test_unknown_precision_is_refused_with_the_known_ones(folder):
+    with pytest.raises(UsageError, match="auto, exact, quick; got 'int8'"):
+        open_engine(folder, precision="int8")
+
+
+@bfloat16_here
+def test_quick_runs_in_bfloat16_and_every_depth_says_so(folder):
+    write_record(folder, passing(folder))
+    estimator = glpn.load(folder, engine="openvino", precision="quick", threads=1)
+    depth = estimator(np.full((64, 96, 3), 127, np.uint8))
+    assert depth.provenance.precision == "bfloat16"
+
+
+@bfloat16_here
+@pytest.mark.parametrize("engine", ["openvino", "torch"])
+@pytest.mark.parametrize("size", [(64, 96), (33, 47)])
+def test_bfloat16_stays_near_float32(engine, size):
+    pixels = photograph(*size, batch=2).numpy()
+    exact, quick = (
+        open_candidate(BUNDLED, Candidate(engine, kind), threads=1)(pixels)
+        for kind in ("float32", "bfloat16")
+    )
+    deviation = np.abs(quick - exact) / exact
+    assert quick.shape == (2, *size)
+    assert 0 < deviation.mean() <= 0.01
+    assert torch.isfinite(torch.from_numpy(quick)).all()
+
+
+def test_records_are_written_as_json_that_reads_back(folder):
+    record = passing(folder)
+    write_record(folder, passing(folder, deviation=0.5))
+    write_record(folder, record)
+    assert read_records(folder) == [record]
+    assert json.loads((folder / "quick.json").read_text())["format"] == "glpn-quick-1"
