@@ -12,7 +12,6 @@ and states the prices that it assumes.
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import tempfile
 from pathlib import Path
@@ -58,28 +57,30 @@ def speed(photos: Path, workers: int) -> float:
     return (len(written) - 2 * skip - 1) / (written[-skip - 1] - written[skip])
 
 
-def table(per_core: float) -> dict[str, float]:
-    """What a billion pictures take, from images per second and core."""
+def table(per_core: float) -> dict[str, str]:
+    """What a billion pictures take, in words, from images per second and core."""
     core_hours = PICTURES / per_core / 3600
     machine_hours = core_hours / CORES_PER_MACHINE
     failures = machine_hours * FAILURES_PER_MACHINE_HOUR
-    again = failures * LOST_PER_FAILURE / 3600 / machine_hours
-    facts = {
-        "images_per_s_and_core": per_core,
-        "core_hours": core_hours,
-        "compute_dollars": core_hours * CORE_HOUR,
-        "read_terabytes": PICTURES * PHOTO_BYTES / 1e12,
-        "written_terabytes": PICTURES * DEPTH_BYTES / 1e12,
-        "storage_dollars_a_month": PICTURES * DEPTH_BYTES / 1e12 * TERABYTE_MONTH,
-        "request_dollars": PICTURES / 1e6 * (2 * REQUESTS["read"] + REQUESTS["write"]),
-        "failures": failures,
-        "share_done_again": again,
+    again = FAILURES_PER_MACHINE_HOUR * LOST_PER_FAILURE / 3600
+    terabytes = PICTURES * DEPTH_BYTES / 1e12
+    requests = PICTURES / 1e6 * (2 * REQUESTS["read"] + REQUESTS["write"])
+    rows = {
+        "images per second and core": f"{per_core:.3g}",
+        "core hours": f"{core_hours:,.0f}",
+        f"compute at ${CORE_HOUR} a core hour": f"${core_hours * CORE_HOUR:,.0f}",
+        "photographs read": f"{PICTURES * PHOTO_BYTES / 1e12:,.0f} TB",
+        "16-bit PNGs written": f"{terabytes:,.0f} TB",
+        f"keeping them at ${TERABYTE_MONTH:g} a TB": f"${terabytes * TERABYTE_MONTH:,.0f} a month",
+        "requests to the store": f"${requests:,.0f}",
+        f"machines lost, at {FAILURES_PER_MACHINE_HOUR} an hour each": f"{failures:,.0f}",
+        f"work done again, {LOST_PER_FAILURE:g} s for each": f"{again:.2%}",
     }
     for cores in CORES:
         rate = per_core * cores
-        facts[f"days_on_{cores}_cores"] = PICTURES / rate / 86400
-        facts[f"gigabits_a_second_on_{cores}_cores"] = rate * (PHOTO_BYTES + DEPTH_BYTES) * 8 / 1e9
-    return facts
+        gigabits = rate * (PHOTO_BYTES + DEPTH_BYTES) * 8 / 1e9
+        rows[f"on {cores:,} cores"] = f"{PICTURES / rate / 86400:.2g} days, {gigabits:.0f} Gbit/s"
+    return rows
 
 
 def main() -> None:
@@ -102,7 +103,9 @@ def main() -> None:
         for count, rate in medians.items():
             print(f"{count} workers: {rate:6.2f} images/s, × {rate / medians[counts[0]]:.2f}")
         per_core = medians[counts[0]] / counts[0]
-    print(json.dumps({name: float(f"{value:.4g}") for name, value in table(per_core).items()}))
+    print("\n| a billion pictures of 480×640 | |\n|---|---|")
+    for what, amount in table(per_core).items():
+        print(f"| {what} | {amount} |")
 
 
 if __name__ == "__main__":

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import socket
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -52,7 +54,7 @@ def session(address: str = LOCAL, *, cpus: int) -> Iterator[None]:
     if address == LOCAL:
         own = {"num_cpus": cpus, "object_store_memory": _OBJECT_STORE, "include_dashboard": False}
     try:
-        with _silence():
+        with _silence(), _signals_kept():
             ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **own)
     except (ConnectionError, ValueError, RuntimeError, TimeoutError) as e:
         raise UsageError(f"--ray {address}: Ray does not start, or does not answer: {e}") from e
@@ -74,6 +76,17 @@ def _silence() -> Iterator[None]:
     finally:
         os.dup2(kept, 2)
         os.close(kept)
+
+
+@contextmanager
+def _signals_kept() -> Iterator[None]:
+    """Undo that Ray takes SIGTERM over: how a run ends is the command line's business."""
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, before)
 
 
 def _require_answer(address: str) -> None:
