@@ -105,7 +105,10 @@ class FolderSpec:
     @property
     def camera(self) -> Intrinsics | None:
         """The intrinsics, where they are the same numbers for every frame."""
-        return Intrinsics(*self.intrinsics) if isinstance(self.intrinsics, tuple) else None
+        if not isinstance(self.intrinsics, tuple):
+            return None
+        fx, fy, cx, cy = self.intrinsics
+        return Intrinsics(fx, fy, cx, cy)
 
     def replace(self, **values: Any) -> FolderSpec:
         """A copy with some fields changed, checked as `from_dict` checks."""
