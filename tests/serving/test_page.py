@@ -302,8 +302,13 @@ def test_bad_files_are_told_in_plain_words_and_change_nothing(open_page, photo):
     alert.filter(has_text="damaged").wait_for()
     settled(page)
     assert page.inner_text("#here") == before
-    huge = {"name": "c.jpg", "mimeType": "image/jpeg", "buffer": bytes(17 * 2**20)}
-    choose.set_input_files(huge)
+    page.evaluate(
+        """() => {
+            const data = new DataTransfer();
+            data.items.add(new File([new Uint8Array(17 * 2 ** 20)], 'c.jpg', {type: 'image/jpeg'}));
+            dispatchEvent(new ClipboardEvent('paste', {clipboardData: data}));
+        }"""
+    )
     alert.filter(has_text="too large: 17.0 MiB").wait_for()
     page.get_by_role("button", name="New picture").click()
     page.get_by_role("button", name="Choose a photograph").wait_for()
