@@ -85,6 +85,15 @@ def test_bfloat16_stays_near(model, monkeypatch, fused):
     assert 1e-5 < deviation < 8 * BFLOAT16  # it is bfloat16, and its errors do not pile up
 
 
+def test_bfloat16_attention_is_the_same_with_few_scores_and_with_many(model, monkeypatch):
+    pixels = photograph(64, 96)
+    few = fast(model, dtype=torch.bfloat16)(pixels)
+    monkeypatch.setattr("glpn.fast._MOST_SCORES", 0)
+    many = fast(model, dtype=torch.bfloat16)(pixels)
+    assert not torch.equal(few, many)  # both ways ran
+    torch.testing.assert_close(few, many, rtol=8 * BFLOAT16, atol=0)
+
+
 def test_the_model_is_left_as_it_was(model):
     before = copy.deepcopy(model.state_dict())
     fast(model, dtype=torch.bfloat16)(photograph(64, 96))
