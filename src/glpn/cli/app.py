@@ -8,6 +8,7 @@ import typer
 
 import glpn
 from glpn.cli import (
+    bench,
     cluster,
     console,
     convert,
@@ -61,6 +62,7 @@ app.command("info", no_args_is_help=True)(info.info)
 app.command("points", no_args_is_help=True)(points.points)
 app.command("convert", no_args_is_help=True)(convert.convert)
 app.command("evaluate", no_args_is_help=True)(evaluate.evaluate)
+app.command("bench")(bench.bench)
 app.command("gate", no_args_is_help=True)(gate.gate)
 app.command("reproduce", no_args_is_help=True)(reproduce.reproduce)
 app.command("train", no_args_is_help=True)(train.train)

@@ -1,0 +1,156 @@
+"""`glpn bench`: how fast each engine runs a model on this machine."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from glpn.cli import console, options
+
+_SIZE = (480, 640)
+_CALLS, _SECONDS = 20, 2.0  # of each row and batch: whichever is reached first
+
+_Model = Annotated[str, typer.Argument(help="A bundled name, a folder, or a hub id user/name.")]
+
+
+def bench(
+    model: _Model = "",
+    threads: options.Threads = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Measure every engine that is installed, each in a process of its own, and remember it.
+
+    Milliseconds for a 480×640 picture, images a second in batches of 1 and 4, peak memory of the
+    process, mean and largest deviation from the first exact row. Quick rows are those that are
+    allowed for these weights. `--engine auto` takes note of the figures.
+
+    Example:
+
+      glpn bench
+    """
+    from glpn import weights
+    from glpn.engines import choice, usable_cores
+    from glpn.estimator import DEFAULT_MODEL
+
+    folder = weights.resolve(model or DEFAULT_MODEL)
+    count = threads or usable_cores()
+    rows = []
+    with tempfile.TemporaryDirectory() as scratch:
+        for candidate in _candidates(folder):
+            rows.append(_run(folder, candidate, count, Path(scratch)))
+            _compare(rows[-1], Path(scratch), first=rows[0])
+            _say(rows[-1], heading=len(rows) == 1, as_json=as_json)
+    costs = {
+        f"{row['engine']} {row['precision']}": choice.Cost(row["start_s"], row["median_ms"] / 1000)
+        for row in rows
+    }
+    choice.remember(folder, count, costs)
+
+
+def _candidates(folder: Path) -> list[tuple[str, str]]:
+    """Engine and precision of every row: exact ones first."""
+    from glpn import weights
+    from glpn.engines import ENGINES
+    from glpn.engines.precision import EXACT, allowed
+
+    there = [name for name in ENGINES[1:] if importlib.util.find_spec(name) is not None]
+    if not (folder / weights.GRAPH_NAME).is_file():
+        there = [name for name in there if name == "torch"]
+    kinds = [(name, allowed(folder, name, asked="auto")) for name in there]
+    return [(name, EXACT) for name in there] + [pair for pair in kinds if pair[1] != EXACT]
+
+
+def _run(folder: Path, candidate: tuple[str, str], threads: int, scratch: Path) -> dict[str, Any]:
+    """One row, from a process of its own."""
+    asked = json.dumps([str(folder), *candidate, threads, str(scratch)])
+    code = "import sys, json; from glpn.cli.bench import measure; measure(*json.loads(sys.argv[1]))"
+    command = [sys.executable, "-c", code, asked]
+    done = subprocess.run(command, check=True, capture_output=True)  # noqa: S603 - ourselves
+    values: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return values
+
+
+def measure(folder: str, engine: str, precision: str, threads: int, scratch: str) -> None:
+    """Measure one row in this process and print it as JSON; the depth goes into a file."""
+    import numpy as np
+
+    from glpn.engines import open_candidate
+    from glpn.engines.choice import Candidate
+
+    began = time.perf_counter()
+    opened = open_candidate(Path(folder), Candidate(engine, precision), threads=threads)
+    channels = opened.config.num_channels
+    pixels = np.random.default_rng(0).random((4, channels, *_SIZE), np.float32)
+    np.save(Path(scratch, f"{engine} {precision}.npy"), opened(pixels[:1]))
+    start = time.perf_counter() - began
+    single = _times(lambda: opened(pixels[:1]))
+    peak = _peak_mb()
+    batch = _times(lambda: opened(pixels))
+    row = {
+        "engine": engine,
+        "precision": precision,
+        "threads": threads,
+        "start_s": start,
+        "median_ms": float(np.median(single)) * 1000,
+        "p95_ms": float(np.percentile(single, 95)) * 1000,
+        "images_s": 1 / float(np.median(single)),
+        "images_s_4": 4 / float(np.median(batch)),
+        "peak_mb": peak,
+    }
+    console.say_json(row)
+
+
+def _times(run: Any) -> list[float]:
+    """Seconds of each call, after one that is not counted."""
+    run()
+    times: list[float] = []
+    while len(times) < 3 or (len(times) < _CALLS and sum(times) < _SECONDS):
+        began = time.perf_counter()
+        run()
+        times.append(time.perf_counter() - began)
+    return times
+
+
+def _peak_mb() -> float | None:
+    """The most memory that this process had at a time; None where the system does not say."""
+    try:
+        status = Path("/proc/self/status").read_text("ascii")
+    except OSError:
+        return None
+    return int(status.split("VmHWM:")[1].split()[0]) / 1024
+
+
+def _compare(row: dict[str, Any], scratch: Path, *, first: dict[str, Any]) -> None:
+    """Add the deviation from the first row."""
+    import numpy as np
+
+    depth, expected = (
+        np.load(scratch / f"{one['engine']} {one['precision']}.npy") for one in (row, first)
+    )
+    deviation = np.abs(depth - expected) / expected
+    row["deviation_mean"], row["deviation_max"] = float(deviation.mean()), float(deviation.max())
+
+
+def _say(row: dict[str, Any], *, heading: bool, as_json: bool) -> None:
+    if as_json:
+        console.say_json(row)
+        return
+    if heading:
+        console.say(
+            f"{'engine':12} {'precision':10} {'median ms':>10} {'p95 ms':>8} {'images/s':>9} "
+            f"{'in fours':>9} {'MB':>6} {'deviation: mean, max':>22}"
+        )
+    memory = "?" if row["peak_mb"] is None else f"{row['peak_mb']:.0f}"
+    console.say(
+        f"{row['engine']:12} {row['precision']:10} {row['median_ms']:10.1f} {row['p95_ms']:8.1f} "
+        f"{row['images_s']:9.1f} {row['images_s_4']:9.1f} {memory:>6} "
+        f"{row['deviation_mean']:12.1e} {row['deviation_max']:9.1e}"
+    )
