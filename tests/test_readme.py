@@ -14,7 +14,7 @@ from glpn.cli import main
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", README, re.M | re.S)
-PAGES = ("README.md", "docs/training.md", "docs/synthetic.md")
+PAGES = ("README.md", "docs/folders.md", "docs/training.md", "docs/synthetic.md")
 
 # What makes a long command short; a repeated option's last value counts.
 SHORTER = {
@@ -62,7 +62,7 @@ def test_the_commands_run(page, folder, monkeypatch, capsys):
         code = main([*shlex.split(line)[1:], *shlex.split(extra)])
         output = capsys.readouterr()
         assert code == 0, f"{line}: {output.err}"
-        assert output.out.strip(), line
+        assert (output.out + output.err).strip(), line
 
 
 def test_the_first_command_writes_both_pictures(folder, monkeypatch):

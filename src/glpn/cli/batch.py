@@ -226,9 +226,11 @@ class Batch:
     def _summarise(self, photographs: int) -> None:
         """Counts, wherever the lines of single photographs do not say it all."""
         kept = self.counts[_KEPT]
-        if self.request.quiet or (photographs < 2 and not kept):
+        alone = photographs < 2 and not kept and self.request.shard is None
+        if self.request.quiet or alone:
             return
-        counts = ", ".join(f"{self.counts[what]} {what}" for what in _OUTCOMES if self.counts[what])
+        told = (f"{self.counts[what]} {what}" for what in _OUTCOMES if self.counts[what])
+        counts = ", ".join(told) or "no photograph is in this share"
         where = f"; files are in {self.request.output}" if self.request.formats else ""
         again = "; --overwrite predicts those kept again" if kept else ""
         console.note(console.escaped(f"{counts}{where}{again}"))
