@@ -30,6 +30,11 @@ def outputs(folder):
     return {p.name: p.read_bytes() for p in folder.glob("*.png")}
 
 
+def finished(process):
+    process.communicate(timeout=60)
+    return process.returncode
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="needs SIGKILL")
 @pytest.mark.parametrize("number", ["SIGKILL", "SIGINT", "SIGTERM"])
@@ -42,7 +47,7 @@ def test_a_run_that_was_ended_goes_on_to_the_bits_of_one_that_was_not(model, tmp
         return subprocess.Popen(line, stderr=subprocess.PIPE)
 
     alone, ended = tmp_path / "alone", tmp_path / "ended"
-    assert run(alone).wait(60) == 0
+    assert finished(run(alone)) == 0
     for at in (5, 30):
         process = run(ended)
         while process.poll() is None and len(list(ended.glob("*.png"))) < at:
@@ -54,7 +59,7 @@ def test_a_run_that_was_ended_goes_on_to_the_bits_of_one_that_was_not(model, tmp
             assert b"Traceback" not in complaint
         noted = (ended / "manifest.jsonl").read_bytes().count(b"\n")
         assert len(outputs(ended)) - noted <= 4  # two predicted, two read or written beside them
-    assert run(ended).wait(60) == 0
+    assert finished(run(ended)) == 0
     assert outputs(ended) == outputs(alone) and len(outputs(alone)) == 60
 
 
