@@ -1,7 +1,7 @@
-"""Build hook: compiles the head's kernel into the package, where there is a C compiler.
+"""Build hook: compiles the kernels into the package, where there is a C compiler.
 
-The library calls nothing outside itself and no CPython API, so one build serves every Python
-version. Without a compiler the wheel is pure Python, and glpn runs without the kernel.
+The libraries call nothing outside themselves and no CPython API, so one build serves every Python
+version. Without a compiler the wheel is pure Python, and glpn runs without the kernels.
 """
 
 from __future__ import annotations
@@ -30,26 +30,34 @@ FLAGS = [
     "-shared",
 ]
 MACOS = "11.0"  # the oldest that both of its processors run
-LIBRARY = {"darwin": "_head.dylib", "win32": "_head.dll"}.get(sys.platform, "_head.so")
+SUFFIX = {"darwin": "dylib", "win32": "dll"}.get(sys.platform, "so")
+SOURCES = ("glpn/native/head.c", "glpn/synthetic/rays.c")  # each becomes _NAME.SUFFIX beside it
 
 
 class KernelHook(BuildHookInterface):  # type: ignore[type-arg]
     """Hatchling calls `initialize` before and `finalize` after it packs a wheel."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Compile `head.c` and mark the wheel as this platform's; a pure wheel if that fails."""
+        """Compile the kernels and mark the wheel as this platform's; a pure one if that fails."""
         self.folder = Path(tempfile.mkdtemp())
-        native = Path(self.root) / "src/glpn/native"
-        library = self.folder / LIBRARY
-        if not self.compile(native / "head.c", library):
+        sources = [Path(self.root) / "src" / name for name in SOURCES]
+        libraries = [self.folder / f"_{source.stem}.{SUFFIX}" for source in sources]
+        if not all(map(self.compile, sources, libraries)):
             return
-        if version == "editable":
-            shutil.copy(library, native / f"{LIBRARY}.new")
-            os.replace(native / f"{LIBRARY}.new", native / LIBRARY)  # it may be in use
-        else:
-            build_data["force_include"][str(library)] = f"glpn/native/{LIBRARY}"
+        for source, library in zip(sources, libraries, strict=True):
+            self.place(library, source.parent, version, build_data)
         build_data["pure_python"] = False
         build_data["tag"] = f"py3-none-{platform_tag()}"
+
+    def place(self, library: Path, folder: Path, version: str, build_data: dict[str, Any]) -> None:
+        """Put a library beside its source, where the package is run from there, or in the wheel."""
+        if version == "editable":
+            fresh = folder / f"{library.name}.new"
+            shutil.copy(library, fresh)
+            os.replace(fresh, folder / library.name)  # the old one may be in use
+        else:
+            where = folder.relative_to(Path(self.root) / "src") / library.name
+            build_data["force_include"][str(library)] = where.as_posix()
 
     def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
         """Leave nothing behind."""
@@ -64,7 +72,7 @@ class KernelHook(BuildHookInterface):  # type: ignore[type-arg]
             if done.returncode == 0:
                 return True
             self.app.display_warning(f"{shlex.join(compiler)}: {done.stderr.strip()[-300:]}")
-        self.app.display_warning("No C compiler could build the kernel: glpn runs without it.")
+        self.app.display_warning("No C compiler could build the kernels: glpn runs without.")
         return False
 
 

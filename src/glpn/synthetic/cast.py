@@ -12,6 +12,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from glpn.synthetic import compiled
+
 TILE = 8
 NEAR = 0.05  # metres: nothing nearer is seen
 NO_HIT = -1
@@ -69,8 +71,24 @@ def to_local(solids: Solids, eyes: Eyes) -> Local:
 
 
 def cast(solids: Solids, eyes: Eyes, *, wanted: Tensor) -> Hits:
-    """The nearest solid per pixel, of those `wanted` [B, P]."""
+    """The nearest solid per pixel, of those `wanted` [B, P].
+
+    On a CPU the compiled kernel does it, where there is one; elsewhere torch: the same to rounding.
+    """
     local = to_local(solids, eyes)
+    if compiled.available(eyes.x.device):
+        boxes, near, order = _front_to_back(solids, eyes, wanted)
+        rows = _rows(solids, local, curved=True)
+        return Hits(
+            *compiled.cast_pictures(
+                (eyes.x, eyes.y), rows, boxes.flatten(2), ranked=(near, order), nearest=NEAR
+            )
+        )
+    return cast_with_torch(solids, local, eyes, wanted=wanted)
+
+
+def cast_with_torch(solids: Solids, local: Local, eyes: Eyes, *, wanted: Tensor) -> Hits:
+    """`cast` on any device; `local` is `to_local` of the same."""
     tiles = _Tiles(eyes)
     round_ = solids.quadric.any(-1)
     tiles.trace(solids, local, wanted=wanted & ~round_, curved=False)
@@ -147,22 +165,13 @@ class _Tiles:
         outside a tile's frustum if it lies wholly behind one of its planes.
         """
         batch, rows, columns = self.shape
-        centre = (
-            self.eyes.axes[:, None] * (solids.centre - self.eyes.position[:, None])[..., None, :]
-        )
-        centre = centre.sum(-1)  # [B, P, 3] in camera axes
-        arms = (solids.axes[..., None, :] * self.eyes.axes[:, None, None]).sum(-1)
-        arms = arms * solids.half[..., None]  # [B, P, 3 axes, 3 coordinates]
-        reach = arms[..., 2].abs().sum(-1)
-        near = (centre[..., 2] - reach).masked_fill(~wanted, torch.inf)
-        front = wanted & (centre[..., 2] + reach > NEAR)
-        near, order = near.sort(dim=1)
-        centre = centre.gather(1, order[..., None].expand_as(centre))
-        arms = arms.gather(1, order[..., None, None].expand_as(arms))
+        boxes, near, order = _front_to_back(solids, self.eyes, wanted)
+        boxes = boxes.gather(1, order[..., None, None].expand_as(boxes))
+        centre, arms = boxes[:, :, 0], boxes[:, :, 1:]
         x, y = (v.reshape(batch, rows, columns, -1) for v in (self.x, self.y))
         across = _between(centre, arms, 0, x.amin((1, 3)), x.amax((1, 3)))  # [B, columns, P]
         down = _between(centre, arms, 1, y.amin((2, 3)), y.amax((2, 3)))  # [B, rows, P]
-        across &= front.gather(1, order)[:, None]
+        across &= near.isfinite()[:, None]
         return across[:, None] & down[:, :, None], near, order
 
     def _cut(self, pixels: Tensor) -> Tensor:
@@ -174,6 +183,20 @@ class _Tiles:
         batch, rows, columns = self.shape
         joined = tiles.reshape(batch, rows, columns, TILE, TILE).transpose(2, 3)
         return joined.reshape(batch, rows * TILE, columns * TILE)
+
+
+def _front_to_back(solids: Solids, eyes: Eyes, wanted: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Boxes in camera axes [B, P, 4, 3]: centre and arms; least depths [B, P], sorted; the order.
+
+    The depth of what is not wanted, or lies behind the camera, is inf.
+    """
+    centre = eyes.axes[:, None] * (solids.centre - eyes.position[:, None])[..., None, :]
+    arms = (solids.axes[..., None, :] * eyes.axes[:, None, None]).sum(-1)
+    boxes = torch.cat([centre.sum(-1)[:, :, None], arms * solids.half[..., None]], 2)
+    reach = boxes[:, :, 1:, 2].abs().sum(-1)
+    ahead = wanted & (boxes[:, :, 0, 2] + reach > NEAR)
+    near = (boxes[:, :, 0, 2] - reach).masked_fill(~ahead, torch.inf)
+    return boxes, *near.sort(dim=1)
 
 
 def _between(centre: Tensor, arms: Tensor, axis: int, low: Tensor, high: Tensor) -> Tensor:
@@ -191,20 +214,33 @@ def _between(centre: Tensor, arms: Tensor, axis: int, low: Tensor, high: Tensor)
 
 def _table(solids: Solids, local: Local, *, curved: bool) -> Tensor:
     """Per solid the numbers of its test [B·P + 1, 12 or 15, 1]; the last is never hit."""
-    columns = [local.slope.flatten(2), local.origin]
-    if curved:
-        columns.append(solids.quadric)
-    rows = torch.cat(columns, -1).flatten(0, 1)
+    rows = _rows(solids, local, curved=curved).flatten(0, 1)
     never = torch.zeros_like(rows[:1])
     never[:, 9:12] = 1e3
     never[:, (2, 5, 8)] = _TINY
     return torch.cat([rows, never])[..., None]
 
 
+def _rows(solids: Solids, local: Local, *, curved: bool) -> Tensor:
+    """Per solid slope, origin and, if `curved`, quadric: [B, P, 12 or 15]."""
+    columns = [local.slope.flatten(2), local.origin]
+    return torch.cat([*columns, solids.quadric] if curved else columns, -1)
+
+
 def nearest_of(
     solids: Solids, local: Local, candidates: Tensor, *, at: tuple[Tensor, Tensor]
 ) -> Hits:
     """The nearest of few candidates per ray: solids' indices [K, B, n] at ray x and y [B, n]."""
+    if compiled.available(at[0].device):
+        rows = _rows(solids, local, curved=True)
+        return Hits(*compiled.nearest_of(at, rows, candidates, nearest=NEAR))
+    return nearest_with_torch(solids, local, candidates, at=at)
+
+
+def nearest_with_torch(
+    solids: Solids, local: Local, candidates: Tensor, *, at: tuple[Tensor, Tensor]
+) -> Hits:
+    """`nearest_of` on any device."""
     x, y = at
     batch, count = solids.centre.shape[:2]
     first = torch.arange(batch, device=x.device)[:, None] * count

@@ -1,0 +1,138 @@
+"""The compiled side of ray casting: `rays.c` through ctypes, for tensors on the CPU.
+
+Where no compiler was at hand when glpn was built there is no library: `available()` is False, and
+`cast` runs as torch operations, as it does on a GPU.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+_SUFFIX = {"darwin": "dylib", "win32": "dll"}.get(sys.platform, "so")
+LIBRARY = Path(__file__).with_name(f"_rays.{_SUFFIX}")
+
+
+class _Picture(ctypes.Structure):
+    """`struct glpn_picture` of rays.c."""
+
+    _fields_ = (
+        *((name, ctypes.c_void_p) for name in ("x", "y", "rows", "boxes", "near", "order")),
+        *((name, ctypes.c_void_p) for name in ("depth", "solid", "across", "listed")),
+        *((name, ctypes.c_int64) for name in ("height", "width", "solids")),
+        ("nearest", ctypes.c_float),
+        ("clone", ctypes.c_int32),
+    )
+
+
+class _Rays(ctypes.Structure):
+    """`struct glpn_rays` of rays.c."""
+
+    _fields_ = (
+        *((name, ctypes.c_void_p) for name in ("x", "y", "rows", "candidates", "depth", "solid")),
+        *((name, ctypes.c_int64) for name in ("rays", "choices")),
+        ("nearest", ctypes.c_float),
+    )
+
+
+def available(device: torch.device) -> bool:
+    """Whether rays on this device can be cast by the compiled kernel."""
+    return device.type == "cpu" and _library() is not None
+
+
+def clones() -> int:
+    """How many of the kernel's clones, from the plainest instruction set up, can run here."""
+    library = _library()
+    return 0 if library is None else int(library.glpn_rays_clones())
+
+
+def cast_pictures(
+    rays: tuple[Tensor, Tensor],
+    rows: Tensor,
+    boxes: Tensor,
+    *,
+    ranked: tuple[Tensor, Tensor],
+    nearest: float,
+    clone: int | None = None,
+) -> tuple[Tensor, Tensor]:
+    """The nearest solid along each ray of B pictures.
+
+    Args:
+        rays: x and y [B, H, W], H and W multiples of the tile.
+        rows: each solid's test [B, P, 15]: slope, origin, quadric.
+        boxes: each solid in camera axes [B, P, 12]: centre, three arms.
+        ranked: least depths [B, P], ascending, inf for what is not to be tested; whose they are.
+        nearest: depths up to it are not seen.
+        clone: which of the `clones()` runs; the fastest if None.
+
+    Returns:
+        Depth, inf where nothing is, and the solid's index, -1 there: [B, H, W].
+    """
+    batch, height, width = rays[0].shape
+    count = rows.shape[1]
+    depth = torch.empty(rays[0].shape)
+    solid = torch.empty(rays[0].shape, dtype=torch.int32)
+    across = torch.empty((batch, width, count), dtype=torch.uint8)
+    listed = torch.empty((batch, count), dtype=torch.int32)
+    inputs = [field.contiguous() for field in (*rays, rows, boxes, *ranked)]
+    fields = [*inputs, depth, solid, across, listed]
+    clone = clones() - 1 if clone is None else clone
+    jobs = [
+        _Picture(*(field[i].data_ptr() for field in fields), height, width, count, nearest, clone)
+        for i in range(batch)
+    ]
+    _each(_library().glpn_rays_picture, jobs)
+    return depth, solid
+
+
+def nearest_of(
+    rays: tuple[Tensor, Tensor], rows: Tensor, candidates: Tensor, *, nearest: float
+) -> tuple[Tensor, Tensor]:
+    """Depth and solid [B, n] of the nearest of candidates [K, B, n], -1 for none, per ray.
+
+    rays, rows, nearest: as of `cast_pictures`, rays x and y [B, n].
+    """
+    depth = torch.empty(rays[0].shape)
+    solid = torch.empty(rays[0].shape, dtype=torch.int32)
+    candidates = candidates.transpose(0, 1).int()  # [B, K, n]
+    fields = [field.contiguous() for field in (*rays, rows, candidates)]
+    fields += [depth, solid]
+    batch, choices, count = candidates.shape
+    jobs = [
+        _Rays(*(field[i].data_ptr() for field in fields), count, choices, nearest)
+        for i in range(batch)
+    ]
+    _each(_library().glpn_rays_nearest, jobs)
+    return depth, solid
+
+
+def _each(function: Any, jobs: list[Any]) -> None:
+    """Run the jobs in as many threads as torch may use; ctypes lets them run side by side."""
+    threads = min(torch.get_num_threads(), len(jobs))
+    pointers = [ctypes.byref(job) for job in jobs]
+    if threads == 1:
+        for pointer in pointers:
+            function(pointer)
+    else:
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(function, pointers))
+
+
+@functools.cache
+def _library() -> Any:
+    """The compiled kernel, or None."""
+    try:
+        library = ctypes.CDLL(str(LIBRARY))
+    except OSError:  # not built, or built for another machine
+        return None
+    library.glpn_rays_clones.restype = ctypes.c_int32
+    for function in (library.glpn_rays_picture, library.glpn_rays_nearest):
+        function.argtypes, function.restype = (ctypes.c_void_p,), None
+    return library
