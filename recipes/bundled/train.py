@@ -93,13 +93,13 @@ STAGES = {
     "teacher": Stage({"nyu": 12, "rooms": 4}, 850, 6e-4),
     "indoor": Stage(
         {"nyu": 6, "labels": 6, "rooms": 4},
-        1900,
+        1600,
         5e-4,
         feature_weight=1,
         edge_weight=0.5,
         start="features",
     ),
-    "rooms": Stage({"rooms": 13, "office": 3}, 1200, 8e-4, feature_weight=2),
+    "rooms": Stage({"rooms": 13, "office": 3}, 1000, 8e-4, feature_weight=2),
     "street": Stage({"streets": 16}, 800, 4e-4, start="rooms", max_depth=80),
 }
 

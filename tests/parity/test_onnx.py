@@ -86,6 +86,15 @@ def test_weights_of_other_types_are_computed_with_in_float32(tmp_path, dtype):
     assert relative_error(run(tmp_path, pixels), expected) <= 1e-4
 
 
+@pytest.mark.parametrize("width", [24, 20])  # with a trunk for the compiled head, and without
+def test_sum_in_place_of_selective_fusion_agrees_with_the_modules(small, width):
+    network, folder = small(fusion="sum", decoder_hidden_size=width)
+    pixels = photograph(64, 96)
+    with torch.inference_mode():
+        expected = network(pixels).predicted_depth
+    assert relative_error(run(folder, pixels), expected) <= 1e-4
+
+
 @pytest.mark.parametrize("portable", [False, True])
 @pytest.mark.parametrize("act", ["gelu", "gelu_new", "gelu_pytorch_tanh", "relu", "silu", "swish"])
 def test_any_configuration_agrees_with_the_modules(small, act, portable):

@@ -237,8 +237,15 @@ def fused_path(g: Graph, maps: Sequence[str]) -> str:
         local = maps[-1 - i]
         if config.hidden_sizes[-1 - i] != config.decoder_hidden_size:
             local = g.convolution(local, f"{name}.convolution")  # [B, C, h, w]
-        x = selective_fusion(g, local, upsample(g, x), name=f"{name}.fusion") if x else local
+        x = fusion(g, local, upsample(g, x), name=f"{name}.fusion") if x else local
     return x
+
+
+def fusion(g: Graph, local: str, context: str, *, name: str) -> str:
+    """Join a local with a global map, both [B, C, H, W], as the configuration says."""
+    if g.config.fusion == "sum":
+        return g.add("Add", local, context)
+    return selective_fusion(g, local, context, name=name)
 
 
 def selective_fusion(g: Graph, local: str, context: str, *, name: str) -> str:
