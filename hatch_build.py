@@ -31,7 +31,8 @@ FLAGS = [
 ]
 MACOS = "11.0"  # the oldest that both of its processors run
 SUFFIX = {"darwin": "dylib", "win32": "dll"}.get(sys.platform, "so")
-SOURCES = ("glpn/native/head.c", "glpn/synthetic/rays.c")  # each becomes _NAME.SUFFIX beside it
+# Each becomes _NAME.SUFFIX beside it.
+SOURCES = ("glpn/native/head.c", "glpn/synthetic/rays.c", "glpn/synthetic/surface.c")
 
 
 class KernelHook(BuildHookInterface):  # type: ignore[type-arg]

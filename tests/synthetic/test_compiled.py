@@ -1,4 +1,4 @@
-"""The compiled kernel against the torch operations that run where there is none."""
+"""The compiled kernels against the torch operations that run where there is none."""
 
 import pytest
 import torch
@@ -15,6 +15,8 @@ from glpn.synthetic.cast import (
     to_local,
 )
 from glpn.synthetic.renderer import render_scenes
+from glpn.synthetic.surface import Pixels, Surface, surface, surface_table, surface_with_torch
+from glpn.synthetic.textures import KINDS
 
 CPU = torch.device("cpu")
 SIZE = (90, 120)  # rows do not fill whole tiles
@@ -72,6 +74,27 @@ def test_threads_and_clones_agree(world, monkeypatch):
     for clone in range(compiled.clones()):
         monkeypatch.setattr(compiled, "clones", lambda clone=clone: clone + 1)
         check_same(cast(solids, eyes, wanted=wanted), one)
+
+
+def test_surfaces_look_as_in_torch(world):
+    solids, eyes, wanted = world
+    hits = cast(solids, eyes, wanted=wanted)
+    generator = torch.Generator().manual_seed(0)
+    look = torch.rand((*wanted.shape, 19), generator=generator)
+    look[..., 0] *= 0.02  # the bevel; then the texture, its scale (some fit), whether upright
+    look[..., 4] = (sum(KINDS.values()) * look[..., 4]).floor()
+    look[..., 5] = (2 * look[..., 5] - 0.5).clamp_min(0)
+    look[..., 18] = look[..., 18].round()
+    table = surface_table(solids, to_local(solids, eyes), look)
+    there = hits.solid != NO_HIT
+    first = torch.arange(len(wanted))[:, None, None] * wanted.shape[1]
+    depth = hits.depth[there]
+    fields = ((hits.solid + first)[there], eyes.x[there], eyes.y[there], depth, depth / 200)
+    found = surface(table, Pixels(*fields))
+    expected = surface_with_torch(table, Pixels(*fields))
+    for name, one, other in zip(Surface._fields, found, expected, strict=True):
+        same = torch.isclose(one.float(), other.float(), rtol=1e-3, atol=2e-3)
+        assert same.float().mean() > 0.999, name  # an edge, or a mip level, by a rounding error
 
 
 @pytest.mark.parametrize("kind", ["indoor", "street"])

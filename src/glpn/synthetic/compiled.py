@@ -1,7 +1,7 @@
-"""The compiled side of ray casting: `rays.c` through ctypes, for tensors on the CPU.
+"""The compiled side of rendering: `rays.c` and `surface.c` through ctypes, for tensors on the CPU.
 
-Where no compiler was at hand when glpn was built there is no library: `available()` is False, and
-`cast` runs as torch operations, as it does on a GPU.
+Where no compiler was at hand when glpn was built there are no libraries: `available()` is False,
+and `cast` and `surface` run as torch operations, as they do on a GPU.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 _SUFFIX = {"darwin": "dylib", "win32": "dll"}.get(sys.platform, "so")
-LIBRARY = Path(__file__).with_name(f"_rays.{_SUFFIX}")
+_SURFACE_MAPS = 12  # of surface.c
 
 
 class _Picture(ctypes.Structure):
@@ -42,15 +42,26 @@ class _Rays(ctypes.Structure):
     )
 
 
+class _Surface(ctypes.Structure):
+    """`struct glpn_surface` of surface.c."""
+
+    _fields_ = (
+        *((name, ctypes.c_void_p) for name in ("table", "row", "x", "y", "depth", "footprint")),
+        *((name, ctypes.c_void_p) for name in ("bank", "relief", "offsets", "maps", "face")),
+        *((name, ctypes.c_int64) for name in ("pixels", "bank_texels", "relief_texels")),
+        ("clone", ctypes.c_int32),
+    )
+
+
 def available(device: torch.device) -> bool:
-    """Whether rays on this device can be cast by the compiled kernel."""
-    return device.type == "cpu" and _library() is not None
+    """Whether the compiled kernels can work on this device."""
+    return device.type == "cpu" and clones() > 0
 
 
 def clones() -> int:
-    """How many of the kernel's clones, from the plainest instruction set up, can run here."""
-    library = _library()
-    return 0 if library is None else int(library.glpn_rays_clones())
+    """How many of the kernels' clones, from the plainest instruction set up, can run here."""
+    libraries = _libraries()
+    return 0 if libraries is None else int(libraries[0].glpn_rays_clones())
 
 
 def cast_pictures(
@@ -60,7 +71,6 @@ def cast_pictures(
     *,
     ranked: tuple[Tensor, Tensor],
     nearest: float,
-    clone: int | None = None,
 ) -> tuple[Tensor, Tensor]:
     """The nearest solid along each ray of B pictures.
 
@@ -70,7 +80,6 @@ def cast_pictures(
         boxes: each solid in camera axes [B, P, 12]: centre, three arms.
         ranked: least depths [B, P], ascending, inf for what is not to be tested; whose they are.
         nearest: depths up to it are not seen.
-        clone: which of the `clones()` runs; the fastest if None.
 
     Returns:
         Depth, inf where nothing is, and the solid's index, -1 there: [B, H, W].
@@ -83,12 +92,12 @@ def cast_pictures(
     listed = torch.empty((batch, count), dtype=torch.int32)
     inputs = [field.contiguous() for field in (*rays, rows, boxes, *ranked)]
     fields = [*inputs, depth, solid, across, listed]
-    clone = clones() - 1 if clone is None else clone
+    clone = clones() - 1
     jobs = [
         _Picture(*(field[i].data_ptr() for field in fields), height, width, count, nearest, clone)
         for i in range(batch)
     ]
-    _each(_library().glpn_rays_picture, jobs)
+    _each(_libraries()[0].glpn_rays_picture, jobs)
     return depth, solid
 
 
@@ -109,8 +118,36 @@ def nearest_of(
         _Rays(*(field[i].data_ptr() for field in fields), count, choices, nearest)
         for i in range(batch)
     ]
-    _each(_library().glpn_rays_nearest, jobs)
+    _each(_libraries()[0].glpn_rays_nearest, jobs)
     return depth, solid
+
+
+def surface(
+    table: Tensor,
+    pixels: tuple[Tensor, ...],
+    *,
+    textures: tuple[Tensor, Tensor, Tensor],
+) -> tuple[Tensor, Tensor]:
+    """What is seen at N pixels, as `surface.surface` has it.
+
+    Args:
+        table: all about each solid, [M, 46].
+        pixels: row in the table, ray x and y, depth, footprint, each [N].
+        textures: the bank and the relief, float32 [3, texels], and their levels' offsets.
+
+    Returns:
+        Maps [12, N]: normal, shading, colour, specular, gloss, emission; and the face, int32 [N].
+    """
+    count = pixels[0].numel()
+    maps = torch.empty((_SURFACE_MAPS, count))
+    face = torch.empty(count, dtype=torch.int32)
+    bank, relief, offsets = textures
+    fields = [field.contiguous() for field in (table, *pixels, bank, relief, offsets)]
+    fields += [maps, face]
+    sizes = count, bank.shape[1], relief.shape[1]
+    job = _Surface(*(field.data_ptr() for field in fields), *sizes, clones() - 1)
+    _libraries()[1].glpn_surface(ctypes.byref(job))
+    return maps, face
 
 
 def _each(function: Any, jobs: list[Any]) -> None:
@@ -126,13 +163,16 @@ def _each(function: Any, jobs: list[Any]) -> None:
 
 
 @functools.cache
-def _library() -> Any:
-    """The compiled kernel, or None."""
+def _libraries() -> Any:
+    """The compiled `rays.c` and `surface.c`, or None."""
+    folder = Path(__file__).parent
     try:
-        library = ctypes.CDLL(str(LIBRARY))
+        rays, surfaces = (
+            ctypes.CDLL(str(folder / f"_{name}.{_SUFFIX}")) for name in ("rays", "surface")
+        )
     except OSError:  # not built, or built for another machine
         return None
-    library.glpn_rays_clones.restype = ctypes.c_int32
-    for function in (library.glpn_rays_picture, library.glpn_rays_nearest):
+    rays.glpn_rays_clones.restype = ctypes.c_int32
+    for function in (rays.glpn_rays_picture, rays.glpn_rays_nearest, surfaces.glpn_surface):
         function.argtypes, function.restype = (ctypes.c_void_p,), None
-    return library
+    return rays, surfaces

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from glpn.synthetic import textures
+from glpn.synthetic import compiled, textures
 from glpn.synthetic.cast import Local, Solids
 from glpn.synthetic.patterns import SIDE
 
@@ -56,7 +56,7 @@ class _Face(NamedTuple):
 
 
 def surface_table(solids: Solids, local: Local, look: Tensor) -> Tensor:
-    """All that `surface` asks of solids, [46, B·P]; look is `batch.Worlds.look` [B, P, 19]."""
+    """All that `surface` asks of solids, [B·P, 46]; look is `batch.Worlds.look` [B, P, 19]."""
     fields = (
         local.origin,
         local.slope.flatten(2),
@@ -65,12 +65,26 @@ def surface_table(solids: Solids, local: Local, look: Tensor) -> Tensor:
         solids.quadric,
         look,
     )
-    return torch.cat(fields, -1).flatten(0, 1).T.contiguous()
+    return torch.cat(fields, -1).flatten(0, 1)
 
 
 def surface(table: Tensor, pixels: Pixels) -> Surface:
-    """Geometry and material at each hit."""
-    picked = torch.split_with_sizes(pick(table, pixels.row), _ROWS)
+    """Geometry and material at each hit.
+
+    On a CPU the compiled kernel does it, where there is one; elsewhere torch: the same to rounding.
+    """
+    device = table.device
+    if not compiled.available(device):
+        return surface_with_torch(table, pixels)
+    tables = _bank(str(device)), _relief(str(device)), _offsets(str(device))
+    maps, face = compiled.surface(table, pixels, textures=tables)
+    return Surface(maps[:3], maps[3:6], maps[6:9], maps[9], maps[10], maps[11], face)
+
+
+def surface_with_torch(table: Tensor, pixels: Pixels) -> Surface:
+    """`surface` on any device."""
+    rows = pick(table.T.contiguous(), pixels.row)
+    picked = torch.split_with_sizes(rows, _ROWS)
     origin, slope, half, axes, quadric, bevel, shift, material = picked
     slope, axes = slope.reshape(3, 3, -1), axes.reshape(3, 3, -1)  # [3 axes, 3 coordinates, N]
     direction = torch.addcmul(slope[:, 2], slope[:, 0], pixels.x)
