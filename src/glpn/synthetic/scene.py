@@ -157,11 +157,10 @@ def assemble(
 
 def looking(yaw: float, pitch: float, roll: float = 0.0) -> NDArray[np.float64]:
     """Camera axes [3, 3], radians: yaw from +x towards +y, pitch up from level, roll clockwise."""
-    forward = np.array(
-        [math.cos(pitch) * math.cos(yaw), math.cos(pitch) * math.sin(yaw), math.sin(pitch)]
-    )
-    right = np.array([math.sin(yaw), -math.cos(yaw), 0.0])
-    down = np.cross(forward, right)
+    up, flat, x, y = math.sin(pitch), math.cos(pitch), math.cos(yaw), math.sin(yaw)
+    forward = np.array([flat * x, flat * y, up])
+    right = np.array([y, -x, 0.0])
+    down = np.array([up * x, up * y, -flat])  # forward × right
     c, s = math.cos(roll), math.sin(roll)
     return np.stack([c * right + s * down, c * down - s * right, forward])
 

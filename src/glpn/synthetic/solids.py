@@ -81,17 +81,18 @@ class Piece:
 
     def rod(self, material: int, start: Vector, end: Vector, radius: float) -> None:
         """A cylinder from one point to another."""
-        a, b = np.array(start), np.array(end)
-        length = float(np.linalg.norm(b - a))
-        centre: Vector = tuple((a + b) / 2)
+        (ax, ay, az), (bx, by, bz) = start, end
+        x, y, z = bx - ax, by - ay, bz - az
+        length = math.sqrt(x * x + y * y + z * z)
+        centre = ((ax + bx) / 2, (ay + by) / 2, (az + bz) / 2)
         half = (radius, radius, length / 2)
-        axes = frame_along((b - a) / length)
+        axes = frame_along((x / length, y / length, z / length))
         self.solids.append(Solid(centre, half, axes, CYLINDER, material, True))
 
     def add(self, other: Piece, at: Vector = (0.0, 0.0, 0.0), yaw: float = 0.0) -> None:
         """Another piece, turned about the vertical and then moved."""
         c, s = math.cos(yaw), math.sin(yaw)
-        turn = turn_about_z(yaw).T
+        turn = IDENTITY if yaw == 0 else turn_about_z(yaw).T
         for (x, y, z), half, axes, quadric, material, casts in other.solids:
             centre = (c * x - s * y + at[0], s * x + c * y + at[1], z + at[2])
             if yaw != 0:
@@ -132,9 +133,10 @@ def turn_about_z(yaw: float) -> NDArray[np.float64]:
     return np.array([[c, -s, 0], [s, c, 0], [0, 0, 1.0]])
 
 
-def frame_along(direction: NDArray[np.float64]) -> NDArray[np.float64]:
+def frame_along(direction: Vector) -> NDArray[np.float64]:
     """Unit axes [3, 3] as rows, the third along a unit direction."""
-    helper = np.array([1.0, 0, 0]) if abs(direction[0]) < 0.9 else np.array([0, 1.0, 0])
-    first = np.cross(helper, direction)
-    first = first / np.linalg.norm(first)
-    return np.stack([first, np.cross(direction, first), direction])
+    x, y, z = direction  # plain numbers: NumPy's cross product takes fifty times as long
+    a, b, c = (0.0, -z, y) if abs(x) < 0.9 else (z, 0.0, -x)  # across it and the x or y axis
+    length = math.sqrt(a * a + b * b + c * c)
+    a, b, c = a / length, b / length, c / length
+    return np.array([[a, b, c], [y * c - z * b, z * a - x * c, x * b - y * a], [x, y, z]])
