@@ -6,6 +6,7 @@ Lauritzen 2006): soft everywhere, one lookup per pixel.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import torch
@@ -131,17 +132,15 @@ def occlusion(world: Tensor, normal: Tensor, depth: Tensor, pixels_per_metre: Te
     point, facing, near = (v[..., ::2, ::2] for v in (world, normal, depth))
     height, width = near.shape[1:]
     radius = (0.5 * _REACH * pixels_per_metre[:, None, None] / near).clamp(1.5, 30)
-    row = torch.arange(height, device=near.device)[:, None]
-    column = torch.arange(width, device=near.device)
-    turn = 2.4 * ((row * 3 + column * 5) % 7)  # decorrelates neighbouring spirals
+    row = torch.arange(height, device=near.device, dtype=torch.int32)[:, None]
+    column = torch.arange(width, device=near.device, dtype=torch.int32)
     dark = torch.zeros_like(near)
     flat = point.flatten(2)
-    for number in range(_SPIRAL):
+    for number, (sine, cosine) in enumerate(_spiral(height, width, str(near.device))):
         share = ((number + 0.7) / _SPIRAL) * radius
-        angle = turn + 2.39996 * number  # the golden angle
-        rows = (row + (share * angle.sin()).round().long()).clamp(0, height - 1)
-        columns = (column + (share * angle.cos()).round().long()).clamp(0, width - 1)
-        index = (rows * width + columns).flatten(1)[:, None].expand(-1, 3, -1)
+        rows = (row + (share * sine).round_().int()).clamp_(0, height - 1)
+        columns = (column + (share * cosine).round_().int()).clamp_(0, width - 1)
+        index = (rows * width + columns).long().flatten(1)[:, None].expand(-1, 3, -1)
         offset = flat.gather(2, index).reshape(point.shape) - point
         square = offset.square().sum(1) + 1e-4
         rise = (offset * facing).sum(1) * square.rsqrt() - 0.12
@@ -150,3 +149,13 @@ def occlusion(world: Tensor, normal: Tensor, depth: Tensor, pixels_per_metre: Te
     open_ = box(open_, 1)
     size = (world.shape[2], world.shape[3])
     return F.interpolate(open_, size=size, mode="bilinear", align_corners=False)[:, 0]
+
+
+@lru_cache(maxsize=4)
+def _spiral(height: int, width: int, device: str) -> tuple[tuple[Tensor, Tensor], ...]:
+    """Sine and cosine [H, W] of the direction to each of a pixel's neighbours."""
+    row = torch.arange(height, device=device)[:, None]
+    column = torch.arange(width, device=device)
+    turn = 2.4 * ((row * 3 + column * 5) % 7)  # decorrelates neighbouring spirals
+    angles = [turn + 2.39996 * number for number in range(_SPIRAL)]  # the golden angle
+    return tuple((angle.sin(), angle.cos()) for angle in angles)
