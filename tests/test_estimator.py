@@ -119,11 +119,12 @@ def test_a_nearly_black_prediction_is_never_zero(estimator):
     assert estimator(black).metres.min() >= 1e-3
 
 
-def test_engines_agree_on_a_photo(depth):
-    pytest.importorskip("torch")
-    other = glpn.load(engine="torch", threads=1)(PHOTO)
-    assert other.provenance.engine == "torch"
-    assert depth.provenance.engine == "onnxruntime"
+@pytest.mark.parametrize("engine", ["torch", "openvino"])
+def test_engines_agree_on_a_photo(engine):
+    pytest.importorskip(engine)
+    depth = glpn.load(engine="onnxruntime", precision="exact")(PHOTO)
+    other = glpn.load(engine=engine, precision="exact", threads=1)(PHOTO)
+    assert (other.provenance.engine, other.provenance.precision) == (engine, "float32")
     assert np.abs(other.metres / depth.metres - 1).max() <= 1e-4
 
 
