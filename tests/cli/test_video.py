@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -17,6 +18,7 @@ import pytest
 
 import glpn as library
 from glpn.depth import read_depth
+from glpn.video.webcam import Device
 from tests.cli.conftest import command, run_for_real
 from tests.video.films import noisy, packets, pictures, ramp, stamps, write_film
 
@@ -195,6 +197,23 @@ def test_audio_that_mp4_cannot_carry_is_left_out_and_told(video, tmp_path):
     assert "pcm_mulaw" in done.err and not packets(tmp_path / "out.mp4")
 
 
+def test_a_recorded_camera_becomes_a_film(video, tmp_path, monkeypatch):
+    film = write_film(tmp_path / "a.mp4", [ramp(start=8 * index) for index in range(12)])
+    monkeypatch.setattr("glpn.video.webcam.webcam_device", lambda _: Device("mp4", str(film)))
+    monkeypatch.delenv("DISPLAY", raising=False)
+    out = tmp_path / "out.mp4"
+    done = video("--camera", 0, "-o", out, "--json")
+    assert done.code == 0, done.err
+    assert done.records[0]["frames"] >= 1
+    assert [p.shape for p in pictures(out)] == [(48, 128, 3)] * done.records[0]["frames"]
+    assert done.records[0]["audio"] == []
+
+
+@pytest.mark.parametrize("arguments", [[], ["a.mp4", "--camera", 0], ["a.mp4"], ["--camera", -1]])
+def test_a_film_or_a_camera_is_asked_for(glpn, arguments):
+    assert glpn("video", *arguments).code == 2
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="no limits of file sizes there")
 @pytest.mark.parametrize("format", ["mp4", "png16", "npz"])
 def test_a_full_disk_is_told_and_leaves_nothing(model, tmp_path, format):
@@ -235,7 +254,7 @@ from glpn import load
 from glpn.video import Look, convert
 me, seen = psutil.Process(), []
 convert(sys.argv[1], sys.argv[2], load(sys.argv[3], threads=1), look=Look(smooth=True),
-        advance=lambda: seen.append(me.memory_info().rss))
+        seen=lambda *_: seen.append(me.memory_info().rss))
 print(max(seen[60:120]), max(seen[240:]), len(seen))
 """
 
@@ -248,3 +267,14 @@ def test_memory_does_not_grow_with_the_film(model, tmp_path):
     early, late, count = map(int, done.stdout.split())
     assert count == 300
     assert late < early * 1.05
+
+
+@pytest.mark.slow
+def test_a_short_film_keeps_the_claims_of_the_benchmark(tmp_path):
+    script, figures = Path(__file__).parents[2] / "benchmarks/film.py", tmp_path / "film.json"
+    command = [sys.executable, script, "--minutes", "0.34", "--json", figures]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert figures.exists(), done.stderr
+    claims = json.loads(figures.read_text())["claims"]
+    del claims["memory is flat"]  # twenty seconds are mostly warm-up
+    assert len(claims) == 6 and all(claims.values()), done.stdout

@@ -1,19 +1,27 @@
-"""`glpn video`: a film in, a film or a sequence of depth out."""
+"""`glpn video`: a film or a camera in, a film or a sequence of depth out, or a live window."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import asdict
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, replace
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from glpn.cli import console, options
 
 if TYPE_CHECKING:
-    from glpn.video import Summary
+    from glpn.estimator import DepthEstimator
+    from glpn.video import Look, Summary
+
+
+_UNTOLD = 1000  # frames of a film that does not tell their number
 
 
 class FilmFormat(str, Enum):
@@ -24,12 +32,25 @@ class FilmFormat(str, Enum):
     npz = "npz"
 
 
+_Film = Annotated[
+    Path | None, typer.Argument(metavar="FILM", help="MP4, MOV, MKV, WEBM, AVI and the like.")
+]
+_Camera = Annotated[
+    int | None,
+    typer.Option(
+        metavar="NUMBER",
+        min=0,
+        help="A camera instead of a film, from 0 on: shown in a window where there is a display, "
+        "until q is pressed.",
+        rich_help_panel=options.FILES,
+    ),
+]
 _Output = Annotated[
-    Path,
+    Path | None,
     typer.Option(
         "--output",
         "-o",
-        help="File for mp4; folder for png16 and npz.",
+        help="File for mp4; folder for png16 and npz. A camera needs none.",
         rich_help_panel=options.FILES,
     ),
 ]
@@ -75,10 +96,9 @@ _Far = Annotated[
 
 
 def video(
-    film: Annotated[
-        Path, typer.Argument(metavar="FILM", help="MP4, MOV, MKV, WEBM, AVI and the like.")
-    ],
-    output: _Output,
+    film: _Film = None,
+    output: _Output = None,
+    camera: _Camera = None,
     model: options.Model = "",
     format: _Format = FilmFormat.mp4,
     smooth: _Smooth = False,
@@ -95,19 +115,26 @@ def video(
     threads: options.Threads = None,
     precision: options.Precision = options.PrecisionName.auto,
 ) -> None:
-    """Estimate the depth of every frame of a film.
+    """Estimate the depth of every frame of a film, or of what a camera sees.
 
     Frame count, time stamps and audio stay; the range of colours is the same all over the film.
+    A camera's frames are dropped, not queued, where the network is slower.
 
     Examples:
 
       glpn video walk.mp4 -o walk-depth.mp4 --smooth
       glpn video walk.mp4 -o walk-frames --format png16
+      glpn video --camera 0
     """
     from glpn.errors import UsageError
     from glpn.estimator import DEFAULT_MODEL, load
+    from glpn.jobs import Opened
     from glpn.video import Look, convert, open_film
 
+    if (film is None) == (camera is None):
+        raise UsageError("give either a FILM or --camera NUMBER")
+    if film is not None and output is None:
+        raise UsageError("--output: a film needs one")
     if max_depth is not None and not 0 < max_depth < math.inf:
         raise UsageError(f"--max-depth: expected a number above 0, got {max_depth:g}")
     look = Look(
@@ -119,18 +146,50 @@ def video(
         scale=scale,
         overwrite=overwrite,
     )
-    frames = open_film(film).expected
-    estimator = load(
-        model or DEFAULT_MODEL,
-        engine=engine.value,
-        device=device,
-        threads=threads,
-        max_depth=max_depth,
-        precision=precision.value,
-    )
-    with console.progress(frames, quiet=quiet or as_json) as advance:
-        summary = convert(film, output, estimator, look=look, advance=advance)
+    opened = None if film is None else open_film(film)
+    model_options: dict[str, Any] = {
+        "model": model or DEFAULT_MODEL,
+        "engine": engine.value,
+        "device": device,
+        "threads": threads,
+        "max_depth": max_depth,
+        "precision": precision.value,
+    }
+    if opened is None:
+        summary = _watch(camera or 0, output, load(**model_options), look)
+    else:
+        network = Opened(model_options, photographs=opened.expected or _UNTOLD)
+        with console.progress(opened.expected, quiet=quiet or as_json, unit="frames") as advance:
+            summary = convert(opened, output, network, look=look, seen=lambda *_: advance())
     _report(summary, as_json=as_json, quiet=quiet)
+
+
+def _watch(number: int, output: Path | None, estimator: DepthEstimator, look: Look) -> Summary:
+    """What a camera sees, in a window where there is a display, until somebody ends it."""
+    from glpn.video import choose_colors, convert
+    from glpn.video.webcam import open_webcam, webcam_device
+    from glpn.video.window import open_window
+
+    with open_webcam(webcam_device(number)) as webcam, _until_signalled(webcam.stop):
+        colors = choose_colors(webcam, estimator, look)
+        look = replace(look, near=colors.near, far=colors.far)
+        with open_window(colors, webcam, needed=output is None) as show:
+            return convert(webcam, output, estimator, look=look, seen=show)
+
+
+@contextmanager
+def _until_signalled(stop: Callable[[], None]) -> Iterator[None]:
+    """SIGINT (Ctrl-C) and SIGTERM call `stop`: what was recorded is kept."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, lambda *_: stop()) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _report(summary: Summary, *, as_json: bool, quiet: bool) -> None:
@@ -149,8 +208,8 @@ def _lines(summary: Summary) -> list[str]:
     height, width = summary.size
     cuts = "no cut" if not summary.cuts else f"{summary.cuts} cut{'s' * (summary.cuts > 1)}"
     lines = [
-        f"{summary.written}: {summary.frames} frames of {width}x{height} at {summary.rate:g}/s, "
-        f"{cuts}, audio {' and '.join(summary.audio) or 'none'}"
+        f"{summary.written or 'shown'}: {summary.frames} frames of {width}x{height} "
+        f"at {summary.rate:g}/s, {cuts}, audio {' and '.join(summary.audio) or 'none'}"
     ]
     if summary.range is not None:
         lines.append("colours from {:.2f} to {:.2f} m all over the film".format(*summary.range))

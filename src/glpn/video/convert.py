@@ -1,9 +1,13 @@
-"""The corridor of films: read → predict → smooth → write, one frame at a time."""
+"""The corridor of films: read → predict → smooth → write.
+
+Each of the three runs while the others do, a few frames apart: a thread decodes, others predict,
+and the caller's own smooths and writes. What a camera sees now is done frame by frame instead.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, closing
+from collections.abc import Callable, Generator
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -15,6 +19,8 @@ from glpn.colormaps import ROBUST_PERCENTILES, color_table
 from glpn.errors import DataError, UsageError
 from glpn.estimator import DepthEstimator
 from glpn.files.rasters import MILLIMETRES
+from glpn.jobs import Opened, in_order
+from glpn.video.ahead import ahead
 from glpn.video.reading import Film, Frame, open_film
 from glpn.video.sequences import npz_chunks, png_frames
 from glpn.video.side_by_side import Colors, SideBySide, side_by_side
@@ -65,7 +71,7 @@ class Summary:
     """What came of a film.
 
     Attributes:
-        written: the file or folder.
+        written: the file or folder; None where the frames were only shown.
         format: of it.
         frames: how many were written.
         size: height and width of the film.
@@ -78,7 +84,7 @@ class Summary:
         warnings: what went less than well, each a sentence.
     """
 
-    written: str
+    written: str | None
     format: str
     frames: int
     size: tuple[int, int]
@@ -99,21 +105,21 @@ class Sink(Protocol):
 
 
 def convert(
-    source: str | Path,
-    output: str | Path,
-    estimator: DepthEstimator,
+    source: str | Path | Film,
+    output: str | Path | None,
+    model: DepthEstimator | Opened,
     *,
     look: Look | None = None,
-    advance: Callable[[], None] = lambda: None,
+    seen: Callable[[Frame, NDArray[np.float32]], None] = lambda frame, metres: None,
 ) -> Summary:
     """Predict every frame of a film; the output appears, complete, at the end.
 
     Args:
-        source: any film that PyAV decodes.
-        output: a file for mp4, a folder for png16 and npz.
-        estimator: predicts each frame.
+        source: any film that PyAV decodes, or an open one.
+        output: a file for mp4, a folder for png16 and npz; None writes nothing.
+        model: predicts each frame; an `Opened` several side by side, where that is faster.
         look: what is written; an MP4 with the defaults of `Look` if None.
-        advance: called after each frame.
+        seen: called with each frame and its metres [H, W], after they are written.
 
     Raises:
         MissingDependency: PyAV is not installed.
@@ -122,19 +128,38 @@ def convert(
         CannotCreateOutput, OutputFailed: the output cannot be begun, or not finished.
     """
     look = look or Look()
-    film, output = open_film(source), Path(output)
-    if output.exists() and output.samefile(film.path):
+    estimator, lanes = (model.estimator(), model.lanes) if isinstance(model, Opened) else (model, 1)
+    film = source if isinstance(source, Film) else open_film(source)
+    path = None if output is None else Path(output)
+    if path and path.exists() and not film.live and path.samefile(film.path):
         raise UsageError(f"{film.name}: the output would replace the film")
-    colors = choose_colors(film, estimator, look) if look.format == "mp4" else None
+    colors = choose_colors(film, estimator, look) if path and look.format == "mp4" else None
     work = _Work(look.smooth)
-    with _sink(film, output, estimator, look, colors) as sink:
-        with closing(film.frames()) as frames:
-            for frame in frames:
-                sink.write(frame, work.metres(frame, estimator))
-                advance()
+    with _sink(film, path, estimator, look, colors) as sink:
+        with closing(_predicted(film, estimator, lanes)) as frames:
+            for frame, predicted in frames:
+                metres = work.metres(frame, predicted)
+                if sink is not None:
+                    sink.write(frame, metres)
+                seen(frame, metres)
         if not work.frames:
             raise DataError(f"{film.name}: none of its frames can be decoded")
-    return _summary(film, output, look, work, sink)
+    return _summary(film, path, look, work, sink)
+
+
+def _predicted(
+    film: Film, estimator: DepthEstimator, lanes: int
+) -> Generator[tuple[Frame, NDArray[np.float32]], None, None]:
+    """Every frame with its metres [H, W]; ahead of the caller, unless the film is live."""
+
+    def predict(frame: Frame) -> tuple[Frame, NDArray[np.float32]]:
+        return frame, estimator.metres(frame.pixels)
+
+    def predicted() -> Generator[tuple[Frame, NDArray[np.float32]], None, None]:
+        with closing(film.frames()) as frames:
+            yield from in_order(predict, frames, threads=lanes)
+
+    return ahead(predicted(), name="predict") if lanes == 1 and not film.live else predicted()
 
 
 def choose_colors(film: Film, estimator: DepthEstimator, look: Look) -> Colors:
@@ -179,9 +204,8 @@ class _Work:
         self.smoother = Smoother() if smooth else None
         self.flicker_smoothed = FlickerMeter()
 
-    def metres(self, frame: Frame, estimator: DepthEstimator) -> NDArray[np.float32]:
-        """Metres [H, W] to write."""
-        metres = estimator.metres(frame.pixels)
+    def metres(self, frame: Frame, metres: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Metres [H, W] to write, from those that were predicted."""
         change = self.watch(frame.pixels)
         self.cuts += change.cut and self.frames > 0
         self.frames += 1
@@ -193,8 +217,10 @@ class _Work:
 
 
 def _sink(
-    film: Film, output: Path, estimator: DepthEstimator, look: Look, colors: Colors | None
-) -> AbstractContextManager[Sink]:
+    film: Film, output: Path | None, estimator: DepthEstimator, look: Look, colors: Colors | None
+) -> AbstractContextManager[Sink | None]:
+    if output is None:
+        return nullcontext()
     if colors is not None:
         return side_by_side(output, film, colors, overwrite=look.overwrite)
     origin = estimator.provenance
@@ -203,10 +229,12 @@ def _sink(
     return npz_chunks(output, film, origin, overwrite=look.overwrite)
 
 
-def _summary(film: Film, output: Path, look: Look, work: _Work, sink: Sink) -> Summary:
+def _summary(
+    film: Film, output: Path | None, look: Look, work: _Work, sink: Sink | None
+) -> Summary:
     beside = sink if isinstance(sink, SideBySide) else None
     return Summary(
-        written=str(output),
+        written=None if output is None else str(output),
         format=look.format,
         frames=work.frames,
         size=film.size,

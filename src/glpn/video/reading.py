@@ -6,14 +6,12 @@ Decoding runs in a thread a few frames ahead of whoever uses the frames.
 from __future__ import annotations
 
 import importlib
-import queue
-import threading
 from collections.abc import Callable, Generator, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,10 +19,9 @@ from numpy.typing import NDArray
 from glpn.errors import DataError, MissingDependency, MissingInput
 from glpn.files.contents import require_size
 from glpn.image import display_name
+from glpn.video.ahead import ahead
 
-FRAMES_AHEAD = 4
 _USUAL_RATE = Fraction(25)  # frames per second where a file names none
-_POLL = 0.1  # seconds after which the decoding thread looks whether anybody still listens
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +50,10 @@ class Film:
         time_base: seconds per unit of a time stamp.
         expected: how many frames the file says it has; 0 where it does not say.
         damaged: packets that could not be decoded, so far.
+        live: it happens now, so nothing may be done ahead; `path` is only a name, no file.
     """
+
+    live: ClassVar[bool] = False
 
     path: Path
     size: tuple[int, int]
@@ -72,7 +72,7 @@ class Film:
 
         Close the iterator if it is left early: a thread decodes ahead of it.
         """
-        return _ahead(self._decoded())
+        return ahead(self._decoded(), name="decode")
 
     def _decoded(self) -> Generator[Frame, None, None]:
         self.damaged = 0
@@ -191,40 +191,3 @@ def upright(picture: Any, size: tuple[int, int]) -> NDArray[np.uint8]:
     height, width = size[::-1] if turns % 2 else size
     pixels = picture.to_ndarray(format="rgb24", width=width, height=height)
     return np.ascontiguousarray(np.rot90(pixels, turns))
-
-
-_END = object()
-
-
-def _ahead(frames: Generator[Frame, None, None]) -> Generator[Frame, None, None]:
-    """The same frames, made in a thread at most FRAMES_AHEAD before they are wanted."""
-    ready: queue.Queue[Any] = queue.Queue(FRAMES_AHEAD)
-    gone = threading.Event()
-
-    def put(item: Any) -> None:
-        while not gone.is_set():
-            with suppress(queue.Full):
-                ready.put(item, timeout=_POLL)
-                return
-
-    def work() -> None:
-        try:
-            with closing(frames):
-                for frame in frames:
-                    put(frame)
-                    if gone.is_set():
-                        return
-            put(_END)
-        except Exception as e:  # raised again where the frames are used
-            put(e)
-
-    thread = threading.Thread(target=work, name="glpn-decode", daemon=True)
-    thread.start()
-    try:
-        while (item := ready.get()) is not _END:
-            if isinstance(item, Exception):
-                raise item
-            yield item
-    finally:
-        gone.set()
-        thread.join()

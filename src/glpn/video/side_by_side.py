@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -43,7 +43,7 @@ def side_by_side(
     with (
         atomic_file(path, overwrite=overwrite) as file,
         _muxer(file, path) as output,
-        open_input(film.path) as source,
+        nullcontext() if film.live else open_input(film.path) as source,
         closing(Soundtrack(source, output)) as sound,
     ):
         sink = SideBySide(output, film, colors, sound=sound)
@@ -84,19 +84,20 @@ class SideBySide:
 class Soundtrack:
     """A film's audio packets, not decoded, for an output's streams.
 
-    They come from a second look into the file: the first one decodes ahead of the network.
+    They come from a second look into the file: the first one decodes ahead of the network. Without
+    a source there are none.
 
     Attributes:
         copied: codecs of the streams that the output takes.
         left_out: codecs of those that it cannot carry.
     """
 
-    def __init__(self, source: Any, output: Any) -> None:
+    def __init__(self, source: Any | None, output: Any) -> None:
         av = require_av()
         self.copied: list[str] = []
         self.left_out: list[str] = []
         streams = {}
-        for stream in source.streams.audio:
+        for stream in source.streams.audio if source else ():
             codec = stream.codec_context.name if stream.codec_context else "unknown"
             try:
                 streams[stream.index] = output.add_stream_from_template(stream)

@@ -1,0 +1,119 @@
+"""A live window: the photograph beside its depth, and the metres under the pointer."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from glpn.colormaps import colorize
+from glpn.errors import MissingDependency, UsageError
+from glpn.video.reading import Frame
+from glpn.video.side_by_side import Colors
+from glpn.video.webcam import Webcam
+
+_KEYS = ("<Escape>", "<q>")
+_HISTORY = 0.9  # weight of the past in the pictures a second that the title tells
+
+
+@contextmanager
+def open_window(
+    colors: Colors, webcam: Webcam, *, needed: bool
+) -> Iterator[Callable[[Frame, NDArray[np.float32]], None]]:
+    """A window that stops the camera when it is closed; yields what shows a frame in it.
+
+    Without a display, a window that is not needed shows nothing.
+
+    Raises:
+        MissingDependency: it is needed and this Python has no tkinter.
+        UsageError: it is needed and there is no display.
+    """
+    try:
+        window = Window(colors, on_close=webcam.stop)
+    except (MissingDependency, UsageError):
+        if needed:
+            raise
+        yield lambda frame, metres: None
+        return
+    try:
+        yield window.show
+    finally:
+        window.destroy()
+
+
+class Window:
+    """Shows frame after frame. It belongs to the thread that made it.
+
+    Args:
+        colors: of the depth.
+        on_close: called when somebody closes it or presses q or Escape.
+
+    Raises:
+        MissingDependency: this Python has no tkinter.
+        UsageError: there is no display.
+    """
+
+    def __init__(self, colors: Colors, on_close: Callable[[], None]) -> None:
+        try:
+            import tkinter
+
+            from PIL import ImageTk
+        except ImportError as e:
+            raise MissingDependency(
+                "a live window needs tkinter, which comes with Python or as the system's package "
+                "python3-tk; or give --output and do without"
+            ) from e
+        try:
+            self._root: Any = tkinter.Tk(className="glpn")
+        except tkinter.TclError as e:
+            raise UsageError(f"a live window needs a display ({e}); or give --output") from e
+        self._label: Any = tkinter.Label(self._root, borderwidth=0)
+        self._label.pack()
+        self._photo: Any = None
+        self._make_photo = ImageTk.PhotoImage
+        self._colors = colors
+        self._pointer: tuple[int, int] | None = None  # row and column
+        self._shown, self._between = time.monotonic(), 0.0  # when, and seconds between two frames
+        self._root.protocol("WM_DELETE_WINDOW", on_close)
+        for key in _KEYS:
+            self._root.bind(key, lambda _: on_close())
+        self._label.bind("<Motion>", lambda event: self._point(event.y, event.x))
+
+    def show(self, frame: Frame, metres: NDArray[np.float32]) -> None:
+        """One frame, and its metres [H, W]."""
+        look = self._colors
+        right = colorize(metres, look.colormap, near=look.near, far=look.far)
+        picture = Image.fromarray(np.concatenate([frame.pixels, right], axis=1))
+        if self._photo is None:
+            self._photo = self._make_photo(picture, master=self._root)
+            self._label.configure(image=self._photo)
+        else:
+            self._photo.paste(picture)
+        self._root.title(f"glpn: {self._told(metres)}, {self._speed():.0f} frames/s")
+        self._root.update()
+
+    def destroy(self) -> None:
+        """Take the window from the screen."""
+        self._root.destroy()
+
+    def _told(self, metres: NDArray[np.float32]) -> str:
+        """The metres under the pointer, or in the middle of the picture."""
+        height, width = metres.shape
+        row, column = self._pointer or (height // 2, width // 2)
+        where = "here" if self._pointer else "in the middle"
+        return f"{metres[min(row, height - 1), column % width]:.2f} m {where}"
+
+    def _speed(self) -> float:
+        now = time.monotonic()
+        between = max(now - self._shown, 1e-6)
+        self._between = _HISTORY * (self._between or between) + (1 - _HISTORY) * between
+        self._shown = now
+        return 1 / self._between
+
+    def _point(self, row: int, column: int) -> None:
+        self._pointer = max(row, 0), max(column, 0)
