@@ -6,7 +6,9 @@ import os
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 
+import anyio
 import httpx
 import numpy as np
 import psutil
@@ -77,8 +79,6 @@ def test_clients_that_leave_give_back_their_places(start):
 
 def request_of(*messages: str) -> Request:
     """A request whose client sends these messages, then nothing."""
-    import anyio
-
     left = list(messages)
 
     async def receive():
@@ -91,8 +91,6 @@ def request_of(*messages: str) -> Request:
 
 def failure_with_busy_workers(limits: Limits, request: Request) -> Exception:
     """Ask for a turn while all workers are busy; returns the error, after they are free again."""
-    import anyio
-
     failures: list[Exception] = []
     ran: list[str] = []
     release = threading.Event()
@@ -121,6 +119,21 @@ def test_a_turn_that_does_not_come_is_refused_at_the_deadline():
     assert failure.status == 503 and "Retry-After" in failure.headers
 
 
+def test_a_desk_is_full_exactly_while_it_refuses_places():
+    async def main() -> None:
+        desk = Desk(Limits(queue=0))
+        with ExitStack() as places:
+            for _ in range(WORKERS):
+                assert not desk.full
+                places.enter_context(desk.place())
+            assert desk.full
+            with pytest.raises(Refusal, match="all places"), desk.place():
+                pass
+        assert not desk.full
+
+    anyio.run(main)
+
+
 def test_a_client_that_leaves_the_queue_is_never_served():
     failure = failure_with_busy_workers(Limits(), request_of("http.disconnect"))
     assert isinstance(failure, ClientDisconnect)
@@ -130,6 +143,7 @@ class Failing:
     """An engine that always fails with one error."""
 
     name = "failing"
+    precision = "float32"
 
     def __init__(self, config, error):
         self.config = config
@@ -147,8 +161,6 @@ class Failing:
     ],
 )
 def test_an_error_of_ours_is_500_and_tells_nothing(model, error, said):
-    import anyio
-
     opened = glpn.load(model, threads=1)
     failing = Failing(opened.engine.config, error)
     app = make_app(DepthEstimator(failing, opened.processor, opened.provenance), Limits())
@@ -181,6 +193,7 @@ class Doubling:
     """An engine whose first call lasts until told; remembers its batches."""
 
     name = "doubling"
+    precision = "float32"
     config = None
 
     def __init__(self):

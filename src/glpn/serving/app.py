@@ -12,7 +12,7 @@ from fastapi import FastAPI, Request
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import HTMLResponse, Response
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Scope
 
 import glpn
 from glpn.colormaps import COLORMAPS
@@ -20,7 +20,7 @@ from glpn.errors import DataError, GLPNError, InvalidImage, MissingDependency, U
 from glpn.estimator import DepthEstimator
 from glpn.serving.answers import answer, as_json
 from glpn.serving.batcher import SharedEngine
-from glpn.serving.desk import Desk
+from glpn.serving.desk import Desk, all_taken
 from glpn.serving.doorman import LOGGER, Doorman, Metrics
 from glpn.serving.limits import TYPES, Limits, Refusal, read_body, require_key, require_picture
 from glpn.serving.page import ABOUT, add_page, describe, paths
@@ -102,7 +102,12 @@ def make_app(estimator: DepthEstimator, limits: Limits, *, failures: Sequence[st
         metrics.images.inc()
         return response
 
-    return Doorman(app, metrics, paths=frozenset({*paths(), *_LINKS.values()}))
+    def refuse(scope: Scope) -> Response | None:
+        picture = (scope["method"], scope["path"]) == ("POST", _LINKS["depth"])
+        return _told(all_taken()) if picture and desk.full else None
+
+    known = frozenset({*paths(), *_LINKS.values()})
+    return Doorman(app, metrics, paths=known, refuse=refuse)
 
 
 def _add_pages(app: FastAPI, estimator: DepthEstimator, metrics: Metrics) -> None:
@@ -140,10 +145,14 @@ def _docs_page() -> str:
     )
 
 
+def _told(refusal: Refusal) -> Response:
+    return as_json({"error": str(refusal)}, refusal.status, refusal.headers)
+
+
 def _handle_errors(app: FastAPI) -> None:
     @app.exception_handler(Refusal)
     async def refused(_request: Request, error: Refusal) -> Response:
-        return as_json({"error": str(error)}, error.status, error.headers)
+        return _told(error)
 
     @app.exception_handler(GLPNError)
     async def failed(_request: Request, error: GLPNError) -> Response:

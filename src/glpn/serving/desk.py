@@ -36,6 +36,11 @@ class Desk:
         """Requests that have a place and are not in work: they arrive, or wait for a turn."""
         return int(self._places.borrowed_tokens - self._workers.borrowed_tokens)
 
+    @property
+    def full(self) -> bool:
+        """Whether `place` would refuse."""
+        return self._places.available_tokens <= 0
+
     @contextmanager
     def place(self) -> Iterator[None]:
         """Hold one place, from before the body is read until the answer is made.
@@ -47,7 +52,7 @@ class Desk:
         try:
             self._places.acquire_on_behalf_of_nowait(token)
         except anyio.WouldBlock:
-            raise Refusal(503, "busy: all places are taken", RETRY_AFTER) from None
+            raise all_taken() from None
         try:
             yield
         finally:
@@ -87,6 +92,11 @@ class Desk:
             return await anyio.to_thread.run_sync(work)  # once begun it ends, whoever leaves
         finally:
             self._workers.release_on_behalf_of(token)
+
+
+def all_taken() -> Refusal:
+    """What a request is told that gets no place."""
+    return Refusal(503, "busy: all places are taken", RETRY_AFTER)
 
 
 async def _cancel_when_gone(request: Request, scope: anyio.CancelScope) -> None:

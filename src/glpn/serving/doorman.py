@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 
 import anyio
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -52,12 +53,22 @@ class Doorman:
         app: answers the requests.
         metrics: told of every answer.
         paths: that the log may name; of others a client could write there what it likes.
+        refuse: answers what need not reach the application, None the rest; asked for every request,
+            so that many that are refused take little from those in work.
     """
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, *, paths: frozenset[str]) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        metrics: Metrics,
+        *,
+        paths: frozenset[str],
+        refuse: Callable[[Scope], Response | None],
+    ) -> None:
         self._app = app
         self._metrics = metrics
         self._paths = paths
+        self._refuse = refuse
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request, as ASGI has it."""
@@ -67,7 +78,7 @@ class Doorman:
         visit = _Visit(scope, receive, send)
         start = time.perf_counter()
         try:
-            refusal = _refusal(scope["headers"])
+            refusal = _refusal(scope["headers"]) or self._refuse(scope)
             await (refusal or self._app)(scope, visit.receive, visit.send)
         finally:
             self._record(scope, visit, time.perf_counter() - start)

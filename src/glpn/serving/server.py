@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import logging
 import math
@@ -60,6 +61,9 @@ def run(app: ASGIApp, listener: socket.socket, limits: Limits) -> None:
     # uvicorn raises its signal once more at the end, for the handlers that stood before.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, server.handle_exit)
+    # What was loaded stays: a collection that walked through all of it would hold up every answer.
+    gc.collect()
+    gc.freeze()
     server.run([listener])
 
 
