@@ -50,6 +50,23 @@ def test_looking_for_photographs_that_are_not_there_loads_no_engine():
     assert not loaded_after(statement) & {"torch", "onnxruntime"}
 
 
+def test_one_photograph_loads_no_run_time_but_the_one_that_predicts_it(tmp_path):
+    photo = write_photo(tmp_path / "kitchen.jpg")
+    given = ["predict", str(photo), "-o", str(tmp_path / "out"), "--quiet"]
+    code = (
+        f"from glpn.cli import main; assert main({given}) == 0\n"
+        "import sys; print(*sys.modules, file=sys.stderr)"
+    )
+    environment = {**os.environ, "GLPN_CACHE": str(tmp_path / "cache")}  # where nothing is measured
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, env=environment
+    )
+    assert done.returncode == 0, done.stderr
+    loaded = set(done.stderr.split())
+    assert "onnxruntime" in loaded
+    assert not loaded & {"openvino", "torch", "onnx", "huggingface_hub", "yaml", "rich", "scipy"}
+
+
 def test_the_engines_on_offer_are_those_there_are():
     from glpn.cli.options import EngineName
     from glpn.engines import ENGINES

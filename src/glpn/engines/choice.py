@@ -138,7 +138,7 @@ def _cpu() -> str:
     """The processor's name and what it can do."""
     with suppress(OSError):
         lines = Path("/proc/cpuinfo").read_text("utf-8", "replace").splitlines()
-        return "".join(dict.fromkeys(s for s in lines if s.startswith(("model name", "flags"))))
+        return "\n".join(dict.fromkeys(s for s in lines if s.startswith(("model name", "flags"))))
     return f"{platform.machine()} {platform.processor()}"
 
 
