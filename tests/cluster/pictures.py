@@ -28,8 +28,8 @@ def job_for(destination: object) -> Job:
     return Job(model={**MODEL, "max_depth": None}, destination=str(destination), formats=formats)
 
 
-def predict(photos: Path, folder: Path) -> dict[str, bytes]:
-    """Name → bytes of the files of `glpn predict`."""
+def predict(photos: Path, folder: Path, *more: object) -> dict[str, bytes]:
+    """Name → bytes of the files of `glpn predict`, with more options perhaps."""
     options = ["--format", "png16", "--threads", "1", "--engine", "onnxruntime", "-q"]
-    assert main(["predict", str(photos), "-o", str(folder), *options]) == 0
+    assert main(["predict", str(photos), "-o", str(folder), *options, *map(str, more)]) == 0
     return {path.name: path.read_bytes() for path in folder.glob("*.png")}

@@ -43,10 +43,10 @@ def photos(tmp_path_factory):
 
 
 def test_an_embedded_ray_writes_the_bytes_of_predict_and_goes_on_where_it_ended(photos, tmp_path):
-    expected = predict(photos, tmp_path / "predicted")
+    expected = predict(photos, tmp_path / "predicted", "--fov", 67)
     (photos / "broken.jpg").write_bytes(b"no picture")
     depth = tmp_path / "depth"
-    code, records, errors = batch(photos, f"file://{depth}", "--workers", 1)
+    code, records, errors = batch(photos, f"file://{depth}", "--workers", 1, "--fov", 67)
     (photos / "broken.jpg").unlink()
     assert code == 65, errors
     assert Counter(r["status"] for r in records) == {"predicted": 6, "failed": 1}
@@ -54,7 +54,7 @@ def test_an_embedded_ray_writes_the_bytes_of_predict_and_goes_on_where_it_ended(
     lines = errors.splitlines()
     assert len(lines) == 1 and "broken.jpg" in lines[0], errors  # and not a word of Ray's
     (depth / "000.png").unlink()
-    code, records, errors = batch(photos, depth, "--workers", 1)
+    code, records, errors = batch(photos, depth, "--workers", 1, "--fov", 67)
     assert (code, errors) == (0, "")
     assert Counter(r["status"] for r in records) == {"predicted": 1, "kept": 5}
     assert outputs(depth) == expected
@@ -121,8 +121,7 @@ def test_a_node_that_is_killed_loses_nothing(tmp_path, monkeypatch):
     assert job.returncode == 0, errors
     assert done < 64, "the node was killed after the job's end: nothing was tested"
     assert outputs(depth) == expected
-    # Ray tells of the lost node on standard output.
-    records = [json.loads(line) for line in answers.splitlines() if line.startswith("{")]
+    records = [json.loads(line) for line in answers.splitlines()]
     assert Counter(r["image"] for r in records) == {str(p): 1 for p in sorted(photos.iterdir())}
 
 

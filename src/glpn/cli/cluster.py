@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from glpn.cli import console, lens, options, predict
+from glpn.cli import console, formats, lens, options
 from glpn.errors import GLPNError, MissingInput, UsageError
 
 if TYPE_CHECKING:
@@ -53,12 +54,14 @@ def batch(
     workers: _Workers = None,
     threads: _Threads = 1,
     model: options.Model = "",
-    format: predict._Formats = "png16",
-    colormap: predict._Colormap = "inferno",
+    format: options.Formats = "png16",
+    colormap: options.Colormap = "inferno",
     scale: options.Scale = 1000,
+    focal: options.Focal = None,
     fov: options.Fov = None,
+    intrinsics: options.Intrinsics = None,
     max_depth: options.MaxDepth = None,
-    recursive: predict._Recursive = False,
+    recursive: options.Recursive = False,
     overwrite: options.Overwrite = False,
     as_json: options.AsJson = False,
     quiet: options.Quiet = False,
@@ -81,11 +84,10 @@ def batch(
 
     if device == "auto":
         raise UsageError("--device: workers must be told: cpu or cuda")
-    positive = lens.positive
-    call = {"fov": positive("--fov", fov, 180)}
-    encoders = predict._format_options(colormap=colormap, scale=scale)
-    formats = {name: encoders.get(name, {}) for name in predict._formats(format, uncertain=False)}
-    if not formats:
+    camera = lens.camera(focal=focal, fov=fov, intrinsics=intrinsics)
+    encoders = formats.encoders(colormap=colormap, scale=scale)
+    wanted = {name: encoders.get(name, {}) for name in formats.names(format, uncertain=False)}
+    if not wanted:
         raise UsageError("--format: a job without files is none")
     job = cluster.Job(
         model={
@@ -93,11 +95,12 @@ def batch(
             "engine": engine.value,
             "device": device,
             "threads": threads,
-            "max_depth": max_depth,
+            "max_depth": lens.positive("--max-depth", max_depth, math.inf),
         },
         destination=_absolute(destination),
-        formats=formats,
-        asked=predict._asked({"max-depth": max_depth}),
+        formats=wanted,
+        call=camera,
+        asked=options.asked({"max-depth": max_depth, **camera}),
         overwrite=overwrite,
     )
     photographs, failures = _photographs(source, recursive=recursive)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import Enum
 from pathlib import Path
 from typing import Annotated
@@ -140,3 +141,27 @@ Scale = Annotated[
         rich_help_panel=FILES,
     ),
 ]
+Formats = Annotated[
+    str,
+    typer.Option(
+        help="Files to write, commas between: png16 (16-bit millimetres), vis (colours), npz, "
+        "exr, tiff (floats in metres), ply (points), glb (mesh), sigma (the uncertainty as 16-bit "
+        "millimetres); or none.",
+        rich_help_panel=FILES,
+    ),
+]
+Colormap = Annotated[
+    str,
+    typer.Option(
+        help="Colours of vis: inferno, magma, plasma, viridis, turbo, spectral_r or gray.",
+        rich_help_panel=FILES,
+    ),
+]
+Recursive = Annotated[
+    bool, typer.Option("--recursive", "-r", help="Look into the folders of folders too.")
+]
+
+
+def asked(values: Mapping[str, object]) -> str:
+    """Options that change the metres, those that were given, as text."""
+    return " ".join(f"{name}={value}" for name, value in values.items() if value is not None)

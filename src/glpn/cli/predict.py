@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from glpn.cli import options
+from glpn.cli import formats, options
 from glpn.cli.lens import positive
 from glpn.errors import UsageError
 
 if TYPE_CHECKING:
     from glpn.cli.answers import Questions
-
-_NO_FORMAT = "none"
-_SIGMA = "sigma"
 
 
 class UncertaintyName(str, Enum):
@@ -45,15 +41,6 @@ _Output = Annotated[
         rich_help_panel=options.FILES,
     ),
 ]
-_Formats = Annotated[
-    str,
-    typer.Option(
-        help="Files to write, commas between: png16 (16-bit millimetres), vis (colours), npz, "
-        "exr, tiff (floats in metres), ply (points), glb (mesh), sigma (the uncertainty as 16-bit "
-        "millimetres); or none.",
-        rich_help_panel=options.FILES,
-    ),
-]
 _At = Annotated[
     list[str] | None,
     typer.Option(
@@ -68,13 +55,6 @@ _Between = Annotated[
         metavar="X0,Y0,X1,Y1",
         help="Say the metres from one pixel to another, in a straight line. May be repeated.",
         rich_help_panel=options.ANSWERS,
-    ),
-]
-_Colormap = Annotated[
-    str,
-    typer.Option(
-        help="Colours of vis: inferno, magma, plasma, viridis, turbo, spectral_r or gray.",
-        rich_help_panel=options.FILES,
     ),
 ]
 _Uncertainty = Annotated[
@@ -102,19 +82,16 @@ _Sheet = Annotated[
         rich_help_panel=options.FILES,
     ),
 ]
-_Recursive = Annotated[
-    bool, typer.Option("--recursive", "-r", help="Look into the folders of folders too.")
-]
 
 
 def predict(
     photos: _Photos,
     output: _Output = Path("depth"),
     model: options.Model = "",
-    format: _Formats = "png16,vis",
+    format: options.Formats = "png16,vis",
     at: _At = None,
     between: _Between = None,
-    colormap: _Colormap = "inferno",
+    colormap: options.Colormap = "inferno",
     scale: options.Scale = 1000,
     focal: options.Focal = None,
     fov: options.Fov = None,
@@ -123,7 +100,7 @@ def predict(
     known: options.Known = None,
     uncertainty: _Uncertainty = None,
     max_depth: options.MaxDepth = None,
-    recursive: _Recursive = False,
+    recursive: options.Recursive = False,
     shard: _Shard = None,
     sheet: _Sheet = None,
     overwrite: options.Overwrite = False,
@@ -161,7 +138,7 @@ def predict(
         "uncertainty": None if uncertainty is None else uncertainty.value,
     }
     told = None if precision is options.PrecisionName.auto else precision.value
-    asked = _asked(
+    asked = options.asked(
         {
             "max-depth": max_depth,
             "precision": told,
@@ -182,8 +159,8 @@ def predict(
             "precision": precision.value,
         },
         output=output,
-        formats=_formats(format, uncertain=uncertainty is not None),
-        options=_format_options(colormap=colormap, scale=scale),
+        formats=formats.names(format, uncertain=uncertainty is not None),
+        options=formats.encoders(colormap=colormap, scale=scale),
         call=call,
         asked=asked,
         questions=_questions(at or [], between or []),
@@ -209,50 +186,6 @@ def _engine(engine: options.EngineName, uncertainty: UncertaintyName | None) -> 
     if engine not in (options.EngineName.auto, options.EngineName.torch):
         raise UsageError(f"--uncertainty droppath: needs --engine torch, got {engine.value}")
     return options.EngineName.torch.value
-
-
-def _formats(text: str, *, uncertain: bool) -> list[str]:
-    """The formats asked for, each once; an uncertainty joins a 16-bit PNG.
-
-    Raises:
-        UsageError: one is unknown, or sigma is wanted without an uncertainty.
-    """
-    from glpn.files import FORMATS
-
-    if text == _NO_FORMAT:
-        return []
-    names = list(dict.fromkeys(part.strip() for part in text.split(",")))
-    for name in names:
-        if name not in FORMATS:
-            known = ", ".join(FORMATS)
-            raise UsageError(f"--format: expected {_NO_FORMAT} or some of {known}; got {name!r}")
-    if _SIGMA in names and not uncertain:
-        raise UsageError("--format sigma: needs --uncertainty flip or droppath")
-    if uncertain and "png16" in names and _SIGMA not in names:
-        names.append(_SIGMA)
-    return names
-
-
-def _format_options(*, colormap: str, scale: float) -> dict[str, dict[str, Any]]:
-    """Options of the encoders.
-
-    Raises:
-        UsageError: the colour map is unknown, or the scale no number above 0.
-    """
-    from glpn.colormaps import color_table
-
-    color_table(colormap)
-    units = {"scale": positive("--scale", scale, math.inf)}
-    return {
-        "png16": units,
-        _SIGMA: units,
-        "vis": {"colormap": colormap},
-    }
-
-
-def _asked(values: Mapping[str, object]) -> str:
-    """Options that change the metres, those that were given, as text."""
-    return " ".join(f"{name}={value}" for name, value in values.items() if value is not None)
 
 
 def _questions(at: list[str], between: list[str]) -> Questions:

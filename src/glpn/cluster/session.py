@@ -9,8 +9,8 @@ import socket
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+from contextlib import contextmanager, redirect_stdout
+from typing import Any, TextIO, cast
 from urllib.parse import urlsplit
 
 from glpn.errors import MissingDependency, UsageError
@@ -53,15 +53,42 @@ def session(address: str = LOCAL, *, cpus: int) -> Iterator[None]:
     own: dict[str, Any] = {}
     if address == LOCAL:
         own = {"num_cpus": cpus, "object_store_memory": _OBJECT_STORE, "include_dashboard": False}
-    try:
-        with _silence(), _signals_kept():
-            ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **own)
-    except (ConnectionError, ValueError, RuntimeError, TimeoutError) as e:
-        raise UsageError(f"--ray {address}: Ray does not start, or does not answer: {e}") from e
-    try:
+    with _answers_kept():
+        try:
+            with _silence(), _signals_kept():
+                ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **own)
+        except (ConnectionError, ValueError, RuntimeError, TimeoutError) as e:
+            raise UsageError(f"--ray {address}: Ray does not start, or does not answer: {e}") from e
+        try:
+            yield
+        finally:
+            with redirect_stdout(sys.stderr):  # what Ray's threads have not yet told, it tells now
+                ray.shutdown()
+
+
+class _Answers:
+    """Standard output for the thread that makes it, standard error for all others."""
+
+    def __init__(self) -> None:
+        self._thread = threading.get_ident()
+        self._own, self._others = sys.stdout, sys.stderr
+
+    def __getattr__(self, name: str) -> Any:
+        own = threading.get_ident() == self._thread
+        return getattr(self._own if own else self._others, name)
+
+
+@contextmanager
+def _answers_kept() -> Iterator[None]:
+    """Keep standard output ours.
+
+    A thread of Ray's driver tells there of lost machines, whatever is set.
+    """
+    if sys.stdout is None:  # closed by whoever started us
         yield
-    finally:
-        ray.shutdown()
+        return
+    with redirect_stdout(cast(TextIO, _Answers())):
+        yield
 
 
 @contextmanager
