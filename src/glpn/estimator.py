@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import glpn
-from glpn import weights
+from glpn import tiling, weights
 from glpn.calibration import Tape
 from glpn.depth import Camera, Depth, Provenance
 from glpn.engines import Engine, StochasticEngine, open_engine
@@ -119,6 +119,7 @@ class DepthEstimator:
         fov: float | None = None,
         uncertainty: str | None = None,
         tape: Tape | None = None,
+        tiles: int | None = None,
     ) -> Any:
         """Estimate depth.
 
@@ -132,6 +133,8 @@ class DepthEstimator:
             uncertainty: gives each `Depth` its `sigma`: "flip", see `flip_sigma`, costs a second
                 run of the network, "droppath", see `droppath_sigma`, eight more on torch.
             tape: what was measured in each photo, to which its depth is brought; see `Depth.taped`.
+            tiles: add detail from so many by so many pieces, none of which is enlarged for the
+                network; True: as many as are good. The metres stay the whole photo's: see `tiling`.
 
         Returns:
             A `Depth` at the photo's own upright size, or an iterator of them.
@@ -139,12 +142,14 @@ class DepthEstimator:
         Raises:
             InvalidImage: a photo cannot be read; the message names it.
             UsageError: more than one of camera, focal and fov is given, or the uncertainty is
-                unknown or not to be had from this engine, or the tape's figures are impossible.
+                unknown or not to be had from this engine, or the tape's figures are impossible, or
+                tiles are no number of tiles or asked for with an uncertainty.
             DataError: the intrinsics are another picture's.
         """
         if sum(value is not None for value in (camera, focal, fov)) > 1:
             raise UsageError("give at most one of camera, focal and fov")
         self.require_uncertainty(uncertainty)
+        tiling.require_tiles(tiles, uncertainty)
 
         def choose(photo: Photo) -> Camera | None:
             if isinstance(camera, Intrinsics):
@@ -152,7 +157,8 @@ class DepthEstimator:
             return camera or choose_camera(photo, focal=focal, fov=fov)
 
         def estimate(image: Any) -> Depth:
-            depth = self.estimate(read_photo(image), choose, uncertainty=uncertainty)
+            photo = read_photo(image)
+            depth = self.estimate(photo, choose, uncertainty=uncertainty, tiles=tiles)
             return depth if tape is None else depth.taped(tape)
 
         return map(estimate, images) if is_many(images) else estimate(images)
@@ -185,6 +191,7 @@ class DepthEstimator:
         choose: Callable[[Photo], Camera | None],
         *,
         uncertainty: str | None = None,
+        tiles: int | None = None,
     ) -> Depth:
         """Depth of one decoded photograph.
 
@@ -198,31 +205,48 @@ class DepthEstimator:
             photo: upright.
             choose: the photo's camera, or None where nothing is known of it.
             uncertainty: as in `__call__`; the depth has its sigma then.
+            tiles: as in `__call__`.
         """
         known = choose(photo)
         ratio = self.processor.focal_ratio
         factor = 1.0
         if known is not None and ratio is not None:
             factor = math.sqrt(known.fx * known.fy) / (ratio * min(photo.size))
-        if photo.whole is not None and uncertainty is not None:
-            raise UsageError(f"{photo.name}: uncertainty needs the whole photograph: read no `fit`")
-        metres = self.metres(photo.pixels, photo.size)
+        if photo.whole is not None and (uncertainty is not None or tiles):
+            what = "tiles need" if tiles else "uncertainty needs"
+            raise UsageError(f"{photo.name}: {what} the whole photograph: read no `fit`")
+        metres, count = self._detailed(photo, tiles)
         sigma = self._sigma(photo.pixels, metres, uncertainty)
         return Depth(
             metres=metres * np.float32(factor),
             camera=known or assumed_camera(photo.size, ratio),
-            provenance=self._provenance(photo, factor),
+            provenance=self._provenance(photo, factor, count),
             image=photo.pixels if photo.whole is None else None,
             sigma=None if sigma is None else sigma * np.float32(factor),
         )
 
-    def _provenance(self, photo: Photo, factor: float) -> Provenance:
+    def _provenance(self, photo: Photo, factor: float, count: int) -> Provenance:
         told = self.provenance.for_image(photo.name, photo.hash)
-        if factor == 1:
-            return told
-        note = f"metres multiplied by {factor:.4g} for the focal length of the photo's camera"
+        notes = [f"detail from {count}x{count} tiles"] if count > 1 else []
+        if factor != 1:
+            notes.append(
+                f"metres multiplied by {factor:.4g} for the focal length of the photo's camera"
+            )
         reach = None if told.max_depth is None else told.max_depth * factor
-        return dataclasses.replace(told, max_depth=reach, note=note)
+        return dataclasses.replace(told, max_depth=reach, note="; ".join(notes))
+
+    def _detailed(self, photo: Photo, tiles: int | None) -> tuple[NDArray[np.float32], int]:
+        """The metres with the detail of tiles, and how many of these there are a side."""
+        metres = self.metres(photo.pixels, photo.size)
+        seen = self.processor.input_size(*photo.size, max_pixels=MAX_INPUT_PIXELS)
+        count = tiling.tiles_a_side(tiles, photo.size, seen)
+        if count == 1:
+            return metres, count
+        detailed = tiling.add_detail(
+            metres, photo.pixels, predict=self.metres, count=count, seen=seen
+        )
+        limits = (SMALLEST_DEPTH, self.engine.config.max_depth)
+        return np.clip(detailed, *limits, out=detailed), count
 
     def metres(
         self, image: NDArray[np.uint8], size: tuple[int, int] | None = None

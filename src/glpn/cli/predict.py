@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -66,6 +67,15 @@ _Uncertainty = Annotated[
         rich_help_panel=options.ANSWERS,
     ),
 ]
+_Tiles = Annotated[
+    str | None,
+    typer.Option(
+        metavar="N",
+        help="Add detail to a large photograph from N by N pieces of it, or from as many as are "
+        "good (auto). The metres stay those of the whole.",
+        rich_help_panel=options.ANSWERS,
+    ),
+]
 _Shard = Annotated[
     str | None,
     typer.Option(
@@ -99,6 +109,7 @@ def predict(
     ref: options.Ref = None,
     known: options.Known = None,
     uncertainty: _Uncertainty = None,
+    tiles: _Tiles = None,
     max_depth: options.MaxDepth = None,
     recursive: options.Recursive = False,
     shard: _Shard = None,
@@ -143,11 +154,13 @@ def predict(
             "max-depth": max_depth,
             "precision": told,
             **call,
+            "tiles": tiles,
             "ref": refs or None,
             "known": lengths or None,
         }
     )
     free = all(given is None for given in (focal, fov, intrinsics))
+    call["tiles"] = _tiles(tiles, call["uncertainty"])
     call["tape"] = lens.tape(refs, lengths, free=free)
     request = Request(
         model={
@@ -186,6 +199,23 @@ def _engine(engine: options.EngineName, uncertainty: UncertaintyName | None) -> 
     if engine not in (options.EngineName.auto, options.EngineName.torch):
         raise UsageError(f"--uncertainty droppath: needs --engine torch, got {engine.value}")
     return options.EngineName.torch.value
+
+
+def _tiles(text: str | None, uncertainty: str | None) -> int | None:
+    """What --tiles means to the estimator.
+
+    Raises:
+        UsageError: it is no number of tiles, or an uncertainty is asked for too.
+    """
+    if text is None:
+        return None
+    from glpn.tiling import require_tiles
+
+    if text != "auto" and not re.fullmatch("[1-9][0-9]{0,3}", text):
+        raise UsageError(f"--tiles: expected auto or a whole number from 1 on, got {text!r}")
+    tiles = True if text == "auto" else int(text)
+    require_tiles(tiles, uncertainty)
+    return tiles
 
 
 def _questions(at: list[str], between: list[str]) -> Questions:

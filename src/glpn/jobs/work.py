@@ -57,7 +57,7 @@ class Order:
     Attributes:
         folder: for the files.
         formats: key of `glpn.files.FORMATS` → options of its encoder; perhaps none.
-        call: keyword arguments of the estimator's call: focal, fov, uncertainty.
+        call: keyword arguments of the estimator's call: focal, fov, uncertainty, tiles.
         asked: what changes the metres, as text: see `Origin`.
         overwrite: replace files that are there.
         protected: (device, inode) of files that must never be replaced: the photographs.
@@ -221,7 +221,7 @@ class Work(Generic[T]):
     def _fit(self) -> Fit | None:
         """How much of a photograph is needed: all of it where a file takes its colours."""
         colors = self.order.formats.keys() & _WITH_COLORS
-        if colors or self.order.call.get("uncertainty"):
+        if colors or self.order.call.get("uncertainty") or self.order.call.get("tiles"):
             return None
         return self.model.estimator().fit
 

@@ -1,0 +1,152 @@
+"""Tiles: detail for large photographs, from pieces of them that the network sees closer up.
+
+The whole photograph's prediction says the metres, tiles only what is finer than its resolution:
+
+    log depth = log whole + H(sum over tiles of window × (slope × log tile + shift - log whole))
+
+Slope and shift bring each tile to the whole, the windows of all tiles sum to one at every pixel,
+and H takes the mean over every cell of the whole's own resolution away. So the geometric mean of
+the metres over a cell stays what it was, and what neighbouring tiles make differently cannot show
+as a seam.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glpn.errors import UsageError
+from glpn.resize import resize_depth
+
+OVERLAP = 0.25  # of a tile's side, with the next one
+MOST_UNASKED = 4  # tiles a side: in smaller ones the network no longer knows what it sees
+
+# A cell has so many pixels of the network's input a side: two of the decoder's finest map, which
+# are the least that it can tell apart.
+CELL = 8
+
+_ROUNDS = 5  # of reweighting, and of taking away the cells' means: `tests/test_tiling.py`
+_UNSURE = 0.02**2  # variance of a log depth below which a tile says nothing about its slope
+_MAD = 1.4826  # times the median absolute error is the standard deviation of a normal one
+
+
+def require_tiles(tiles: Any, uncertainty: str | None = None) -> None:
+    """Refuse what is no number of tiles, and tiles of which an uncertainty would say nothing.
+
+    Raises:
+        UsageError: not a whole number from 1 on, nor True, False or None; or an uncertainty is
+            asked for too.
+    """
+    if tiles is not None and not (isinstance(tiles, int) and (tiles is False or tiles >= 1)):
+        raise UsageError(f"tiles: expected True or a whole number from 1 on, got {tiles!r}")
+    if tiles and uncertainty is not None:
+        raise UsageError(f"tiles: there is no uncertainty of their detail; got {uncertainty!r}")
+
+
+def tiles_a_side(tiles: int | None, size: tuple[int, int], seen: tuple[int, int]) -> int:
+    """How many rows of as many tiles a photograph is cut into; 1 where they could add nothing.
+
+    Args:
+        tiles: at most so many; True: as many as are good; None or False: one.
+        size: (height, width) of the photograph.
+        seen: of the network's input for it. No tile is enlarged for the network.
+    """
+    shrunk = min(side / small for side, small in zip(size, seen, strict=True))
+    useful = max(int((shrunk - OVERLAP) / (1 - OVERLAP)), 1)
+    return min(useful, MOST_UNASKED if tiles is True else tiles or 1)
+
+
+def add_detail(
+    metres: NDArray[np.float32],
+    image: NDArray[np.uint8],
+    *,
+    predict: Callable[[NDArray[np.uint8]], NDArray[np.float32]],
+    count: int,
+    seen: tuple[int, int],
+) -> NDArray[np.float32]:
+    """The prediction of a whole photograph with the detail of its tiles: float32 [H, W].
+
+    Tiles are predicted one at a time; beside one there are three maps of the photograph's size.
+
+    Args:
+        metres: of the whole photograph, above 0, [H, W].
+        image: RGB uint8 [H, W, 3].
+        predict: metres of a piece of it, above 0, at its size.
+        count: tiles a side; see `tiles_a_side`.
+        seen: (height, width) of the network's input for the whole photograph.
+    """
+    whole = np.log(metres)
+    change = np.zeros_like(whole)
+    cells = [math.ceil(side / CELL) for side in seen]
+    cell = [side / number for side, number in zip(whole.shape, cells, strict=True)]
+    rows, columns = (windows(side, count) for side in whole.shape)
+    for down, tall in rows:
+        for across, wide in columns:
+            tile = np.log(predict(np.ascontiguousarray(image[down, across])))  # [h, w]
+            here = whole[down, across]
+            grid = [math.ceil(n / each) for n, each in zip(here.shape, cell, strict=True)]
+            slope, shift = fit_line(cell_means(tile, grid), cell_means(here, grid))
+            change[down, across] += (slope * tile + shift - here) * tall[:, None] * wide
+    for _ in range(_ROUNDS):  # the enlarged means have slightly other means
+        change -= resize_depth(cell_means(change, cells), whole.shape)
+    detailed: NDArray[np.float32] = metres * np.exp(change)
+    return detailed
+
+
+def windows(length: int, count: int) -> list[tuple[slice, NDArray[np.float32]]]:
+    """Where `count` tiles lie along a side of `length` pixels, each with its weights there.
+
+    All have one length. The weights of a pixel sum to one; towards another tile they fall off as
+    a squared sine, so that what a network says at a tile's edge counts least.
+    """
+    each = min(math.ceil(length / (count - (count - 1) * OVERLAP)), length)
+    starts = np.linspace(0, length - each, count).round().astype(int)
+    ramp = max(int(each * OVERLAP), 1)
+    rise = np.sin(np.linspace(0, np.pi / 2, ramp + 1)[:-1] + np.pi / 4 / ramp) ** 2
+    weights = np.zeros((count, length))
+    for index, start in enumerate(starts):
+        window = np.ones(each)
+        if index > 0:
+            window[:ramp] *= rise
+        if index < count - 1:
+            window[-ramp:] *= rise[::-1]
+        weights[index, start : start + each] = window
+    weights /= weights.sum(axis=0)
+    places = [slice(start, start + each) for start in starts]
+    return [(p, w[p].astype(np.float32)) for p, w in zip(places, weights, strict=True)]
+
+
+def cell_means(values: NDArray[np.float32], grid: list[int]) -> NDArray[np.float32]:
+    """The mean over each of `grid` cells, which divide the map as evenly as pixels can."""
+    means = values
+    for axis, (side, number) in enumerate(zip(values.shape, grid, strict=True)):
+        edges = np.linspace(0, side, number + 1).round().astype(int)
+        sums = np.add.reduceat(means, edges[:-1], axis=axis)
+        counts = np.diff(edges).astype(np.float32)
+        means = sums / (counts[:, None] if axis == 0 else counts)
+    return means
+
+
+def fit_line(x: NDArray[np.float32], y: NDArray[np.float32]) -> tuple[float, float]:
+    """Slope, at least 0, and shift that bring x to y, whatever a few outliers say.
+
+    Least squares, reweighted for errors with Cauchy's distribution. The slope is drawn to 1 where
+    x hardly varies, and to 0 where the two contradict each other.
+    """
+    weight = np.ones(x.shape)
+    slope, shift = 1.0, 0.0
+    for _ in range(_ROUNDS):
+        centre, level = (float(np.average(values, weights=weight)) for values in (x, y))
+        around = (x - centre) * weight
+        shared = float((around * (y - level)).sum() / weight.sum())
+        spread = float((around * (x - centre)).sum() / weight.sum())
+        slope = max((shared + _UNSURE) / (spread + _UNSURE), 0.0)
+        shift = level - slope * centre
+        error = np.abs(y - slope * x - shift)
+        usual = max(_MAD * float(np.median(error)), 1e-6)
+        weight = 1 / (1 + (error / usual) ** 2)
+    return slope, shift
