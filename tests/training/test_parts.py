@@ -98,6 +98,15 @@ def test_the_last_share_of_a_folder_is_held_back_in_one_block(tmp_path):
         open_frames(DataOptions(train=str(folder), limit=None, val_share=0.99))
 
 
+@pytest.fixture
+def interruptible():
+    """Ctrl-C as in a terminal: a shell's background jobs start with the signal ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_the_first_signal_is_a_wish_and_the_second_acts():
     with StopSignals() as signals:
         signals.pause()
