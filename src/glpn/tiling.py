@@ -23,7 +23,7 @@ from glpn.errors import UsageError
 from glpn.resize import resize_depth
 
 OVERLAP = 0.25  # of a tile's side, with the next one
-MOST_UNASKED = 4  # tiles a side: in smaller ones the network no longer knows what it sees
+MOST_UNASKED = 4  # tiles a side: 6 gain little, `benchmarks/tiles.py`
 
 # A cell has so many pixels of the network's input a side: two of the decoder's finest map, which
 # are the least that it can tell apart.
@@ -70,7 +70,7 @@ def add_detail(
 ) -> NDArray[np.float32]:
     """The prediction of a whole photograph with the detail of its tiles: float32 [H, W].
 
-    Tiles are predicted one at a time; beside one there are three maps of the photograph's size.
+    Tiles are predicted one at a time; of the photograph's size there are at most five maps.
 
     Args:
         metres: of the whole photograph, above 0, [H, W].
