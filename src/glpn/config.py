@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from glpn.errors import ConfigError, MissingInput
+from glpn.errors import ConfigError
+from glpn.json_file import read_json
 
 CONFIG_NAME = "config.json"
 
@@ -62,7 +63,6 @@ _PER_STAGE = (
     "mlp_ratios",
 )
 _PROBABILITIES = ("hidden_dropout_prob", "attention_probs_dropout_prob", "drop_path_rate")
-_DEEPEST_JSON = 32  # levels of nesting in a config file
 
 
 @dataclass(frozen=True)
@@ -288,55 +288,6 @@ class GLPNConfig:
             )
         if self.fusion not in FUSIONS:
             raise ConfigError(f"fusion: expected one of {FUSIONS}, got {self.fusion!r}")
-
-
-def read_json(path: str | Path) -> Any:
-    """Decode a small JSON file; duplicate keys, NaN and deep nesting are refused.
-
-    Raises:
-        MissingInput: there is no such file.
-        ConfigError: it is not acceptable JSON; the message names the file.
-    """
-    path = Path(path)
-    try:
-        text = path.read_text("utf-8")
-    except FileNotFoundError:
-        raise MissingInput(f"{path}: no such file") from None
-    except (OSError, UnicodeDecodeError) as e:
-        raise ConfigError(f"{path}: not readable as UTF-8 text: {e}") from None
-    if _nesting(text) > _DEEPEST_JSON:
-        raise ConfigError(f"{path}: nested more than {_DEEPEST_JSON} levels deep")
-    try:
-        return json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
-    except ConfigError as e:
-        raise ConfigError(f"{path}: {e}") from None
-    except ValueError as e:
-        raise ConfigError(f"{path}: not valid JSON: {e}") from None
-
-
-def _nesting(text: str) -> int:
-    """Deepest bracket level; brackets inside strings only make the count larger."""
-    depth = deepest = 0
-    for character in text:
-        if character in "[{":
-            depth += 1
-            deepest = max(deepest, depth)
-        elif character in "]}":
-            depth -= 1
-    return deepest
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    values: dict[str, Any] = {}
-    for key, value in pairs:
-        if key in values:
-            raise ConfigError(f"duplicate key {key!r}")
-        values[key] = value
-    return values
-
-
-def _no_constant(name: str) -> float:
-    raise ConfigError(f"{name} is not a number that a configuration may hold")
 
 
 def _typed(key: str, value: Any, default: Any) -> Any:

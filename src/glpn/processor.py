@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from glpn.batches import PixelBatch, as_depth, as_list, gather
-from glpn.config import read_json
 from glpn.errors import ConfigError, MissingInput, UsageError
 from glpn.image import read_photo
+from glpn.json_file import read_json
 from glpn.resize import nearest
 from glpn.resize import resize_depth as resize_depth  # the estimator resizes through here
 
