@@ -81,6 +81,7 @@ def batch(
     from glpn import cluster
     from glpn.cli.batch import worst
     from glpn.estimator import DEFAULT_MODEL
+    from glpn.jobs.origin import asked
 
     if device == "auto":
         raise UsageError("--device: workers must be told: cpu or cuda")
@@ -100,7 +101,7 @@ def batch(
         destination=_absolute(destination),
         formats=wanted,
         call=camera,
-        asked=options.asked({"max-depth": max_depth, **camera}),
+        asked=asked({"max-depth": max_depth, **camera}),
         overwrite=overwrite,
     )
     photographs, failures = _photographs(source, recursive=recursive)

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any, NoReturn
 
-from glpn.cli import console
+from glpn.cli import console, plain, predicting
 from glpn.errors import GLPNError
 
 INTERNAL_ERROR = 70
@@ -39,6 +39,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
         with _signals_stop_the_run():
+            wishes = plain.read(given)
+            if wishes is not None:
+                return predicting.run(wishes)
             from typer.main import get_command
 
             from glpn.cli.app import app

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from enum import Enum
 from pathlib import Path
 from typing import Annotated
@@ -160,8 +159,3 @@ Colormap = Annotated[
 Recursive = Annotated[
     bool, typer.Option("--recursive", "-r", help="Look into the folders of folders too.")
 ]
-
-
-def asked(values: Mapping[str, object]) -> str:
-    """Options that change the metres, those that were given, as text."""
-    return " ".join(f"{name}={value}" for name, value in values.items() if value is not None)

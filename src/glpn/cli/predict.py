@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import math
-import re
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
-from glpn.cli import formats, options
-from glpn.cli.lens import positive
-from glpn.errors import UsageError
-
-if TYPE_CHECKING:
-    from glpn.cli.answers import Questions
+from glpn.cli import options
+from glpn.cli.predicting import Wishes, run
 
 
 class UncertaintyName(str, Enum):
@@ -96,12 +90,12 @@ _Sheet = Annotated[
 
 def predict(
     photos: _Photos,
-    output: _Output = Path("depth"),
-    model: options.Model = "",
-    format: options.Formats = "png16,vis",
+    output: _Output = Wishes.output,
+    model: options.Model = Wishes.model,
+    format: options.Formats = Wishes.format,
     at: _At = None,
     between: _Between = None,
-    colormap: options.Colormap = "inferno",
+    colormap: options.Colormap = Wishes.colormap,
     scale: options.Scale = 1000,
     focal: options.Focal = None,
     fov: options.Fov = None,
@@ -137,91 +131,32 @@ def predict(
       glpn predict kitchen.jpg --uncertainty flip
       cat kitchen.jpg | glpn predict - --json --format none
     """
-    from glpn.cli import lens
-    from glpn.cli.batch import Batch, Request
-    from glpn.cli.inputs import gather, is_job
-    from glpn.estimator import DEFAULT_MODEL
-    from glpn.jobs import Shard
-
-    refs, lengths = ref or [], known or []
-    call: dict[str, Any] = {
-        **lens.camera(focal=focal, fov=fov, intrinsics=intrinsics),
-        "uncertainty": None if uncertainty is None else uncertainty.value,
-    }
-    told = None if precision is options.PrecisionName.auto else precision.value
-    asked = options.asked(
-        {
-            "max-depth": max_depth,
-            "precision": told,
-            **call,
-            "tiles": tiles,
-            "ref": refs or None,
-            "known": lengths or None,
-        }
-    )
-    free = all(given is None for given in (focal, fov, intrinsics))
-    call["tiles"] = _tiles(tiles, call["uncertainty"])
-    call["tape"] = lens.tape(refs, lengths, free=free)
-    request = Request(
-        model={
-            "model": model or DEFAULT_MODEL,
-            "engine": _engine(engine, uncertainty),
-            "device": device,
-            "threads": threads,
-            "max_depth": positive("--max-depth", max_depth, math.inf),
-            "precision": precision.value,
-        },
+    wishes = Wishes(
+        photos=photos,
         output=output,
-        formats=formats.names(format, uncertain=uncertainty is not None),
-        options=formats.encoders(colormap=colormap, scale=scale),
-        call=call,
-        asked=asked,
-        questions=_questions(at or [], between or []),
-        shard=None if shard is None else Shard.parse(shard),
+        model=model,
+        format=format,
+        at=at or (),
+        between=between or (),
+        colormap=colormap,
+        scale=scale,
+        focal=focal,
+        fov=fov,
+        intrinsics=intrinsics,
+        ref=ref or (),
+        known=known or (),
+        uncertainty=None if uncertainty is None else uncertainty.value,
+        tiles=tiles,
+        max_depth=max_depth,
+        recursive=recursive,
+        shard=shard,
         sheet=sheet,
-        as_job=is_job(photos),
         overwrite=overwrite,
         as_json=as_json,
         quiet=quiet,
+        engine=engine.value,
+        device=device,
+        threads=threads,
+        precision=precision.value,
     )
-    inputs, failures = gather(photos, recursive=recursive)
-    raise typer.Exit(Batch(request).run(inputs, failures))
-
-
-def _engine(engine: options.EngineName, uncertainty: UncertaintyName | None) -> str:
-    """The engine to open: auto is torch where no other can tell the uncertainty.
-
-    Raises:
-        UsageError: the engine asked for cannot.
-    """
-    if uncertainty is not UncertaintyName.droppath:
-        return engine.value
-    if engine not in (options.EngineName.auto, options.EngineName.torch):
-        raise UsageError(f"--uncertainty droppath: needs --engine torch, got {engine.value}")
-    return options.EngineName.torch.value
-
-
-def _tiles(text: str | None, uncertainty: str | None) -> int | None:
-    """What --tiles means to the estimator.
-
-    Raises:
-        UsageError: it is no number of tiles, or an uncertainty is asked for too.
-    """
-    if text is None:
-        return None
-    from glpn.tiling import require_tiles
-
-    if text != "auto" and not re.fullmatch("[1-9][0-9]{0,3}", text):
-        raise UsageError(f"--tiles: expected auto or a whole number from 1 on, got {text!r}")
-    tiles = True if text == "auto" else int(text)
-    require_tiles(tiles, uncertainty)
-    return tiles
-
-
-def _questions(at: list[str], between: list[str]) -> Questions:
-    from glpn.cli.answers import Questions, parse_numbers
-
-    return Questions(
-        at=[parse_numbers(text, 2, option="--at") for text in at],
-        between=[parse_numbers(text, 4, option="--between") for text in between],
-    )
+    raise typer.Exit(run(wishes))

@@ -50,3 +50,8 @@ class Origin:
 
 
 ANOTHER_PHOTOGRAPH = "from another photograph, or before it changed"
+
+
+def asked(values: Mapping[str, object]) -> str:
+    """Options that change the metres, those that were given, as text."""
+    return " ".join(f"{name}={value}" for name, value in values.items() if value is not None)
