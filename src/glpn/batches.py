@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -74,3 +75,45 @@ def gather(
             "return_tensors='pt' needs torch: pip install glpn[torch]"
         ) from None
     return torch.from_numpy(stacked)
+
+
+def split_depths(outputs: Any, target_sizes: Any) -> list[tuple[Any, tuple[int, int] | None]]:
+    """Each depth map [h, w] of a batch of predictions, with the size that it is wanted at.
+
+    Args:
+        outputs: a record or mapping with `predicted_depth` [B, h, w], tensor or array.
+        target_sizes: for each (height, width), or None; None: for all.
+
+    Raises:
+        UsageError: there is no such batch, not one size per map, or no (height, width).
+    """
+    depths = _predicted(outputs)
+    count = len(depths)
+    sizes = [None] * count if target_sizes is None else list(target_sizes)
+    if len(sizes) != count:
+        raise UsageError(f"target_sizes: expected {count}, one per depth map; got {len(sizes)}")
+    return [
+        (depth, None if size is None else _size(size))
+        for depth, size in zip(depths, sizes, strict=True)
+    ]
+
+
+def _predicted(outputs: Any) -> Any:
+    is_mapping = isinstance(outputs, Mapping)
+    depths = (
+        outputs.get("predicted_depth") if is_mapping else getattr(outputs, "predicted_depth", None)
+    )
+    if getattr(depths, "ndim", None) != 3:
+        raise UsageError(
+            f"outputs: expected a record with predicted_depth [B, H, W], "
+            f"got {type(outputs).__name__} with {getattr(depths, 'shape', None)}"
+        )
+    return depths
+
+
+def _size(value: Any) -> tuple[int, int]:
+    try:
+        height, width = (int(side) for side in value)
+    except (TypeError, ValueError):
+        raise UsageError(f"target_sizes: expected (height, width), got {value!r}") from None
+    return height, width

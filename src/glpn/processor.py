@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from glpn.batches import PixelBatch, as_depth, as_list, gather
-from glpn.errors import ConfigError, MissingInput, UsageError
+from glpn.batches import PixelBatch, as_depth, as_list, gather, split_depths
+from glpn.errors import ConfigError, UsageError
+from glpn.hub_client import find_file
 from glpn.image import read_photo
 from glpn.json_file import read_json
 from glpn.resize import nearest
@@ -27,13 +28,11 @@ PROCESSOR_NAME = "preprocessor_config.json"
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
-_MODELS = Path(__file__).parent / "models"
 _TYPE_KEYS = ("image_processor_type", "feature_extractor_type")  # today's and the older key
 _OUR_TYPES = tuple(
     "GLPN" + kind
     for kind in ("ImageProcessor", "ImageProcessorFast", "ImageProcessorPil", "FeatureExtractor")
 )
-_HUB_OPTIONS = ("revision", "cache_dir", "local_files_only", "token")
 # Far above any in use, low enough that no file asks for an absurd amount of memory.
 _LARGEST = {"size_divisor": 1024, "short_side": 8192, "max_pixels": 1_000_000_000}
 _RESAMPLING = tuple(int(filter_) for filter_ in Image.Resampling)
@@ -237,14 +236,9 @@ class GLPNImageProcessor:
         Raises:
             UsageError: not one size per prediction, or an impossible one.
         """
-        depths = _predicted_depth(outputs)
-        count = len(depths)
-        sizes = [None] * count if target_sizes is None else list(target_sizes)
-        if len(sizes) != count:
-            raise UsageError(f"target_sizes: expected {count}, one per depth map; got {len(sizes)}")
         return [
-            {"predicted_depth": depth if size is None else resize_depth(depth, _size(size))}
-            for depth, size in zip(depths, sizes, strict=True)
+            {"predicted_depth": depth if size is None else resize_depth(depth, size)}
+            for depth, size in split_depths(outputs, target_sizes)
         ]
 
     def to_dict(self) -> dict[str, Any]:
@@ -294,7 +288,7 @@ class GLPNImageProcessor:
             MissingInput: no such folder, file or hub id, or the hub cannot be reached.
             ConfigError: the file is damaged; the message names the key.
         """
-        return cls.from_dict(read_json(_find(source, hub)))
+        return cls.from_dict(read_json(find_file(PROCESSOR_NAME, source, hub)))
 
     def save_pretrained(self, folder: str | os.PathLike[str]) -> None:
         """Write `preprocessor_config.json` into `folder`, which is made if need be, atomically.
@@ -327,9 +321,6 @@ def _field_names() -> list[str]:
     return [f.name for f in dataclasses.fields(GLPNImageProcessor) if f.name != "extra"]
 
 
-# --- values --------------------------------------------------------------------------------------
-
-
 def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
@@ -349,59 +340,3 @@ def _three(key: str, value: Any) -> tuple[float, ...]:
         wanted = "positive numbers" if key == "image_std" else "numbers"
         raise ConfigError(f"{key}: expected three {wanted}, got {value!r}")
     return tuple(float(v) for v in values)
-
-
-def _size(value: Any) -> tuple[int, int]:
-    try:
-        height, width = (int(side) for side in value)
-    except (TypeError, ValueError):
-        raise UsageError(f"target_sizes: expected (height, width), got {value!r}") from None
-    return height, width
-
-
-def _predicted_depth(outputs: Any) -> Any:
-    is_mapping = isinstance(outputs, Mapping)
-    depths = (
-        outputs.get("predicted_depth") if is_mapping else getattr(outputs, "predicted_depth", None)
-    )
-    if getattr(depths, "ndim", None) != 3:
-        raise UsageError(
-            f"outputs: expected a record with predicted_depth [B, H, W], "
-            f"got {type(outputs).__name__} with {getattr(depths, 'shape', None)}"
-        )
-    return depths
-
-
-# --- files ---------------------------------------------------------------------------------------
-
-
-def _find(source: str | os.PathLike[str], hub: Mapping[str, Any]) -> Path:
-    """Where `preprocessor_config.json` of a folder, bundled model or hub id is."""
-    unknown = [option for option in hub if option not in _HUB_OPTIONS]
-    if unknown:
-        raise UsageError(f"unknown option {unknown[0]!r}; known are {', '.join(_HUB_OPTIONS)}")
-    for folder in (Path(source), _MODELS / source):
-        if folder.is_dir():
-            return folder / PROCESSOR_NAME
-    name = os.fspath(source)
-    if name.count("/") != 1 or name.startswith((".", "/")):
-        raise MissingInput(f"{name}: no such folder or bundled model, and not a hub id")
-    return _download(name, hub)
-
-
-def _download(repo_id: str, hub: Mapping[str, Any]) -> Path:
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import HfHubHTTPError
-
-    # HfHubHTTPError's own base is the HTTP library's error, which also covers broken connections.
-    transport = tuple(base for base in HfHubHTTPError.__bases__ if issubclass(base, Exception))
-    failures: tuple[type[Exception], ...] = (*transport, OSError, ValueError)
-    endpoint = os.environ.get("HF_ENDPOINT")
-    try:
-        return Path(hf_hub_download(repo_id, PROCESSOR_NAME, endpoint=endpoint, **hub))
-    except failures as e:
-        reason = " ".join(str(e).split())
-        raise MissingInput(
-            f"{repo_id}: no such folder or bundled model here, and no {PROCESSOR_NAME} from the "
-            f"hub: {reason}"
-        ) from None

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from glpn import hub_client
 from glpn.config import CONFIG_NAME
 from glpn.errors import CheckpointError, MissingInput, OutputFailed, UsageError
 from glpn.weights.store import (
@@ -21,7 +21,6 @@ from glpn.weights.store import (
     WEIGHTS_NAME,
 )
 
-_MODELS = Path(__file__).parent.parent / "models"
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 # Never a pickle: what is not listed is not downloaded.
 _WANTED = [
@@ -39,7 +38,9 @@ _WANTED = [
 
 def bundled() -> dict[str, Path]:
     """The models that come with the package: name → folder."""
-    return {file.parent.name: file.parent for file in sorted(_MODELS.glob(f"*/{CONFIG_NAME}"))}
+    return {
+        file.parent.name: file.parent for file in sorted(hub_client.MODELS.glob(f"*/{CONFIG_NAME}"))
+    }
 
 
 def resolve(
@@ -93,11 +94,11 @@ def _download(repo_id: str, *, revision: str | None, **options: Any) -> Path:
                 repo_id,
                 revision=revision,
                 allow_patterns=_WANTED,
-                endpoint=_endpoint(None),
+                endpoint=hub_client.address(),
                 **options,
             )
         )
-    except _hub_failures() as e:
+    except hub_client.failures() as e:
         at = f" at revision {revision!r}" if revision else ""
         raise MissingInput(f"{repo_id}{at}: {_reason(e)}; {_choices()}") from None
     if not (folder / CONFIG_NAME).is_file():
@@ -109,14 +110,6 @@ def _download(repo_id: str, *, revision: str | None, **options: Any) -> Path:
             "`glpn convert FOLDER NEW_FOLDER`"
         )
     return folder
-
-
-def _hub_failures() -> tuple[type[Exception], ...]:
-    """What the hub client raises, its HTTP library's errors (which changed over time) included."""
-    from huggingface_hub.errors import HfHubHTTPError
-
-    transport = tuple(base for base in HfHubHTTPError.__bases__ if issubclass(base, Exception))
-    return (*transport, OSError, ValueError)
 
 
 def _reason(error: Exception) -> str:
@@ -136,12 +129,7 @@ def _reason(error: Exception) -> str:
         return "the repository has no such revision"
     if isinstance(error, LocalEntryNotFoundError):
         return "no such folder here, not downloaded before, and the hub is off or out of reach"
-    return " ".join(str(error).split())
-
-
-def _endpoint(endpoint: str | None) -> str | None:
-    """The hub's address: the argument, or HF_ENDPOINT as it is now, or the library's own."""
-    return endpoint or os.environ.get("HF_ENDPOINT")
+    return hub_client.told(error)
 
 
 def push(
@@ -167,7 +155,7 @@ def push(
 
     if not _HUB_ID.fullmatch(repo_id):
         raise UsageError(f"repo_id: expected user/name, got {repo_id!r}")
-    api = HfApi(endpoint=_endpoint(endpoint), token=token)
+    api = HfApi(endpoint=hub_client.address(endpoint), token=token)
     with tempfile.TemporaryDirectory() as folder:
         save(Path(folder))
         files = sorted(Path(folder).iterdir())
@@ -179,6 +167,6 @@ def push(
                 commit_message=commit_message or "Upload a GLPN model",
                 revision=revision,
             )
-        except _hub_failures() as e:
-            raise OutputFailed(f"{repo_id}: upload failed: {' '.join(str(e).split())}") from None
+        except hub_client.failures() as e:
+            raise OutputFailed(f"{repo_id}: upload failed: {hub_client.told(e)}") from None
     return str(commit.commit_url)
