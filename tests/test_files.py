@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import struct
@@ -112,6 +113,21 @@ def test_tiff_is_read_alike_by_another_reader(tmp_path):
 def test_files_carry_no_exif_and_no_folder(tmp_path, format):
     data = save(a_depth(), tmp_path, format).read_bytes()
     assert b"Exif" not in data and b"eXIf" not in data and str(tmp_path).encode() not in data
+
+
+@pytest.mark.parametrize("isal", ["installed", "missing"])
+def test_any_compressor_writes_every_pixel_of_a_large_map(tmp_path, monkeypatch, isal):
+    if isal == "missing":
+        monkeypatch.setitem(sys.modules, "isal", None)
+    millimetres = np.random.default_rng(0).integers(1, 65536, (467, 701), np.int32)
+    depth = dataclasses.replace(a_depth((467, 701)), metres=millimetres / 1000)
+    path = save(depth, tmp_path, "png16")
+    with Image.open(path) as image:
+        image.verify()  # the checksums
+    with Image.open(path) as image:
+        assert np.array_equal(np.asarray(image), millimetres)
+    with Image.open(save(depth, tmp_path, "vis")) as image:
+        assert np.array_equal(np.asarray(image), depth.colorize())
 
 
 def test_pngs_hold_pixels_and_our_own_chunk_alone(tmp_path):

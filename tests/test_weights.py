@@ -182,6 +182,16 @@ def test_the_hash_is_sha256_of_the_whole_file(tmp_path):
         weights.file_hash(tmp_path / "absent")
 
 
+def test_the_hash_follows_the_file(tmp_path):
+    path = tmp_path / "x"
+    for second, data in enumerate((b"first", b"other", b"third")):  # equal in length
+        path.write_bytes(data)
+        assert weights.file_hash(path) == hashlib.sha256(data).hexdigest()
+        os.utime(path, (second, second))  # as if written long ago
+        assert weights.file_hash(path) == weights.file_hash(path)
+        assert weights.file_hash(path) == hashlib.sha256(data).hexdigest()
+
+
 # --- damaged and hostile files ---------------------------------------------------------------
 
 ZEROS = bytes(16)

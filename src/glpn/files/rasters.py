@@ -41,7 +41,8 @@ from glpn.files.contents import (
 MILLIMETRES, KITTI_SCALE = 1000, 256  # units per metre
 _PNG_START = b"\x89PNG\r\n\x1a\n"
 _PNG_UP = 2  # the filter that subtracts the row above (PNG 3rd edition, 9.2)
-_PNG_COMPRESSION = 1  # of zlib: five times as fast as its usual 6, for a third more bytes
+_FASTEST = 1  # level of compression: five times as fast as zlib's usual 6, for a third more bytes
+_STRIP = 2**16  # pixels turned to 16 bits at a time: they stay in the processor's cache
 _IMAGE_DESCRIPTION = 270  # TIFF 6.0 tag
 _EXR_CHANNEL = "Z"  # OpenEXR's standard name for depth
 
@@ -82,7 +83,11 @@ def _to_16_bits(metres: NDArray[np.float32], scale: float, what: str) -> NDArray
             f"png16: scale {scale:g} reaches {65535 / scale:.6g} m, {what} has "
             f"{farthest:.6g} m; {remedy}"
         )
-    units: NDArray[np.uint16] = np.rint(metres * np.float64(scale)).astype(np.uint16)
+    units = np.empty(metres.shape, np.uint16)
+    step = max(_STRIP // metres.shape[1], 1)
+    for start in range(0, len(metres), step):
+        strip = slice(start, start + step)
+        units[strip] = np.rint(metres[strip] * np.float64(scale))
     return units
 
 
@@ -141,13 +146,22 @@ def _png(pixels: NDArray[Any], text: str) -> bytes:
     chunks = {
         b"IHDR": header,
         b"tEXt": f"{METADATA_KEY}\0{text}".encode("latin-1"),
-        b"IDAT": zlib.compress(filtered.data, _PNG_COMPRESSION),
+        b"IDAT": _deflated(filtered.data),
         b"IEND": b"",
     }
     return _PNG_START + b"".join(
         struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
         for kind, data in chunks.items()
     )
+
+
+def _deflated(data: memoryview) -> bytes:
+    """The data in zlib's format; by ISA-L, in a quarter of zlib's time, where that is installed."""
+    try:
+        from isal import isal_zlib
+    except ImportError:  # there are processors that it does not know
+        return zlib.compress(data, _FASTEST)
+    return isal_zlib.compress(data, _FASTEST)
 
 
 def encode_npz(contents: Contents) -> bytes:

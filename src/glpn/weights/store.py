@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +30,8 @@ GRAPH_NAME = "model.onnx"
 TRUNK_NAME = "trunk.onnx"  # the same network up to its head
 QUICK_NAME = "quick.json"  # evidence that these weights may be computed with less precision
 PROCESSOR_NAME = "preprocessor_config.json"
+
+_RACY = 2 * 10**9  # nanoseconds in which a file may change twice without a later time
 
 
 def read_tensors(source: str | Path) -> dict[str, Tensor]:
@@ -155,16 +159,29 @@ def _ordered(data: bytes) -> bytes:
 
 
 def file_hash(path: str | Path) -> str:
-    """SHA-256 of a file, in hexadecimal.
+    """SHA-256 of a file, in hexadecimal; read again only after the file has changed.
 
     Raises:
         MissingInput: there is no such file.
     """
-    digest = hashlib.sha256()
+    path = Path(path)
     try:
-        with Path(path).open("rb") as stream:
-            for block in iter(lambda: stream.read(2**20), b""):
-                digest.update(block)
+        status = path.stat()
+        if time.time_ns() - status.st_mtime_ns < _RACY:
+            return _hash(path)
+        return _known_hash(path, status.st_ino, status.st_size, status.st_mtime_ns)
     except FileNotFoundError:
         raise MissingInput(f"{path}: no such file") from None
+
+
+def _hash(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        for block in iter(lambda: stream.read(2**20), b""):
+            digest.update(block)
     return digest.hexdigest()
+
+
+@functools.lru_cache(maxsize=64)
+def _known_hash(path: Path, *_identity: int) -> str:
+    return _hash(path)
