@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from glpn import lens
-from glpn.errors import UsageError
+from glpn.errors import DataError, UsageError
 
 # Field of view along the longer side, in degrees, where nothing is known of the camera. The main
 # camera of a phone has 67 (26 mm equivalent), a Kinect 63, a 35 mm lens 54: in focal length 60
@@ -106,6 +106,20 @@ class Camera:
         if self.fisheye or self.distortion:
             values |= {"distortion": list(self.distortion), "fisheye": self.fisheye}
         return values
+
+    @classmethod
+    def from_record(cls, values: Any) -> Camera:
+        """The camera whose `record` this is.
+
+        Raises:
+            DataError: it is no record of one.
+            UsageError: a value of it is impossible.
+        """
+        names = {field.name for field in dataclasses.fields(cls)}
+        needed = names - {"distortion", "fisheye"}
+        if not isinstance(values, dict) or not needed <= values.keys() <= names:
+            raise DataError(f"metadata camera: expected {sorted(needed)}, got {values!r:.100}")
+        return cls(**values)
 
     def rays(self, x: ArrayLike, y: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """X / Z and Y / Z of what is seen at pixels (x, y): X right, Y down, Z forward.

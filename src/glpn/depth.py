@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,41 +14,8 @@ from numpy.typing import DTypeLike, NDArray
 
 from glpn import calibration, colormaps, files
 from glpn.camera import Camera as Camera  # found here too
-from glpn.camera import require_finite
 from glpn.errors import DataError, UsageError
-
-
-@dataclass(frozen=True)
-class Provenance:
-    """Where a depth map comes from; every file that holds one says this.
-
-    Attributes:
-        model: name, folder or hub id.
-        model_hash: SHA-256 of its weights.
-        engine: what ran it.
-        glpn_version: of the package that ran it.
-        image: the photograph's name, without its folder.
-        max_depth: metres that the model can say at most.
-        note: anything else.
-        image_hash: SHA-256 of the photograph's file; empty where there was none.
-        asked: what was asked for beyond the photograph and the model, as text.
-        precision: in which the engine computed.
-    """
-
-    model: str
-    model_hash: str
-    engine: str
-    glpn_version: str
-    image: str = ""
-    max_depth: float | None = None
-    note: str = ""
-    image_hash: str = ""
-    asked: str = ""
-    precision: str = "float32"
-
-    def for_image(self, name: str, image_hash: str = "") -> Provenance:
-        """The same for one photograph, given by its name or path."""
-        return dataclasses.replace(self, image=PurePath(name).name, image_hash=image_hash)
+from glpn.provenance import Provenance as Provenance
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -315,39 +282,12 @@ def read_depth(path: str | Path, *, scale: float | None = None) -> Depth:
         raise DataError(f"{path}: holds {contents.metadata['quantity']!r:.100}, no depth")
     size = (contents.metres.shape[0], contents.metres.shape[1])
     try:
-        camera = _camera(contents.metadata, size)
-        provenance = _provenance(contents.metadata, Path(path).name)
+        says = contents.metadata
+        camera = Camera.from_record(says["camera"]) if "camera" in says else Camera.assumed(size)
+        provenance = Provenance.from_metadata(says, Path(path).name)
         return Depth(contents.metres, camera, provenance, sigma=contents.sigma)
     except (UsageError, DataError) as e:
         raise DataError(f"{path}: {e}") from e
-
-
-def _camera(metadata: Mapping[str, Any], size: tuple[int, int]) -> Camera:
-    if "camera" not in metadata:
-        return Camera.assumed(size)
-    values = metadata["camera"]
-    names = {field.name for field in dataclasses.fields(Camera)}
-    needed = names - {"distortion", "fisheye"}
-    if not isinstance(values, dict) or not needed <= values.keys() <= names:
-        raise DataError(f"metadata camera: expected {sorted(needed)}, got {values!r:.100}")
-    return Camera(**values)
-
-
-def _provenance(metadata: Mapping[str, Any], name: str) -> Provenance:
-    if "model" not in metadata:
-        return Provenance("unknown", "", "", "", image=name, note="not written by glpn")
-    names = [field.name for field in dataclasses.fields(Provenance)]
-    values = {key: metadata[key] for key in names if key in metadata}
-    max_depth = values.pop("max_depth", None)
-    # Files written before these were told.
-    older = {"image_hash": "", "asked": "", "precision": "float32"}
-    values = {**older, **values}
-    wrong = [key for key in names if key != "max_depth" and not isinstance(values.get(key), str)]
-    if wrong:
-        raise DataError(f"metadata {wrong[0]}: expected a text, got {values.get(wrong[0])!r:.100}")
-    if max_depth is not None:
-        max_depth = require_finite("metadata max_depth", max_depth)
-    return Provenance(**values, max_depth=max_depth)
 
 
 def _metres_map(name: str, values: NDArray[Any]) -> NDArray[np.float32]:

@@ -1,0 +1,67 @@
+"""Provenance: what made a depth map."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import Any
+
+from glpn.camera import require_finite
+from glpn.errors import DataError
+
+# What files say that were written before these were told.
+_OLDER = {"image_hash": "", "asked": "", "precision": "float32"}
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where a depth map comes from; every file that holds one says this.
+
+    Attributes:
+        model: name, folder or hub id.
+        model_hash: SHA-256 of its weights.
+        engine: what ran it.
+        glpn_version: of the package that ran it.
+        image: the photograph's name, without its folder.
+        max_depth: metres that the model can say at most.
+        note: anything else.
+        image_hash: SHA-256 of the photograph's file; empty where there was none.
+        asked: what was asked for beyond the photograph and the model, as text.
+        precision: in which the engine computed.
+    """
+
+    model: str
+    model_hash: str
+    engine: str
+    glpn_version: str
+    image: str = ""
+    max_depth: float | None = None
+    note: str = ""
+    image_hash: str = ""
+    asked: str = ""
+    precision: str = "float32"
+
+    def for_image(self, name: str, image_hash: str = "") -> Provenance:
+        """The same for one photograph, given by its name or path."""
+        return dataclasses.replace(self, image=PurePath(name).name, image_hash=image_hash)
+
+    @classmethod
+    def from_metadata(cls, metadata: Mapping[str, Any], image: str) -> Provenance:
+        """What a file says of itself; `image` is its name, for one that says nothing.
+
+        Raises:
+            DataError, UsageError: it says what cannot be; the message names the key.
+        """
+        if "model" not in metadata:
+            return cls("unknown", "", "", "", image=image, note="not written by glpn")
+        names = [field.name for field in dataclasses.fields(cls)]
+        values = {**_OLDER, **{key: metadata[key] for key in names if key in metadata}}
+        max_depth = values.pop("max_depth", None)
+        for key in names:
+            if key != "max_depth" and not isinstance(values.get(key), str):
+                raise DataError(f"metadata {key}: expected a text, got {values.get(key)!r:.100}")
+        if max_depth is not None:
+            max_depth = require_finite("metadata max_depth", max_depth)
+        return cls(**values, max_depth=max_depth)
