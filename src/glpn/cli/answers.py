@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,32 +10,8 @@ from typing import Any
 import numpy as np
 
 from glpn.depth import Depth
-from glpn.errors import UsageError
 
 _DECIMALS = 4  # of metres in records: a tenth of a millimetre
-
-
-_WANTED = {
-    2: "x,y in pixels of the photograph",
-    3: "x,y in pixels of the photograph and metres",
-    4: "x0,y0,x1,y1 in pixels of the photograph",
-    5: "x0,y0,x1,y1 in pixels of the photograph and metres",
-}
-
-
-def parse_numbers(text: str, count: int, *, option: str) -> tuple[float, ...]:
-    """`count` finite numbers with commas between.
-
-    Raises:
-        UsageError: the text is something else; the message names the option.
-    """
-    try:
-        numbers = tuple(float(part) for part in text.split(","))
-    except ValueError:
-        numbers = ()
-    if len(numbers) != count or not all(map(math.isfinite, numbers)):
-        raise UsageError(f"{option}: expected {_WANTED[count]}, got {text!r}")
-    return numbers
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from glpn.cli import console, formats, lens, options
+from glpn.cli.numbers import positive
 from glpn.errors import GLPNError, MissingInput, UsageError
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def batch(
             "engine": engine.value,
             "device": device,
             "threads": threads,
-            "max_depth": lens.positive("--max-depth", max_depth, math.inf),
+            "max_depth": positive("--max-depth", max_depth),
         },
         destination=_absolute(destination),
         formats=wanted,

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Any
 
 from glpn.cli import evaluate_options as asked
 from glpn.cli import options
+from glpn.cli.numbers import parse_numbers, positive
 from glpn.errors import UsageError
 
 _NONE = "none"
@@ -88,12 +88,12 @@ def evaluate(
             "engine": engine.value,
             "device": device,
             "threads": threads,
-            "max_depth": _positive("--max-depth", max_depth),
+            "max_depth": positive("--max-depth", max_depth),
         },
         output=output,
         report=report,
         save_pngs=save_pngs,
-        png_scale=_positive("--png-scale", png_scale),
+        png_scale=positive("--png-scale", png_scale),
         overwrite=overwrite,
         as_json=as_json,
         quiet=quiet,
@@ -137,11 +137,11 @@ def _changes(
     border: str | None,
 ) -> dict[str, Any]:
     """Fields of FolderSpec that the user states."""
-    values: dict[str, Any] = {"scale": _positive("--scale", scale), "offset": offset, "unit": unit}
+    values: dict[str, Any] = {"scale": positive("--scale", scale), "offset": offset, "unit": unit}
     if invalid is not None:
-        values["invalid"] = () if invalid == _NONE else _numbers("--invalid", invalid)
+        values["invalid"] = () if invalid == _NONE else parse_numbers("--invalid", invalid)
     if border is not None:
-        widths = _numbers("--border", border)
+        widths = parse_numbers("--border", border)
         if len(widths) not in (1, 4) or any(w < 0 or w != int(w) for w in widths):
             raise UsageError(f"--border: expected 1 or 4 widths in pixels, got {border!r}")
         values["border"] = tuple(map(int, widths * (4 // len(widths))))
@@ -157,7 +157,7 @@ def _rules(
     rules: dict[str, Any] = dict(asked.ALIGNMENTS[align])
     rules |= {"flip": flip, "clamp": clamp, "average": "pooled" if pooled else "per-image"}
     if valid_range is not None:
-        ends = _numbers("--range", valid_range)
+        ends = parse_numbers("--range", valid_range)
         if len(ends) != 2:
             raise UsageError(f"--range: expected NEAR,FAR in metres, got {valid_range!r}")
         rules |= {"min_depth": ends[0], "max_depth": ends[1]}
@@ -165,28 +165,7 @@ def _rules(
 
 
 def _severities(text: str) -> tuple[int, ...]:
-    wanted = _numbers("--severities", text)
+    wanted = parse_numbers("--severities", text)
     if any(number not in range(1, 6) for number in wanted):
         raise UsageError(f"--severities: expected some of 1 to 5, got {text!r}")
     return tuple(sorted({int(number) for number in wanted}))
-
-
-def _numbers(option: str, text: str) -> tuple[float, ...]:
-    """Finite numbers with commas between.
-
-    Raises:
-        UsageError: the text is something else.
-    """
-    try:
-        numbers = tuple(float(part) for part in text.split(","))
-    except ValueError:
-        numbers = (math.nan,)
-    if not all(map(math.isfinite, numbers)):
-        raise UsageError(f"{option}: expected numbers with commas between, got {text!r}")
-    return numbers
-
-
-def _positive(option: str, value: float | None) -> float | None:
-    if value is not None and not 0 < value < math.inf:
-        raise UsageError(f"{option}: expected a number above 0, got {value:g}")
-    return value

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
-from glpn.cli.lens import positive
+from glpn.cli.numbers import positive
 from glpn.errors import UsageError
 
 _NO_FORMAT = "none"
@@ -43,7 +42,7 @@ def encoders(*, colormap: str, scale: float) -> dict[str, dict[str, Any]]:
     from glpn.colormaps import color_table
 
     color_table(colormap)
-    units = {"scale": positive("--scale", scale, math.inf)}
+    units = {"scale": positive("--scale", scale)}
     return {
         "png16": units,
         _SIGMA: units,

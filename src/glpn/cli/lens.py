@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from glpn.cli.numbers import parse_place, positive
 from glpn.errors import UsageError
 
 if TYPE_CHECKING:
@@ -25,8 +25,8 @@ def camera(*, focal: float | None, fov: float | None, intrinsics: Path | None) -
     if sum(value is not None for value in (focal, fov, intrinsics)) > 1:
         raise UsageError("--focal, --fov, --intrinsics: give at most one of them")
     return {
-        "focal": positive("--focal", focal, math.inf),
-        "fov": positive("--fov", fov, 180),
+        "focal": positive("--focal", focal),
+        "fov": positive("--fov", fov, limit=180),
         "camera": None if intrinsics is None else read_intrinsics(intrinsics),
     }
 
@@ -43,7 +43,6 @@ def tape(references: Sequence[str], lengths: Sequence[str], *, free: bool) -> Ta
             other.
     """
     from glpn.calibration import Tape, require_lengths
-    from glpn.cli.answers import parse_numbers
 
     if references and lengths:
         raise UsageError("--ref, --known: give one kind of them")
@@ -53,22 +52,10 @@ def tape(references: Sequence[str], lengths: Sequence[str], *, free: bool) -> Ta
             "--intrinsics out, or give one length, which sets the scale"
         )
     read = Tape(
-        references=tuple(parse_numbers(text, 3, option="--ref") for text in references),
-        lengths=tuple(parse_numbers(text, 5, option="--known") for text in lengths),
+        references=tuple(parse_place("--ref", text, count=3) for text in references),
+        lengths=tuple(parse_place("--known", text, count=5) for text in lengths),
     )
     for option, values, count in (("--ref", read.references, 3), ("--known", read.lengths, 5)):
         if values:
             require_lengths(option, values, numbers=count)
     return read if references or lengths else None
-
-
-def positive(option: str, value: float | None, limit: float) -> float | None:
-    """The value of an option, if it lies above 0 and below the limit.
-
-    Raises:
-        UsageError: it does not.
-    """
-    if value is not None and not 0 < value < limit:
-        up = "" if limit == math.inf else f" and below {limit:g}"
-        raise UsageError(f"{option}: expected a number above 0{up}, got {value:g}")
-    return value

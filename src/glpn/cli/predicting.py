@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from glpn.cli import formats, lens
+from glpn.cli.numbers import parse_place, positive
 from glpn.errors import UsageError
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def _model(wishes: Wishes) -> dict[str, Any]:
         "engine": _engine(wishes.engine, wishes.uncertainty),
         "device": wishes.device,
         "threads": wishes.threads,
-        "max_depth": lens.positive("--max-depth", wishes.max_depth, math.inf),
+        "max_depth": positive("--max-depth", wishes.max_depth),
         "precision": wishes.precision,
     }
 
@@ -148,9 +148,9 @@ def _tiles(text: str | None, uncertainty: str | None) -> int | None:
 
 
 def _questions(wishes: Wishes) -> Questions:
-    from glpn.cli.answers import Questions, parse_numbers
+    from glpn.cli.answers import Questions
 
     return Questions(
-        at=[parse_numbers(text, 2, option="--at") for text in wishes.at],
-        between=[parse_numbers(text, 4, option="--between") for text in wishes.between],
+        at=[parse_place("--at", text, count=2) for text in wishes.at],
+        between=[parse_place("--between", text, count=4) for text in wishes.between],
     )

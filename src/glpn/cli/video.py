@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -15,9 +14,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from glpn.cli import console, options
+from glpn.cli.numbers import positive
+from glpn.errors import UsageError
 
 if TYPE_CHECKING:
-    from glpn.estimator import DepthEstimator
     from glpn.video import Look, Summary
 
 
@@ -126,17 +126,19 @@ def video(
       glpn video walk.mp4 -o walk-frames --format png16
       glpn video --camera 0
     """
-    from glpn.errors import UsageError
-    from glpn.estimator import DEFAULT_MODEL, load
-    from glpn.jobs import Opened
-    from glpn.video import Look, convert, open_film
+    from glpn.estimator import DEFAULT_MODEL
+    from glpn.video import Look
 
     if (film is None) == (camera is None):
         raise UsageError("give either a FILM or --camera NUMBER")
-    if film is not None and output is None:
-        raise UsageError("--output: a film needs one")
-    if max_depth is not None and not 0 < max_depth < math.inf:
-        raise UsageError(f"--max-depth: expected a number above 0, got {max_depth:g}")
+    model_options: dict[str, Any] = {
+        "model": model or DEFAULT_MODEL,
+        "engine": engine.value,
+        "device": device,
+        "threads": threads,
+        "max_depth": positive("--max-depth", max_depth),
+        "precision": precision.value,
+    }
     look = Look(
         format=format.value,
         smooth=smooth,
@@ -146,30 +148,36 @@ def video(
         scale=scale,
         overwrite=overwrite,
     )
-    opened = None if film is None else open_film(film)
-    model_options: dict[str, Any] = {
-        "model": model or DEFAULT_MODEL,
-        "engine": engine.value,
-        "device": device,
-        "threads": threads,
-        "max_depth": max_depth,
-        "precision": precision.value,
-    }
-    if opened is None:
-        summary = _watch(camera or 0, output, load(**model_options), look)
+    if film is None:
+        summary = _watch(camera or 0, output, model_options, look)
     else:
-        network = Opened(model_options, photographs=opened.expected or _UNTOLD)
-        with console.progress(opened.expected, quiet=quiet or as_json, unit="frames") as advance:
-            summary = convert(opened, output, network, look=look, seen=lambda *_: advance())
+        summary = _convert(film, output, model_options, look=look, quiet=quiet or as_json)
     _report(summary, as_json=as_json, quiet=quiet)
 
 
-def _watch(number: int, output: Path | None, estimator: DepthEstimator, look: Look) -> Summary:
+def _convert(
+    film: Path, output: Path | None, model_options: dict[str, Any], *, look: Look, quiet: bool
+) -> Summary:
+    """The depth of a film's frames, with its progress."""
+    from glpn.jobs import Opened
+    from glpn.video import convert, open_film
+
+    if output is None:
+        raise UsageError("--output: a film needs one")
+    opened = open_film(film)
+    network = Opened(model_options, photographs=opened.expected or _UNTOLD)
+    with console.progress(opened.expected, quiet=quiet, unit="frames") as advance:
+        return convert(opened, output, network, look=look, seen=lambda *_: advance())
+
+
+def _watch(number: int, output: Path | None, model_options: dict[str, Any], look: Look) -> Summary:
     """What a camera sees, in a window where there is a display, until somebody ends it."""
+    from glpn.estimator import load
     from glpn.video import choose_colors, convert
     from glpn.video.webcam import open_webcam, webcam_device
     from glpn.video.window import open_window
 
+    estimator = load(**model_options)
     with open_webcam(webcam_device(number)) as webcam, _until_signalled(webcam.stop):
         colors = choose_colors(webcam, estimator, look)
         look = replace(look, near=colors.near, far=colors.far)
