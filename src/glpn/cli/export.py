@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -31,6 +32,20 @@ _Model = Annotated[
         metavar="MODEL", help="A bundled name, a folder with config.json and weights, or a hub id."
     ),
 ]
+_OnnxFile = Annotated[
+    Path | None,
+    typer.Argument(
+        metavar="[OUT.onnx]",
+        help="One file with the weights inside. Without it, model.onnx is written beside the "
+        "model's weights, which it points into: the graph that glpn itself runs.",
+    ),
+]
+_IrFile = Annotated[
+    Path, typer.Argument(metavar="OUT.xml", help="The graph; OUT.bin has the weights.")
+]
+_ProgramFile = Annotated[
+    Path, typer.Argument(metavar="OUT.pt2", help="A program that torch alone loads and runs.")
+]
 _EndToEnd = Annotated[
     bool,
     typer.Option(
@@ -56,36 +71,31 @@ _Portable = Annotated[
         "takes memory with the square of the pixels.",
     ),
 ]
+_Quantize = Annotated[
+    Quantization | None,
+    typer.Option(
+        help="8-bit encoder, standard operators; written only if it deviates from torch by "
+        "at most 1 % on average."
+    ),
+]
+_Calibrate = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FOLDER",
+        help="Photographs for --quantize, like those it will see: three of four to calibrate, "
+        "the fourth to measure the deviation.",
+    ),
+]
 
 
 @app.command("onnx", no_args_is_help=True)
 def onnx(
     model: _Model,
-    out: Annotated[
-        Path | None,
-        typer.Argument(
-            metavar="[OUT.onnx]",
-            help="One file with the weights inside. Without it, model.onnx is written beside the "
-            "model's weights, which it points into: the graph that glpn itself runs.",
-        ),
-    ] = None,
+    out: _OnnxFile = None,
     end_to_end: _EndToEnd = False,
     portable: _Portable = False,
-    quantize: Annotated[
-        Quantization | None,
-        typer.Option(
-            help="8-bit encoder, standard operators; written only if it deviates from torch by "
-            "at most 1 % on average."
-        ),
-    ] = None,
-    calibrate: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FOLDER",
-            help="Photographs for --quantize, like those it will see: three of four to calibrate, "
-            "the fourth to measure the deviation.",
-        ),
-    ] = None,
+    quantize: _Quantize = None,
+    calibrate: _Calibrate = None,
     verify: _Verify = False,
     overwrite: options.Overwrite = False,
     as_json: options.AsJson = False,
@@ -106,26 +116,19 @@ def onnx(
             )
         _write_own_graph(model, portable=portable, verify=verify, as_json=as_json)
         return
-    from glpn.export.onnx_file import onnx_format
-    from glpn.export.source import Source
-
-    source = Source.of(model, end_to_end=end_to_end)
-    if calibrate is None:
-        form = onnx_format(portable=portable)
-        _export(form, source, out, verify=verify, overwrite=overwrite, as_json=as_json)
+    file = _File(model, out, end_to_end=end_to_end, overwrite=overwrite, as_json=as_json)
+    if calibrate is not None:
+        file.write_quantized(calibrate)
         return
-    from glpn.export.quantize import export_quantized
+    from glpn.export.onnx_file import onnx_format
 
-    report = export_quantized(source, out, photos=calibrate, overwrite=overwrite)
-    _say([out], report, as_json=as_json)
+    file.write(onnx_format(portable=portable), verify=verify)
 
 
 @app.command("openvino", no_args_is_help=True)
 def openvino(
     model: _Model,
-    out: Annotated[
-        Path, typer.Argument(metavar="OUT.xml", help="The graph; OUT.bin has the weights.")
-    ],
+    out: _IrFile,
     end_to_end: _EndToEnd = False,
     verify: _Verify = False,
     overwrite: options.Overwrite = False,
@@ -138,18 +141,15 @@ def openvino(
       glpn export openvino my-model depth.xml --end-to-end --verify
     """
     from glpn.export.openvino import openvino_format
-    from glpn.export.source import Source
 
-    source = Source.of(model, end_to_end=end_to_end)
-    _export(openvino_format(), source, out, verify=verify, overwrite=overwrite, as_json=as_json)
+    file = _File(model, out, end_to_end=end_to_end, overwrite=overwrite, as_json=as_json)
+    file.write(openvino_format(), verify=verify)
 
 
 @app.command("torch", no_args_is_help=True)
 def torch(
     model: _Model,
-    out: Annotated[
-        Path, typer.Argument(metavar="OUT.pt2", help="A program that torch alone loads and runs.")
-    ],
+    out: _ProgramFile,
     end_to_end: _EndToEnd = False,
     verify: _Verify = False,
     overwrite: options.Overwrite = False,
@@ -162,10 +162,51 @@ def torch(
       glpn export torch my-model depth.pt2 --end-to-end --verify
     """
     from glpn.export.program import program_format
-    from glpn.export.source import Source
 
-    source = Source.of(model, end_to_end=end_to_end)
-    _export(program_format(), source, out, verify=verify, overwrite=overwrite, as_json=as_json)
+    file = _File(model, out, end_to_end=end_to_end, overwrite=overwrite, as_json=as_json)
+    file.write(program_format(), verify=verify)
+
+
+@dataclass(frozen=True)
+class _File:
+    """What is to be written, of which model.
+
+    Attributes:
+        model: a bundled name, a folder or a hub id.
+        out: the file that the user named.
+        end_to_end: whether it takes images, not pixels.
+        overwrite: replace what is there.
+        as_json: how it is told.
+    """
+
+    model: str
+    out: Path
+    end_to_end: bool
+    overwrite: bool
+    as_json: bool
+
+    def write(self, form: Format, *, verify: bool) -> None:
+        """Write it in one format, compared with torch before if `verify`."""
+        source = self._source()  # first: a model that is not there is told before torch is loaded
+        from glpn.export.publish import export
+        from glpn.export.verify import verifier
+
+        compare = verifier(source) if verify else None
+        report = export(form, source, self.out, verify=compare, overwrite=self.overwrite)
+        files = [self.out.with_suffix(suffix) for suffix in form.suffixes]
+        _say(files, report, as_json=self.as_json)
+
+    def write_quantized(self, photos: Path) -> None:
+        """Write it as ONNX with an 8-bit encoder, calibrated with a folder of photographs."""
+        from glpn.export.quantize import export_quantized
+
+        report = export_quantized(self._source(), self.out, photos=photos, overwrite=self.overwrite)
+        _say([self.out], report, as_json=self.as_json)
+
+    def _source(self) -> Source:
+        from glpn.export.source import Source
+
+        return Source.of(self.model, end_to_end=self.end_to_end)
 
 
 def _write_own_graph(model: str, *, portable: bool, verify: bool, as_json: bool) -> None:
@@ -195,20 +236,6 @@ def _verified(folder: Path, *, portable: bool) -> Report:
     report = verifier(source)(form.open(form.encode(form.build(source), {})))
     report.require_exact(str(folder / "model.onnx"))
     return report
-
-
-def _export(
-    form: Format, source: Source, out: Path, *, verify: bool, overwrite: bool, as_json: bool
-) -> None:
-    from glpn.export.publish import export
-
-    compare = None
-    if verify:
-        from glpn.export.verify import verifier
-
-        compare = verifier(source)
-    report = export(form, source, out, verify=compare, overwrite=overwrite)
-    _say([out.with_suffix(suffix) for suffix in form.suffixes], report, as_json=as_json)
 
 
 def _say(files: list[Path], report: Report | None, *, as_json: bool) -> None:
