@@ -15,8 +15,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from glpn import GLPNConfig, GLPNForDepthEstimation, native
-from glpn.engines import ENGINES, open_engine, usable_cores
+from glpn import GLPNConfig, GLPNForDepthEstimation, native, weights
+from glpn.engines import ENGINES, choice, open_engine, usable_cores
 from glpn.errors import (
     CheckpointError,
     ConfigError,
@@ -133,6 +133,26 @@ def test_calls_from_many_threads_do_not_disturb_each_other(model, name):
     with ThreadPoolExecutor(4) as pool:
         for got, wanted in zip(pool.map(engine, batches), expected, strict=True):
             np.testing.assert_allclose(got, wanted, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["onnxruntime", "openvino"])
+@pytest.mark.parametrize("precision", ["exact", "quick"])
+def test_calls_side_by_side_have_the_bits_of_calls_in_turn(name, precision):
+    if (name, precision) == ("onnxruntime", "quick") or not quick_here(precision):
+        pytest.skip("this engine or this CPU has no quick precision")
+    options = {"engine": name, "threads": 1, "precision": precision}
+    bundled = weights.bundled()["glpn-b0-indoor"]
+    alone = open_engine(bundled, **options)
+    both = open_engine(bundled, **options, lanes=2)
+    batches = [photograph(64, 96 + 32 * (seed % 2), seed=seed).numpy() for seed in range(6)]
+    expected = [alone(pixels) for pixels in batches]
+    with ThreadPoolExecutor(3) as pool:  # one more than there are lanes
+        for got, wanted in zip(pool.map(both, batches), expected, strict=True):
+            np.testing.assert_array_equal(got, wanted)
+
+
+def quick_here(precision):
+    return precision == "exact" or bool({"avx512_bf16", "amx_bf16"} & choice.cpu_features())
 
 
 # Metres

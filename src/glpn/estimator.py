@@ -49,6 +49,7 @@ def load(
     max_depth: float | None = None,
     precision: str = "auto",
     photos: int | None = None,
+    lanes: int = 1,
     **hub: Any,
 ) -> DepthEstimator:
     """Open a model for prediction.
@@ -64,6 +65,7 @@ def load(
             alone that passed `glpn gate`; "auto" is quick where that is allowed and pays.
         photos: how many are to be predicted, if that is known; decides between an engine that
             starts fast and one that runs fast.
+        lanes: how many threads will call it at a time, each call to run on `threads` threads.
         **hub: revision, cache_dir, local_files_only, token.
 
     Raises:
@@ -81,6 +83,7 @@ def load(
         max_depth=max_depth,
         precision=precision,
         photos=photos,
+        lanes=lanes,
     )
     processor = GLPNImageProcessor.from_pretrained(folder)
     provenance = Provenance(

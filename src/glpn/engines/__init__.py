@@ -93,6 +93,7 @@ def open_engine(
     max_depth: float | None = None,
     precision: str = "exact",
     photos: int | None = None,
+    lanes: int = 1,
 ) -> Engine:
     """Load a model's folder into the engine that suits it, this machine and the job.
 
@@ -108,6 +109,8 @@ def open_engine(
         precision: "exact" is float32; "quick" is what `precision` allows for these weights;
             "auto" is quick where that is allowed and pays.
         photos: how many are to be predicted, if that is known; "auto" depends on it.
+        lanes: calls that several threads will make at a time, each to run on `threads` threads;
+            torch runs them one by one.
 
     Raises:
         UsageError: an engine, a device, a precision or a number of threads that does not exist; or
@@ -124,7 +127,12 @@ def open_engine(
         _require_installed(engine)
         kind = allowed(folder, engine, asked=precision)
     return open_candidate(
-        folder, Candidate(engine, kind), device=device, threads=threads, max_depth=max_depth
+        folder,
+        Candidate(engine, kind),
+        device=device,
+        threads=threads,
+        max_depth=max_depth,
+        lanes=lanes,
     )
 
 
@@ -146,6 +154,7 @@ def open_candidate(
     device: str = "cpu",
     threads: int | None = None,
     max_depth: float | None = None,
+    lanes: int = 1,
 ) -> Engine:
     """The engine itself, asked for no evidence: for `open_engine`, and for what measures it."""
     engine, precision = candidate
@@ -161,7 +170,9 @@ def open_candidate(
     if engine == "openvino":
         from glpn.engines.openvino import OpenVinoEngine
 
-        return OpenVinoEngine.open(folder, threads=cores, max_depth=max_depth, precision=precision)
+        return OpenVinoEngine.open(
+            folder, threads=cores, max_depth=max_depth, precision=precision, lanes=lanes
+        )
     from glpn.engines.onnxruntime import OnnxRuntimeEngine
 
     return OnnxRuntimeEngine.open(folder, threads=cores, max_depth=max_depth)

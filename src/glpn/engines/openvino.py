@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from queue import LifoQueue, Queue
 from typing import Any
 
 import numpy as np
@@ -34,29 +37,47 @@ class Plans:
     Args:
         model: of pixels [B, C, H, W], any B, H and W.
         precision: "float32" or "bfloat16".
-        threads: CPU threads.
+        threads: CPU threads of one run.
         most: how many plans are kept.
+        lanes: runs at a time. Two on a core each do 17 b0 pictures of 480×640 a second in bfloat16,
+            one on two cores 11.
     """
 
-    def __init__(self, model: openvino.Model, precision: str, *, threads: int, most: int) -> None:
+    def __init__(
+        self, model: openvino.Model, precision: str, *, threads: int, most: int, lanes: int = 1
+    ) -> None:
         self._model = model
         self._options = {
             "INFERENCE_PRECISION_HINT": _HINTS[precision],
-            "INFERENCE_NUM_THREADS": threads,
-            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_NUM_THREADS": threads * lanes,
+            **({"NUM_STREAMS": lanes} if lanes > 1 else {"PERFORMANCE_HINT": "LATENCY"}),
         }
-        self._most = most
-        self._requests: OrderedDict[tuple[int, ...], openvino.InferRequest] = OrderedDict()
+        self._most, self._lanes = most, lanes
+        self._free: OrderedDict[tuple[int, ...], Queue[openvino.InferRequest]] = OrderedDict()
+        self._changing = threading.Lock()
 
-    def request(self, shape: tuple[int, ...]) -> openvino.InferRequest:
-        """What runs an input [1, C, H, W] of this shape."""
-        if shape in self._requests:
-            self._requests.move_to_end(shape)
-            return self._requests[shape]
-        while len(self._requests) >= self._most:
-            self._requests.popitem(last=False)
-        self._requests[shape] = self.compiled(shape).create_infer_request()
-        return self._requests[shape]
+    @contextmanager
+    def request(self, shape: tuple[int, ...]) -> Iterator[openvino.InferRequest]:
+        """Lend what runs an input [1, C, H, W] of this shape; waits until a lane is free."""
+        with self._changing:
+            free = self._requests(shape)
+        request = free.get()
+        try:
+            yield request
+        finally:
+            free.put(request)
+
+    def _requests(self, shape: tuple[int, ...]) -> Queue[openvino.InferRequest]:
+        """Those of a plan that are free, made where it is not kept."""
+        if shape not in self._free:
+            while len(self._free) >= self._most:
+                self._free.popitem(last=False)
+            plan = self.compiled(shape)
+            self._free[shape] = LifoQueue()  # the latest one's memory is still in the cache
+            for _ in range(self._lanes):
+                self._free[shape].put(plan.create_infer_request())
+        self._free.move_to_end(shape)
+        return self._free[shape]
 
     def compiled(self, shape: tuple[int, ...]) -> openvino.CompiledModel:
         """The network for inputs of this shape, not kept."""
@@ -92,7 +113,6 @@ class OpenVinoEngine:
         self.config = config
         self.precision = precision
         self._plans = plans
-        self._turn = threading.Lock()  # a request serves one call at a time
         self._folder = folder
         self._head = head
         self._scale = np.float32(scale)
@@ -105,6 +125,7 @@ class OpenVinoEngine:
         threads: int,
         max_depth: float | None = None,
         precision: str = "float32",
+        lanes: int = 1,
     ) -> OpenVinoEngine:
         """Read `trunk.onnx` or `model.onnx`, after checking that it fits the files beside it.
 
@@ -113,6 +134,7 @@ class OpenVinoEngine:
             threads: CPU threads.
             max_depth: metres at the sigmoid's 1; the configuration's if None.
             precision: "float32" or "bfloat16".
+            lanes: calls at a time that run side by side, each on so many threads.
 
         Raises:
             MissingInput: a file is not there.
@@ -129,7 +151,7 @@ class OpenVinoEngine:
         size = (folder / weights.WEIGHTS_NAME).stat().st_size
         most = min(max(_PLANNED_BYTES // size, _FEWEST_PLANS), _MOST_PLANS)
         return cls(
-            Plans(model, precision, threads=threads, most=most),
+            Plans(model, precision, threads=threads, most=most, lanes=lanes),
             opened.config,
             folder=folder,
             precision=precision,
@@ -142,8 +164,7 @@ class OpenVinoEngine:
         return graph.run_at_any_size(self._run, pixels, self.config, folder=self._folder)
 
     def _run(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
-        with self._turn:
-            request = self._plans.request((1, *pixels.shape[1:]))
+        with self._plans.request((1, *pixels.shape[1:])) as request:
             return np.concatenate([self._single(request, image[None]) for image in pixels])
 
     def _single(

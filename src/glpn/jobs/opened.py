@@ -14,7 +14,7 @@ from glpn.engines import usable_cores
 from glpn.estimator import DepthEstimator, load
 
 _MOST_LANES = 8  # predictions at a time: each has the memory of a network at work
-_SIDE_BY_SIDE = "onnxruntime"  # the engine that gains by it: n runs on one core, not one on n
+_SIDE_BY_SIDE = ("onnxruntime", "openvino")  # engines that gain by it: n runs on one core each
 
 
 class Opened:
@@ -42,7 +42,7 @@ class Opened:
         self._opening = threading.Lock()
         self._estimator: DepthEstimator | None = None
         threads = options.get("threads") or usable_cores()
-        fits = options.get("engine") in ("auto", _SIDE_BY_SIDE)
+        fits = options.get("engine") in ("auto", *_SIDE_BY_SIDE)
         self.lanes = min(threads, _MOST_LANES, photographs) if fits else 1
         self._running = threading.Semaphore(self.lanes)
 
@@ -67,8 +67,8 @@ class Opened:
         threads = self._options.get("threads")
         if self.lanes > 1:
             each = max((threads or usable_cores()) // self.lanes, 1)
-            estimator = load(**{**self._options, "threads": each})
-            if estimator.engine.name != _SIDE_BY_SIDE:
+            estimator = load(**{**self._options, "threads": each, "lanes": self.lanes})
+            if estimator.engine.name not in _SIDE_BY_SIDE:
                 self.lanes, self._running = 1, threading.Semaphore(1)
                 estimator = load(**{**self._options, "threads": threads or usable_cores()})
         else:
