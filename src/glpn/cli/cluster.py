@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -86,10 +86,6 @@ def batch(
     if device == "auto":
         raise UsageError("--device: workers must be told: cpu or cuda")
     camera = lens.camera(focal=focal, fov=fov, intrinsics=intrinsics)
-    encoders = formats.encoders(colormap=colormap, scale=scale)
-    wanted = {name: encoders.get(name, {}) for name in formats.names(format, uncertain=False)}
-    if not wanted:
-        raise UsageError("--format: a job without files is none")
     job = cluster.Job(
         model={
             "model": model or DEFAULT_MODEL,
@@ -99,7 +95,7 @@ def batch(
             "max_depth": positive("--max-depth", max_depth),
         },
         destination=_absolute(destination),
-        formats=wanted,
+        formats=_formats(format, formats.encoders(colormap=colormap, scale=scale)),
         call=camera,
         asked=asked({"max-depth": max_depth, **camera}),
         overwrite=overwrite,
@@ -112,6 +108,18 @@ def batch(
         _run(job, photographs, tally, address=ray, workers=workers)
     tally.summarise(job.destination)
     raise typer.Exit(worst(tally.codes))
+
+
+def _formats(text: str, encoders: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """The formats that --format asks for, each with the options of its encoder.
+
+    Raises:
+        UsageError: one is unknown, or there is none.
+    """
+    wanted = formats.names(text, uncertain=False)
+    if not wanted:
+        raise UsageError("--format: a job without files is none")
+    return {name: encoders.get(name, {}) for name in wanted}
 
 
 def _run(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,12 +31,14 @@ def camera(*, focal: float | None, fov: float | None, intrinsics: Path | None) -
     }
 
 
-def tape(references: Sequence[str], lengths: Sequence[str], *, free: bool) -> Tape | None:
+def tape(
+    references: Sequence[str], lengths: Sequence[str], *, camera: Mapping[str, Any]
+) -> Tape | None:
     """What was measured; None where nothing was.
 
     Args:
         references, lengths: texts of --ref and of --known.
-        free: whether nothing else was told of the camera.
+        camera: what else was told of it, as the function `camera` has it.
 
     Raises:
         UsageError: a text or a length is impossible, or the two contradict the camera or each
@@ -46,7 +48,7 @@ def tape(references: Sequence[str], lengths: Sequence[str], *, free: bool) -> Ta
 
     if references and lengths:
         raise UsageError("--ref, --known: give one kind of them")
-    if not free and len(lengths) > 1:
+    if len(lengths) > 1 and any(told is not None for told in camera.values()):
         raise UsageError(
             "--known: two solve the focal length, which is given; leave --focal, --fov and "
             "--intrinsics out, or give one length, which sets the scale"

@@ -22,38 +22,44 @@ if TYPE_CHECKING:
 _SPATIAL = ("ply", "glb")
 _SAME_SHAPE = 0.01  # share by which the sides' ratios of photograph and depth may differ
 
+_DepthFile = Annotated[
+    Path, typer.Argument(metavar="DEPTH", help="Depth file: PNG, NPZ, EXR or TIFF.")
+]
+_Output = Annotated[
+    Path, typer.Option("--output", "-o", metavar="FILE", help="FILE.glb or FILE.ply.")
+]
+_Photo = Annotated[
+    Path | None,
+    typer.Option(help="The photograph: its colours, and its camera where nothing else tells."),
+]
+_Mesh = Annotated[
+    bool | None,
+    typer.Option("--mesh/--cloud", help="Join neighbours or not; GLB does, PLY does not."),
+]
+_Step = Annotated[int, typer.Option(min=1, help="Keep every so many-th pixel.")]
+_Jump = Annotated[float, typer.Option(help="Share of depth by which joined neighbours may differ.")]
+_Scale = Annotated[
+    float | None,
+    typer.Option(
+        help="Units per metre of a file that does not say: 1000 is millimetres, 256 KITTI's, "
+        "1 metres."
+    ),
+]
+
 
 def points(
-    depth: Annotated[
-        Path, typer.Argument(metavar="DEPTH", help="Depth file: PNG, NPZ, EXR or TIFF.")
-    ],
-    output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="FILE", help="FILE.glb or FILE.ply.")
-    ],
-    photo: Annotated[
-        Path | None,
-        typer.Option(help="The photograph: its colours, and its camera where nothing else tells."),
-    ] = None,
-    mesh: Annotated[
-        bool | None,
-        typer.Option("--mesh/--cloud", help="Join neighbours or not; GLB does, PLY does not."),
-    ] = None,
-    step: Annotated[int, typer.Option(min=1, help="Keep every so many-th pixel.")] = 1,
-    jump: Annotated[
-        float, typer.Option(help="Share of depth by which joined neighbours may differ.")
-    ] = 0.05,
+    depth: _DepthFile,
+    output: _Output,
+    photo: _Photo = None,
+    mesh: _Mesh = None,
+    step: _Step = 1,
+    jump: _Jump = 0.05,
     focal: options.Focal = None,
     fov: options.Fov = None,
     intrinsics: options.Intrinsics = None,
     ref: options.Ref = None,
     known: options.Known = None,
-    scale: Annotated[
-        float | None,
-        typer.Option(
-            help="Units per metre of a file that does not say: 1000 is millimetres, 256 KITTI's, "
-            "1 metres."
-        ),
-    ] = None,
+    scale: _Scale = None,
     overwrite: options.Overwrite = False,
     as_json: options.AsJson = False,
 ) -> None:
@@ -71,8 +77,7 @@ def points(
     if format not in _SPATIAL:
         raise UsageError(f"{output}: expected a name that ends in .glb or .ply")
     told = lens.camera(focal=focal, fov=fov, intrinsics=intrinsics)
-    free = all(value is None for value in told.values())
-    tape = lens.tape(ref or [], known or [], free=free)
+    tape = lens.tape(ref or (), known or (), camera=told)
     placed = _placed(read_depth(depth, scale=scale), told, photo)
     placed = placed if tape is None else placed.taped(tape)
     chosen: dict[str, Any] = {} if mesh is None else {"mesh": mesh}

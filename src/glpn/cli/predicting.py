@@ -93,12 +93,11 @@ def _call(wishes: Wishes) -> tuple[dict[str, Any], str]:
         "ref": list(wishes.ref) or None,
         "known": list(wishes.known) or None,
     }
-    free = all(given is None for given in camera.values())
     call = {
         **camera,
         "uncertainty": wishes.uncertainty,
         "tiles": _tiles(wishes.tiles, wishes.uncertainty),
-        "tape": lens.tape(wishes.ref, wishes.known, free=free),
+        "tape": lens.tape(wishes.ref, wishes.known, camera=camera),
     }
     return call, asked(changes)
 
