@@ -7,7 +7,7 @@ blurs when it shrinks, so it cannot stand in.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import torch
 
 _STRIP = 2**16  # values resized at a time: they stay in the processor's cache
+_Taps: TypeAlias = list[tuple[NDArray[np.intp], NDArray[Any]]]  # indices and weights
 _A = -0.75  # the free parameter of cubic convolution (Keys 1981), as torch has it
 
 
@@ -67,24 +68,42 @@ def _resize_array(depth: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
     low, high = wide.min(), wide.max()
     resized = np.empty(size, wide.dtype)
     if height > wide.shape[0]:  # gathering along rows is the slow part: do it where they are few
-        wide, columns = _widened(wide, columns), []
+        wide, columns = _widened(wide, columns, np.empty((wide.shape[0], width), wide.dtype)), []
     step = max(_STRIP // max(width, wide.shape[1]), 1)
     for start in range(0, height, step):
         strip = slice(start, start + step)
-        lines = sum(wide[index[strip]] * weight[strip, None] for index, weight in rows)  # [s, W]
-        resized[strip] = _widened(lines, columns) if columns else lines
-    return np.clip(resized, low, high, out=resized).astype(depth.dtype, copy=False)
+        taps = [(index[strip], weight[strip, None]) for index, weight in rows]
+        if columns:
+            lines = np.empty((len(resized[strip]), wide.shape[1]), wide.dtype)
+            _widened(_blended(wide, taps, lines, axis=0), columns, resized[strip])
+        else:
+            _blended(wide, taps, resized[strip], axis=0)
+        np.clip(resized[strip], low, high, out=resized[strip])
+    return resized.astype(depth.dtype, copy=False)
 
 
-def _widened(
-    lines: NDArray[Any], columns: list[tuple[NDArray[np.intp], NDArray[Any]]]
-) -> NDArray[Any]:
-    """Rows of the old width at the new one: [s, w] → [s, W]."""
-    widened: NDArray[Any] = sum(lines.take(index, axis=1) * weight for index, weight in columns)
-    return widened
+def _widened(lines: NDArray[Any], columns: _Taps, out: NDArray[Any]) -> NDArray[Any]:
+    """Rows of the old width at the new one: [s, w] → [s, W], into `out`."""
+    step = max(_STRIP // out.shape[1], 1)
+    for start in range(0, len(lines), step):
+        strip = slice(start, start + step)
+        _blended(lines[strip], columns, out[strip], axis=1)
+    return out
 
 
-def _taps(old: int, new: int, dtype: Any) -> list[tuple[NDArray[np.intp], NDArray[Any]]]:
+def _blended(lines: NDArray[Any], taps: _Taps, out: NDArray[Any], *, axis: int) -> NDArray[Any]:
+    """The weighted sum of the four neighbours along an axis, in the order of `taps`."""
+    term = np.empty_like(out)
+    for k, (index, weight) in enumerate(taps):
+        into = term if k else out
+        lines.take(index, axis=axis, out=into, mode="clip")  # other modes gather into a copy
+        into *= weight
+        if k:
+            out += term
+    return out
+
+
+def _taps(old: int, new: int, dtype: Any) -> _Taps:
     """For each of the four neighbours: its index in the old line, and its weight, per new pixel."""
     centres = (np.arange(new) + 0.5) * (old / new) - 0.5
     first = np.floor(centres).astype(np.intp)
