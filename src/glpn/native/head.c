@@ -13,7 +13,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define EXPORT __attribute__((visibility("default")))
+#include "clones.h"
+
 #define DOT_STRIDE 16 /* floats between the second convolution's channels, nine used */
 #define PRODUCT_ROWS 6
 
@@ -80,7 +81,7 @@ static inline float exponential(float x) {
 
 #if defined(__x86_64__)
 #define NAME(x) x##_v4
-#define TARGET __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,fma")))
+#define TARGET __attribute__((target(AVX512)))
 #define LANES 16
 #define TILE 8
 #include "head_rows.h"
@@ -90,7 +91,7 @@ static inline float exponential(float x) {
 #undef TILE
 
 #define NAME(x) x##_v3
-#define TARGET __attribute__((target("avx2,fma")))
+#define TARGET __attribute__((target(AVX2)))
 #define LANES 8
 #define TILE 4
 #include "head_rows.h"
@@ -121,19 +122,7 @@ static const struct clone CLONES[] = {
 #endif
 };
 
-/* How many of the clones this machine can run; the last is the fastest. */
-EXPORT int32_t glpn_head_clones(void) {
-#if defined(__x86_64__)
-  __builtin_cpu_init();
-  if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma")) return 1;
-  if (!__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512bw") ||
-      !__builtin_cpu_supports("avx512dq") || !__builtin_cpu_supports("avx512vl"))
-    return 2;
-  return 3;
-#else
-  return 1;
-#endif
-}
+EXPORT int32_t glpn_head_clones(void) { return clones_here(); }
 
 static struct scratch split(const struct glpn_head_job *job) {
   const size_t width = job->width, channels = job->channels;

@@ -7,7 +7,8 @@
 #include <math.h>
 #include <stdint.h>
 
-#define EXPORT __attribute__((visibility("default")))
+#include "../native/clones.h"
+
 #define ALWAYS static inline __attribute__((always_inline))
 #define TILE 8 /* of cast.py */
 #define RAYS (TILE * TILE)
@@ -166,45 +167,9 @@ ALWAYS void picture(const struct glpn_picture *p) {
   }
 }
 
-static void picture_base(const struct glpn_picture *p) { picture(p); }
+EXPORT int32_t glpn_rays_clones(void) { return clones_here(); }
 
-#if defined(__x86_64__)
-__attribute__((target("avx2,fma"))) static void picture_v3(const struct glpn_picture *p) {
-  picture(p);
-}
-__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,fma,prefer-vector-width=512"))) static void
-picture_v4(const struct glpn_picture *p) {
-  picture(p);
-}
-#endif
-
-/* How many clones of the kernel this machine can run; the last is the fastest. */
-EXPORT int32_t glpn_rays_clones(void) {
-#if defined(__x86_64__)
-  __builtin_cpu_init();
-  if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma")) return 1;
-  if (!__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512bw") ||
-      !__builtin_cpu_supports("avx512dq") || !__builtin_cpu_supports("avx512vl"))
-    return 2;
-  return 3;
-#else
-  return 1;
-#endif
-}
-
-EXPORT void glpn_rays_picture(const struct glpn_picture *p) {
-#if defined(__x86_64__)
-  if (p->clone == 2) {
-    picture_v4(p);
-    return;
-  }
-  if (p->clone == 1) {
-    picture_v3(p);
-    return;
-  }
-#endif
-  picture_base(p);
-}
+CLONED(glpn_rays_picture, picture, struct glpn_picture)
 
 EXPORT void glpn_rays_nearest(const struct glpn_rays *r) {
   for (int64_t i = 0; i < r->rays; i++) {

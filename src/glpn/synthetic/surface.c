@@ -5,7 +5,8 @@
 
 #include <stdint.h>
 
-#define EXPORT __attribute__((visibility("default")))
+#include "../native/clones.h"
+
 #define ALWAYS static inline __attribute__((always_inline))
 #define LANES 16
 #define ROWS 46       /* of the table: `_ROWS` of surface.py, in their order */
@@ -176,29 +177,4 @@ ALWAYS void surface(const struct glpn_surface *s) {
   }
 }
 
-static void surface_base(const struct glpn_surface *s) { surface(s); }
-
-#if defined(__x86_64__)
-__attribute__((target("avx2,fma"))) static void surface_v3(const struct glpn_surface *s) {
-  surface(s);
-}
-__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,fma,prefer-vector-width=512"))) static void
-surface_v4(const struct glpn_surface *s) {
-  surface(s);
-}
-#endif
-
-/* `clone` is below `glpn_rays_clones` of rays.c. */
-EXPORT void glpn_surface(const struct glpn_surface *s) {
-#if defined(__x86_64__)
-  if (s->clone == 2) {
-    surface_v4(s);
-    return;
-  }
-  if (s->clone == 1) {
-    surface_v3(s);
-    return;
-  }
-#endif
-  surface_base(s);
-}
+CLONED(glpn_surface, surface, struct glpn_surface)

@@ -1,0 +1,50 @@
+/* Clones: every kernel is compiled for its processor's plainest instruction set and, on x86-64, for
+   AVX2 and for AVX-512 as well; the machine that runs it says which of them it can. */
+
+#ifndef GLPN_CLONES_H
+#define GLPN_CLONES_H
+
+#include <stdint.h>
+
+#define EXPORT __attribute__((visibility("default")))
+#define AVX2 "avx2,fma"
+#define AVX512 "avx512f,avx512bw,avx512dq,avx512vl,fma"
+
+/* How many clones this machine can run; the last is the fastest. */
+static inline int32_t clones_here(void) {
+#if defined(__x86_64__)
+  __builtin_cpu_init();
+  if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma")) return 1;
+  if (!__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512bw") ||
+      !__builtin_cpu_supports("avx512dq") || !__builtin_cpu_supports("avx512vl"))
+    return 2;
+  return 3;
+#else
+  return 1;
+#endif
+}
+
+/* Defines the exported NAME(job): KERNEL, a function that is always inlined, in the clone that
+   job->clone asks for, which is below clones_here(). */
+#if defined(__x86_64__)
+#define CLONED(name, kernel, job_type)                                                            \
+  static void kernel##_base(const job_type *job) { kernel(job); }                                 \
+  __attribute__((target(AVX2))) static void kernel##_v3(const job_type *job) { kernel(job); }     \
+  __attribute__((target(AVX512 ",prefer-vector-width=512"))) static void kernel##_v4(             \
+      const job_type *job) {                                                                      \
+    kernel(job);                                                                                  \
+  }                                                                                               \
+  EXPORT void name(const job_type *job) {                                                         \
+    if (job->clone == 2)                                                                          \
+      kernel##_v4(job);                                                                           \
+    else if (job->clone == 1)                                                                     \
+      kernel##_v3(job);                                                                           \
+    else                                                                                          \
+      kernel##_base(job);                                                                         \
+  }
+#else
+#define CLONED(name, kernel, job_type) \
+  EXPORT void name(const job_type *job) { kernel(job); }
+#endif
+
+#endif
