@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -29,8 +30,10 @@ def bench(
     """Measure every engine that is installed, each in a process of its own, and remember it.
 
     Milliseconds for a 480×640 picture, images a second in batches of 1 and 4, peak memory of the
-    process, mean and largest deviation from the first exact row. Quick rows are those that are
-    allowed for these weights. `--engine auto` takes note of the figures.
+    process, mean and largest deviation from the first exact row, and the share of the floor: the
+    time that the network's multiply-adds would take at this machine's rate in large matrix
+    products, measured in the same precision, over the median. Quick rows are those that are allowed
+    for these weights. `--engine auto` takes note of the figures.
 
     Example:
 
@@ -43,10 +46,14 @@ def bench(
     folder = weights.resolve(model or DEFAULT_MODEL)
     count = threads or usable_cores()
     rows = []
+    candidates = _candidates(folder)
+    floors = _floors_ms(folder, candidates, count)
     with tempfile.TemporaryDirectory() as scratch:
-        for candidate in _candidates(folder):
+        for candidate in candidates:
             rows.append(_run(folder, candidate, count, Path(scratch)))
             _compare(rows[-1], Path(scratch), first=rows[0])
+            rows[-1]["floor_ms"] = floors[candidate[1]]
+            rows[-1]["share_of_floor"] = floors[candidate[1]] / rows[-1]["median_ms"]
             _say(rows[-1], heading=len(rows) == 1, as_json=as_json)
     costs = {
         f"{row['engine']} {row['precision']}": choice.Cost(row["start_s"], row["median_ms"] / 1000)
@@ -68,14 +75,39 @@ def _candidates(folder: Path) -> list[tuple[str, str]]:
     return [(name, EXACT) for name in there] + [pair for pair in kinds if pair[1] != EXACT]
 
 
+def _floors_ms(folder: Path, candidates: list[tuple[str, str]], threads: int) -> dict[str, float]:
+    """Precision → the milliseconds below which no engine can come, by one measurement each."""
+    from glpn import weights
+    from glpn.config import GLPNConfig
+    from glpn.engines.floor import multiply_adds
+
+    count = multiply_adds(GLPNConfig.from_json_file(folder / weights.CONFIG_NAME), *_SIZE)
+    code = (
+        "import sys, json; from glpn.engines.floor import peak; "
+        "engine, precision, threads = json.loads(sys.argv[1]); "
+        "print(peak(engine, precision, threads=threads))"
+    )
+    # The last candidate of a precision counts: torch's products are as fast as any.
+    return {
+        precision: count / _in_a_process(code, [engine, precision, threads], threads) * 1000
+        for precision, engine in {kind: name for name, kind in candidates}.items()
+    }
+
+
 def _run(folder: Path, candidate: tuple[str, str], threads: int, scratch: Path) -> dict[str, Any]:
     """One row, from a process of its own."""
-    asked = json.dumps([str(folder), *candidate, threads, str(scratch)])
+    asked = [str(folder), *candidate, threads, str(scratch)]
     code = "import sys, json; from glpn.cli.bench import measure; measure(*json.loads(sys.argv[1]))"
-    command = [sys.executable, "-c", code, asked]
-    done = subprocess.run(command, check=True, capture_output=True)  # noqa: S603 - ourselves
-    values: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return values
+    row: dict[str, Any] = _in_a_process(code, asked, threads)
+    return row
+
+
+def _in_a_process(code: str, asked: list[Any], threads: int) -> Any:
+    """What the code prints as its last line of JSON; NumPy's products on so many threads."""
+    command = [sys.executable, "-c", code, json.dumps(asked)]
+    environment = {**os.environ, "OPENBLAS_NUM_THREADS": str(threads)}
+    done = subprocess.run(command, check=True, capture_output=True, env=environment)  # noqa: S603 - ourselves
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 def measure(folder: str, engine: str, precision: str, threads: int, scratch: str) -> None:
@@ -146,11 +178,11 @@ def _say(row: dict[str, Any], *, heading: bool, as_json: bool) -> None:
     if heading:
         console.say(
             f"{'engine':12} {'precision':10} {'median ms':>10} {'p95 ms':>8} {'images/s':>9} "
-            f"{'in fours':>9} {'MB':>6} {'deviation: mean, max':>22}"
+            f"{'in fours':>9} {'MB':>6} {'deviation: mean, max':>22} {'of floor':>9}"
         )
     memory = "?" if row["peak_mb"] is None else f"{row['peak_mb']:.0f}"
     console.say(
         f"{row['engine']:12} {row['precision']:10} {row['median_ms']:10.1f} {row['p95_ms']:8.1f} "
         f"{row['images_s']:9.1f} {row['images_s_4']:9.1f} {memory:>6} "
-        f"{row['deviation_mean']:12.1e} {row['deviation_max']:9.1e}"
+        f"{row['deviation_mean']:12.1e} {row['deviation_max']:9.1e} {row['share_of_floor']:9.0%}"
     )

@@ -1,0 +1,62 @@
+"""OpenVINO's plans: one for each size, the latest kept, the same bits whatever ran before."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from glpn import GLPNConfig, GLPNForDepthEstimation
+from glpn.engines import openvino
+from glpn.export.onnx import write_graph
+from tests.networks import photograph, randomise
+
+SIZES = [(64, 96), (96, 64), (64, 64)]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A folder with a random network, small enough to compile fast."""
+    folder = tmp_path_factory.mktemp("model")
+    network = GLPNForDepthEstimation(GLPNConfig(depths=(1, 1, 1, 1)))
+    randomise(network)
+    network.save_pretrained(folder)
+    write_graph(folder)
+    return folder
+
+
+def open_exact(folder):
+    return openvino.OpenVinoEngine.open(folder, threads=1)
+
+
+def test_a_batch_has_the_bits_of_its_pictures_alone(folder):
+    engine = open_exact(folder)
+    pixels = photograph(64, 96, batch=3).numpy()
+    together = engine(pixels)
+    for image, depth in zip(pixels, together, strict=True):
+        assert np.array_equal(engine(image[None])[0], depth)
+
+
+def test_bits_do_not_depend_on_the_sizes_that_came_before(folder, monkeypatch):
+    monkeypatch.setattr(openvino, "_MOST_PLANS", 2)  # so that plans are dropped and made again
+    engine = open_exact(folder)
+    pictures = [photograph(*size).numpy() for size in SIZES]
+    alone = [open_exact(folder)(pixels) for pixels in pictures]
+    for _ in range(2):
+        for pixels, expected in zip(pictures, alone, strict=True):
+            assert np.array_equal(engine(pixels), expected)
+
+
+def test_a_size_is_compiled_once_while_few_sizes_come_and_old_ones_are_dropped(folder, monkeypatch):
+    compiled = []
+    original = openvino.Plans.compiled
+
+    def counted(self, shape):
+        compiled.append(shape[2:])
+        return original(self, shape)
+
+    monkeypatch.setattr(openvino.Plans, "compiled", counted)
+    monkeypatch.setattr(openvino, "_MOST_PLANS", 2)
+    engine = open_exact(folder)
+    for size in [SIZES[0], SIZES[1], SIZES[0], SIZES[2], SIZES[0], SIZES[1]]:
+        engine(photograph(*size).numpy())
+    assert compiled == [SIZES[0], SIZES[1], SIZES[2], SIZES[1]]  # the least lately used goes

@@ -1,0 +1,99 @@
+"""The fast path by its operations, not its seconds: what is fused stays fused.
+
+Expected numbers are MiT-b0's: 8 blocks, 6 of them with a reduction, 4 stages, 3 projections, 3
+fusions. A number that grows is a fusion that broke; a new release of a run time may also change it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import onnx
+import onnxruntime
+import pytest
+
+from glpn import GLPNConfig, GLPNForDepthEstimation
+from glpn.engines import openvino, openvino_graph
+from glpn.engines.choice import cpu_features
+from glpn.export.onnx import write_graph
+from tests.networks import randomise
+
+CONVOLUTIONS = {"embedding": 4, "reduction": 6, "depthwise": 8, "fusion": 9}
+POINTWISE = 2 * 8 + 3  # the feed-forwards', the projections
+LINEAR = 4 * 8
+NORMS = 4 + 2 * 8 + 6 + 4
+RESIDUALS, GATES = 2 * 8, 3
+
+kernels_known = pytest.mark.skipif(
+    "avx512f" not in cpu_features(), reason="the counts are those of kernels for AVX-512"
+)
+
+
+@pytest.fixture(scope="module")
+def trunk(tmp_path_factory):
+    """The graph's file in a folder with a random b0."""
+    folder = tmp_path_factory.mktemp("model")
+    network = GLPNForDepthEstimation(GLPNConfig.preset("b0"))
+    randomise(network)
+    network.save_pretrained(folder)
+    write_graph(folder)
+    return folder / "trunk.onnx"
+
+
+def operations(file):
+    return Counter(node.op_type for node in onnx.load(file, load_external_data=False).graph.node)
+
+
+def layers(trunk, precision):
+    """OpenVINO's layers for 480×640 → how many; copies that only rename a layout do not count."""
+    model = openvino_graph.read(trunk)
+    if precision == "bfloat16":
+        model = openvino_graph.with_bfloat16_output(model)
+    plans = openvino.Plans(model, precision, threads=1, most=1)
+    found = Counter()
+    for node in plans.compiled((1, 3, 480, 640)).get_runtime_model().get_ordered_ops():
+        kind = node.get_rt_info()["layerType"].astype(str)
+        found[kind] += not node.get_friendly_name().endswith("_fake")
+    return found
+
+
+def test_the_graph_has_one_node_for_every_layer(trunk):
+    found = operations(trunk)
+    assert found["Conv"] == sum(CONVOLUTIONS.values()) + POINTWISE
+    assert found["Gemm"] == LINEAR
+    assert found["LayerNormalization"] == NORMS
+    assert found["MultiHeadAttention"] == found["Gelu"] == 8
+    assert not {"MatMul", "Softmax", "Erf", "ReduceMean", "Cast", "Where"} & set(found)
+    assert sum(found.values()) <= 302
+
+
+@kernels_known
+def test_onnxruntime_folds_norms_and_activations_into_convolutions(trunk, tmp_path):
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath = str(tmp_path / "optimized.onnx")
+    options.log_severity_level = 4
+    onnxruntime.InferenceSession(str(trunk), options, providers=["CPUExecutionProvider"])
+    found = operations(tmp_path / "optimized.onnx")
+    assert found["Conv"] == sum(CONVOLUTIONS.values()) + POINTWISE
+    assert not {"BatchNormalization", "Relu", "Sigmoid", "FusedMatMul"} & set(found)
+    assert found["MultiHeadAttention"] == 8 and found["LayerNormalization"] == NORMS
+    assert found["Transpose"] <= 4
+    assert found["ReorderInput"] + found["ReorderOutput"] <= 44  # between layouts
+
+
+@kernels_known
+@pytest.mark.parametrize(
+    ("precision", "transposed", "copied"), [("float32", 10, 19), ("bfloat16", 16, 97)]
+)
+def test_openvino_fuses_attention_norms_and_activations(trunk, precision, transposed, copied):
+    if precision == "bfloat16" and not openvino.computes_bfloat16():
+        pytest.skip("this CPU has no bfloat16")
+    found = layers(trunk, precision)
+    assert found["Convolution"] == sum(CONVOLUTIONS.values())
+    assert found["FullyConnected"] == LINEAR + POINTWISE
+    assert found["MVN"] == NORMS
+    assert found["Eltwise"] <= NORMS  # their weights and biases
+    assert found["Subgraph"] <= 8 + RESIDUALS + GATES  # attention is one each
+    assert found["Transpose"] <= transposed
+    assert found["Reorder"] <= copied  # most are of weights, once
+    assert not {"Convert", "MatMul", "Softmax", "Reduce", "RMS", "ShapeOf"} & set(found)
