@@ -22,6 +22,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 import glpn
@@ -37,13 +38,16 @@ def write_photographs(folder: Path, count: int) -> None:
     """Smooth pictures with edges, noise and a few hundred kilobytes, as photographs are."""
     folder.mkdir()
     for i in range(count):
-        rng = np.random.default_rng(i)
-        coarse = Image.fromarray(rng.integers(0, 256, (9, 12, 3), np.uint8))
-        picture = np.array(coarse.resize((1280, 960), Image.Resampling.BICUBIC), np.int16)
-        picture[300:700, 200:600] //= 2
-        picture += rng.normal(0, 4, picture.shape).astype(np.int16)
-        path = folder / f"{i:03}.jpg"
-        Image.fromarray(picture.clip(0, 255).astype(np.uint8)).save(path, quality=92)
+        Image.fromarray(photograph(i)).save(folder / f"{i:03}.jpg", quality=92)
+
+
+def photograph(seed: int) -> NDArray[np.uint8]:
+    rng = np.random.default_rng(seed)
+    coarse = Image.fromarray(rng.integers(0, 256, (9, 12, 3), np.uint8))
+    picture = np.array(coarse.resize((1280, 960), Image.Resampling.BICUBIC), np.int16)
+    picture[300:700, 200:600] //= 2
+    picture += rng.normal(0, 4, picture.shape).astype(np.int16)
+    return picture.clip(0, 255).astype(np.uint8)
 
 
 def write_model(folder: Path, short_side: int) -> Path:

@@ -39,8 +39,8 @@ class Plans:
         precision: "float32" or "bfloat16".
         threads: CPU threads of one run.
         most: how many plans are kept.
-        lanes: runs at a time. Two on a core each do 17 b0 pictures of 480×640 a second in bfloat16,
-            one on two cores 11.
+        lanes: runs at a time. Two on a core each do more pictures a second than one on two cores
+            (`benchmarks/folder.py`).
     """
 
     def __init__(
