@@ -12,6 +12,7 @@ from PIL import Image
 import glpn
 from glpn import weights
 from glpn.depth import read_depth
+from glpn.serving import answers
 from glpn.serving.page import known_failures
 from glpn.serving.query import FORMATS
 from tests.corpus.bytes_of import encoded, jpeg_segment, jpeg_with, scene
@@ -20,6 +21,14 @@ from tests.serving.conftest import JPEG, wait_for
 
 PHOTO = encoded(scene(), "JPEG")
 ANY = {"Content-Type": "application/octet-stream"}
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 2), (3, 5), (4, 6)])
+def test_the_median_is_numpys(size):
+    metres = np.random.default_rng(0).uniform(0.1, 10, size).astype(np.float32)
+    before = metres.copy()
+    assert answers.median(metres) == np.median(metres)
+    np.testing.assert_array_equal(metres, before)
 
 
 def test_json_says_what_the_library_says(service, model):

@@ -20,11 +20,12 @@ from glpn.errors import CheckpointError
 from glpn.estimator import DepthEstimator
 from glpn.serving.app import make_app
 from glpn.serving.batcher import SharedEngine
-from glpn.serving.desk import WORKERS, Desk
+from glpn.serving.desk import Desk
 from glpn.serving.limits import Limits, Refusal
 from tests.corpus.bytes_of import encoded, scene
 from tests.serving.conftest import JPEG, wait_for
 
+WORKERS = 4  # pictures in work at once, where the engine makes one prediction at a time
 LARGE = encoded(np.kron(scene(), np.ones((12, 12, 1), np.uint8)), "JPEG")  # 1152x1536
 HEAD = (
     "POST /v1/depth HTTP/1.1\r\nHost: h\r\nContent-Type: image/jpeg\r\n"
@@ -96,7 +97,7 @@ def failure_with_busy_workers(limits: Limits, request: Request) -> Exception:
     release = threading.Event()
 
     async def main() -> None:
-        desk = Desk(limits)
+        desk = Desk(limits, workers=WORKERS)
         async with anyio.create_task_group() as group:
             for _ in range(WORKERS):
                 group.start_soon(desk.run, request_of(), release.wait)
@@ -121,7 +122,7 @@ def test_a_turn_that_does_not_come_is_refused_at_the_deadline():
 
 def test_a_desk_is_full_exactly_while_it_refuses_places():
     async def main() -> None:
-        desk = Desk(Limits(queue=0))
+        desk = Desk(Limits(queue=0), workers=WORKERS)
         with ExitStack() as places:
             for _ in range(WORKERS):
                 assert not desk.full
@@ -153,6 +154,50 @@ class Failing:
         raise self.error
 
 
+class Meeting:
+    """An engine whose calls return when as many of them have come together."""
+
+    name = "meeting"
+    precision = "float32"
+
+    def __init__(self, config, calls):
+        self.config = config
+        self.together = threading.Barrier(calls, timeout=20)
+
+    def __call__(self, pixels):
+        self.together.wait()
+        return np.ones_like(pixels[:, 0])
+
+
+def test_an_engine_with_lanes_predicts_so_many_pictures_side_by_side(model):
+    opened = glpn.load(model, threads=1)
+    meeting = Meeting(opened.engine.config, 3)
+    estimator = DepthEstimator(meeting, opened.processor, opened.provenance)
+    answers = posted(make_app(estimator, Limits(), lanes=3), count=3)
+    assert [answer.json()["median"] for answer in answers] == [1.0] * 3
+
+
+def posted(app, *, count: int) -> list[httpx.Response]:
+    """Answers to so many pictures at once, without a socket."""
+    answers: list[httpx.Response] = []
+
+    async def main() -> None:
+        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+        async with (
+            httpx.AsyncClient(transport=transport, base_url="http://h") as client,
+            anyio.create_task_group() as group,
+        ):
+
+            async def post() -> None:
+                answers.append(await client.post("/v1/depth", content=LARGE, headers=JPEG))
+
+            for _ in range(count):
+                group.start_soon(post)
+
+    anyio.run(main)
+    return answers
+
+
 @pytest.mark.parametrize(
     ("error", "said"),
     [
@@ -164,13 +209,7 @@ def test_an_error_of_ours_is_500_and_tells_nothing(model, error, said):
     opened = glpn.load(model, threads=1)
     failing = Failing(opened.engine.config, error)
     app = make_app(DepthEstimator(failing, opened.processor, opened.provenance), Limits())
-
-    async def post() -> httpx.Response:
-        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-        async with httpx.AsyncClient(transport=transport, base_url="http://h") as client:
-            return await client.post("/v1/depth", content=LARGE, headers=JPEG)
-
-    answer = anyio.run(post)
+    (answer,) = posted(app, count=1)
     assert (answer.status_code, answer.json()) == (500, {"error": said})
     assert "default-src" in answer.headers["content-security-policy"]
 

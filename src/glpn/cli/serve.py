@@ -14,6 +14,7 @@ from glpn.cli import console, options
 from glpn.errors import MissingDependency, UsageError
 
 _LIMITS = "Limits"
+_UNENDING = 1000  # photographs, so that as many as suit are predicted side by side
 _UNITS = {"": 1, "KiB": 2**10, "MiB": 2**20}
 
 
@@ -67,24 +68,32 @@ def serve(
     except ImportError as e:
         raise MissingDependency(f"serve needs {e.name}: pip install 'glpn[serve]'") from e
     from glpn import weights
-    from glpn.estimator import DEFAULT_MODEL, DepthEstimator, load
+    from glpn.estimator import DEFAULT_MODEL, DepthEstimator
+    from glpn.jobs import Opened
 
     if not 0 < deadline <= 3600:
         raise UsageError(f"--deadline: expected seconds above 0, up to 3600; got {deadline:g}")
     key = None if api_key_env is None else _key(api_key_env)
     limits = Limits(max_body=_bytes(max_body), queue=queue, deadline=deadline, api_key=key)
-    opened = load(
-        model or DEFAULT_MODEL,
-        engine=engine.value,
-        device=device,
-        threads=threads,
-        max_depth=max_depth,
+    network = Opened(
+        {
+            "model": model or DEFAULT_MODEL,
+            "engine": engine.value,
+            "device": device,
+            "threads": threads,
+            "max_depth": max_depth,
+            # On a CPU that means the engine which starts fast, and which takes a picture a core:
+            # a service has many at a time, but each must be answered soon.
+            "photos": 1,
+        },
+        photographs=_UNENDING,
     )
+    opened = network.estimator()
     # Answers carry the provenance: no folder of this machine in it.
     provenance = dataclasses.replace(opened.provenance, model=_public_name(opened.provenance.model))
     estimator = DepthEstimator(opened.engine, opened.processor, provenance)
     failures = known_failures(weights.resolve(model or DEFAULT_MODEL))
-    app = make_app(estimator, limits, failures=failures)
+    app = make_app(estimator, limits, lanes=network.lanes, failures=failures)
     listener = server.listen(host, port)
     server.log_to_standard_error()
     shown = f"[{host}]" if ":" in host else host

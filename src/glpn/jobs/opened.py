@@ -21,7 +21,7 @@ class Opened:
     """A model that is opened when it is first needed, and used by several threads.
 
     Args:
-        options: of `glpn.load`, `model` among them.
+        options: of `glpn.load`, `model` among them; `photos` is `photographs` unless it is given.
         asked: for the provenance of every depth.
         photographs: how many there are; with more than one, several are predicted side by side
             where that is faster.
@@ -36,7 +36,7 @@ class Opened:
         photographs: int = 1,
         uncertainty: str | None = None,
     ) -> None:
-        self._options = {**options, "photos": photographs}
+        self._options = {"photos": photographs, **options}
         self._asked = asked
         self._uncertainty = uncertainty
         self._opening = threading.Lock()

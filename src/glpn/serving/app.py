@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Scope
 
 import glpn
 from glpn.colormaps import COLORMAPS
+from glpn.engines import Engine
 from glpn.errors import DataError, GLPNError, InvalidImage, MissingDependency, UsageError
 from glpn.estimator import DepthEstimator
 from glpn.serving.answers import answer, as_json
@@ -37,6 +38,8 @@ _LINKS = {
 }
 # Errors that a request can cause; their messages name the picture and the query, nothing of ours.
 _OF_THE_REQUEST = (InvalidImage, UsageError, MissingDependency, DataError)
+_BESIDE_ONE = 3  # pictures that are decoded, encoded or wait for the batch beside the one network
+_BESIDE_LANES = 1  # so that no core waits for the event loop between two pictures
 _CLIENT_GONE = 499  # as nginx; for the log, nobody reads it
 
 _QUERY: dict[str, tuple[dict[str, Any], str]] = {
@@ -66,19 +69,22 @@ _OPENAPI = {
 }
 
 
-def make_app(estimator: DepthEstimator, limits: Limits, *, failures: Sequence[str] = ()) -> ASGIApp:
+def make_app(
+    estimator: DepthEstimator, limits: Limits, *, lanes: int = 1, failures: Sequence[str] = ()
+) -> ASGIApp:
     """The service around one model, ready for an ASGI server.
 
     Args:
         estimator: predicts; from now on called by several threads.
         limits: of every request.
+        lanes: how many predictions the engine makes side by side; with one, pictures of one size
+            that wait together share a batch.
         failures: known ones of the model, which the page tells.
     """
-    shared = DepthEstimator(
-        SharedEngine(estimator.engine), estimator.processor, estimator.provenance
-    )
+    engine: Engine = estimator.engine if lanes > 1 else SharedEngine(estimator.engine)
+    shared = DepthEstimator(engine, estimator.processor, estimator.provenance)
     metrics = Metrics()
-    desk = Desk(limits)
+    desk = Desk(limits, workers=lanes + (_BESIDE_LANES if lanes > 1 else _BESIDE_ONE))
     metrics.queue.set_function(lambda: desk.waiting)
     app = FastAPI(
         title="glpn",

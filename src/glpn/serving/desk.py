@@ -12,8 +12,6 @@ from starlette.requests import ClientDisconnect, Request
 
 from glpn.serving.limits import Limits, Refusal
 
-# Pictures in work at once: some are decoded or encoded while others are in the network.
-WORKERS = 4
 RETRY_AFTER = {"Retry-After": "1"}  # seconds; a place is free after one prediction
 
 _Result = TypeVar("_Result")
@@ -24,12 +22,13 @@ class Desk:
 
     Args:
         limits: how many may wait, and for how long.
+        workers: pictures in work at once.
     """
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, *, workers: int) -> None:
         self._deadline = limits.deadline
-        self._places = anyio.CapacityLimiter(limits.queue + WORKERS)
-        self._workers = anyio.CapacityLimiter(WORKERS)
+        self._places = anyio.CapacityLimiter(limits.queue + workers)
+        self._workers = anyio.CapacityLimiter(workers)
 
     @property
     def waiting(self) -> int:

@@ -26,6 +26,10 @@ _MAX_HEADERS = 100
 # A refused client that still sends is read for so long after the answer: closing at once would
 # reset the connection, and with it an answer that is still under way (as nginx, lingering_close).
 _LINGER = 2.0  # seconds
+# The rest of a body so small is with us already, or as good as: it is taken in before the answer,
+# and the connection stays. A new one for each refused picture would cost more than the refusal.
+_SMALL = 64 * 2**10  # bytes
+_AT_HAND = 0.1  # seconds
 
 
 class Metrics:
@@ -114,8 +118,10 @@ class _Visit:
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._receive = receive
         self._send = send
-        names = {name for name, _ in scope["headers"]}
-        self._unread = bool({b"content-length", b"transfer-encoding"} & names)
+        headers = dict(scope["headers"])
+        self._unread = bool({b"content-length", b"transfer-encoding"} & headers.keys())
+        length = int(headers.get(b"content-length", _SMALL + 1))  # h11 let only digits pass
+        self._small = length <= _SMALL and b"expect" not in headers
         self.status = 500  # unless an answer begins
         self.bytes_in = 0
         self.bytes_out = 0
@@ -132,6 +138,8 @@ class _Visit:
         """One message of the answer."""
         if message["type"] == "http.response.start":
             self.status = message["status"]
+            if self._unread and self._small:
+                await self._linger(_AT_HAND)
             headers = MutableHeaders(scope=message)
             for name, value in _HEADERS.items():
                 headers.setdefault(name, value)
@@ -141,11 +149,11 @@ class _Visit:
             self.bytes_out += len(message.get("body", b""))
             if self._unread and not message.get("more_body", False):
                 await self._send({**message, "more_body": True})
-                await self._linger()
+                await self._linger(_LINGER)
                 message = {"type": "http.response.body", "body": b""}
         await self._send(message)
 
-    async def _linger(self) -> None:
-        with anyio.move_on_after(_LINGER):
+    async def _linger(self, seconds: float) -> None:
+        with anyio.move_on_after(seconds):
             while self._unread:
                 await self.receive()
