@@ -1,13 +1,15 @@
 """Latency, throughput and memory of glpn's engines beside `transformers` GLPN, eager, float32.
 
-    python benchmarks/latency.py [--models b0,b4] [--batches 1,4] [--rounds 3] [--threads 2]
+    python benchmarks/latency.py [--models b0,b4] [--batches 1,4] [--size 480x640] [--rounds 3]
+    until python benchmarks/latency.py --within 100; do :; done     # the same in short commands
 
 Every case runs in a process of its own, as users run it: import, open, two calls to warm up, then
 calls for a few seconds. Cases alternate, round after round, and a ratio compares medians of one
-round. Pictures are 480×640; weights are random, none left at its initial value. "tuned" is the
+round. Weights are random, none left at its initial value. "tuned" is the
 same process under an allocator that keeps its memory in huge pages instead of giving it back to
-the system after each call. Everything measured goes into benchmarks/results/latency.json; what an
-earlier run found of other models and batches stays there.
+the system after each call. Each process's figures go into benchmarks/results/latency.json when it
+ends, and what is there is not measured again (`--fresh` forgets it, and so do other versions of the
+packages or another number of threads): a run that was cut off goes on where it was.
 
 Quick (bfloat16) runs here whether or not these weights would pass `glpn gate`: random ones tell
 its speed, and its deviation on trained ones is measured there.
@@ -26,10 +28,11 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 
-SIZE = (480, 640)
+USUAL = (480, 640)
 RESULTS = Path(__file__).parent / "results" / "latency.json"
 TUNED = {
     "MALLOC_MMAP_MAX_": "0",
@@ -37,6 +40,7 @@ TUNED = {
     "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
 }
 PEER = "transformers"
+UNFINISHED = 75  # exit status: run again; as sysexits.h calls a temporary failure
 # name → engine and precision
 CASES = {
     PEER: None,
@@ -46,6 +50,25 @@ CASES = {
     "quick openvino": ("openvino", "bfloat16"),
     "quick torch": ("torch", "bfloat16"),
 }
+
+
+class Step(NamedTuple):
+    """One process to run."""
+
+    round: int
+    preset: str
+    batch: int
+    size: tuple[int, int]
+    name: str  # of the case, with ", tuned" behind it or not
+
+    @property
+    def key(self) -> str:
+        """Under which its figures are kept."""
+        return f"{self.preset}, batch {self.batch}, {self.size[0]}×{self.size[1]}"
+
+    def depth_of(self, case: str) -> str:
+        """The file of its depth."""
+        return f"{case} {self.batch} {self.size[0]}x{self.size[1]}.npy"
 
 
 def write_model(folder: Path, preset: str) -> None:
@@ -66,7 +89,7 @@ def write_model(folder: Path, preset: str) -> None:
     write_graph(folder)
 
 
-def picture(batch: int) -> np.ndarray:
+def picture(batch: int, size: tuple[int, int] = USUAL) -> np.ndarray:
     """Smooth structure with edges and a little noise, float32 [B, 3, H, W] in 0..1."""
     from PIL import Image
 
@@ -74,8 +97,8 @@ def picture(batch: int) -> np.ndarray:
     pictures = []
     for _ in range(batch):
         coarse = Image.fromarray(rng.integers(0, 256, (6, 8, 3), np.uint8))
-        image = np.array(coarse.resize(SIZE[::-1], Image.Resampling.BICUBIC), np.float32) / 255
-        image[200:330, 100:300] *= 0.5
+        image = np.array(coarse.resize(size[::-1], Image.Resampling.BICUBIC), np.float32) / 255
+        image[size[0] // 2 : size[0] * 2 // 3, size[1] // 6 : size[1] // 2] *= 0.5
         image += 0.03 * rng.standard_normal(image.shape, np.float32)
         pictures.append(image.clip(0, 1).transpose(2, 0, 1))
     return np.ascontiguousarray(np.stack(pictures), np.float32)
@@ -101,9 +124,12 @@ def predictor(case: str, folder: Path, threads: int) -> Callable[[np.ndarray], n
     return open_candidate(folder, Candidate(*CASES[case]), threads=threads)
 
 
-def child(case: str, folder: Path, batch: int, *, threads: int, seconds: float) -> None:
+def child(case: str, step: Step, folder: Path, *, threads: int, seconds: float) -> None:
     """Measure one case in this process, print one line of JSON."""
-    pixels = picture(batch)
+    from glpn import GLPNConfig
+    from glpn.engines.floor import multiply_adds, peak
+
+    pixels = picture(step.batch, step.size)
     began = time.perf_counter()
     predict = predictor(case, folder, threads)
     opened = time.perf_counter() - began
@@ -114,8 +140,12 @@ def child(case: str, folder: Path, batch: int, *, threads: int, seconds: float) 
         began = time.perf_counter()
         predict(pixels)
         times.append(time.perf_counter() - began)
-    np.save(folder / f"{case} {batch}.npy", depth)
-    print(json.dumps({"open_s": opened, "times_s": times, "peak_mb": peak_mb()}))
+    np.save(folder / step.depth_of(case), depth)
+    found = {"open_s": opened, "times_s": times, "peak_mb": peak_mb()}
+    engine, precision = CASES[case] or ("torch", "float32")
+    network = GLPNConfig.from_json_file(folder / "config.json")
+    each = multiply_adds(network, *step.size) / peak(engine, precision, threads=threads)
+    print(json.dumps({**found, "floor_ms": each * 1000}))
 
 
 def peak_mb() -> float:
@@ -124,115 +154,167 @@ def peak_mb() -> float:
     return int(status.split("VmHWM:")[1].split()[0]) / 1024
 
 
-def measure(
-    folder: Path, batch: int, *, rounds: int, threads: int, seconds: float, cases: list[str]
-) -> dict[str, object]:
-    """All cases of one model and one batch, alternating; name → what was found."""
-    runs: dict[str, list[dict]] = {
-        f"{case}{tuned}": [] for case in cases for tuned in ("", ", tuned")
-    }
-    for _ in range(rounds):
-        for name, found in runs.items():
-            case, _, tuned = name.partition(", ")
-            command = [sys.executable, __file__, "--child", case, "--folder", str(folder)]
-            command += ["--batches", str(batch), "--threads", str(threads)]
-            command += ["--seconds", str(seconds)]
-            environment = {**os.environ, **(TUNED if tuned else {})}
-            done = subprocess.run(command, check=True, capture_output=True, env=environment)
-            found.append(json.loads(done.stdout.splitlines()[-1]))
-    expected = np.load(folder / f"{PEER} {batch}.npy")
-    return {name: summary(name, runs, folder, batch, expected) for name in runs}
+def run(step: Step, folder: Path, threads: int, seconds: float) -> dict[str, Any]:
+    """Measure in a process of its own, and compare its depth with the peer's."""
+    case, _, tuned = step.name.partition(", ")
+    asked = json.dumps([case, step, str(folder), threads, seconds])
+    environment = {**os.environ, **(TUNED if tuned else {})}
+    began = time.perf_counter()
+    command = [sys.executable, __file__, "--child", asked]
+    done = subprocess.run(command, check=True, capture_output=True, env=environment)
+    found = json.loads(done.stdout.splitlines()[-1])
+    depth, expected = (np.load(folder / step.depth_of(name)) for name in (case, PEER))
+    deviation = np.abs(depth - expected) / expected
+    found["deviation"] = {"mean": float(deviation.mean()), "max": float(deviation.max())}
+    return {"round": step.round, "took_s": time.perf_counter() - began, **found}
 
 
-def summary(
-    name: str, runs: dict[str, list[dict]], folder: Path, batch: int, expected: np.ndarray
-) -> dict[str, object]:
-    """Milliseconds for an image, ratios to the peer, memory, deviation."""
-    case = name.partition(", ")[0]
-    medians = [statistics.median(run["times_s"]) for run in runs[name]]
+def summary(name: str, runs: dict[str, list[dict]], batch: int) -> dict[str, Any]:
+    """Milliseconds for an image, ratios to the peer in the same round, memory, deviation."""
+    medians = {run["round"]: statistics.median(run["times_s"]) for run in runs[name]}
     ratios = {}
     for peer in (PEER, f"{PEER}, tuned"):
-        theirs = [statistics.median(run["times_s"]) for run in runs[peer]]
-        pairs = sorted(a / b for a, b in zip(theirs, medians, strict=True))
-        ratios[peer] = {
-            "median": statistics.median(pairs),
-            "lowest": pairs[0],
-            "highest": pairs[-1],
-        }
+        theirs = {run["round"]: statistics.median(run["times_s"]) for run in runs.get(peer, [])}
+        pairs = sorted(theirs[number] / medians[number] for number in theirs.keys() & medians)
+        if pairs:
+            middle = statistics.median(pairs)
+            ratios[peer] = {"median": middle, "lowest": pairs[0], "highest": pairs[-1]}
     times = np.concatenate([run["times_s"] for run in runs[name]]) / batch * 1000
-    depth = np.load(folder / f"{case} {batch}.npy")
-    deviation = np.abs(depth - expected) / expected
+    image_ms = statistics.median(medians.values()) / batch * 1000
+    floor_ms = statistics.median(run["floor_ms"] for run in runs[name])
     return {
-        "image_ms": statistics.median(medians) / batch * 1000,
+        "image_ms": image_ms,
+        "floor_ms": floor_ms,
+        "share_of_floor": floor_ms / image_ms,
         "quartiles_ms": np.percentile(times, [25, 75]).tolist(),
         "calls": len(times),
         "times_as_fast": ratios,
         "open_s": statistics.median(run["open_s"] for run in runs[name]),
         "peak_mb": max(run["peak_mb"] for run in runs[name]),
-        "deviation": {"mean": float(deviation.mean()), "max": float(deviation.max())},
+        "deviation": runs[name][-1]["deviation"],
         "rounds": runs[name],
     }
 
 
-def keep(key: str, found: dict[str, object], threads: int) -> None:
-    """Put one model's and batch's figures into the results."""
+def circumstances(threads: int) -> dict[str, Any]:
+    """What the figures of one table have in common."""
     from importlib.metadata import version
 
     packages = ("glpn", "transformers", "torch", "onnxruntime", "openvino")
-    values = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {}
-    values[key] = {
-        "when": time.strftime("%Y-%m-%d", time.gmtime()),
+    return {
         "machine": f"{platform.machine()}, {threads} threads",
         "versions": {name: version(name) for name in packages},
-        "cases": found,
     }
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps(values, indent=1) + "\n")
+
+
+class Results:
+    """The file of results: the raw figures of every process, and what they come to."""
+
+    def __init__(self, threads: int) -> None:
+        self.values = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {}
+        self.now = circumstances(threads)
+
+    def runs(self, key: str) -> dict[str, list[dict]]:
+        """Name → what was measured before, if it was under the same circumstances."""
+        table = self.values.get(key, {})
+        if any(table.get(field) != value for field, value in self.now.items()):
+            return {}
+        return {name: row["rounds"] for name, row in table["cases"].items()}
+
+    def has(self, step: Step) -> bool:
+        """Whether it was measured."""
+        return any(run["round"] == step.round for run in self.runs(step.key).get(step.name, []))
+
+    def last_took(self, step: Step) -> float:
+        """Seconds of the same in another round; a guess if there is none."""
+        before = self.runs(step.key).get(step.name)
+        return before[-1]["took_s"] if before else 25.0
+
+    def add(self, step: Step, found: dict[str, Any]) -> None:
+        """Keep what was found, at once."""
+        runs = self.runs(step.key)
+        runs.setdefault(step.name, []).append(found)
+        when = time.strftime("%Y-%m-%d", time.gmtime())
+        cases = {name: summary(name, runs, step.batch) for name in runs}
+        self.values[step.key] = {"when": when, **self.now, "cases": cases}
+        RESULTS.parent.mkdir(exist_ok=True)
+        draft = RESULTS.with_suffix(".draft")
+        draft.write_text(json.dumps(self.values, indent=1) + "\n")
+        draft.replace(RESULTS)
 
 
 def show(key: str, found: dict[str, dict]) -> None:
-    print(f"\n{key}: 480×640")
+    print(f"\n{key}")
     print(
         f"{'':26} {'ms/image':>9} {'× HF':>7} {'× tuned HF':>11} {'MB':>6} "
-        f"{'mean, max deviation':>22}"
+        f"{'mean, max deviation':>22} {'of floor':>9}"
     )
     for name, row in found.items():
         ratios = [row["times_as_fast"][peer]["median"] for peer in (PEER, f"{PEER}, tuned")]
         mean, most = row["deviation"]["mean"], row["deviation"]["max"]
         print(
             f"{name:26} {row['image_ms']:9.1f} {ratios[0]:7.2f} {ratios[1]:11.2f} "
-            f"{row['peak_mb']:6.0f} {mean:12.1e} {most:9.1e}",
-            flush=True,
+            f"{row['peak_mb']:6.0f} {mean:12.1e} {most:9.1e} {row['share_of_floor']:9.0%}"
         )
 
 
-def main() -> None:
+def work(arguments: argparse.Namespace) -> int:
+    """Run what is missing; the exit status."""
+    began = time.perf_counter()
+    results = Results(arguments.threads)
+    cases = list(dict.fromkeys([PEER, *arguments.cases.split(",")]))
+    presets, batches = arguments.models.split(","), list(map(int, arguments.batches.split(",")))
+    height, width = map(int, arguments.size.split("x"))
+    asked = [
+        Step(number, preset, batch, (height, width), f"{case}{tuned}")
+        for preset in presets
+        for batch in batches
+        for number in range(arguments.rounds)
+        for case in cases
+        for tuned in ("", ", tuned")
+    ]
+    if arguments.fresh:
+        for step in asked:
+            results.values.pop(step.key, None)
+    missing = [step for step in asked if not results.has(step)]
+    for i, step in enumerate(missing):
+        spent = time.perf_counter() - began
+        if arguments.within and i and spent + results.last_took(step) > arguments.within:
+            print(f"{len(missing) - i} of {len(asked)} are left: run it again", flush=True)
+            return UNFINISHED
+        folder = arguments.folder / step.preset
+        if not (folder / "trunk.onnx").is_file():
+            write_model(folder, step.preset)
+        if not (folder / step.depth_of(PEER)).is_file() and step.name != PEER:
+            run(step._replace(name=PEER), folder, arguments.threads, 0.0)
+        results.add(step, run(step, folder, arguments.threads, arguments.seconds))
+        print(f"{step.key}, round {step.round + 1}: {step.name}", flush=True)
+    for key in dict.fromkeys(step.key for step in asked):
+        show(key, results.values[key]["cases"])
+    return 0
+
+
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--models", default="b0,b4")
     parser.add_argument("--batches", default="1,4")
+    parser.add_argument("--size", default="480x640", help="height and width, multiples of 32")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--seconds", type=float, default=4.0, help="of calls for each case")
+    parser.add_argument("--seconds", type=float, default=3.0, help="of calls for each process")
     parser.add_argument("--cases", default=",".join(CASES), help=f"{PEER} is always there")
+    parser.add_argument("--within", type=float, help="seconds after which to stop; status 75")
+    parser.add_argument("--fresh", action="store_true", help="forget what was measured before")
     parser.add_argument("--child", help=argparse.SUPPRESS)
-    parser.add_argument("--folder", type=Path, help="keep the models there, to use them again")
+    default = Path(tempfile.gettempdir()) / "glpn-latency"
+    parser.add_argument("--folder", type=Path, default=default, help="of the models, kept there")
     arguments = parser.parse_args()
-    options = {"threads": arguments.threads, "seconds": arguments.seconds}
-    batches = [int(text) for text in arguments.batches.split(",")]
     if arguments.child:
-        child(arguments.child, arguments.folder, batches[0], **options)
-        return
-    cases = list(dict.fromkeys([PEER, *arguments.cases.split(",")]))
-    with tempfile.TemporaryDirectory() as temporary:
-        for preset in arguments.models.split(","):
-            folder = (arguments.folder or Path(temporary)) / preset
-            if not (folder / "model.onnx").is_file():
-                write_model(folder, preset)
-            for batch in batches:
-                found = measure(folder, batch, rounds=arguments.rounds, cases=cases, **options)
-                keep(f"{preset}, batch {batch}", found, arguments.threads)
-                show(f"{preset}, batch {batch}", found)
+        case, step, folder, threads, seconds = json.loads(arguments.child)
+        child(case, Step(*step), Path(folder), threads=threads, seconds=seconds)
+        return 0
+    return work(arguments)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -36,7 +36,7 @@ def multiply_adds(config: GLPNConfig, height: int, width: int, *, written: bool 
     last = config.head_in_index % len(positions)
     doublings = 2 if last == len(positions) - 1 else 1
     quarter = positions[-1 - last]
-    full = quarter * 4**doublings
+    full = quarter * (16 if doublings == 2 else 4)
     channels: int = config.decoder_hidden_size
     total += 9 * channels**2 * (full if written or doublings == 1 else quarter)
     return total + 9 * channels * full

@@ -1,0 +1,91 @@
+"""Plots of what benchmarks/latency.py measured, into docs/images/speed-*.svg.
+
+    python benchmarks/speed_plots.py
+
+Milliseconds against pixels, speed against deviation, and the share of the floor: the time that the
+network's multiply-adds would take at the rate of large matrix products in the same precision.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "benchmarks" / "results" / "latency.json"
+IMAGES = ROOT / "docs" / "images"
+PEER = "transformers"
+Table = dict[str, dict[str, Any]]  # case → its figures
+
+
+def tables(results: dict[str, Any]) -> dict[tuple[str, str, tuple[int, int]], Table]:
+    """(preset, batch, size) → cases, those with the system's allocator."""
+    found = {}
+    for key, table in results.items():
+        preset, batch, size = key.split(", ")
+        height, width = map(int, size.split("×"))
+        cases = {name: row for name, row in table["cases"].items() if "tuned" not in name}
+        found[preset, batch, (height, width)] = cases
+    return found
+
+
+def sizes(measured: dict[tuple[str, str, tuple[int, int]], Table]) -> plt.Figure:
+    """Milliseconds against megapixels, one line a case, b0 alone."""
+    figure, ax = plt.subplots(figsize=(6, 4), layout="constrained")
+    chosen = {
+        size: cases for (p, b, size), cases in measured.items() if (p, b) == ("b0", "batch 1")
+    }
+    for case in (PEER, "exact onnxruntime", "exact openvino", "quick openvino"):
+        rows = sorted((h * w / 1e6, t[case]) for (h, w), t in chosen.items() if case in t)
+        ax.plot([x for x, _ in rows], [row["image_ms"] for _, row in rows], "o-", label=case)
+    ax.set(xscale="log", yscale="log", xlabel="megapixels", ylabel="milliseconds, b0")
+    ax.legend()
+    return figure
+
+
+def deviations(measured: dict[tuple[str, str, tuple[int, int]], Table]) -> plt.Figure:
+    """Times as fast as the peer against the mean deviation from it, at 480×640."""
+    figure, ax = plt.subplots(figsize=(6, 4), layout="constrained")
+    for preset, mark in (("b0", "o"), ("b4", "s")):
+        for case, row in measured.get((preset, "batch 1", (480, 640)), {}).items():
+            if case == PEER:
+                continue
+            x, y = row["deviation"]["mean"], row["times_as_fast"][PEER]["median"]
+            ax.plot(x, y, mark, color="C0" if preset == "b0" else "C1")
+            ax.annotate(f"{preset} {case}", (x, y), textcoords="offset points", xytext=(6, -3))
+    ax.set(xscale="log", xlabel="mean deviation of the metres", ylabel=f"times as fast as {PEER}")
+    ax.margins(x=0.35, y=0.15)
+    return figure
+
+
+def floors(measured: dict[tuple[str, str, tuple[int, int]], Table]) -> plt.Figure:
+    """A bar a case: the floor's time over the measured one, at 480×640."""
+    figure, ax = plt.subplots(figsize=(6, 4), layout="constrained")
+    rows = [
+        (f"{preset} {case}", row["share_of_floor"])
+        for preset in ("b0", "b4")
+        for case, row in measured.get((preset, "batch 1", (480, 640)), {}).items()
+    ]
+    bars = ax.barh([name for name, _ in rows][::-1], [100 * share for _, share in rows][::-1])
+    ax.bar_label(bars, fmt="%.0f %%", padding=3)
+    ax.set(xlabel="% of the floor", xlim=(0, 110))
+    return figure
+
+
+def main() -> None:
+    plt.rcParams.update({"svg.hashsalt": "glpn", "axes.grid": True, "grid.alpha": 0.3})
+    measured = tables(json.loads(RESULTS.read_text()))
+    for name, draw in (("sizes", sizes), ("deviation", deviations), ("floor", floors)):
+        figure = draw(measured)
+        figure.savefig(IMAGES / f"speed-{name}.svg", metadata={"Date": None})
+        plt.close(figure)
+
+
+if __name__ == "__main__":
+    main()
