@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import textwrap
+
 import numpy as np
 import pytest
 
@@ -60,3 +64,29 @@ def test_a_size_is_compiled_once_while_few_sizes_come_and_old_ones_are_dropped(f
     for size in [SIZES[0], SIZES[1], SIZES[0], SIZES[2], SIZES[0], SIZES[1]]:
         engine(photograph(*size).numpy())
     assert compiled == [SIZES[0], SIZES[1], SIZES[2], SIZES[1]]  # the least lately used goes
+
+
+def test_threads_may_call_it_first_at_the_same_time():
+    """OpenVINO's own first call from eight threads hangs three times in four."""
+    script = """
+        import os, sys, threading
+        import openvino
+        import glpn.engines.openvino
+
+        sys.setswitchinterval(1e-6)
+        together = threading.Barrier(8)
+
+        def call():
+            together.wait()
+            openvino.Type.f32.to_dtype()
+
+        threads = [threading.Thread(target=call, daemon=True) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(10)
+        os._exit(any(thread.is_alive() for thread in threads))
+    """
+    for _ in range(3):
+        child = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], timeout=60)
+        assert child.returncode == 0

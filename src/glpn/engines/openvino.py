@@ -19,6 +19,10 @@ from glpn.config import GLPNConfig
 from glpn.engines import graph, openvino_graph
 from glpn.engines.trunk import NativeHead, open_folder
 
+# OpenVINO's binding meets NumPy at the first such call. Two threads that make it at a time wait
+# for each other for ever, so it is made here, before there are lanes.
+openvino.Type.f32.to_dtype()
+
 _HINTS = {"float32": "f32", "bfloat16": "bf16"}  # left alone, OpenVINO takes bfloat16 by itself
 
 # Each plan holds the weights once more, in the layout of its kernels, and memory for the maps.
