@@ -382,3 +382,12 @@ def test_cuda_agrees_with_the_cpu(model):
     with torch.backends.cudnn.flags(allow_tf32=False):
         depth = open_engine(model, device="cuda")(pixels)
     np.testing.assert_allclose(depth, open_cpu(model, "torch")(pixels), rtol=1e-4)
+
+
+def test_no_run_time_reports_its_use(tmp_path):
+    """onnxruntime would leave a device's number and a queue of events in the home folder."""
+    environment = {k: v for k, v in os.environ.items() if k != "ORT_DISABLE_TELEMETRY"}
+    environment |= {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    lines = "import glpn; glpn.load(engine='onnxruntime')"
+    subprocess.run([sys.executable, "-c", lines], env=environment, check=True)
+    assert not [path for path in tmp_path.rglob("*") if "onnxruntime" in str(path)]

@@ -23,6 +23,9 @@ from glpn.engines.choice import Candidate
 from glpn.engines.precision import EXACT, PRECISIONS, allowed
 from glpn.errors import CheckpointError, InvalidImage, MissingDependency, UsageError
 
+# onnxruntime reports its use to its makers unless it is told before it is imported not to.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
 ENGINES = ("auto", "onnxruntime", "openvino", "torch")
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:[0-9]{1,3})?")
 
