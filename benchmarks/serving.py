@@ -100,7 +100,7 @@ class Web:
     async def _ask(self, request: bytes) -> tuple[int, float]:
         began = time.perf_counter()
         try:
-            reader, writer = self._idle.pop() if self._idle else await self._open()
+            reader, writer = await self._connection()
             writer.write(request)
             head = (await reader.readuntil(b"\r\n\r\n")).lower()
             await reader.readexactly(int(head.partition(b"content-length:")[2].split()[0]))
@@ -111,6 +111,15 @@ class Web:
         else:
             self._idle.append((reader, writer))
         return int(head[9:12]), time.perf_counter() - began
+
+    async def _connection(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """An idle one that the server has not closed since, as HTTP clients take, or a new one."""
+        while self._idle:
+            reader, writer = self._idle.pop()
+            if not reader.at_eof():
+                return reader, writer
+            writer.close()
+        return await self._open()
 
     async def _open(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         return await asyncio.open_connection(self.host, self.port)
