@@ -47,7 +47,7 @@ def speed(photos: Path, workers: int) -> float:
         model = {"model": "glpn-b0-indoor", "engine": "onnxruntime", "device": "cpu", "threads": 1}
         job = cluster.Job(model, depth, {"png16": {"scale": 1000.0}})
         found = [(path.name, str(path)) for path in sorted(photos.iterdir())]
-        pictures = cluster.prepare(job, found)
+        job, pictures = cluster.prepare(job, found)
         with cluster.session(cpus=workers):
             for result in cluster.run(job, pictures, workers=workers):
                 assert not result.error, result.error

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 import glpn as library
+from glpn.engines import choice
 from tests.cli.conftest import write_photo
 
 
@@ -155,6 +156,19 @@ def test_shards_together_do_what_one_run_does_and_share_its_folder(predict, fold
     assert outputs(parts) == outputs(whole)
     assert "4 kept" in predict(folder, "-o", parts).err
     assert predict(folder, "--shard", "4/3").code == 2
+
+
+def test_shards_take_the_engine_that_suits_them_all(predict, model, folder, tmp_path, monkeypatch):
+    pytest.importorskip("openvino", reason="needs pip install 'glpn[openvino]'")
+    monkeypatch.setenv("GLPN_CACHE", str(tmp_path / "cache"))
+    slow_start = dict.fromkeys(("openvino float32", "openvino bfloat16"), choice.Cost(1.0, 0.1))
+    slow = dict.fromkeys(("onnxruntime float32", "torch float32"), choice.Cost(0.1, 0.5))
+    for threads in (1, 2):  # openvino is faster from three photographs on
+        choice.remember(model, threads, {**slow_start, **slow})
+    for i in (1, 2):
+        predict(folder, "-o", tmp_path / "depth", "--shard", f"{i}/2", "--format", "npz")
+    depths = [library.read_depth(path) for path in (tmp_path / "depth").glob("*.npz")]
+    assert [depth.provenance.engine for depth in depths if depth.provenance] == ["openvino"] * 4
 
 
 def test_several_at_a_time_write_what_one_at_a_time_writes_in_the_same_order(

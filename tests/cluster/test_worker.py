@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import uuid
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -49,7 +50,7 @@ def outputs(place: Place):
 
 def test_a_folder_gets_the_bytes_of_predict(photos, expected, tmp_path):
     job = job_for(tmp_path)
-    answers = Worker(job)(batch_of(prepare(job, found(photos))))
+    answers = Worker(job)(batch_of(prepare(job, found(photos))[1]))
     assert answers["status"] == ["predicted"] * 3
     assert {p.name: p.read_bytes() for p in tmp_path.glob("*.png")} == expected
 
@@ -60,13 +61,13 @@ def test_a_remote_place_gets_the_bytes_of_predict_and_its_notes(photos, expected
         place_of(source).put(path.name, path.read_bytes())
     job = job_for(f"{bucket}/depth")
     images = [(n, place_of(source).address(n)) for n in place_of(source).names(recursive=False)]
-    answers = Worker(job)(batch_of(prepare(job, images)))
+    answers = Worker(job)(batch_of(prepare(job, images)[1]))
     place = place_of(job.destination)
     assert outputs(place) == expected
     assert answers["files"][0] == [f"{bucket}/depth/000.png"]
     notes = [n for n in place.names(recursive=False) if n.startswith("manifest")]
     assert len(notes) == 1 and place.get(notes[0]).count(b"\n") == 3
-    again = Worker(job)(batch_of(prepare(job, images)))
+    again = Worker(job)(batch_of(prepare(job, images)[1]))
     assert again["status"] == ["kept"] * 3
     assert outputs(place) == expected
 
@@ -74,7 +75,7 @@ def test_a_remote_place_gets_the_bytes_of_predict_and_its_notes(photos, expected
 def test_files_without_notes_are_kept_by_what_they_say_themselves(photos, bucket, tmp_path):
     for destination in (bucket, tmp_path):
         job = job_for(destination)
-        pictures = prepare(job, found(photos))
+        _, pictures = prepare(job, found(photos))
         Worker(job)(batch_of(pictures))
         place = place_of(str(destination))
         if place.folder is not None:  # the worker was killed before it could note anything
@@ -85,7 +86,7 @@ def test_files_without_notes_are_kept_by_what_they_say_themselves(photos, bucket
 
 def test_another_worker_that_was_faster_is_believed(photos, tmp_path):
     job = job_for(tmp_path)
-    pictures = prepare(job, found(photos))
+    _, pictures = prepare(job, found(photos))
     slow, fast = Worker(job), Worker(job)
     fast(batch_of(pictures))
     assert slow(batch_of(pictures))["status"] == ["kept"] * 3
@@ -96,7 +97,7 @@ def test_a_bad_photograph_does_not_stop_the_batch(photos, tmp_path):
     shutil.copytree(photos, mixed)
     (mixed / "001.jpg").write_bytes(b"no picture")
     job = job_for(tmp_path / "depth")
-    answers = Worker(job)(batch_of(prepare(job, found(mixed))))
+    answers = Worker(job)(batch_of(prepare(job, found(mixed))[1]))
     assert answers["status"] == ["predicted", "failed", "predicted"]
     assert "001.jpg" in answers["error"][1] and answers["kind"][1] == "UnsupportedImage"
     assert not (tmp_path / "depth/001.png").exists()
@@ -109,9 +110,21 @@ def test_a_photograph_that_is_gone_is_named(photos, bucket):
     assert f"{bucket}/x.jpg" in answers["error"][0]
 
 
+def test_all_workers_have_the_engine_of_the_machine_that_asks(photos, tmp_path, monkeypatch):
+    monkeypatch.setenv("GLPN_CACHE", str(tmp_path / "cache"))
+    asked = replace(job_for(tmp_path / "depth"), model={**MODEL, "engine": "auto"})
+    few, _ = prepare(asked, found(photos))
+    many, _ = prepare(asked, found(photos) * 20)
+    assert few.model == MODEL  # onnxruntime starts fast, and nothing was measured for so few
+    assert many.model["engine"] in ("onnxruntime", "openvino", "torch")
+    assert list((tmp_path / "cache/engines").iterdir())  # sixty were worth it
+    again, _ = prepare(asked, found(photos) * 20)
+    assert again.model == many.model
+
+
 def test_another_model_s_files_are_not_mixed_with(photos, tmp_path):
     job = job_for(tmp_path)
-    Worker(job)(batch_of(prepare(job, found(photos))))
+    Worker(job)(batch_of(prepare(job, found(photos))[1]))
     other = Job(model=MODEL, destination=str(tmp_path), formats=job.formats, asked="max-depth=20")
     with pytest.raises(CannotCreateOutput, match="--overwrite"):
         prepare(other, found(photos))

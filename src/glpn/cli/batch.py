@@ -155,7 +155,7 @@ class Batch:
         model = jobs.Opened(
             request.model,
             asked=request.asked,
-            photographs=len(pictures),
+            photographs=len(inputs),  # of all shards, so that they choose the same engine
             uncertainty=request.call.get("uncertainty"),
         )
         notes = manifest if request.formats and (request.as_job or len(manifest)) else None

@@ -133,7 +133,7 @@ def _run(
     from glpn import cluster
     from glpn.engines import usable_cores
 
-    pictures = cluster.prepare(job, photographs)
+    job, pictures = cluster.prepare(job, photographs)
     cpus = (workers or max(1, usable_cores() // job.threads)) * job.threads
     with (
         cluster.session(address, cpus=cpus),

@@ -6,7 +6,7 @@ import logging
 import math
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -39,19 +39,24 @@ class Result:
     kind: str
 
 
-def prepare(job: Job, photographs: Sequence[tuple[str, str]]) -> list[tuple[str, str, str]]:
+def prepare(
+    job: Job, photographs: Sequence[tuple[str, str]]
+) -> tuple[Job, list[tuple[str, str, str]]]:
     """Find what can be known before any worker starts; (name, path or URL) → (name, stem, same).
 
-    Stems are those of outputs that are there already, or free ones.
+    The job that comes back names its engine: the one that suits this machine and so many
+    photographs. Stems are those of outputs that are there already, or free ones.
 
     Raises:
         CannotCreateOutput: nothing can be written there, or what is there was made by another
             model or with other options.
         MissingInput, CheckpointError, ConfigError, ...: the model cannot be opened.
     """
-    model = Opened(job.model, asked=job.asked, uncertainty=job.call.get("uncertainty"))
+    options = {"photos": len(photographs), **job.model}
+    model = Opened(options, asked=job.asked, uncertainty=job.call.get("uncertainty"))
     if not uses_gpu(job):  # this machine need not have one
-        model.estimator()
+        engine = model.estimator().engine.name
+        job = replace(job, model={**job.model, "engine": engine})
     place = place_of(job.destination)
     with tempfile.TemporaryDirectory(prefix="glpn-") as scratch:
         if place.folder is not None:
@@ -65,7 +70,7 @@ def prepare(job: Job, photographs: Sequence[tuple[str, str]]) -> list[tuple[str,
             (name, stem, image) for (name, image), stem in zip(photographs, stems, strict=True)
         ]
         job.work(folder, model, manifest).require_same(picture_of(*p) for p in pictures)
-    return pictures
+    return job, pictures
 
 
 def _fetch_manifests(place: Place, folder: Path) -> None:
