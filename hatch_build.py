@@ -32,7 +32,14 @@ FLAGS = [
 MACOS = "11.0"  # the oldest that both of its processors run
 SUFFIX = {"darwin": "dylib", "win32": "dll"}.get(sys.platform, "so")
 # Each becomes _NAME.SUFFIX beside it.
-SOURCES = ("glpn/native/head.c", "glpn/synthetic/rays.c", "glpn/synthetic/surface.c")
+SOURCES = (
+    "glpn/native/head.c",
+    "glpn/native/enlarge.c",
+    "glpn/synthetic/rays.c",
+    "glpn/synthetic/surface.c",
+)
+# Flags of some: the bits of these are numpy's, which rounds every product.
+MORE_FLAGS = {"enlarge.c": ["-ffp-contract=off"]}
 
 
 class KernelHook(BuildHookInterface):  # type: ignore[type-arg]
@@ -66,7 +73,9 @@ class KernelHook(BuildHookInterface):  # type: ignore[type-arg]
 
     def compile(self, source: Path, library: Path) -> bool:
         """Whether one of the machine's compilers could do it; says so if not."""
-        flags = [*FLAGS, f"-mmacosx-version-min={MACOS}"] if sys.platform == "darwin" else FLAGS
+        flags = [*FLAGS, *MORE_FLAGS.get(source.name, [])]
+        if sys.platform == "darwin":
+            flags.append(f"-mmacosx-version-min={MACOS}")
         for compiler in compilers():
             command = [*compiler, *flags, "-o", str(library), str(source)]
             done = subprocess.run(command, capture_output=True, text=True)  # noqa: S603

@@ -322,9 +322,8 @@ class DepthEstimator:
 
     def _enlarged(self, depth: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
         """What the network says [h, w], at a photograph's size and within the model's range."""
-        depth = resize_depth(depth, size)  # [H, W]
         depth = np.clip(depth, SMALLEST_DEPTH, self.engine.config.max_depth)
-        return np.asarray(depth, np.float32)
+        return np.asarray(resize_depth(depth, size), np.float32)  # [H, W], no wider a range
 
 
 def _deviation(maps: Iterable[NDArray[np.float32]]) -> NDArray[np.float32]:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from glpn.errors import UsageError
 from glpn.image import is_tensor
+from glpn.native import enlarge
 
 if TYPE_CHECKING:
     import torch
@@ -66,8 +67,12 @@ def _resize_array(depth: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
     rows = _taps(wide.shape[0], height, wide.dtype)
     columns = _taps(wide.shape[1], width, wide.dtype)
     low, high = wide.min(), wide.max()
+    larger = height > wide.shape[0]
+    finite = np.isfinite(low) and np.isfinite(high)
+    if larger and finite and wide.dtype == np.float32 and enlarge.available():
+        return enlarge.enlarged(wide, rows, columns, (low, high)).astype(depth.dtype, copy=False)
     resized = np.empty(size, wide.dtype)
-    if height > wide.shape[0]:  # gathering along rows is the slow part: do it where they are few
+    if larger:  # gathering along rows is the slow part: do it where they are few
         wide, columns = _widened(wide, columns, np.empty((wide.shape[0], width), wide.dtype)), []
     step = max(_STRIP // max(width, wide.shape[1]), 1)
     for start in range(0, height, step):

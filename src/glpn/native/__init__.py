@@ -24,8 +24,8 @@ from glpn.errors import UsageError
 
 CHANNEL_MULTIPLE = 8  # the kernel runs where decoder_hidden_size is a multiple of this
 
-_SUFFIX = {"darwin": "dylib", "win32": "dll"}.get(sys.platform, "so")
-LIBRARY = Path(__file__).with_name(f"_head.{_SUFFIX}")
+SUFFIX = {"darwin": "dylib", "win32": "dll"}.get(sys.platform, "so")
+LIBRARY = Path(__file__).with_name(f"_head.{SUFFIX}")
 
 _LANES = (4, 8, 16)  # floats in a vector, of each clone in head.c
 _DOT_STRIDE = 16  # of head.c

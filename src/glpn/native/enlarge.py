@@ -1,0 +1,116 @@
+"""A map at a larger size by a small compiled kernel; `enlarge.c` says how.
+
+The bits are those of `glpn.resize`, which does it where no compiler was at hand.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glpn.native import SUFFIX
+
+LIBRARY = Path(__file__).with_name(f"_enlarge.{SUFFIX}")
+
+Taps: TypeAlias = Sequence[tuple[NDArray[np.intp], NDArray[Any]]]  # indices and weights, four
+_TAPS = 4
+
+
+class _Job(ctypes.Structure):
+    """`struct glpn_enlarge_job` of enlarge.c."""
+
+    _fields_ = (
+        ("map", ctypes.c_void_p),
+        ("column_at", ctypes.c_void_p),
+        ("column_weight", ctypes.c_void_p),
+        ("row_at", ctypes.c_void_p),
+        ("row_weight", ctypes.c_void_p),
+        ("out", ctypes.c_void_p),
+        ("workspace", ctypes.c_void_p),
+        ("width", ctypes.c_int64),
+        ("new_height", ctypes.c_int64),
+        ("new_width", ctypes.c_int64),
+        ("low", ctypes.c_float),
+        ("high", ctypes.c_float),
+        ("clone", ctypes.c_int32),
+    )
+
+
+def available() -> bool:
+    """Whether the compiled kernel is here."""
+    return _library() is not None
+
+
+def clones() -> int:
+    """How many of the kernel's clones, from the plainest instruction set up, can run here."""
+    library = _library()
+    return 0 if library is None else int(library.glpn_enlarge_clones())
+
+
+def enlarged(
+    values: NDArray[np.float32],
+    rows: Taps,
+    columns: Taps,
+    limits: tuple[float, float],
+    *,
+    clone: int | None = None,
+) -> NDArray[np.float32]:
+    """Blend the four neighbours of every new pixel along columns, then along rows, and clamp.
+
+    Args:
+        values: float32 [h, w], finite.
+        rows: four times the old row of each new one [H], never above the row before's, and its
+            weight [H].
+        columns: the same of columns, [W].
+        limits: least and largest result.
+        clone: which of the `clones()` runs; the fastest if None.
+
+    Returns:
+        float32 [H, W].
+    """
+    values = np.ascontiguousarray(values, np.float32)
+    row_at, column_at = (
+        np.stack([index for index, _ in t]).astype(np.int32) for t in (rows, columns)
+    )
+    row_weight, column_weight = (
+        np.stack([weight for _, weight in t]).astype(np.float32) for t in (rows, columns)
+    )
+    size = row_at.shape[1], column_at.shape[1]
+    out = np.empty(size, np.float32)
+    workspace = np.empty((_TAPS, size[1]), np.float32)
+    job = _Job(
+        map=values.ctypes.data,
+        column_at=column_at.ctypes.data,
+        column_weight=column_weight.ctypes.data,
+        row_at=row_at.ctypes.data,
+        row_weight=row_weight.ctypes.data,
+        out=out.ctypes.data,
+        workspace=workspace.ctypes.data,
+        width=values.shape[1],
+        new_height=size[0],
+        new_width=size[1],
+        low=limits[0],
+        high=limits[1],
+        clone=clones() - 1 if clone is None else clone,
+    )
+    _library().glpn_enlarge(ctypes.byref(job))  # ctypes lets other Python threads run meanwhile
+    return out
+
+
+@functools.cache
+def _library() -> Any:
+    """The compiled kernel, or None."""
+    try:
+        library = ctypes.CDLL(str(LIBRARY))
+    except OSError:  # not built, or built for another machine
+        return None
+    library.glpn_enlarge_clones.restype = ctypes.c_int32
+    library.glpn_enlarge.argtypes = (ctypes.POINTER(_Job),)
+    library.glpn_enlarge.restype = None
+    return library
