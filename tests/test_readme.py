@@ -68,15 +68,15 @@ def test_the_commands_run(page, folder, monkeypatch, capsys):
 def test_the_first_command_writes_both_pictures(folder, monkeypatch):
     monkeypatch.chdir(folder)
     assert main(shlex.split(commands("README.md")[0])[1:]) == 0
-    assert (folder / "depth/coffee.png").exists()
-    assert (folder / "depth/coffee.vis.png").exists()
+    assert (folder / "depth/lobby.png").exists()
+    assert (folder / "depth/lobby.vis.png").exists()
 
 
 def test_the_python_lines_run(folder, monkeypatch):
     monkeypatch.chdir(folder)
     block = next(b for language, b in BLOCKS if language == "python" and "glpn.load" in b)
     exec(compile(block, "README.md", "exec"), {})
-    assert (folder / "coffee.npz").exists()
+    assert (folder / "lobby.npz").exists()
 
 
 def test_the_names_of_the_switch_exist():
