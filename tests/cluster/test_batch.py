@@ -67,8 +67,7 @@ def test_an_address_where_nothing_listens_is_refused_at_once(photos, tmp_path, c
     assert time.monotonic() - began < 30
 
 
-def test_the_commands_of_the_page_run(photos, tmp_path, monkeypatch):
-    monkeypatch.setenv("GLPN_CACHE", str(tmp_path / "cache"))
+def test_the_commands_of_the_page_run(photos, tmp_path):
     (tmp_path / "photos").symlink_to(photos)
     blocks = re.findall(r"^```bash\n(.*?)^```", PAGE.read_text("utf-8"), re.M | re.S)
     lines = [line.split("#")[0] for block in blocks for line in block.splitlines()]
