@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from glpn import GLPNConfig, weights
@@ -15,7 +17,8 @@ LIGHT = Candidate("onnxruntime", "float32")
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path, monkeypatch):
-    """A cache of the test's own."""
+    """A cache of the test's own, on a machine that is never too busy."""
+    monkeypatch.setattr(choice, "_OWN", 0)
     monkeypatch.setenv("GLPN_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache"
 
@@ -53,6 +56,43 @@ def test_many_are_worth_one_measurement_that_is_remembered():
     first = best(choice.MANY, opened)
     assert opened == [QUICK, LIGHT]
     assert best(choice.MANY) == first
+
+
+def test_what_a_busy_machine_says_is_neither_believed_nor_kept(cache, monkeypatch):
+    monkeypatch.setattr(choice, "_OWN", 0.75)
+    opened = []
+
+    class Waiting(Engine):
+        """What others keep from the processor, the longer the better it is by rule."""
+
+        def __init__(self, candidate):
+            self.seconds = 0.05 if candidate == QUICK else 0.01
+
+        def __call__(self, pixels):
+            time.sleep(self.seconds)
+            return pixels[:, 0]
+
+    def make(candidate):
+        opened.append(candidate)
+        return Waiting(candidate)
+
+    for _ in range(2):
+        chosen = choice.best([QUICK, LIGHT], BUNDLED, photos=500, threads=1, open_candidate=make)
+        assert chosen == QUICK
+    assert opened == [QUICK, LIGHT] * 2 and not cache.exists()
+
+
+def test_the_fastest_call_counts():
+    class Disturbed(Engine):
+        calls = 0
+
+        def __call__(self, pixels):
+            Disturbed.calls += 1
+            time.sleep(0.2 if Disturbed.calls == 2 else 0.01)
+            return pixels[:, 0]
+
+    cost, _ = choice.measure(Disturbed)
+    assert 0.01 <= cost.image < 0.1
 
 
 def test_what_was_measured_decides_by_the_length_of_the_job():

@@ -2,7 +2,8 @@
 
 An engine that runs fast may start slowly. So a job of a few photographs takes what starts fast, and
 a long one what runs fast: by rule, or by a measurement of about a second that is kept in the user's
-cache. A cache that cannot be read or written is as if it were not there.
+cache. What a busy machine says is not believed, nor kept: it may be wrong by a factor. A cache that
+cannot be read or written is as if it were not there.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ import hashlib
 import json
 import os
 import platform
-import statistics
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -31,8 +31,11 @@ FEW = 8  # photographs that are not worth the start of an engine which runs fast
 MANY = 50  # photographs that are worth a measurement
 
 _SIZE = (480, 640)  # of the measured input
-_CALLS = 3
+_CALLS = 5
 _ENOUGH = 0.5  # seconds of calls, after which an engine is known
+_OWN = 0.75  # share of its cores that an engine must have had; others had the rest
+_KIND = "fastest call"  # of costs; others are not comparable
+_CORES = 2  # that every engine keeps busy, if it may have them
 
 
 class Candidate(NamedTuple):
@@ -75,25 +78,35 @@ def best(
             return min(candidates, key=lambda c: c.engine != "onnxruntime")
         if photos is None or photos < MANY:
             return candidates[0]
-        costs = {_name(c): measure(partial(open_candidate, c)) for c in candidates}
+        measured = {_name(c): measure(partial(open_candidate, c)) for c in candidates}
+        costs = {name: cost for name, (cost, _) in measured.items()}
+        if min(cores for _, cores in measured.values()) < _OWN * min(threads, _CORES):
+            return candidates[0]
         remember(folder, threads, costs)
     count = MANY if photos is None else photos
     return min(candidates, key=lambda c: costs[_name(c)].start + count * costs[_name(c)].image)
 
 
-def measure(make: Callable[[], Engine]) -> Cost:
-    """Open an engine and run it on a 480×640 image for about half a second."""
+def measure(make: Callable[[], Engine]) -> tuple[Cost, float]:
+    """Open an engine and run it on a 480×640 image for about half a second.
+
+    Returns:
+        Its cost, the image's that of the fastest call: what else runs here only adds to it. And
+        how many cores this process had meanwhile.
+    """
     began = time.perf_counter()
     engine = make()
     pixels = np.full((1, engine.config.num_channels, *_SIZE), 0.5, np.float32)
     engine(pixels)
     start = time.perf_counter() - began
     times: list[float] = []
+    began_all, own = time.perf_counter(), time.process_time()
     while len(times) < _CALLS and sum(times) < _ENOUGH:
         began = time.perf_counter()
         engine(pixels)
         times.append(time.perf_counter() - began)
-    return Cost(start, statistics.median(times))
+    cores = (time.process_time() - own) / (time.perf_counter() - began_all)
+    return Cost(start, min(times)), cores
 
 
 def remember(folder: Path, threads: int, costs: dict[str, Cost]) -> None:
@@ -123,7 +136,13 @@ def _name(candidate: Candidate) -> str:
 def _key(folder: Path, threads: int) -> str:
     """What the costs depend on: the network, the machine, the threads, the packages."""
     config = (folder / weights.CONFIG_NAME).read_bytes()
-    told = [__version__, _cpu(), str(threads), *map(_version, ("onnxruntime", "openvino", "torch"))]
+    told = [
+        _KIND,
+        __version__,
+        _cpu(),
+        str(threads),
+        *map(_version, ("onnxruntime", "openvino", "torch")),
+    ]
     return hashlib.sha256(b"\n".join([config, *(text.encode() for text in told)])).hexdigest()
 
 
