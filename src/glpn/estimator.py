@@ -220,12 +220,15 @@ class DepthEstimator:
             raise UsageError(f"{photo.name}: {what} the whole photograph: read no `fit`")
         metres, count = self._detailed(photo, tiles)
         sigma = self._sigma(photo.pixels, metres, uncertainty)
+        if factor != 1:
+            metres *= np.float32(factor)
+            sigma = None if sigma is None else sigma * np.float32(factor)
         return Depth(
-            metres=metres * np.float32(factor),
+            metres=metres,
             camera=known or assumed_camera(photo.size, ratio),
             provenance=self._provenance(photo, factor, count),
             image=photo.pixels if photo.whole is None else None,
-            sigma=None if sigma is None else sigma * np.float32(factor),
+            sigma=sigma,
         )
 
     def _provenance(self, photo: Photo, factor: float, count: int) -> Provenance:

@@ -42,7 +42,7 @@ MILLIMETRES, KITTI_SCALE = 1000, 256  # units per metre
 _PNG_START = b"\x89PNG\r\n\x1a\n"
 _PNG_UP = 2  # the filter that subtracts the row above (PNG 3rd edition, 9.2)
 _FASTEST = 1  # level of compression: five times as fast as zlib's usual 6, for a third more bytes
-_STRIP = 2**16  # pixels turned to 16 bits at a time: they stay in the processor's cache
+_STRIP = 2**14  # pixels turned to 16 bits at a time: they stay in the processor's cache
 _IMAGE_DESCRIPTION = 270  # TIFF 6.0 tag
 _EXR_CHANNEL = "Z"  # OpenEXR's standard name for depth
 
@@ -54,8 +54,7 @@ def encode_png16(contents: Contents, *, scale: float = MILLIMETRES) -> bytes:
         UsageError: some pixel is too far for 16 bits at this scale.
     """
     scale = require_scale(scale)
-    units = _to_16_bits(contents.metres, scale, "the depth")
-    units[(contents.metres > 0) & (units == 0)] = 1  # near, but not unknown
+    units = _to_16_bits(contents.metres, scale, "the depth", least=1)  # near, but not unknown
     return _png(units, contents.described({"scale": scale}))
 
 
@@ -74,7 +73,10 @@ def encode_sigma(contents: Contents, *, scale: float = MILLIMETRES) -> bytes:
     return _png(units, told.described({"scale": scale, "invalid": None}))
 
 
-def _to_16_bits(metres: NDArray[np.float32], scale: float, what: str) -> NDArray[np.uint16]:
+def _to_16_bits(
+    metres: NDArray[np.float32], scale: float, what: str, *, least: int = 0
+) -> NDArray[np.uint16]:
+    """Units, high byte first as PNG has them; what is more than 0 metres is at least so many."""
     farthest = float(metres.max())
     if farthest * scale >= 65535.5:
         coarser = farthest * KITTI_SCALE < 65535.5
@@ -83,11 +85,14 @@ def _to_16_bits(metres: NDArray[np.float32], scale: float, what: str) -> NDArray
             f"png16: scale {scale:g} reaches {65535 / scale:.6g} m, {what} has "
             f"{farthest:.6g} m; {remedy}"
         )
-    units = np.empty(metres.shape, np.uint16)
+    units = np.empty(metres.shape, ">u2")
     step = max(_STRIP // metres.shape[1], 1)
     for start in range(0, len(metres), step):
         strip = slice(start, start + step)
-        units[strip] = np.rint(metres[strip] * np.float64(scale))
+        rounded = np.rint(metres[strip] * np.float64(scale)).astype(np.uint16)
+        if not rounded.all():
+            rounded[(metres[strip] > 0) & (rounded == 0)] = least
+        units[strip] = rounded
     return units
 
 
@@ -129,15 +134,14 @@ def encode_vis(
 
 
 def _png(pixels: NDArray[Any], text: str) -> bytes:
-    """PNG of uint16 [H, W] or uint8 [H, W, 3], the text in its first chunk (PNG 3rd edition, 5).
+    """PNG of uint16 [H, W], high byte first, or uint8 [H, W, 3]; the text is in its first chunk.
 
-    Pillow tries all five filters on every row. Depth changes little from row to row, so the one
-    filter "up" compresses better, in half the time.
+    See PNG 3rd edition, section 5. Pillow tries all five filters on every row. Depth changes little
+    from row to row, so the one filter "up" compresses better, in half the time.
     """
     height, width = pixels.shape[:2]
-    depth, color = (16, 0) if pixels.dtype == np.uint16 else (8, 2)
-    rows = pixels.astype(">u2").view(np.uint8) if depth == 16 else pixels
-    rows = rows.reshape(height, -1)
+    depth, color = (16, 0) if pixels.itemsize == 2 else (8, 2)
+    rows = pixels.view(np.uint8).reshape(height, -1)
     filtered = np.empty((height, 1 + rows.shape[1]), np.uint8)
     filtered[:, 0] = _PNG_UP
     filtered[0, 1:] = rows[0]
