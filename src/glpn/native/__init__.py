@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import ctypes
 import functools
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
@@ -21,11 +20,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glpn.errors import UsageError
+from glpn.native import library
 
 CHANNEL_MULTIPLE = 8  # the kernel runs where decoder_hidden_size is a multiple of this
 
-SUFFIX = {"darwin": "dylib", "win32": "dll"}.get(sys.platform, "so")
-LIBRARY = Path(__file__).with_name(f"_head.{SUFFIX}")
+LIBRARY = library.path("head")
 
 _LANES = (4, 8, 16)  # floats in a vector, of each clone in head.c
 _DOT_STRIDE = 16  # of head.c
@@ -127,8 +126,7 @@ def available() -> bool:
 
 def clones() -> int:
     """How many of the kernel's clones, from the plainest instruction set up, can run here."""
-    library = _library()
-    return 0 if library is None else int(library.glpn_head_clones())
+    return int(_library().glpn_head_clones()) if available() else 0
 
 
 def depth_head(
@@ -190,11 +188,11 @@ def depth_head(
 
 def _run(band: _Job) -> None:
     """Compute one band of rows in memory of its own."""
-    library = _library()
-    floats = library.glpn_head_workspace(band.width, band.channels)
+    kernel = _library()
+    floats = kernel.glpn_head_workspace(band.width, band.channels)
     workspace = np.empty(floats, np.float32)
     band.workspace = workspace.ctypes.data
-    library.glpn_head(ctypes.byref(band))  # ctypes lets other Python threads run meanwhile
+    kernel.glpn_head(ctypes.byref(band))  # ctypes lets other Python threads run meanwhile
 
 
 def _clone(channels: int, wanted: int | None) -> int:
@@ -234,13 +232,8 @@ def _require(
 @functools.cache
 def _library() -> Any:
     """The compiled kernel, or None."""
-    try:
-        library = ctypes.CDLL(str(LIBRARY))
-    except OSError:  # not built, or built for another machine
-        return None
-    library.glpn_head_clones.restype = ctypes.c_int32
-    library.glpn_head_workspace.argtypes = (ctypes.c_int64, ctypes.c_int64)
-    library.glpn_head_workspace.restype = ctypes.c_int64
-    library.glpn_head.argtypes = (ctypes.POINTER(_Job),)
-    library.glpn_head.restype = None
-    return library
+    loaded = library.load(LIBRARY, "head", _Job)
+    if loaded is not None:
+        loaded.glpn_head_workspace.argtypes = (ctypes.c_int64, ctypes.c_int64)
+        loaded.glpn_head_workspace.restype = ctypes.c_int64
+    return loaded

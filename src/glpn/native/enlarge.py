@@ -8,15 +8,12 @@ from __future__ import annotations
 import ctypes
 import functools
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from glpn.native import SUFFIX
-
-LIBRARY = Path(__file__).with_name(f"_enlarge.{SUFFIX}")
+from glpn.native import library
 
 Taps: TypeAlias = Sequence[tuple[NDArray[np.intp], NDArray[Any]]]  # indices and weights, four
 _TAPS = 4
@@ -48,9 +45,8 @@ def available() -> bool:
 
 
 def clones() -> int:
-    """How many of the kernel's clones, from the plainest instruction set up, can run here."""
-    library = _library()
-    return 0 if library is None else int(library.glpn_enlarge_clones())
+    """How many of the kernel's clones can run here; see `glpn.native.clones`."""
+    return int(_library().glpn_enlarge_clones()) if available() else 0
 
 
 def enlarged(
@@ -105,12 +101,4 @@ def enlarged(
 
 @functools.cache
 def _library() -> Any:
-    """The compiled kernel, or None."""
-    try:
-        library = ctypes.CDLL(str(LIBRARY))
-    except OSError:  # not built, or built for another machine
-        return None
-    library.glpn_enlarge_clones.restype = ctypes.c_int32
-    library.glpn_enlarge.argtypes = (ctypes.POINTER(_Job),)
-    library.glpn_enlarge.restype = None
-    return library
+    return library.load(library.path("enlarge"), "enlarge", _Job)

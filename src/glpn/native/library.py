@@ -1,0 +1,28 @@
+"""The compiled libraries beside this file: NAME.c has one kernel, `glpn_NAME`, of one record."""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+from pathlib import Path
+from typing import Any
+
+_SUFFIX = {"darwin": "dylib", "win32": "dll"}.get(sys.platform, "so")
+
+
+def path(name: str) -> Path:
+    """Where the build puts the library of NAME.c."""
+    return Path(__file__).with_name(f"_{name}.{_SUFFIX}")
+
+
+def load(file: Path, name: str, record: type[ctypes.Structure]) -> Any:
+    """The library, its kernel ready to take a pointer to a record; None if it is not here."""
+    try:
+        library = ctypes.CDLL(str(file))
+    except OSError:  # not built, or built for another machine
+        return None
+    getattr(library, f"glpn_{name}_clones").restype = ctypes.c_int32
+    kernel = getattr(library, f"glpn_{name}")
+    kernel.argtypes = (ctypes.POINTER(record),)
+    kernel.restype = None
+    return library
