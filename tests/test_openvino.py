@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from glpn import GLPNConfig, GLPNForDepthEstimation
-from glpn.engines import openvino
+from glpn.engines import openvino, openvino_plans
 from glpn.export.onnx import write_graph
 from tests.networks import photograph, randomise
 
@@ -52,13 +52,13 @@ def test_bits_do_not_depend_on_the_sizes_that_came_before(folder, monkeypatch):
 
 def test_a_size_is_compiled_once_while_few_sizes_come_and_old_ones_are_dropped(folder, monkeypatch):
     compiled = []
-    original = openvino.Plans.compiled
+    original = openvino_plans.Plans.compiled
 
     def counted(self, shape):
         compiled.append(shape[2:])
         return original(self, shape)
 
-    monkeypatch.setattr(openvino.Plans, "compiled", counted)
+    monkeypatch.setattr(openvino_plans.Plans, "compiled", counted)
     monkeypatch.setattr(openvino, "_MOST_PLANS", 2)
     engine = open_exact(folder)
     for size in [SIZES[0], SIZES[1], SIZES[0], SIZES[2], SIZES[0], SIZES[1]]:

@@ -13,7 +13,7 @@ import onnxruntime
 import pytest
 
 from glpn import GLPNConfig, GLPNForDepthEstimation
-from glpn.engines import openvino, openvino_graph
+from glpn.engines import openvino, openvino_graph, openvino_int8, openvino_plans
 from glpn.engines.choice import cpu_features
 from glpn.export.onnx import write_graph
 from tests.networks import randomise
@@ -44,14 +44,22 @@ def operations(file):
     return Counter(node.op_type for node in onnx.load(file, load_external_data=False).graph.node)
 
 
+def running(trunk, precision):
+    """The nodes that OpenVINO makes of the graph for 480×640."""
+    model = openvino_graph.read(trunk)
+    if precision.startswith("int8"):
+        names = openvino_int8._products(model)
+        openvino_int8.quantised(model, dict.fromkeys(names, (-1.0, 1.0)))
+    if precision.endswith("bfloat16"):
+        model = openvino_graph.with_bfloat16_output(model)
+    plans = openvino_plans.Plans(model, precision.split("+")[-1], threads=1, most=1)
+    return plans.compiled((1, 3, 480, 640)).get_runtime_model().get_ordered_ops()
+
+
 def layers(trunk, precision):
     """OpenVINO's layers for 480×640 → how many; copies that only rename a layout do not count."""
-    model = openvino_graph.read(trunk)
-    if precision == "bfloat16":
-        model = openvino_graph.with_bfloat16_output(model)
-    plans = openvino.Plans(model, precision, threads=1, most=1)
     found = Counter()
-    for node in plans.compiled((1, 3, 480, 640)).get_runtime_model().get_ordered_ops():
+    for node in running(trunk, precision):
         kind = node.get_rt_info()["layerType"].astype(str)
         found[kind] += not node.get_friendly_name().endswith("_fake")
     return found
@@ -97,3 +105,15 @@ def test_openvino_fuses_attention_norms_and_activations(trunk, precision, transp
     assert found["Transpose"] <= transposed
     assert found["Reorder"] <= copied  # most are of weights, once
     assert not {"Convert", "MatMul", "Softmax", "Reduce", "RMS", "ShapeOf"} & set(found)
+
+
+@pytest.mark.skipif("avx512_vnni" not in cpu_features(), reason="the kernels are AVX-512 VNNI's")
+def test_openvino_multiplies_8_bits_in_every_product(trunk):
+    found = Counter()
+    for node in running(trunk, "int8+float32"):
+        facts = node.get_rt_info()
+        if "i8" in facts["primitiveType"].astype(str).lower():
+            found[facts["layerType"].astype(str)] += 1
+    assert found["Convolution"] == sum(CONVOLUTIONS.values()) - CONVOLUTIONS["depthwise"]
+    linear = [count for layer, count in found.items() if layer.startswith("FullyConnected")]
+    assert sum(linear) == LINEAR + POINTWISE

@@ -13,15 +13,19 @@ from safetensors.torch import load_file, save_file
 
 import glpn
 from glpn import weights
-from glpn.engines import open_candidate, open_engine
-from glpn.engines.choice import Candidate
+from glpn.engines import open_candidate, open_engine, precision
+from glpn.engines.choice import Candidate, cpu_features
 from glpn.engines.openvino import computes_bfloat16
-from glpn.engines.precision import Record, read_records, write_record
-from glpn.errors import UsageError
+from glpn.engines.precision import Record, kinds_here, read_records, write_records
+from glpn.errors import CheckpointError, UsageError
 from tests.networks import photograph
 
 BUNDLED = weights.bundled()["glpn-b0-indoor"]
 bfloat16_here = pytest.mark.skipif(not computes_bfloat16(), reason="this CPU has no bfloat16")
+int8_here = pytest.mark.skipif(
+    not precision._INT8 & cpu_features(), reason="this CPU has no fast 8-bit products"
+)
+EIGHT_BITS = ("int8+bfloat16", "int8+float32")
 
 
 @pytest.fixture
@@ -49,9 +53,11 @@ def passing(folder, **changes):
 
 
 def test_the_bundled_models_record_passes_and_is_of_its_weights():
-    [record] = [r for r in read_records(BUNDLED) if r.engine == "openvino"]
-    assert record.faults() == []
-    assert record.weights_sha256 == weights.file_hash(BUNDLED / "model.safetensors")
+    records = [r for r in read_records(BUNDLED) if r.engine == "openvino"]
+    assert {r.precision for r in records} == set(precision.QUICK["openvino"])
+    for record in records:
+        assert record.faults() == []
+        assert record.weights_sha256 == weights.file_hash(BUNDLED / "model.safetensors")
 
 
 @pytest.mark.parametrize(
@@ -65,10 +71,11 @@ def test_the_bundled_models_record_passes_and_is_of_its_weights():
         ({"delta1": (0.8, 0.7959)}, "δ1 changed by 0.51%"),
         ({"deviation_frames": 0}, "no frames"),
         ({"score_frames": 0}, "no frames"),
+        ({"precision": "int8+float32"}, "no ranges"),
     ],
 )
 def test_figures_beyond_a_limit_are_refused_by_name(folder, change, named):
-    write_record(folder, passing(folder, **change))
+    write_records(folder, [passing(folder, **change)])
     with pytest.raises(UsageError, match=f"did not pass: .*{named}"):
         open_engine(folder, engine="openvino", precision="quick")
     assert open_engine(folder, engine="openvino", precision="auto").precision == "float32"
@@ -80,7 +87,7 @@ def test_without_a_record_quick_says_which_command_makes_one(folder):
 
 
 def test_new_weights_need_a_new_record(folder):
-    write_record(folder, passing(folder))
+    write_records(folder, [passing(folder)])
     file = folder / "model.safetensors"
     tensors = load_file(file)
     tensors["head.head.2.bias"] = tensors["head.head.2.bias"] + 1e-3
@@ -91,12 +98,15 @@ def test_new_weights_need_a_new_record(folder):
 
 
 def test_a_record_of_another_engine_counts_nothing(folder):
-    write_record(folder, passing(folder, engine="torch"))
+    write_records(folder, [passing(folder, engine="torch")])
     with pytest.raises(UsageError, match="nothing was measured of openvino"):
         open_engine(folder, engine="openvino", precision="quick")
 
 
-@pytest.mark.parametrize("content", [b"", b"{}", b'{"format": "glpn-quick-1", "records": [{}]}'])
+NO_RECORDS = [b"", b"{}", b"[]", b'{"format": "glpn-quick-1", "records": [{}]}']
+
+
+@pytest.mark.parametrize("content", NO_RECORDS)
 def test_a_damaged_record_counts_nothing(folder, content):
     (folder / "quick.json").write_bytes(content)
     with pytest.raises(UsageError, match=r"quick\.json: damaged.*glpn gate"):
@@ -116,7 +126,7 @@ def test_unknown_precision_is_refused_with_the_known_ones(folder):
 
 @bfloat16_here
 def test_quick_runs_in_bfloat16_and_every_depth_says_so(folder):
-    write_record(folder, passing(folder))
+    write_records(folder, [passing(folder)])
     estimator = glpn.load(folder, engine="openvino", precision="quick", threads=1)
     depth = estimator(np.full((64, 96, 3), 127, np.uint8))
     assert depth.provenance.precision == "bfloat16"
@@ -137,9 +147,61 @@ def test_bfloat16_stays_near_float32(engine, size):
     assert torch.isfinite(torch.from_numpy(quick)).all()
 
 
+@pytest.mark.parametrize(
+    "ranges", [{"w": [1, 2]}, {"w": [0, 0]}, {"w": [0]}, {"w": [0, "inf"]}, {"w": None}, [1]]
+)
+def test_impossible_ranges_are_damage(folder, ranges):
+    write_records(folder, [passing(folder, precision=EIGHT_BITS[1])])
+    file = folder / "quick.json"
+    values = json.loads(file.read_text())
+    values["records"][0]["ranges"] = ranges
+    file.write_text(json.dumps(values))
+    with pytest.raises(CheckpointError, match=r"quick\.json: damaged"):
+        read_records(folder)
+
+
+@int8_here
+def test_the_fastest_precision_that_passed_is_taken(folder):
+    ranges = read_records(BUNDLED)[0].ranges
+    records = [
+        passing(folder, precision=kind, ranges=ranges if "int8" in kind else None)
+        for kind in kinds_here("openvino")
+    ]
+
+    def opened():
+        return open_engine(folder, engine="openvino", precision="auto").precision
+
+    while records:
+        write_records(folder, records)
+        assert opened() == records[0].precision
+        failed = dataclasses.replace(records[0], deviation=0.02)
+        write_records(folder, [failed, *records[1:]])
+        assert opened() == (records[1].precision if records[1:] else "float32")
+        records = records[1:]
+
+
+@int8_here
+@pytest.mark.parametrize("size", [(64, 96), (33, 47)])
+def test_8_bit_products_stay_near_float32(size):
+    pixels = photograph(*size, batch=2).numpy()
+    exact, quick = (
+        open_candidate(BUNDLED, Candidate("openvino", kind), threads=1)(pixels)
+        for kind in ("float32", "int8+float32")
+    )
+    deviation = np.abs(quick - exact) / exact
+    assert quick.shape == (2, *size)
+    assert 1e-4 < deviation.mean() <= 0.02  # noise is no photograph
+
+
+def test_8_bit_products_without_ranges_are_refused(folder):
+    with pytest.raises(UsageError, match=r"no ranges for int8\+float32; `glpn gate`"):
+        open_candidate(folder, Candidate("openvino", "int8+float32"))
+
+
 def test_records_are_written_as_json_that_reads_back(folder):
-    record = passing(folder)
-    write_record(folder, passing(folder, deviation=0.5))
-    write_record(folder, record)
-    assert read_records(folder) == [record]
+    other = passing(folder, engine="torch")
+    records = [passing(folder, precision="int8+float32", ranges={"w": (-1, 2.5)}), passing(folder)]
+    write_records(folder, [other, passing(folder, deviation=0.5)])
+    write_records(folder, records)
+    assert read_records(folder) == [other, *records]
     assert json.loads((folder / "quick.json").read_text())["format"] == "glpn-quick-1"

@@ -10,28 +10,48 @@ import pytest
 from glpn import weights
 from glpn.engines import open_engine
 from glpn.engines.openvino import computes_bfloat16
+from glpn.engines.precision import kinds_here
 from tests.cli import sets
 
 pytestmark = pytest.mark.skipif(not computes_bfloat16(), reason="this CPU has no bfloat16")
 
 
+def spec(folder):
+    """What the frames' files hold."""
+    file = folder / "frames.toml"
+    file.write_text(
+        'rgb = "rgb/{stem}.jpg"\ndepth = "depth/{stem}.png"\nscale = 25.5\noffset = 0.5\n'
+    )
+    return file
+
+
 def test_measured_figures_lie_beside_the_weights_and_decide(glpn, tmp_path):
     folder = shutil.copytree(weights.bundled()["glpn-b0-indoor"], tmp_path / "model")
     (folder / "quick.json").unlink()
-    sets.plain(tmp_path / "frames", 2)
-    spec = tmp_path / "frames.toml"
-    spec.write_text(
-        'rgb = "rgb/{stem}.jpg"\ndepth = "depth/{stem}.png"\nscale = 25.5\noffset = 0.5\n'
-    )
-    run = glpn("gate", folder, "--data", tmp_path / "frames", "--spec", spec, "--json")
-    assert run.records, run.err
-    [record] = run.records
-    assert record["deviation"] > 0 and record["score_frames"] == record["deviation_frames"] == 2
-    assert json.loads((folder / "quick.json").read_text())["records"][0]["engine"] == "openvino"
-    assert run.code == (0 if record["passed"] else 65)
-    assert open_engine(folder, engine="openvino", precision="auto", threads=1).precision == (
-        "bfloat16" if record["passed"] else "float32"
-    )
+    sets.plain(tmp_path / "frames", 4)
+    run = glpn("gate", folder, "--data", tmp_path / "frames", "--spec", spec(tmp_path), "--json")
+    kinds = kinds_here("openvino")
+    assert [record["precision"] for record in run.records] == kinds, run.err
+    eight_bits = any(kind.startswith("int8") for kind in kinds)
+    for record in run.records:
+        assert record["deviation"] > 0 and record["score_frames"] == 4
+        assert record["deviation_frames"] == (2 if eight_bits else 4)  # others told the ranges
+        assert bool(record["ranges"]) == record["precision"].startswith("int8")
+    kept = json.loads((folder / "quick.json").read_text())["records"]
+    assert [(record["engine"], record["precision"]) for record in kept] == [
+        ("openvino", kind) for kind in kinds
+    ]
+    passed = [record["precision"] for record in run.records if record["passed"]]
+    assert run.code == (0 if passed else 65)
+    opened = open_engine(folder, engine="openvino", precision="auto", threads=1)
+    assert opened.precision == (passed[0] if passed else "float32")
+
+
+def test_too_few_frames_are_refused(glpn, tmp_path):
+    sets.plain(tmp_path / "frames", 1)
+    folder = shutil.copytree(weights.bundled()["glpn-b0-indoor"], tmp_path / "model")
+    run = glpn("gate", folder, "--data", tmp_path / "frames", "--spec", spec(tmp_path))
+    assert run.code == 65 and "too few frames" in run.err
 
 
 def test_without_frames_nothing_is_measured(glpn, model):

@@ -66,13 +66,13 @@ def _candidates(folder: Path) -> list[tuple[str, str]]:
     """Engine and precision of every row: exact ones first."""
     from glpn import weights
     from glpn.engines import ENGINES
-    from glpn.engines.precision import EXACT, allowed
+    from glpn.engines.precision import EXACT, quick_kinds
 
     there = [name for name in ENGINES[1:] if importlib.util.find_spec(name) is not None]
     if not (folder / weights.GRAPH_NAME).is_file():
         there = [name for name in there if name == "torch"]
-    kinds = [(name, allowed(folder, name, asked="auto")) for name in there]
-    return [(name, EXACT) for name in there] + [pair for pair in kinds if pair[1] != EXACT]
+    quick = [(name, kind) for name in there for kind in quick_kinds(folder, name)[0]]
+    return [(name, EXACT) for name in there] + quick
 
 
 def _floors_ms(folder: Path, candidates: list[tuple[str, str]], threads: int) -> dict[str, float]:
@@ -177,12 +177,12 @@ def _say(row: dict[str, Any], *, heading: bool, as_json: bool) -> None:
         return
     if heading:
         console.say(
-            f"{'engine':12} {'precision':10} {'median ms':>10} {'p95 ms':>8} {'images/s':>9} "
+            f"{'engine':12} {'precision':13} {'median ms':>10} {'p95 ms':>8} {'images/s':>9} "
             f"{'in fours':>9} {'MB':>6} {'deviation: mean, max':>22} {'of floor':>9}"
         )
     memory = "?" if row["peak_mb"] is None else f"{row['peak_mb']:.0f}"
     console.say(
-        f"{row['engine']:12} {row['precision']:10} {row['median_ms']:10.1f} {row['p95_ms']:8.1f} "
+        f"{row['engine']:12} {row['precision']:13} {row['median_ms']:10.1f} {row['p95_ms']:8.1f} "
         f"{row['images_s']:9.1f} {row['images_s_4']:9.1f} {memory:>6} "
         f"{row['deviation_mean']:12.1e} {row['deviation_max']:9.1e} {row['share_of_floor']:9.0%}"
     )

@@ -10,6 +10,7 @@ import os
 import platform
 import re
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -20,7 +21,7 @@ from glpn import weights
 from glpn.config import GLPNConfig
 from glpn.engines import choice
 from glpn.engines.choice import Candidate
-from glpn.engines.precision import EXACT, PRECISIONS, allowed
+from glpn.engines.precision import EXACT, PRECISIONS, allowed, fitting_records
 from glpn.errors import CheckpointError, InvalidImage, MissingDependency, UsageError
 
 # onnxruntime reports its use to its makers unless it is told before it is imported not to.
@@ -157,9 +158,13 @@ def open_candidate(
     device: str = "cpu",
     threads: int | None = None,
     max_depth: float | None = None,
+    ranges: Mapping[str, tuple[float, float]] | None = None,
     lanes: int = 1,
 ) -> Engine:
-    """The engine itself, asked for no evidence: for `open_engine`, and for what measures it."""
+    """The engine itself, asked for no evidence: for `open_engine`, and for what measures it.
+
+    8-bit products go by `ranges`, else by those that were measured with the weights.
+    """
     engine, precision = candidate
     if engine == "torch":
         from glpn.engines.torch import TorchEngine
@@ -173,8 +178,16 @@ def open_candidate(
     if engine == "openvino":
         from glpn.engines.openvino import OpenVinoEngine
 
+        if precision.startswith("int8") and ranges is None:
+            known = fitting_records(folder, engine).get(precision)
+            ranges = known.ranges if known else None
         return OpenVinoEngine.open(
-            folder, threads=cores, max_depth=max_depth, precision=precision, lanes=lanes
+            folder,
+            threads=cores,
+            max_depth=max_depth,
+            precision=precision,
+            ranges=ranges,
+            lanes=lanes,
         )
     from glpn.engines.onnxruntime import OnnxRuntimeEngine
 

@@ -73,11 +73,11 @@ def peak(engine: str, precision: str, *, threads: int) -> float:
     Args:
         engine: whose run time multiplies: "torch", "openvino", or NumPy's for any other; that takes
             its number of threads from the environment alone.
-        precision: "float32" or "bfloat16".
+        precision: as the engine has it; of "int8+..." the 8-bit products count.
         threads: CPU threads.
 
     Raises:
-        UsageError: NumPy has no bfloat16.
+        UsageError: NumPy has float32 alone.
     """
     if engine == "torch":
         run = _torch(precision, threads)
@@ -113,12 +113,16 @@ def _openvino(precision: str, threads: int) -> Callable[[], object]:
     import openvino
     from openvino import opset13 as ops
 
-    from glpn.engines.openvino import Plans
+    from glpn.engines.openvino_int8 import quantised
+    from glpn.engines.openvino_plans import Plans
 
     taken = ops.parameter([1, _SIDE, _SIDE], openvino.Type.f32)
-    product = ops.matmul(taken, ops.constant(_matrix()), False, False)
+    product = ops.matmul(taken, ops.constant(_matrix(), name="weight"), False, True)
     model = openvino.Model([product], [taken])
-    plans = Plans(model, precision, threads=threads, most=1)
+    rest = precision.removeprefix("int8+")
+    if rest != precision:
+        quantised(model, {"weight": (0.0, 1.0)})
+    plans = Plans(model, rest, threads=threads, most=1)
     request = plans.compiled((1, _SIDE, _SIDE)).create_infer_request()
     matrix = _matrix()[None]
     return lambda: request.infer([matrix], share_inputs=True)

@@ -1,13 +1,8 @@
-"""The network on OpenVINO: the same graphs, in float32 or bfloat16."""
+"""The network on OpenVINO: the same graphs, in float32, bfloat16, or with 8-bit products."""
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from queue import LifoQueue, Queue
 from typing import Any
 
 import numpy as np
@@ -16,88 +11,29 @@ from numpy.typing import NDArray
 
 from glpn import weights
 from glpn.config import GLPNConfig
-from glpn.engines import graph, openvino_graph
+from glpn.engines import graph, openvino_graph, openvino_int8
+from glpn.engines.openvino_int8 import Ranges
+from glpn.engines.openvino_plans import Plans
 from glpn.engines.trunk import NativeHead, open_folder
+from glpn.errors import UsageError
 
 # OpenVINO's binding meets NumPy at the first such call. Two threads that make it at a time wait
 # for each other for ever, so it is made here, before there are lanes.
 openvino.Type.f32.to_dtype()
-
-_HINTS = {"float32": "f32", "bfloat16": "bf16"}  # left alone, OpenVINO takes bfloat16 by itself
 
 # Each plan holds the weights once more, in the layout of its kernels, and memory for the maps.
 _MOST_PLANS, _FEWEST_PLANS = 8, 2
 _PLANNED_BYTES = 1 << 28  # of weights on disk, by which the number of plans is chosen
 
 
-class Plans:
-    """The network compiled for each size of its input, the latest sizes kept.
-
-    Where sizes are unknown OpenVINO copies maps from one layout into another between convolutions
-    and matrix products: for b0 at 480×640 in bfloat16 71 ms instead of 44. A size costs 0.3 s of
-    compiling (b4: 2 s) when it comes first. Pictures of a batch run one by one, which is as fast,
-    needs one plan for all batches, and gives the bits of single ones.
-
-    Args:
-        model: of pixels [B, C, H, W], any B, H and W.
-        precision: "float32" or "bfloat16".
-        threads: CPU threads of one run.
-        most: how many plans are kept.
-        lanes: runs at a time. Two on a core each do more pictures a second than one on two cores
-            (`benchmarks/folder.py`).
-    """
-
-    def __init__(
-        self, model: openvino.Model, precision: str, *, threads: int, most: int, lanes: int = 1
-    ) -> None:
-        self._model = model
-        self._options = {
-            "INFERENCE_PRECISION_HINT": _HINTS[precision],
-            "INFERENCE_NUM_THREADS": threads * lanes,
-            **({"NUM_STREAMS": lanes} if lanes > 1 else {"PERFORMANCE_HINT": "LATENCY"}),
-        }
-        self._most, self._lanes = most, lanes
-        self._free: OrderedDict[tuple[int, ...], Queue[openvino.InferRequest]] = OrderedDict()
-        self._changing = threading.Lock()
-
-    @contextmanager
-    def request(self, shape: tuple[int, ...]) -> Iterator[openvino.InferRequest]:
-        """Lend what runs an input [1, C, H, W] of this shape; waits until a lane is free."""
-        with self._changing:
-            free = self._requests(shape)
-        request = free.get()
-        try:
-            yield request
-        finally:
-            free.put(request)
-
-    def _requests(self, shape: tuple[int, ...]) -> Queue[openvino.InferRequest]:
-        """Those of a plan that are free, made where it is not kept."""
-        if shape not in self._free:
-            while len(self._free) >= self._most:
-                self._free.popitem(last=False)
-            plan = self.compiled(shape)
-            self._free[shape] = LifoQueue()  # the latest one's memory is still in the cache
-            for _ in range(self._lanes):
-                self._free[shape].put(plan.create_infer_request())
-        self._free.move_to_end(shape)
-        return self._free[shape]
-
-    def compiled(self, shape: tuple[int, ...]) -> openvino.CompiledModel:
-        """The network for inputs of this shape, not kept."""
-        model = self._model.clone()
-        model.reshape(list(shape))
-        return openvino.Core().compile_model(model, "CPU", self._options)
-
-
 class OpenVinoEngine:
-    """An engine on the CPU that also computes in bfloat16. See `glpn.engines.Engine`.
+    """An engine on the CPU that also computes with fewer bits. See `glpn.engines.Engine`.
 
     Args:
         plans: of `trunk.onnx` where there is a head, else `model.onnx`.
         config: the network's.
         folder: for what the messages say.
-        precision: "float32" or "bfloat16".
+        precision: as told to `open`.
         head: what turns the trunk's features into metres.
         scale: of the metres that `model.onnx` says.
     """
@@ -129,6 +65,7 @@ class OpenVinoEngine:
         threads: int,
         max_depth: float | None = None,
         precision: str = "float32",
+        ranges: Ranges | None = None,
         lanes: int = 1,
     ) -> OpenVinoEngine:
         """Read `trunk.onnx` or `model.onnx`, after checking that it fits the files beside it.
@@ -137,25 +74,33 @@ class OpenVinoEngine:
             folder: with `config.json`, `model.safetensors` and `model.onnx`.
             threads: CPU threads.
             max_depth: metres at the sigmoid's 1; the configuration's if None.
-            precision: "float32" or "bfloat16".
+            precision: "float32", "bfloat16", or "int8+" and one of these: products with 8-bit
+                factors, the rest as named.
+            ranges: of what goes into these products; needed with "int8+".
             lanes: calls at a time that run side by side, each on so many threads.
 
         Raises:
             MissingInput: a file is not there.
             ConfigError, CheckpointError: a file is damaged or does not fit the others, or a
                 weight is NaN or infinite.
+            UsageError: 8-bit products without ranges.
         """
         opened = open_folder(folder, max_depth=max_depth)
         model = openvino_graph.read(opened.file)
         metadata = openvino_graph.metadata(model)
         graph_max_depth = graph.require_fit(metadata, opened.file, opened.config)
         head = opened.head(threads)
-        if head is not None and precision == "bfloat16":
+        rest = precision.removeprefix("int8+")
+        if rest != precision:
+            if not ranges:
+                raise UsageError(f"{folder}: no ranges for {precision}; `glpn gate` measures them")
+            model = openvino_int8.quantised(model, ranges)
+        if head is not None and rest == "bfloat16":
             model = openvino_graph.with_bfloat16_output(model)
         size = (folder / weights.WEIGHTS_NAME).stat().st_size
         most = min(max(_PLANNED_BYTES // size, _FEWEST_PLANS), _MOST_PLANS)
         return cls(
-            Plans(model, precision, threads=threads, most=most, lanes=lanes),
+            Plans(model, rest, threads=threads, most=most, lanes=lanes),
             opened.config,
             folder=folder,
             precision=precision,

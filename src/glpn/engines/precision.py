@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,15 +22,18 @@ from glpn.files import atomic_file
 
 PRECISIONS = ("auto", "exact", "quick")
 EXACT = "float32"
+# Engine → what it computes in when it may be quick, fastest first. "int8+" is products with 8-bit
+# factors, and behind it stands what the rest is computed in.
 QUICK = {
-    "openvino": "bfloat16",
-    "torch": "bfloat16",
-}  # engine → what it computes in when it may be quick
+    "openvino": ("int8+bfloat16", "int8+float32", "bfloat16"),
+    "torch": ("bfloat16",),
+}
 
 MOST_DEVIATION = 0.01  # mean of |quick - exact| / exact over the pixels of real frames
 MOST_CHANGE = 0.005  # of AbsRel and of δ1 on held-back frames, as a share of the exact one's
 
 _FORMAT = "glpn-quick-1"
+_INT8 = {"avx512_vnni", "avx_vnni", "amx_int8"}  # others saturate, or are slow
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,8 @@ class Record:
         deviation: mean of |quick - exact| / exact.
         score_frames: over which the scores were taken.
         abs_rel, delta1: exact, then quick.
+        ranges: of 8-bit products: weight's name → smallest and largest value multiplied with it,
+            as seen on other frames than those above. They are part of what was measured.
     """
 
     weights_sha256: str
@@ -57,6 +63,7 @@ class Record:
     score_frames: int
     abs_rel: tuple[float, float]
     delta1: tuple[float, float]
+    ranges: Mapping[str, tuple[float, float]] | None = None
 
     def faults(self) -> list[str]:
         """What exceeds the limits, in words; empty where the record passes."""
@@ -69,6 +76,8 @@ class Record:
                 found.append(f"{name} changed by {change:.2%} (at most {MOST_CHANGE:.1%})")
         if not min(self.deviation_frames, self.score_frames) > 0:
             found.append("no frames")
+        if self.precision.startswith("int8") and not self.ranges:
+            found.append("no ranges")
         return found
 
 
@@ -85,24 +94,55 @@ def allowed(folder: Path, engine: str, *, asked: str) -> str:
     """
     if asked == "exact":
         return EXACT
-    obstacle = _obstacle(folder, engine)
-    if obstacle is None:
-        return QUICK[engine]
+    kinds, obstacle = quick_kinds(folder, engine)
+    if kinds:
+        return kinds[0]
     if asked == "quick":
         raise UsageError(f"precision: quick is not to be had: {obstacle}")
     return EXACT
 
 
-def require_machine(engine: str) -> None:
-    """Refuse a CPU on which the engine's quick precision would be slow or is missing.
+def quick_kinds(folder: Path, engine: str) -> tuple[list[str], str]:
+    """Those of `QUICK` that are allowed here, fastest first; or none, and why."""
+    if engine not in QUICK:
+        return [], f"engine {engine} has none but exact; {', '.join(QUICK)} has (glpn[openvino])"
+    advice = f"measure it with `glpn gate {folder} --data FRAMES`"
+    try:
+        records = fitting_records(folder, engine)
+    except CheckpointError as e:
+        return [], f"{e}: {advice}"
+    if not records:
+        return [], f"{folder}: nothing was measured of {engine} with these weights: {advice}"
+    passed = [kind for kind in QUICK[engine] if kind in records and not records[kind].faults()]
+    if not passed:
+        faults = "; ".join(f for record in records.values() for f in record.faults())
+        return [], f"{folder}: these weights did not pass: {faults}"
+    kinds = [kind for kind in passed if _computes(engine, kind)]
+    return kinds, "" if kinds else f"this CPU has no {' nor '.join(passed)}"
+
+
+def kinds_here(engine: str) -> list[str]:
+    """Those of `QUICK` that this CPU computes, fastest first.
 
     Raises:
-        UsageError: it is one, or the engine has no quick precision.
+        UsageError: there are none, or the engine has no quick precision.
     """
     if engine not in QUICK:
         raise UsageError(f"precision: engine {engine} has none but exact; {', '.join(QUICK)} has")
-    if not (_openvino_computes_bfloat16() if engine == "openvino" else _torch_computes_bfloat16()):
-        raise UsageError(f"precision: this CPU has no {QUICK[engine]}")
+    kinds = [kind for kind in QUICK[engine] if _computes(engine, kind)]
+    if not kinds:
+        raise UsageError(f"precision: this CPU has no {' nor '.join(QUICK[engine])}")
+    return kinds
+
+
+def _computes(engine: str, kind: str) -> bool:
+    """Whether this CPU has fast instructions for it."""
+    rest = kind.removeprefix("int8+")
+    if rest != kind and not _INT8 & cpu_features():
+        return False
+    if rest == EXACT:
+        return True
+    return _openvino_computes_bfloat16() if engine == "openvino" else _torch_computes_bfloat16()
 
 
 def _openvino_computes_bfloat16() -> bool:
@@ -121,32 +161,15 @@ def _torch_computes_bfloat16() -> bool:
     return computes_bfloat16()
 
 
-def _obstacle(folder: Path, engine: str) -> str | None:
-    """Why the engine may not be quick with these weights on this machine; None if it may."""
-    if engine not in QUICK:
-        return f"engine {engine} has none but exact; {', '.join(QUICK)} has (glpn[openvino])"
-    advice = f"measure it with `glpn gate {folder} --data FRAMES`"
-    try:
-        records = read_records(folder)
-    except CheckpointError as e:
-        return f"{e}: {advice}"
+def fitting_records(folder: Path, engine: str) -> dict[str, Record]:
+    """Precision → what was measured of it with the weights that are there now.
+
+    Raises:
+        CheckpointError: the file of records is damaged.
+    """
+    records = [record for record in read_records(folder) if record.engine == engine]
     sha256 = weights.file_hash(folder / weights.WEIGHTS_NAME) if records else ""
-    fitting = [
-        record
-        for record in records
-        if (record.weights_sha256, record.engine, record.precision)
-        == (sha256, engine, QUICK[engine])
-    ]
-    if not fitting:
-        return f"{folder}: nothing was measured of {engine} with these weights: {advice}"
-    faults = fitting[-1].faults()
-    if faults:
-        return f"{folder}: these weights did not pass: {'; '.join(faults)}"
-    try:
-        require_machine(engine)
-    except UsageError as e:
-        return str(e)
-    return None
+    return {r.precision: r for r in records if r.weights_sha256 == sha256}
 
 
 def read_records(folder: Path) -> list[Record]:
@@ -163,30 +186,41 @@ def read_records(folder: Path) -> list[Record]:
         return [_record(value) for value in values["records"]]
     except FileNotFoundError:
         return []
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise CheckpointError(f"{file}: damaged, or not written by glpn") from None
 
 
 def _record(values: dict[str, Any]) -> Record:
-    pairs = {key: tuple(map(float, values[key])) for key in ("abs_rel", "delta1")}
-    if any(len(pair) != 2 for pair in pairs.values()):
-        raise ValueError
-    return Record(**{**values, **pairs, "deviation": float(values["deviation"])})
+    scores = {key: _pair(values[key]) for key in ("abs_rel", "delta1")}
+    ranges = values.get("ranges")
+    if ranges is not None:
+        ranges = {name: _pair(extremes) for name, extremes in ranges.items()}
+        if not all(-math.inf < low <= 0 < high < math.inf for low, high in ranges.values()):
+            raise ValueError
+    deviation = float(values["deviation"])
+    return Record(**{**values, **scores, "deviation": deviation, "ranges": ranges})
 
 
-def write_record(folder: Path, record: Record) -> Path:
-    """Keep a record in `quick.json`, in the place of the same engine's; passed or not.
+def _pair(values: Any) -> tuple[float, float]:
+    first, second = map(float, values)
+    return first, second
+
+
+def write_records(folder: Path, records: Iterable[Record]) -> Path:
+    """Keep records in `quick.json`, in the place of the same engines'; passed or not.
 
     Raises:
         CannotCreateOutput, OutputFailed: the folder cannot be written.
     """
+    new = list(records)
     try:
-        others: Sequence[Record] = read_records(folder)
+        others = read_records(folder)
     except CheckpointError:
         others = []
-    kept = [other for other in others if other.engine != record.engine]
-    values = [dataclasses.asdict(item) for item in (*kept, record)]
+    measured = {record.engine for record in new}
+    kept = [other for other in others if other.engine not in measured]
+    lines = ",\n".join(json.dumps(dataclasses.asdict(item)) for item in (*kept, *new))
     file = folder / weights.QUICK_NAME
     with atomic_file(file, overwrite=True) as stream:
-        stream.write(f"{json.dumps({'format': _FORMAT, 'records': values}, indent=1)}\n".encode())
+        stream.write(f'{{"format": "{_FORMAT}", "records": [\n{lines}\n]}}\n'.encode())
     return file

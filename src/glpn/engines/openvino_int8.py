@@ -1,0 +1,117 @@
+"""int8 on OpenVINO: products with 8-bit factors, by ranges that were seen on real photographs.
+
+A product is a convolution or matrix product with weights, of the encoder or the decoder; the head
+is not among them. Its weights are cut into 255 steps a row, what goes into it into 256 steps
+between the smallest and the largest value seen. OpenVINO makes whole numbers of that by itself
+wherever it can.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+import openvino
+from numpy.typing import NDArray
+from openvino import opset13 as ops
+
+from glpn.engines import openvino_graph
+from glpn.engines.openvino_plans import Plans
+from glpn.engines.trunk import open_folder
+
+Ranges = Mapping[str, tuple[float, float]]  # weight's name → smallest and largest input of it
+
+_PRODUCTS = {"Convolution", "MatMul"}
+_BETWEEN = {"Convert", "Reshape"}  # a weight as it lies in the file, and the product
+_HEAD = "head."
+_STEPS, _WEIGHT_STEPS = 255, 254
+_LEAST = 1e-6  # of a range, that it is one
+
+
+def quantised(model: openvino.Model, ranges: Ranges) -> openvino.Model:
+    """Cut the factors of all products that have a range into steps; the model itself is changed."""
+    for name, (product, weight) in _products(model).items():
+        if name not in ranges:
+            continue
+        taken, kernel = product.input(0), product.input(1)
+        low, high = _with_zero_on_a_step(*ranges[name])
+        steps = ops.fake_quantize(taken.get_source_output(), low, high, low, high, _STEPS + 1)
+        largest = np.abs(weight.reshape(len(weight), -1)).max(axis=1).clip(_LEAST)
+        rank = kernel.get_partial_shape().rank.get_length()
+        bound = largest.astype(np.float32).reshape(-1, *[1] * (rank - 1))
+        rows = ops.fake_quantize(
+            kernel.get_source_output(), -bound, bound, -bound, bound, _WEIGHT_STEPS + 1
+        )
+        taken.replace_source_output(steps.output(0))
+        kernel.replace_source_output(rows.output(0))
+    model.validate_nodes_and_infer_types()
+    return model
+
+
+def seen_ranges(
+    folder: Path, batches: Iterable[NDArray[np.float32]], *, threads: int
+) -> dict[str, tuple[float, float]]:
+    """What goes into every product of a folder's network, in float32.
+
+    Args:
+        folder: the model's.
+        batches: pixels [1, 3, H, W] of photographs, at least one, with sides that the graph takes.
+        threads: CPU threads.
+
+    Raises:
+        Errors as `OpenVinoEngine.open`.
+    """
+    model = openvino_graph.read(open_folder(folder, max_depth=None).file)
+    products = _products(model)
+    model.add_outputs([extreme for p, _ in products.values() for extreme in _extremes(p)])
+    plans = Plans(model, "float32", threads=threads, most=2)
+    seen = [_seen(plans, pixels, len(products)) for pixels in batches]
+    lows, highs = np.min(seen, axis=0)[:, 0], np.max(seen, axis=0)[:, 1]
+    return {
+        name: (min(_short(low), 0.0), max(_short(high), _LEAST))
+        for name, low, high in zip(products, lows, highs, strict=True)
+    }
+
+
+def _seen(plans: Plans, pixels: NDArray[np.float32], products: int) -> NDArray[np.float32]:
+    """[products, 2]: smallest and largest."""
+    with plans.request(pixels.shape) as request:
+        request.infer([pixels], share_inputs=True)
+        values = [request.get_output_tensor(1 + i).data.item() for i in range(2 * products)]
+    return np.array(values, np.float32).reshape(products, 2)
+
+
+def _short(value: np.float32) -> float:
+    """The value with six digits: the seventh is no evidence."""
+    return float(f"{value:.6g}")
+
+
+def _extremes(product: openvino.Node) -> Iterator[openvino.Output]:
+    flat = ops.reshape(product.input_value(0), np.array([-1]), False)
+    for reduce in (ops.reduce_min, ops.reduce_max):
+        yield reduce(flat, np.array([0]), False).output(0)
+
+
+def _products(
+    model: openvino.Model,
+) -> dict[str, tuple[openvino.Node, NDArray[np.float32]]]:
+    """Weight's name → the product and the weight, [out, ...]."""
+    found = {}
+    for node in model.get_ordered_ops():
+        if node.get_type_name() not in _PRODUCTS:
+            continue
+        source = node.input_value(1).get_node()
+        while source.get_type_name() in _BETWEEN:
+            source = source.input_value(0).get_node()
+        name = source.get_friendly_name()
+        if source.get_type_name() == "Constant" and not name.startswith(_HEAD):
+            found[name] = (node, np.asarray(source.data, np.float32))
+    return found
+
+
+def _with_zero_on_a_step(low: float, high: float) -> tuple[np.float32, np.float32]:
+    """A range of 255 steps, one of them at 0: a padded border stays what it is."""
+    step = (high - low) / _STEPS
+    below = round(-low / step)
+    return np.float32(-below * step), np.float32((_STEPS - below) * step)
