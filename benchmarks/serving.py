@@ -228,14 +228,15 @@ def engine_rate(bodies: list[bytes], options: argparse.Namespace) -> float:
     """Images per second of the library itself, decoding and enlarging included."""
     from glpn.jobs import Opened, in_order
 
-    model = {"model": options.model, "engine": "auto", "threads": options.threads, "photos": 1}
+    model = {"model": options.model, "engine": "auto", "threads": options.threads, "photos": None}
     network = Opened(model, photographs=len(bodies))
     estimator = network.estimator()
-    for _ in in_order(estimator, bodies, threads=network.lanes):
+    threads = network.lanes + 2  # as many as `glpn predict` has
+    for _ in in_order(estimator, bodies, threads=threads):
         pass
     began = time.perf_counter()
     more = takewhile(lambda _: time.perf_counter() - began < options.seconds, cycle(bodies))
-    count = sum(1 for _ in in_order(estimator, more, threads=network.lanes))
+    count = sum(1 for _ in in_order(estimator, more, threads=threads))
     return count / (time.perf_counter() - began)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 import textwrap
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -26,6 +28,20 @@ def folder(tmp_path_factory):
     network.save_pretrained(folder)
     write_graph(folder)
     return folder
+
+
+@pytest.fixture
+def compiled(monkeypatch):
+    """The (height, width) of every plan that is made, in a list."""
+    sizes = []
+    original = openvino_plans.Plans.compiled
+
+    def counted(self, shape):
+        sizes.append(shape[2:])
+        return original(self, shape)
+
+    monkeypatch.setattr(openvino_plans.Plans, "compiled", counted)
+    return sizes
 
 
 def open_exact(folder):
@@ -50,20 +66,55 @@ def test_bits_do_not_depend_on_the_sizes_that_came_before(folder, monkeypatch):
             assert np.array_equal(engine(pixels), expected)
 
 
-def test_a_size_is_compiled_once_while_few_sizes_come_and_old_ones_are_dropped(folder, monkeypatch):
-    compiled = []
-    original = openvino_plans.Plans.compiled
-
-    def counted(self, shape):
-        compiled.append(shape[2:])
-        return original(self, shape)
-
-    monkeypatch.setattr(openvino_plans.Plans, "compiled", counted)
+def test_a_size_is_compiled_once_while_few_sizes_come_and_old_ones_are_dropped(
+    folder, compiled, monkeypatch
+):
     monkeypatch.setattr(openvino, "_MOST_PLANS", 2)
     engine = open_exact(folder)
     for size in [SIZES[0], SIZES[1], SIZES[0], SIZES[2], SIZES[0], SIZES[1]]:
         engine(photograph(*size).numpy())
     assert compiled == [SIZES[0], SIZES[1], SIZES[2], SIZES[1]]  # the least lately used goes
+
+
+def test_sizes_that_are_not_expected_share_one_plan(folder, compiled):
+    exact, engine = open_exact(folder), open_exact(folder)
+    engine.expect([SIZES[0], SIZES[0]])
+    sizes = [(64, 64), SIZES[0], (128, 64), (32, 160), SIZES[0]]
+    pictures = [photograph(*size, batch=2).numpy() for size in sizes]
+    depths = [engine(pixels) for pixels in pictures]
+    assert compiled == [(-1, -1), SIZES[0]]
+    for pixels, depth in zip(pictures, depths, strict=True):
+        np.testing.assert_allclose(depth, exact(pixels), rtol=1e-4)
+
+
+def test_a_plan_in_the_making_holds_up_no_other_size(folder, monkeypatch):
+    engine = open_exact(folder)
+    engine(photograph(*SIZES[1]).numpy())
+    begun, go_on = threading.Event(), threading.Event()
+    original = openvino_plans.Plans.compiled
+
+    def slow(self, shape):
+        begun.set()
+        assert go_on.wait(60)
+        return original(self, shape)
+
+    monkeypatch.setattr(openvino_plans.Plans, "compiled", slow)
+    with ThreadPoolExecutor(2) as pool:
+        waiting = [pool.submit(engine, photograph(*SIZES[0]).numpy()) for _ in range(2)]
+        assert begun.wait(60)
+        assert engine(photograph(*SIZES[1]).numpy()).shape == (1, *SIZES[1])
+        assert not any(future.done() for future in waiting)
+        go_on.set()
+        assert all(future.result().shape == (1, *SIZES[0]) for future in waiting)
+
+
+def test_a_plan_that_could_not_be_made_is_made_anew(folder, monkeypatch):
+    engine = open_exact(folder)
+    with monkeypatch.context() as patch:
+        patch.setattr(openvino_plans.Plans, "compiled", lambda self, shape: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            engine(photograph(*SIZES[0]).numpy())
+    assert engine(photograph(*SIZES[0]).numpy()).shape == (1, *SIZES[0])
 
 
 def test_threads_may_call_it_first_at_the_same_time():

@@ -17,7 +17,7 @@ import glpn
 from glpn import tiling, weights
 from glpn.calibration import Tape
 from glpn.depth import Camera, Depth, Provenance
-from glpn.engines import Engine, StochasticEngine, open_engine
+from glpn.engines import Engine, PlanningEngine, StochasticEngine, open_engine
 from glpn.errors import UsageError
 from glpn.image import Photo, read_photo
 from glpn.intrinsics import Intrinsics
@@ -165,6 +165,16 @@ class DepthEstimator:
             return depth if tape is None else depth.taped(tape)
 
         return map(estimate, images) if is_many(images) else estimate(images)
+
+    def expect(self, sizes: Iterable[tuple[int, int]]) -> None:
+        """Tell which (height, width) photographs will have, the most usual first.
+
+        An engine that prepares itself for every size does so for these alone; other photographs
+        take longer, but none has those that come with it wait.
+        """
+        if isinstance(self.engine, PlanningEngine):
+            fit = self.processor.input_size
+            self.engine.expect([fit(*size, max_pixels=MAX_INPUT_PIXELS) for size in sizes])
 
     def require_uncertainty(self, uncertainty: str | None) -> None:
         """Refuse an uncertainty that this estimator cannot tell.

@@ -15,6 +15,17 @@ from glpn.errors import MissingDependency, UsageError
 
 _LIMITS = "Limits"
 _UNENDING = 1000  # photographs, so that as many as suit are predicted side by side
+# Height and width of what cameras make, the most usual first.
+_PHOTOGRAPHS = [
+    (3000, 4000),
+    (4000, 3000),
+    (2160, 3840),
+    (3840, 2160),
+    (4000, 6000),
+    (6000, 4000),
+    (480, 640),
+    (3000, 3000),
+]
 _UNITS = {"": 1, "KiB": 2**10, "MiB": 2**20}
 
 
@@ -50,6 +61,7 @@ def serve(
     engine: options.Engine = options.EngineName.auto,
     device: options.Device = "auto",
     threads: options.Threads = None,
+    precision: options.Precision = options.PrecisionName.auto,
 ) -> None:
     """Answer photographs with metres over HTTP.
 
@@ -67,6 +79,8 @@ def serve(
         from glpn.serving.page import known_failures
     except ImportError as e:
         raise MissingDependency(f"serve needs {e.name}: pip install 'glpn[serve]'") from e
+    import numpy as np
+
     from glpn import weights
     from glpn.estimator import DEFAULT_MODEL, DepthEstimator
     from glpn.jobs import Opened
@@ -82,13 +96,14 @@ def serve(
             "device": device,
             "threads": threads,
             "max_depth": max_depth,
-            # On a CPU that means the engine which starts fast, and which takes a picture a core:
-            # a service has many at a time, but each must be answered soon.
-            "photos": 1,
+            "precision": precision.value,
+            "photos": None,
         },
         photographs=_UNENDING,
     )
     opened = network.estimator()
+    opened.expect(_PHOTOGRAPHS)
+    opened.metres(np.zeros((480, 640, 3), np.uint8))  # or the first request would wait longer
     # Answers carry the provenance: no folder of this machine in it.
     provenance = dataclasses.replace(opened.provenance, model=_public_name(opened.provenance.model))
     estimator = DepthEstimator(opened.engine, opened.processor, provenance)

@@ -10,7 +10,7 @@ import os
 import platform
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -84,6 +84,18 @@ class StochasticEngine(Protocol):
 
         Raises:
             InvalidImage, CheckpointError: as the engine's call.
+        """
+        ...
+
+
+@runtime_checkable
+class PlanningEngine(Protocol):
+    """An engine that prepares itself for every size of its input, which takes time."""
+
+    def expect(self, sizes: Iterable[tuple[int, int]]) -> None:
+        """Prepare for these (height, width) alone, when they first come.
+
+        Others are predicted too, more slowly. The last digits of the metres may differ.
         """
         ...
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +108,10 @@ class OpenVinoEngine:
             head=head,
             scale=opened.config.max_depth / graph_max_depth,
         )
+
+    def expect(self, sizes: Iterable[tuple[int, int]]) -> None:
+        """Have plans for these (height, width) alone; see `glpn.engines.PlanningEngine`."""
+        self._plans.expect(sizes)
 
     def __call__(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
         """Predict depth: float32 [B, 3, H, W] → metres [B, H, W]."""

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
-from queue import LifoQueue, Queue
+from itertools import islice
+from queue import LifoQueue
+from typing import TYPE_CHECKING, TypeAlias
 
 import openvino
+
+if TYPE_CHECKING:
+    _Requests: TypeAlias = LifoQueue[openvino.InferRequest]
 
 _HINTS = {"float32": "f32", "bfloat16": "bf16"}  # left alone, OpenVINO takes bfloat16 by itself
 
@@ -40,34 +46,56 @@ class Plans:
             **({"NUM_STREAMS": lanes} if lanes > 1 else {"PERFORMANCE_HINT": "LATENCY"}),
         }
         self._most, self._lanes = most, lanes
-        self._free: OrderedDict[tuple[int, ...], Queue[openvino.InferRequest]] = OrderedDict()
+        self._expected: frozenset[tuple[int, int]] | None = None
+        self._plans: OrderedDict[tuple[int, ...], Future[_Requests]] = OrderedDict()
         self._changing = threading.Lock()
+
+    def expect(self, sizes: Iterable[tuple[int, int]]) -> None:
+        """Compile for these (height, width) alone, as many as are kept.
+
+        All other sizes share one plan, which is slower: no picture of a new size has others wait.
+        """
+        self._expected = frozenset(islice(dict.fromkeys(sizes), self._most))
 
     @contextmanager
     def request(self, shape: tuple[int, ...]) -> Iterator[openvino.InferRequest]:
         """Lend what runs an input [1, C, H, W] of this shape; waits until a lane is free."""
-        with self._changing:
-            free = self._requests(shape)
+        known = self._expected is None or shape[2:] in self._expected
+        free = self._requests(shape if known else (*shape[:2], -1, -1))
         request = free.get()
         try:
             yield request
         finally:
             free.put(request)
 
-    def _requests(self, shape: tuple[int, ...]) -> Queue[openvino.InferRequest]:
-        """Those of a plan that are free, made where it is not kept."""
-        if shape not in self._free:
-            while len(self._free) >= self._most:
-                self._free.popitem(last=False)
-            plan = self.compiled(shape)
-            self._free[shape] = LifoQueue()  # the latest one's memory is still in the cache
-            for _ in range(self._lanes):
-                self._free[shape].put(plan.create_infer_request())
-        self._free.move_to_end(shape)
-        return self._free[shape]
+    def _requests(self, shape: tuple[int, ...]) -> _Requests:
+        """Those of a plan that are free; the first to ask makes it, and who asks then waits."""
+        with self._changing:
+            plan = self._plans.get(shape)
+            missing = plan is None
+            if plan is None:
+                plan = self._plans[shape] = Future()
+                while len(self._plans) > self._most + (self._expected is not None):
+                    self._plans.popitem(last=False)
+            self._plans.move_to_end(shape)
+        if missing:
+            try:
+                plan.set_result(self._made(shape))
+            except BaseException as e:
+                plan.set_exception(e)
+                with self._changing:
+                    self._plans.pop(shape, None)
+        return plan.result()
+
+    def _made(self, shape: tuple[int, ...]) -> _Requests:
+        plan = self.compiled(shape)
+        free: _Requests = LifoQueue()  # the latest one's memory is still in the cache
+        for _ in range(self._lanes):
+            free.put(plan.create_infer_request())
+        return free
 
     def compiled(self, shape: tuple[int, ...]) -> openvino.CompiledModel:
-        """The network for inputs of this shape, not kept."""
+        """The network for inputs of this shape, not kept; -1 is any height or width."""
         model = self._model.clone()
         model.reshape(list(shape))
         return openvino.Core().compile_model(model, "CPU", self._options)

@@ -21,6 +21,7 @@ from glpn.serving.query import FORMATS, Wanted
 _NAME = "image"  # the photograph's, in messages and files: its own is not known
 # A mesh takes some 200 bytes a pixel while it is made, and the network sees no more than these.
 _MAX_VERTICES = MAX_INPUT_PIXELS
+_WITH_COLORS = {"glb"}  # formats that show the photograph itself
 _DECIMALS = 4  # of metres: a tenth of a millimetre
 # Inside JSON strings alone these occur; written so, nothing in the answer is markup.
 _MARKUP = {ord("<"): "\\u003c", ord(">"): "\\u003e", ord("&"): "\\u0026"}
@@ -43,7 +44,8 @@ def answer(estimator: DepthEstimator, body: bytes, wanted: Wanted) -> Response:
         MissingDependency: the format needs a package that is not installed.
         CheckpointError: the network's output is not finite.
     """
-    photo = read_photo(body, name=_NAME)
+    fit = None if wanted.format in _WITH_COLORS else estimator.fit
+    photo = read_photo(body, name=_NAME, fit=fit)
     depth = estimator.estimate(
         photo, lambda photo: choose_camera(photo, focal=wanted.focal, fov=wanted.fov)
     )
