@@ -11,8 +11,9 @@ the system after each call. Each process's figures go into benchmarks/results/la
 ends, and what is there is not measured again (`--fresh` forgets it, and so do other versions of the
 packages or another number of threads): a run that was cut off goes on where it was.
 
-Quick (bfloat16) runs here whether or not these weights would pass `glpn gate`: random ones tell
-its speed, and its deviation on trained ones is measured there.
+Quick (bfloat16, 8-bit products) runs here whether or not these weights would pass `glpn gate`:
+random ones tell its speed, and its deviation on trained ones is measured there. The ranges of the
+8-bit products are those of another picture.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ TUNED = {
     "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
 }
 PEER = "transformers"
+RANGES = "ranges.json"  # of 8-bit products
 UNFINISHED = 75  # exit status: run again; as sysexits.h calls a temporary failure
 # name → engine and precision
 CASES = {
@@ -47,8 +49,9 @@ CASES = {
     "exact onnxruntime": ("onnxruntime", "float32"),
     "exact openvino": ("openvino", "float32"),
     "exact torch": ("torch", "float32"),
-    "quick openvino": ("openvino", "bfloat16"),
-    "quick torch": ("torch", "bfloat16"),
+    "int8 openvino": ("openvino", "int8+bfloat16"),
+    "bfloat16 openvino": ("openvino", "bfloat16"),
+    "bfloat16 torch": ("torch", "bfloat16"),
 }
 
 
@@ -76,6 +79,7 @@ def write_model(folder: Path, preset: str) -> None:
     import torch
 
     from glpn import GLPNConfig, GLPNForDepthEstimation
+    from glpn.engines.openvino_int8 import seen_ranges
     from glpn.export.onnx import write_graph
 
     network = GLPNForDepthEstimation(GLPNConfig.preset(preset))
@@ -87,13 +91,15 @@ def write_model(folder: Path, preset: str) -> None:
             value += 0.05 * torch.randn(value.shape, generator=generator)
     network.save_pretrained(folder)
     write_graph(folder)
+    ranges = seen_ranges(folder, [picture(1, seed=2)], threads=1)
+    (folder / RANGES).write_text(json.dumps(ranges))
 
 
-def picture(batch: int, size: tuple[int, int] = USUAL) -> np.ndarray:
+def picture(batch: int, size: tuple[int, int] = USUAL, *, seed: int = 1) -> np.ndarray:
     """Smooth structure with edges and a little noise, float32 [B, 3, H, W] in 0..1."""
     from PIL import Image
 
-    rng = np.random.default_rng(1)
+    rng = np.random.default_rng(seed)
     pictures = []
     for _ in range(batch):
         coarse = Image.fromarray(rng.integers(0, 256, (6, 8, 3), np.uint8))
@@ -121,7 +127,8 @@ def predictor(case: str, folder: Path, threads: int) -> Callable[[np.ndarray], n
     from glpn.engines import open_candidate
     from glpn.engines.choice import Candidate
 
-    return open_candidate(folder, Candidate(*CASES[case]), threads=threads)
+    ranges = json.loads((folder / RANGES).read_text())
+    return open_candidate(folder, Candidate(*CASES[case]), threads=threads, ranges=ranges)
 
 
 def child(case: str, step: Step, folder: Path, *, threads: int, seconds: float) -> None:
@@ -283,7 +290,7 @@ def work(arguments: argparse.Namespace) -> int:
             print(f"{len(missing) - i} of {len(asked)} are left: run it again", flush=True)
             return UNFINISHED
         folder = arguments.folder / step.preset
-        if not (folder / "trunk.onnx").is_file():
+        if not (folder / RANGES).is_file():
             write_model(folder, step.preset)
         if not (folder / step.depth_of(PEER)).is_file() and step.name != PEER:
             run(step._replace(name=PEER), folder, arguments.threads, 0.0)

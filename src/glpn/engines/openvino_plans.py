@@ -96,6 +96,7 @@ class Plans:
 
     def compiled(self, shape: tuple[int, ...]) -> openvino.CompiledModel:
         """The network for inputs of this shape, not kept; -1 is any height or width."""
-        model = self._model.clone()
+        with self._changing:
+            model = self._model.clone()
         model.reshape(list(shape))
         return openvino.Core().compile_model(model, "CPU", self._options)
