@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 
 import pytest
 
-from glpn import GLPNConfig, weights
+from glpn import GLPNConfig
 from glpn.engines import choice
 from glpn.engines.choice import Candidate, Cost
 
-BUNDLED = weights.bundled()["glpn-b0-indoor"]
 QUICK = Candidate("openvino", "bfloat16")
 LIGHT = Candidate("onnxruntime", "float32")
 
@@ -32,33 +32,48 @@ class Engine:
         return pixels[:, 0]
 
 
-def best(photos, opened=None):
+@pytest.fixture
+def folder(tmp_path):
+    """A network that sees photographs as they are, and is asked about those of 480×640."""
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "config.json").write_text("{}")
+    return folder
+
+
+def pick(folder, photos, opened=None):
     def make(candidate):
         if opened is None:
             pytest.fail("measured")
         opened.append(candidate)
         return Engine()
 
-    return choice.best([QUICK, LIGHT], BUNDLED, photos=photos, threads=2, open_candidate=make)
+    return choice.best([QUICK, LIGHT], folder, photos=photos, threads=2, open_candidate=make)
 
 
-def test_one_photo_takes_the_engine_that_starts_fast_and_measures_nothing():
+@pytest.fixture
+def best(folder):
+    """Photographs → what is chosen; `opened` takes down what is measured, which else fails."""
+    return partial(pick, folder)
+
+
+def test_one_photo_takes_the_engine_that_starts_fast_and_measures_nothing(best):
     assert best(1) == LIGHT
 
 
 @pytest.mark.parametrize("photos", [None, choice.FEW, choice.MANY - 1])
-def test_more_take_the_one_that_runs_fast_and_measure_nothing(photos):
+def test_more_take_the_one_that_runs_fast_and_measure_nothing(best, photos):
     assert best(photos) == QUICK
 
 
-def test_many_are_worth_one_measurement_that_is_remembered():
+def test_many_are_worth_one_measurement_that_is_remembered(best):
     opened = []
     first = best(choice.MANY, opened)
     assert opened == [QUICK, LIGHT]
     assert best(choice.MANY) == first
 
 
-def test_what_a_busy_machine_says_is_neither_believed_nor_kept(cache, monkeypatch):
+def test_what_a_busy_machine_says_is_neither_believed_nor_kept(folder, cache, monkeypatch):
     monkeypatch.setattr(choice, "_OWN", 0.75)
     opened = []
 
@@ -77,7 +92,7 @@ def test_what_a_busy_machine_says_is_neither_believed_nor_kept(cache, monkeypatc
         return Waiting(candidate)
 
     for _ in range(2):
-        chosen = choice.best([QUICK, LIGHT], BUNDLED, photos=500, threads=1, open_candidate=make)
+        chosen = choice.best([QUICK, LIGHT], folder, photos=500, threads=1, open_candidate=make)
         assert chosen == QUICK
     assert opened == [QUICK, LIGHT] * 2 and not cache.exists()
 
@@ -95,37 +110,46 @@ def test_the_fastest_call_counts():
     assert 0.01 <= cost.image < 0.1
 
 
-def test_what_was_measured_decides_by_the_length_of_the_job():
+def test_photographs_count_by_what_the_network_sees_of_them(folder, best):
+    (folder / "preprocessor_config.json").write_text('{"short_side": 240}')  # a quarter
+    assert [best(n) for n in (4 * choice.FEW - 1, 4 * choice.FEW)] == [LIGHT, QUICK]
+    opened = []
+    best(4 * choice.MANY - 1)
+    best(4 * choice.MANY, opened)
+    assert opened == [QUICK, LIGHT]
+
+
+def test_what_was_measured_decides_by_the_length_of_the_job(best, folder):
     # 1 + n·0.05 against 0.1 + n·0.1: the first is faster from 18 photographs on.
     costs = {"openvino bfloat16": Cost(1.0, 0.05), "onnxruntime float32": Cost(0.1, 0.1)}
-    choice.remember(BUNDLED, 2, costs)
+    choice.remember(folder, 2, costs)
     assert [best(n) for n in (1, 17, 19, 500)] == [LIGHT, LIGHT, QUICK, QUICK]
 
 
-def test_a_measurement_with_other_threads_does_not_count():
-    choice.remember(BUNDLED, 1, {" ".join(QUICK): Cost(9, 9), " ".join(LIGHT): Cost(1, 1)})
+def test_a_measurement_with_other_threads_does_not_count(best, folder):
+    choice.remember(folder, 1, {" ".join(QUICK): Cost(9, 9), " ".join(LIGHT): Cost(1, 1)})
     assert best(None) == QUICK
 
 
 @pytest.mark.parametrize(
     "content", [b"", b"[]", b'{"openvino bfloat16": 3}', b"\xff", b'{"a":[0,0]}']
 )
-def test_a_broken_cache_is_as_if_it_were_not_there(cache, content):
-    choice.remember(BUNDLED, 2, {" ".join(QUICK): Cost(9, 9), " ".join(LIGHT): Cost(1, 1)})
+def test_a_broken_cache_is_as_if_it_were_not_there(best, folder, cache, content):
+    choice.remember(folder, 2, {" ".join(QUICK): Cost(9, 9), " ".join(LIGHT): Cost(1, 1)})
     [file] = (cache / "engines").iterdir()
     file.write_bytes(content)
     assert best(None) == QUICK
 
 
-def test_a_cache_that_cannot_be_written_is_as_if_it_were_not_there(cache):
+def test_a_cache_that_cannot_be_written_is_as_if_it_were_not_there(best, cache):
     cache.write_text("no folder")
     opened = []
     assert best(choice.MANY, opened) in (QUICK, LIGHT)
     assert opened == [QUICK, LIGHT]
 
 
-def test_a_single_candidate_is_never_measured():
+def test_a_single_candidate_is_never_measured(folder):
     assert (
-        choice.best([LIGHT], BUNDLED, photos=10_000, threads=2, open_candidate=lambda _: None)
+        choice.best([LIGHT], folder, photos=10_000, threads=2, open_candidate=lambda _: None)
         == LIGHT
     )

@@ -1,7 +1,7 @@
 """Choice: which engine suits a machine and a job; what was measured once is remembered.
 
 An engine that runs fast may start slowly. So a job of a few photographs takes what starts fast, and
-a long one what runs fast: by rule, or by a measurement of about a second that is kept in the user's
+a long one what runs fast: by rule, or by a measurement of some seconds that is kept in the user's
 cache. What a busy machine says is not believed, nor kept: it may be wrong by a factor. A cache that
 cannot be read or written is as if it were not there.
 """
@@ -23,12 +23,15 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from glpn import __version__, weights
+from glpn.errors import GLPNError
+from glpn.processor import GLPNImageProcessor
 
 if TYPE_CHECKING:
     from glpn.engines import Engine
 
-FEW = 8  # photographs that are not worth the start of an engine which runs faster
-MANY = 50  # photographs that are worth a measurement
+# In pictures of the measured size; the bundled models see photographs at a sixth of it.
+FEW = 20  # are not worth the start of an engine which runs faster
+MANY = 400  # are worth a measurement, which takes some four seconds
 
 _SIZE = (480, 640)  # of the measured input
 _CALLS = 5
@@ -71,20 +74,30 @@ def best(
     """
     if len(candidates) == 1:
         return candidates[0]
+    pictures = None if photos is None else photos * _share(folder)
     key = _key(folder, threads)
     costs = _remembered(key)
     if not all(_name(c) in costs for c in candidates):
-        if photos is not None and photos < FEW:
+        if pictures is not None and pictures < FEW:
             return min(candidates, key=lambda c: c.engine != "onnxruntime")
-        if photos is None or photos < MANY:
+        if pictures is None or pictures < MANY:
             return candidates[0]
         measured = {_name(c): measure(partial(open_candidate, c)) for c in candidates}
         costs = {name: cost for name, (cost, _) in measured.items()}
         if min(cores for _, cores in measured.values()) < _OWN * min(threads, _CORES):
             return candidates[0]
         remember(folder, threads, costs)
-    count = MANY if photos is None else photos
+    count = MANY if pictures is None else pictures
     return min(candidates, key=lambda c: costs[_name(c)].start + count * costs[_name(c)].image)
+
+
+def _share(folder: Path) -> float:
+    """Of the measured input's pixels, those that the network sees of a photograph in 4:3."""
+    try:
+        short_side = GLPNImageProcessor.from_pretrained(folder).short_side
+    except GLPNError:  # an engine needs no processor
+        return 1.0
+    return 1.0 if short_side is None else (short_side / min(_SIZE)) ** 2
 
 
 def measure(make: Callable[[], Engine]) -> tuple[Cost, float]:
