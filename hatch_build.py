@@ -35,11 +35,13 @@ SUFFIX = {"darwin": "dylib", "win32": "dll"}.get(sys.platform, "so")
 SOURCES = (
     "glpn/native/head.c",
     "glpn/native/enlarge.c",
+    "glpn/native/shrink.c",
+    "glpn/native/grey16.c",
     "glpn/synthetic/rays.c",
     "glpn/synthetic/surface.c",
 )
 # Flags of some: the bits of these are numpy's, which rounds every product.
-MORE_FLAGS = {"enlarge.c": ["-ffp-contract=off"]}
+MORE_FLAGS = {"enlarge.c": ["-ffp-contract=off"], "grey16.c": ["-ffp-contract=off"]}
 
 
 class KernelHook(BuildHookInterface):  # type: ignore[type-arg]

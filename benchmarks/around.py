@@ -2,8 +2,8 @@
 
     python benchmarks/around.py [--photos 200] [--rounds 3]
 
-Enlargement: 256×192 metres to 1280×960, compiled and by numpy, milliseconds of one core. Folder:
-`glpn predict DIR` over JPEGs of 1280×960, each time in a process of its own, alternately with
+Milliseconds of one core, compiled and by Pillow or numpy: a photograph of 1280×960 as the network's
+input of 480×640, 256×192 metres at 1280×960, and these as the rows of a 16-bit PNG. Folder: `glpn predict DIR` over JPEGs of 1280×960, each time in a process of its own, alternately with
 glibc's freed blocks kept and with glibc as it comes: seconds and page faults.
 """
 
@@ -17,11 +17,16 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
-from folder import write_photographs
+from folder import photograph, write_photographs
 
-from glpn.native import enlarge
+from glpn import GLPNImageProcessor
+from glpn.camera import Camera
+from glpn.files.contents import Contents
+from glpn.files.rasters import encode_png16
+from glpn.native import enlarge, grey16, shrink
 from glpn.resize import resize_depth
 
 JOB = """
@@ -43,10 +48,7 @@ def main() -> None:
     parser.add_argument("--photos", type=int, default=200)
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
-    depth = np.random.default_rng(0).uniform(1, 5, (192, 256)).astype(np.float32)
-    print(f"enlargement, compiled: {milliseconds(lambda: resize_depth(depth, (960, 1280))):.2f} ms")
-    enlarge.available = lambda: False
-    print(f"enlargement, numpy: {milliseconds(lambda: resize_depth(depth, (960, 1280))):.2f} ms")
+    compare_kernels()
     with tempfile.TemporaryDirectory() as scratch:
         photos = Path(scratch, "photos")
         write_photographs(photos, arguments.photos)
@@ -56,6 +58,26 @@ def main() -> None:
                 command = [sys.executable, "-c", JOB, str(photos), str(where), kept]
                 told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
                 print(f"folder, blocks kept: {kept}: {told.strip()}", flush=True)
+
+
+def compare_kernels() -> None:
+    photo = photograph(0)
+    processor = GLPNImageProcessor(short_side=480)
+    small = np.random.default_rng(0).uniform(1, 5, (192, 256)).astype(np.float32)
+    metres = resize_depth(small, photo.shape[:2])
+    camera = Camera.assumed(photo.shape[:2]).record()
+    contents = Contents(metres, {"camera": camera})
+    jobs: dict[str, tuple[ModuleType, Callable[[], object]]] = {
+        "scaling": (shrink, lambda: processor.pixels(photo)),
+        "enlargement": (enlarge, lambda: resize_depth(small, photo.shape[:2])),
+        "16-bit PNG, its compression too": (grey16, lambda: encode_png16(contents)),
+    }
+    for name, (kernel, job) in jobs.items():
+        compiled = milliseconds(job)
+        available, kernel.available = kernel.available, lambda: False
+        plain = milliseconds(job)
+        kernel.available = available
+        print(f"{name}: compiled {compiled:.2f} ms, without {plain:.2f} ms", flush=True)
 
 
 def milliseconds(run: Callable[[], object]) -> float:

@@ -21,6 +21,7 @@ from glpn.errors import ConfigError, UsageError
 from glpn.hub_client import find_file
 from glpn.image import read_photo
 from glpn.json_file import read_json
+from glpn.native import shrink
 from glpn.resize import nearest
 from glpn.resize import resize_depth as resize_depth  # the estimator resizes through here
 
@@ -201,6 +202,8 @@ class GLPNImageProcessor:
         """
         height, width = self.input_size(*(size or image.shape[:2]), max_pixels=max_pixels)
         if image.shape[:2] != (height, width):
+            if self.resample == Image.Resampling.BILINEAR and shrink.fits(image, (height, width)):
+                return shrink.network_input(image, (height, width), self._level_values())
             picture = Image.fromarray(image)
             image = np.asarray(picture.resize((width, height), Image.Resampling(self.resample)))
         pixels = np.empty((3, height, width), np.float32)

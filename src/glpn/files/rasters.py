@@ -37,10 +37,12 @@ from glpn.files.contents import (
     require_size,
     units_per_metre,
 )
+from glpn.native import grey16
 
 MILLIMETRES, KITTI_SCALE = 1000, 256  # units per metre
 _PNG_START = b"\x89PNG\r\n\x1a\n"
 _PNG_UP = 2  # the filter that subtracts the row above (PNG 3rd edition, 9.2)
+_GREY_16, _COLOR_8 = (16, 0), (8, 2)  # bits of a sample, type of colour (PNG 11.2.1)
 _FASTEST = 1  # level of compression: five times as fast as zlib's usual 6, for a third more bytes
 _STRIP = 2**14  # pixels turned to 16 bits at a time: they stay in the processor's cache
 _IMAGE_DESCRIPTION = 270  # TIFF 6.0 tag
@@ -54,8 +56,8 @@ def encode_png16(contents: Contents, *, scale: float = MILLIMETRES) -> bytes:
         UsageError: some pixel is too far for 16 bits at this scale.
     """
     scale = require_scale(scale)
-    units = _to_16_bits(contents.metres, scale, "the depth", least=1)  # near, but not unknown
-    return _png(units, contents.described({"scale": scale}))
+    rows = _rows_of_16_bits(contents.metres, scale, "the depth", least=1)  # near, not unknown
+    return _png(rows, contents.metres.shape, _GREY_16, contents.described({"scale": scale}))
 
 
 def encode_sigma(contents: Contents, *, scale: float = MILLIMETRES) -> bytes:
@@ -67,16 +69,17 @@ def encode_sigma(contents: Contents, *, scale: float = MILLIMETRES) -> bytes:
     if contents.sigma is None:
         raise UsageError("sigma: this depth was made without its uncertainty")
     scale = require_scale(scale)
-    units = _to_16_bits(contents.sigma, scale, "the uncertainty")
+    rows = _rows_of_16_bits(contents.sigma, scale, "the uncertainty")
     # The quantity comes first: `checks` looks for it near the start of the file.
     told = dataclasses.replace(contents, metadata={**SIGMA_QUANTITY, **contents.metadata})
-    return _png(units, told.described({"scale": scale, "invalid": None}))
+    described = told.described({"scale": scale, "invalid": None})
+    return _png(rows, contents.sigma.shape, _GREY_16, described)
 
 
-def _to_16_bits(
+def _rows_of_16_bits(
     metres: NDArray[np.float32], scale: float, what: str, *, least: int = 0
-) -> NDArray[np.uint16]:
-    """Units, high byte first as PNG has them; what is more than 0 metres is at least so many."""
+) -> NDArray[np.uint8]:
+    """Filtered rows of units for `_png`; what is more than 0 metres is at least `least`."""
     farthest = float(metres.max())
     if farthest * scale >= 65535.5:
         coarser = farthest * KITTI_SCALE < 65535.5
@@ -85,6 +88,13 @@ def _to_16_bits(
             f"png16: scale {scale:g} reaches {65535 / scale:.6g} m, {what} has "
             f"{farthest:.6g} m; {remedy}"
         )
+    if grey16.available():
+        return grey16.filtered_rows(metres, scale, least=least)
+    return _filtered(_units(metres, scale, least))
+
+
+def _units(metres: NDArray[np.float32], scale: float, least: int) -> NDArray[np.uint16]:
+    """Units with the high byte first, as PNG has them."""
     units = np.empty(metres.shape, ">u2")
     step = max(_STRIP // metres.shape[1], 1)
     for start in range(0, len(metres), step):
@@ -130,23 +140,31 @@ def encode_vis(
             raise UsageError("beside: this depth was made or read without its photograph")
         picture = np.concatenate([contents.image, picture], axis=1)
     facts = {"picture": "colours, not metres", "colormap": colormap}
-    return _png(picture, contents.described(facts))
+    return _png(_filtered(picture), picture.shape[:2], _COLOR_8, contents.described(facts))
 
 
-def _png(pixels: NDArray[Any], text: str) -> bytes:
-    """PNG of uint16 [H, W], high byte first, or uint8 [H, W, 3]; the text is in its first chunk.
+def _filtered(pixels: NDArray[Any]) -> NDArray[np.uint8]:
+    """Rows of bytes, each after its filter's number: [H, W] or [H, W, C] → [H, 1 + bytes].
 
-    See PNG 3rd edition, section 5. Pillow tries all five filters on every row. Depth changes little
-    from row to row, so the one filter "up" compresses better, in half the time.
+    Pillow tries all five filters on every row. Depth changes little from row to row, so the one
+    filter "up" compresses better, in half the time.
     """
-    height, width = pixels.shape[:2]
-    depth, color = (16, 0) if pixels.itemsize == 2 else (8, 2)
-    rows = pixels.view(np.uint8).reshape(height, -1)
-    filtered = np.empty((height, 1 + rows.shape[1]), np.uint8)
+    rows = pixels.view(np.uint8).reshape(len(pixels), -1)
+    filtered = np.empty((len(rows), 1 + rows.shape[1]), np.uint8)
     filtered[:, 0] = _PNG_UP
     filtered[0, 1:] = rows[0]
     np.subtract(rows[1:], rows[:-1], out=filtered[1:, 1:])
-    header = struct.pack(">IIBBBBB", width, height, depth, color, 0, 0, 0)
+    return filtered
+
+
+def _png(
+    filtered: NDArray[np.uint8], size: tuple[int, ...], kind: tuple[int, int], text: str
+) -> bytes:
+    """PNG of a (height, width) with such rows; the text is in its first chunk.
+
+    See PNG 3rd edition, section 5.
+    """
+    header = struct.pack(">IIBBBBB", size[1], size[0], *kind, 0, 0, 0)
     chunks = {
         b"IHDR": header,
         b"tEXt": f"{METADATA_KEY}\0{text}".encode("latin-1"),
@@ -154,8 +172,8 @@ def _png(pixels: NDArray[Any], text: str) -> bytes:
         b"IEND": b"",
     }
     return _PNG_START + b"".join(
-        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-        for kind, data in chunks.items()
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        for name, data in chunks.items()
     )
 
 

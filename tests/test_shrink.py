@@ -1,0 +1,78 @@
+"""The compiled scaling of photographs: Pillow's bits, in every clone."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from PIL import Image
+
+from glpn import GLPNImageProcessor
+from glpn.native import shrink
+
+pytestmark = pytest.mark.skipif(not shrink.available(), reason="glpn was built without a compiler")
+
+LEVELS = np.tile(np.arange(256, dtype=np.float32), (3, 1))
+side = st.integers(1, 90)
+
+
+def picture(height, width, *, extreme=False):
+    rng = np.random.default_rng(height * 1000 + width)
+    levels = rng.integers(0, 256, (height, width, 3), np.uint8)
+    return np.where(levels > 127, np.uint8(255), np.uint8(0)) if extreme else levels
+
+
+def by_pillow(image, size):
+    resized = Image.fromarray(image).resize(size[::-1], Image.Resampling.BILINEAR)
+    return np.asarray(resized).transpose(2, 0, 1)
+
+
+@given(h=side, w=side, new_h=side, new_w=side, extreme=st.booleans())
+@example(h=1, w=1, new_h=1, new_w=1, extreme=True)
+@example(h=1, w=90, new_h=1, new_w=7, extreme=False)  # the first row is the last
+@example(h=8, w=90, new_h=8, new_w=7, extreme=False)  # one less than rows are taken together
+@example(h=9, w=90, new_h=5, new_w=7, extreme=False)
+@example(h=90, w=90, new_h=1, new_w=1, extreme=True)
+def test_every_clone_has_the_bits_of_pillow(h, w, new_h, new_w, extreme):
+    image = picture(h, w, extreme=extreme)
+    if not shrink.fits(image, (new_h, new_w)):
+        return
+    expected = by_pillow(image, (new_h, new_w))
+    for clone in range(shrink.clones()):
+        found = shrink.network_input(image, (new_h, new_w), LEVELS, clone=clone)
+        assert np.array_equal(found, expected)
+
+
+def test_a_tall_picture_made_short_is_left_to_pillow():
+    assert not shrink.fits(picture(90, 40), (30, 40))
+    assert shrink.fits(picture(40, 90), (40, 30))
+    assert shrink.fits(picture(30, 40), (60, 40))
+
+
+@pytest.mark.parametrize("options", [{}, {"do_normalize": True}, {"rescale_factor": 1 / 127.5}])
+@pytest.mark.parametrize("size", [(480, 640), (333, 250), (96, 128)])
+def test_a_photograph_takes_the_kernel(monkeypatch, options, size):
+    processor = GLPNImageProcessor(short_side=64, **options)
+    image = picture(*size)
+    called = []
+    real = shrink.network_input
+    monkeypatch.setattr(shrink, "network_input", lambda *a: called.append(a) or real(*a))
+    found = processor.pixels(image)
+    assert len(called) == 1
+    monkeypatch.setattr(shrink, "available", lambda: False)
+    assert np.array_equal(processor.pixels(image), found)
+    assert len(called) == 1
+
+
+def test_a_picture_that_is_no_block_of_memory_comes_out_the_same():
+    image = picture(96, 128)
+    processor = GLPNImageProcessor(short_side=64)
+    mirrored = np.ascontiguousarray(image[:, ::-1])
+    assert np.array_equal(processor.pixels(image[:, ::-1]), processor.pixels(mirrored))
+
+
+@pytest.mark.parametrize("resample", [Image.Resampling.BICUBIC, Image.Resampling.NEAREST])
+def test_another_filter_is_left_to_pillow(monkeypatch, resample):
+    monkeypatch.setattr(shrink, "network_input", lambda *a: pytest.fail("the kernel ran"))
+    GLPNImageProcessor(short_side=64, resample=int(resample)).pixels(picture(96, 128))
