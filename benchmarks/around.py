@@ -3,8 +3,9 @@
     python benchmarks/around.py [--photos 200] [--rounds 3]
 
 Milliseconds of one core, compiled and by Pillow or numpy: a photograph of 1280×960 as the network's
-input of 480×640, 256×192 metres at 1280×960, and these as the rows of a 16-bit PNG. Folder: `glpn predict DIR` over JPEGs of 1280×960, each time in a process of its own, alternately with
-glibc's freed blocks kept and with glibc as it comes: seconds and page faults.
+input of 480×640, 256×192 metres at 1280×960, and these as a 16-bit PNG. Folder: `glpn predict DIR`
+over JPEGs of 1280×960, each time in a process of its own, alternately with glibc's freed blocks
+kept and with glibc as it comes: seconds and page faults.
 """
 
 from __future__ import annotations

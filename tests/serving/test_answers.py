@@ -28,6 +28,19 @@ def test_the_median_is_numpys(size):
     metres = np.random.default_rng(0).uniform(0.1, 10, size).astype(np.float32)
     before = metres.copy()
     assert answers.median(metres) == np.median(metres)
+
+
+@pytest.mark.parametrize("levels", [1, 2, 7, 1000])
+@pytest.mark.parametrize("size", [(1, 1), (1, 2), (17, 34), (40, 51), (99, 101)])
+def test_the_median_is_numpys_where_many_values_are_the_same(size, levels):
+    metres = np.random.default_rng(0).integers(1, levels + 1, size).astype(np.float32)
+    assert answers.median(metres) == np.median(metres)
+
+
+def test_the_median_is_numpys_where_the_sample_is_no_sample():
+    metres = np.ones((34, 17), np.float32)
+    metres[:, 1:] = np.arange(16) + 2.0  # only the first column is looked at
+    assert answers.median(metres) == np.median(metres)
     np.testing.assert_array_equal(metres, before)
 
 

@@ -22,6 +22,8 @@ _NAME = "image"  # the photograph's, in messages and files: its own is not known
 # A mesh takes some 200 bytes a pixel while it is made, and the network sees no more than these.
 _MAX_VERTICES = MAX_INPUT_PIXELS
 _WITH_COLORS = {"glb"}  # formats that show the photograph itself
+_SAMPLED = 17  # of so many values one: no multiple of it is a usual width
+_NEAR_MEDIAN = (0.47, 0.53)  # parts of a sorted sample
 _DECIMALS = 4  # of metres: a tenth of a millimetre
 # Inside JSON strings alone these occur; written so, nothing in the answer is markup.
 _MARKUP = {ord("<"): "\\u003c", ord(">"): "\\u003e", ord("&"): "\\u0026"}
@@ -110,10 +112,21 @@ def _record(depth: Depth, wanted: Wanted) -> dict[str, Any]:
 
 
 def median(metres: NDArray[np.float32]) -> Any:
-    """The median of finite values, in half of the time that `np.median` takes."""
-    middle = metres.size // 2
-    parted = np.partition(metres, middle, axis=None)
-    return parted[middle] if metres.size % 2 else (parted[middle] + parted[:middle].max()) / 2
+    """The median of finite values, several times as fast as by `np.median`.
+
+    It is looked for among the values near the median of a sample, or among all if it is not there.
+    """
+    values = metres.ravel()
+    sample = np.sort(values[::_SAMPLED])
+    low, high = (sample[int(part * (sample.size - 1))] for part in _NEAR_MEDIAN)
+    below = np.count_nonzero(values < low)
+    near = values[(values >= low) & (values <= high)]
+    middle = values.size // 2
+    if not below < middle < below + near.size:
+        near, below = values, 0
+    middle -= below
+    parted = np.partition(near, middle)
+    return parted[middle] if values.size % 2 else (parted[middle] + parted[:middle].max()) / 2
 
 
 def _metres(value: Any) -> float:
