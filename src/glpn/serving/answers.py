@@ -119,7 +119,7 @@ def median(metres: NDArray[np.float32]) -> Any:
     values = metres.ravel()
     sample = np.sort(values[::_SAMPLED])
     low, high = (sample[int(part * (sample.size - 1))] for part in _NEAR_MEDIAN)
-    below = np.count_nonzero(values < low)
+    below = int(np.count_nonzero(values < low))
     near = values[(values >= low) & (values <= high)]
     middle = values.size // 2
     if not below < middle < below + near.size:
