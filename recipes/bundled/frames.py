@@ -182,17 +182,24 @@ def _window(
 
 @dataclass(frozen=True)
 class Looks:
-    """How windows are disturbed; `cut_depth` is "vertical", "square" or "none"."""
+    """How windows are disturbed.
+
+    Attributes:
+        cut_depth: "vertical", "square" or "none".
+        max_depth: metres at CutDepth's 1.
+        spoiled: share of the windows that are blurred, noisy, hazy or coarse.
+    """
 
     cut_depth: str = "vertical"
     max_depth: float = 10.0
+    spoiled: float = 0.0
 
 
 def disturbed(pixels: Tensor, metres: Tensor, rng: np.random.Generator, looks: Looks) -> Tensor:
     """Brightness, gamma and white balance, grey at times; then CutDepth on a quarter."""
     return torch.stack(
         [
-            _cut_depth(_recoloured(p, rng), m, rng, looks)
+            _cut_depth(_spoiled(_recoloured(p, rng), rng, looks), m, rng, looks)
             for p, m in zip(pixels, metres, strict=True)
         ]
     )
@@ -205,6 +212,51 @@ def _recoloured(pixels: Tensor, rng: np.random.Generator) -> Tensor:
     if rng.random() < 0.15:
         pixels = pixels.mean(0, keepdim=True).expand(3, -1, -1).clone()
     return pixels
+
+
+def _spoiled(pixels: Tensor, rng: np.random.Generator, looks: Looks) -> Tensor:
+    """One of four things that befall a photograph, or none of them."""
+    if not looks.spoiled or rng.random() >= looks.spoiled:
+        return pixels
+    ways = (_blurred, _noisy, _hazy, _coarse)
+    return ways[rng.integers(len(ways))](pixels, rng).clamp(0, 1)
+
+
+def _blurred(pixels: Tensor, rng: np.random.Generator) -> Tensor:
+    """Out of focus, or moved along a line: by up to a twelfth of the window's height."""
+    half = 6
+    reach = torch.arange(-half, half + 1.0)
+    down, across = torch.meshgrid(reach, reach, indexing="ij")
+    if rng.random() < 0.5:
+        kernel = (rng.uniform(0.7, 4.0) + 0.5 - torch.hypot(across, down)).clamp(0, 1)
+    else:
+        angle, length = rng.uniform(0, math.pi), rng.uniform(1, half)
+        along = across * math.cos(angle) + down * math.sin(angle)
+        aside = down * math.cos(angle) - across * math.sin(angle)
+        kernel = (1 - aside.abs()).clamp(0) * (length + 0.5 - along.abs()).clamp(0, 1)
+    kernel = (kernel / kernel.sum()).expand(3, 1, -1, -1)
+    padded = F.pad(pixels[None], (half,) * 4, mode="replicate")
+    return F.conv2d(padded, kernel, groups=3)[0]
+
+
+def _noisy(pixels: Tensor, rng: np.random.Generator) -> Tensor:
+    noise = torch.from_numpy(rng.standard_normal(pixels.shape, np.float32))
+    return pixels + float(rng.uniform(0.01, 0.12)) * noise
+
+
+def _hazy(pixels: Tensor, rng: np.random.Generator) -> Tensor:
+    """A grey veil, thicker here and thinner there."""
+    veil = torch.from_numpy(rng.uniform(0, 1, (1, 1, 4, 5)).astype(np.float32))
+    veil = F.interpolate(veil, pixels.shape[1:], mode="bicubic").clamp(0, 1)[0]
+    thickness = rng.uniform(0.1, 0.7) * (0.5 + 0.5 * veil)
+    return pixels * (1 - thickness) + float(rng.uniform(0.4, 1.0)) * thickness
+
+
+def _coarse(pixels: Tensor, rng: np.random.Generator) -> Tensor:
+    """A small picture enlarged."""
+    size = [max(int(side / rng.uniform(1.5, 5)), 8) for side in pixels.shape[1:]]
+    small = F.interpolate(pixels[None], size, mode="bilinear", antialias=True)
+    return F.interpolate(small, pixels.shape[1:], mode="bilinear")[0]
 
 
 def _cut_depth(pixels: Tensor, metres: Tensor, rng: np.random.Generator, looks: Looks) -> Tensor:

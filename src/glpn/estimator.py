@@ -280,7 +280,7 @@ class DepthEstimator:
         """The least (height, width) to read of a photograph of this size; for `read_photo`.
 
         A JPEG decoder shrinks by powers of two, with another filter than the processor's; with
-        ENOUGH times the network's input left to the latter, metres move by 0.3 %.
+        ENOUGH times the network's input left to the latter, metres move by 0.5 %.
         """
         size = self.processor.input_size(height, width, max_pixels=MAX_INPUT_PIXELS)
         down, across = (math.ceil(side * ENOUGH) for side in size)
