@@ -50,6 +50,19 @@ def test_a_tall_picture_made_short_is_left_to_pillow():
     assert shrink.fits(picture(30, 40), (60, 40))
 
 
+@pytest.mark.parametrize("width", [7997, 8000])
+def test_many_weights_leave_white_white(width):
+    white = np.full((2, width, 3), 255, np.uint8)
+    found = shrink.network_input(white, (2, 1), LEVELS)
+    assert np.array_equal(found, by_pillow(white, (2, 1)))
+    assert found.min() == 255
+
+
+def test_more_weights_than_may_be_rounded_are_left_to_pillow():
+    assert shrink.fits(picture(2, 8000), (2, 1))
+    assert not shrink.fits(picture(2, 8001), (2, 1))
+
+
 @pytest.mark.parametrize("options", [{}, {"do_normalize": True}, {"rescale_factor": 1 / 127.5}])
 @pytest.mark.parametrize("size", [(480, 640), (333, 250), (96, 128)])
 def test_a_photograph_takes_the_kernel(monkeypatch, options, size):

@@ -196,7 +196,7 @@ class Looks:
 
 
 def disturbed(pixels: Tensor, metres: Tensor, rng: np.random.Generator, looks: Looks) -> Tensor:
-    """Brightness, gamma and white balance, grey at times; then CutDepth on a quarter."""
+    """Brightness, gamma, white balance, grey at times; what spoils some; CutDepth on a quarter."""
     return torch.stack(
         [
             _cut_depth(_spoiled(_recoloured(p, rng), rng, looks), m, rng, looks)

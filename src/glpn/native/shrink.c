@@ -4,8 +4,8 @@
    bits, weighed along columns and rounded again; the weights are whole numbers, so the bits are
    Pillow's on every machine. What it does in three passes over memory happens here row by row: only
    the rows that a new row blends are kept, and a finished one goes through the table of levels.
-   The weights are not negative and sum up to 1 but for their rounding, and half a level short of
-   256 is far beyond that: no result needs a clamp. */
+   The weights are not negative and sum up to 1 but for their rounding, half a unit each: with 16,000
+   of them that is less than half a level, so no result needs a clamp. */
 
 #include "clones.h"
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from glpn.native import library
 
 _BITS = 22  # of a weight, as in Pillow
+_STEEPEST = 8000  # old pixels to a new one: with more, rounded weights might add up to a level more
 
 
 class _Job(ctypes.Structure):
@@ -66,6 +67,8 @@ def fits(image: NDArray[np.uint8], size: tuple[int, int]) -> bool:
     From version 13 on, Pillow weighs along columns first where it takes away more than twice as
     many rows as columns; that rounds otherwise.
     """
+    if max(image.shape[0] / size[0], image.shape[1] / size[1]) > _STEEPEST:
+        return False
     fewer_rows, fewer_columns = image.shape[0] - size[0], image.shape[1] - size[1]
     return available() and not fewer_rows > max(0, 2 * fewer_columns)
 
