@@ -2,11 +2,13 @@
 
     npm pack @pmndrs/assets && tar xzf pmndrs-assets-*.tgz      # CC0, from polyhaven.com
     pip install OpenEXR
-    python benchmarks/panoramas.py package/hdri VIEWS [--beside-rooms SHEET.jpg]
+    python benchmarks/panoramas.py package/hdri VIEWS [--beside-rooms SHEET.jpg] [--anywhere N]
 
 Writes VIEWS/*.jpg: perspective views of 320×240 with their focal length in the EXIF data, which
 `glpn` reads. The panoramas have 512×256 pixels, so the views are soft: a pixel of the panorama is
 about three of the view. The sheet shows 64 rendered rooms, and 64 such views of seven interiors.
+`--anywhere` writes N views at random instead: two in three of interiors, with fields of view from
+60° to 110°; `recipes/bundled` trains on them.
 """
 
 from __future__ import annotations
@@ -53,8 +55,12 @@ def main() -> None:
     parser.add_argument("panoramas", type=Path)
     parser.add_argument("views", type=Path)
     parser.add_argument("--beside-rooms", type=Path)
+    parser.add_argument("--anywhere", type=int, default=0, metavar="N")
     arguments = parser.parse_args()
     arguments.views.mkdir(parents=True, exist_ok=True)
+    if arguments.anywhere:
+        write_anywhere(arguments.panoramas, arguments.views, arguments.anywhere)
+        return
     exif = Image.Exif()
     focal = WIDTH / 2 / math.tan(FIELD / 2)
     exif.get_ifd(EXIF)[FOCAL_IN_35MM] = round(focal / math.hypot(WIDTH, HEIGHT) * DIAGONAL_35MM)
@@ -68,6 +74,26 @@ def main() -> None:
         ours, real = gathered(rooms()), gathered(interiors(arguments.panoramas))
         gap = np.full_like(ours[:, :12], 255)
         Image.fromarray(np.hstack([ours, gap, real])).save(arguments.beside_rooms, quality=85)
+
+
+def write_anywhere(folder: Path, views: Path, count: int) -> None:
+    """Views of all panoramas in random directions: a function of their number."""
+    names = sorted(path.name.removesuffix(".exr.js") for path in folder.glob("*.exr.js"))
+    inside = [name for name in names if name in INTERIORS]
+    outside = [name for name in names if name not in INTERIORS]
+    panoramas = {name: read(folder / f"{name}.exr.js") for name in names}
+    for number in range(count):
+        rng = np.random.default_rng(number)
+        name = str(rng.choice(inside if number % 3 else outside))
+        light = view(
+            panoramas[name],
+            rng.uniform(0, 2 * math.pi),
+            math.radians(rng.uniform(-15, 30)),
+            roll=math.radians(rng.normal(0, 4)),
+            field=math.radians(rng.uniform(60, 110)),
+        )
+        picture = Image.fromarray(developed(light))
+        picture.save(views / f"anywhere{number:05d}_{name}.jpg", quality=92)
 
 
 def rooms() -> list[NDArray[np.uint8]]:
@@ -110,10 +136,18 @@ def read(path: Path) -> NDArray[np.float32]:
     return np.where(broken[..., None], around, light).clip(1e-4)
 
 
-def view(panorama: NDArray[np.float32], right: float, down: float = 0.1) -> NDArray[np.float32]:
+def view(
+    panorama: NDArray[np.float32],
+    right: float,
+    down: float = 0.1,
+    *,
+    roll: float = 0.0,
+    field: float = FIELD,
+) -> NDArray[np.float32]:
     """What a pinhole camera in the middle of an equirectangular panorama sees."""
-    focal = WIDTH / 2 / math.tan(FIELD / 2)
+    focal = WIDTH / 2 / math.tan(field / 2)
     x, y = np.meshgrid(np.arange(WIDTH) + 0.5 - WIDTH / 2, np.arange(HEIGHT) + 0.5 - HEIGHT / 2)
+    x, y = x * math.cos(roll) - y * math.sin(roll), x * math.sin(roll) + y * math.cos(roll)
     forward = focal * math.cos(down) - y * math.sin(down)
     below = focal * math.sin(down) + y * math.cos(down)
     longitude = np.arctan2(x, forward) + right

@@ -59,10 +59,10 @@ def nyu(data: Path, split: str) -> Frames:
     return Frames(images, depths, STORED)
 
 
-def houses(data: Path) -> Frames:
-    """Photographs of rooms, without depth."""
+def photographs(folder: Path) -> Frames:
+    """Photographs without depth."""
     images = []
-    for path in sorted((data / "houses_photos/rgb").glob("*.jpg")):
+    for path in sorted(folder.glob("*.jpg")):
         photo = Image.open(path).convert("RGB")
         size = shrunk(photo.size, frame_rows=photo.height)
         if min(size) >= 200:

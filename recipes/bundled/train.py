@@ -5,7 +5,8 @@
     python recipes/bundled/train.py DATA RUNS features teacher labels indoor indoor-more
     python recipes/bundled/train.py DATA RUNS teacher-more labels
     python recipes/bundled/train.py DATA RUNS indoor-longer indoor-robust indoor-mean
-    python recipes/bundled/train.py DATA RUNS rooms rooms-more street
+    python benchmarks/panoramas.py package/hdri RUNS/views --anywhere 3000
+    python recipes/bundled/train.py DATA RUNS rooms rooms-more teacher-rooms rooms-taught street
 
 DATA holds `nyu795/` (rgb, depth, train.txt, val.txt: NYU Depth V2's labelled training part),
 `houses_photos/rgb/` (photographs of rooms without depth) and `hololens_office/` (an MIT-licensed
@@ -24,7 +25,11 @@ indoor-robust  `indoor-longer` goes on, half of the windows blurred, noisy, hazy
 indoor-mean  the mean of these two networks' weights (Wortsman et al. 2022, "Robust fine-tuning of
           zero-shot models"): `glpn-b0-indoor`.
 rooms     GLPN on rendered rooms and the office alone.
-rooms-more  `rooms` goes on with the slopes of rendered depth: `glpn-b0-rooms`.
+rooms-more  `rooms` goes on with the slopes of rendered depth.
+teacher-rooms  EfficientNet-Lite2 under GLPN's decoder learns depth from rendered rooms and the office;
+          its encoder learns slowly and keeps ImageNet's statistics.
+rooms-taught  `rooms-more` goes on with RUNS/views, photographs under CC0, of which this teacher
+          tells the depth: `glpn-b0-rooms`.
 street    `rooms-more` goes on with rendered streets: `glpn-b0-street`.
 
 `val.txt` is measured once, at the end of a stage; nothing is tuned on it.
@@ -51,9 +56,9 @@ from frames import (
     Frames,
     Looks,
     disturbed,
-    houses,
     nyu,
     office,
+    photographs,
     rendered,
     stacked,
     windows,
@@ -69,6 +74,7 @@ from networks import Features, Student, Teacher, edge_loss, feature_loss
 EIGEN_CROP = (45, 471, 41, 601)  # rows, columns of 480×640
 SAVE_EVERY = 100
 MEAN = "indoor-mean"
+SURE = 0.85  # of the range: the teacher has nothing to tell beyond, nor of open air
 
 
 @dataclass(frozen=True)
@@ -77,7 +83,9 @@ class Stage:
 
     Sets without depth stand last in the mix. `feature_weight` 0 does without EfficientNet's maps;
     `edge_weight` counts the slopes of rendered depth, which alone are exact. `encoder_only` takes
-    no decoder from the `start`.
+    no decoder from the `start`. `careful`: a teacher's encoder learns at a tenth of the rate and its
+    BatchNorm not at all. `teacher` is the stage whose network gives feature maps, and depth where a
+    window has none.
     """
 
     mix: dict[str, int]
@@ -92,6 +100,8 @@ class Stage:
     cut_depth: str = "vertical"
     fusion: str = "selective"
     spoiled: float = 0.0
+    careful: bool = False
+    teacher: str | None = None
 
     @property
     def labelled(self) -> int:
@@ -144,6 +154,17 @@ STAGES = {
         edge_weight=0.5,
         start="rooms",
     ),
+    "teacher-rooms": Stage({"rooms": 13, "office": 3}, 900, 6e-4, spoiled=0.3, careful=True),
+    "rooms-taught": Stage(
+        {"rooms": 7, "office": 2, "views": 7},
+        3800,
+        5e-4,
+        feature_weight=2,
+        edge_weight=0.5,
+        start="rooms-more",
+        spoiled=0.4,
+        teacher="teacher-rooms",
+    ),
     "street": Stage({"streets": 16}, 800, 4e-4, start="rooms-more", max_depth=80),
 }
 
@@ -155,7 +176,9 @@ def open_set(name: str, data: Path, runs: Path) -> Frames:
     if name == "nyu":
         return nyu(data, "train")
     if name == "houses":
-        return houses(data)
+        return photographs(data / "houses_photos/rgb")
+    if name == "views":
+        return photographs(runs / "views")
     if name == "labels":
         return labelled_houses(data, runs)
     if name == "office":
@@ -167,7 +190,7 @@ def open_set(name: str, data: Path, runs: Path) -> Frames:
 
 def labelled_houses(data: Path, runs: Path) -> Frames:
     """The photographs with the depth that the `labels` stage gave them."""
-    photos = houses(data)
+    photos = photographs(data / "houses_photos/rgb")
     with np.load(runs / "labels.npz") as stored:
         depths = [torch.from_numpy(stored[str(i)]) for i in range(len(photos))]
     return Frames(photos.images, depths, photos.rows)
@@ -196,17 +219,27 @@ def batches(
 class Goal(nn.Module):
     """The network of a stage and what it is asked for."""
 
-    def __init__(self, stage: Stage, name: str) -> None:
+    def __init__(self, stage: Stage, name: str, runs: Path) -> None:
         super().__init__()
         self.stage = stage
+        self.teacher = None
+        if stage.teacher is not None:
+            self.teacher = trained_teacher(runs / stage.teacher).requires_grad_(False)
         config = GLPNConfig(max_depth=stage.max_depth, fusion=stage.fusion)
         self.model = Teacher() if name.startswith("teacher") else Student(config)
-        self.features = Features().eval().requires_grad_(False) if stage.feature_weight else None
+        self.features = None
+        if self.teacher is not None:
+            self.features = self.teacher.features
+        elif stage.feature_weight:
+            self.features = Features().eval().requires_grad_(False)
         self.to(memory_format=torch.channels_last)
 
     def forward(self, clean: Tensor, seen: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
         """SiLog by set, weighted by its share; and the distance to EfficientNet's maps."""
         seen = seen.contiguous(memory_format=torch.channels_last)
+        wanted = self._wanted(clean)
+        if self.teacher is not None:
+            truth = self._taught(truth, wanted)
         guesses: list[Tensor] = []
         with torch.autocast("cpu", torch.bfloat16):
             if isinstance(self.model, Teacher):
@@ -223,14 +256,25 @@ class Goal(nn.Module):
             if self.stage.edge_weight and name == "rooms":
                 loss = loss + self.stage.edge_weight * edge_loss(guess, true)
             total = total + loss * len(guess) / len(depth)
-        return total, self._features(clean, guesses)
+        return total, feature_loss(guesses, wanted) if wanted else torch.zeros(())
 
-    def _features(self, clean: Tensor, guesses: list[Tensor]) -> Tensor:
+    @torch.no_grad()
+    def _wanted(self, clean: Tensor) -> list[Tensor]:
+        """The feature maps to learn."""
         if self.features is None:
-            return torch.zeros(())
-        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
-            wanted = self.features(clean.contiguous(memory_format=torch.channels_last))
-        return feature_loss(guesses, wanted)
+            return []
+        with torch.autocast("cpu", torch.bfloat16):
+            return self.features(clean.contiguous(memory_format=torch.channels_last))
+
+    @torch.no_grad()
+    def _taught(self, truth: Tensor, maps: list[Tensor]) -> Tensor:
+        """The teacher's depth where a window has none, as far as it can tell (SURE)."""
+        unknown = (truth == 0).all(2).all(1)
+        with torch.autocast("cpu", torch.bfloat16):
+            depth = self.teacher.head(self.teacher.decoder([x[unknown] for x in maps])).float()
+        truth = truth.clone()
+        truth[unknown] = torch.where(depth < SURE * self.stage.max_depth, depth, 0.0)
+        return truth
 
 
 # --- Loop ---------------------------------------------------------------------------------------
@@ -255,14 +299,19 @@ def train(name: str, stage: Stage, data: Path, runs: Path) -> None:
     run = runs / name
     run.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(0)
-    goal = Goal(stage, name)
+    goal = Goal(stage, name, runs)
     model = goal.model
     if stage.start is not None:
         weights = torch.load(runs / stage.start / "state.pt", weights_only=True)["average"]
         if stage.encoder_only:
             weights = {key: value for key, value in weights.items() if ".encoder." in key}
         model.load_state_dict(weights, strict=not stage.encoder_only)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1.0, weight_decay=0.03)
+    pretrained = [*model.features.parameters()] if stage.careful else []
+    others = {id(p) for p in pretrained}
+    groups = [{"params": [p for p in model.parameters() if id(p) not in others], "scale": 1.0}]
+    if pretrained:
+        groups.append({"params": pretrained, "scale": 0.1})
+    optimizer = torch.optim.AdamW(groups, lr=1.0, weight_decay=0.03)
     average = {key: value.clone() for key, value in model.state_dict().items()}
     saved, start = run / "state.pt", 0
     if saved.exists():
@@ -274,8 +323,10 @@ def train(name: str, stage: Stage, data: Path, runs: Path) -> None:
     stream = batches(stage, start, {key: open_set(key, data, runs) for key in stage.mix})
     for step, batch in zip(range(start, stage.steps), stream, strict=False):
         model.train()
+        if stage.careful:
+            model.features.eval()
         for group in optimizer.param_groups:
-            group["lr"] = learning_rate(stage, step)
+            group["lr"] = group["scale"] * learning_rate(stage, step)
         depth_loss, maps_loss = goal(*batch)
         optimizer.zero_grad()
         (depth_loss + stage.feature_weight * maps_loss).backward()
@@ -318,6 +369,12 @@ def mean_of(names: Sequence[str], data: Path, runs: Path) -> None:
     finish(run.name, model, stage, data, run)
 
 
+def trained_teacher(run: Path) -> Teacher:
+    teacher = Teacher()
+    teacher.load_state_dict(torch.load(run / "state.pt", weights_only=True)["average"])
+    return teacher.eval().to(memory_format=torch.channels_last)
+
+
 def predictor(model: nn.Module) -> Callable[[Tensor], Tensor]:
     if isinstance(model, Teacher):
         return model
@@ -327,11 +384,9 @@ def predictor(model: nn.Module) -> Callable[[Tensor], Tensor]:
 @torch.no_grad()
 def label_houses(data: Path, runs: Path) -> None:
     """The teacher's depth of every photograph, the mean of it and its mirror image's."""
-    teacher = Teacher()
     latest = runs / ("teacher-more" if (runs / "teacher-more").exists() else "teacher")
-    teacher.load_state_dict(torch.load(latest / "state.pt", weights_only=True)["average"])
-    teacher.eval().to(memory_format=torch.channels_last)
-    photos = houses(data)
+    teacher = trained_teacher(latest)
+    photos = photographs(data / "houses_photos/rgb")
     labels = {}
     for i, image in enumerate(photos.images):
         size = tuple(round(side * FRAME[0] / photos.rows / 32) * 32 for side in image.shape[1:])
