@@ -26,8 +26,8 @@ indoor-mean  the mean of these two networks' weights (Wortsman et al. 2022, "Rob
           zero-shot models"): `glpn-b0-indoor`.
 rooms     GLPN on rendered rooms and the office alone.
 rooms-more  `rooms` goes on with the slopes of rendered depth.
-teacher-rooms  EfficientNet-Lite2 under GLPN's decoder learns depth from rendered rooms and the office;
-          its encoder learns slowly and keeps ImageNet's statistics.
+teacher-rooms  EfficientNet-Lite2 under GLPN's decoder learns depth from rendered rooms and the
+          office; its encoder learns slowly and keeps ImageNet's statistics.
 rooms-taught  `rooms-more` goes on with RUNS/views, photographs under CC0, of which this teacher
           tells the depth: `glpn-b0-rooms`.
 street    `rooms-more` goes on with rendered streets: `glpn-b0-street`.
@@ -83,9 +83,9 @@ class Stage:
 
     Sets without depth stand last in the mix. `feature_weight` 0 does without EfficientNet's maps;
     `edge_weight` counts the slopes of rendered depth, which alone are exact. `encoder_only` takes
-    no decoder from the `start`. `careful`: a teacher's encoder learns at a tenth of the rate and its
-    BatchNorm not at all. `teacher` is the stage whose network gives feature maps, and depth where a
-    window has none.
+    no decoder from the `start`. `careful`: a teacher's encoder learns at a tenth of the rate and
+    its BatchNorm not at all. `teacher` is the stage whose network gives feature maps, and depth
+    where a window has none.
     """
 
     mix: dict[str, int]
