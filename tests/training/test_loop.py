@@ -42,11 +42,8 @@ def losses(run: Path) -> list[float]:
 def test_losses_are_the_golden_ones(frames, tmp_path):
     train(tiny_recipe(frames, tmp_path))
     golden = json.loads(GOLDEN.read_text())
-    here = {"torch": torch.__version__, "cpu": torch.backends.cpu.get_cpu_capability()}
-    if here == {key: golden[key] for key in here}:
-        assert losses(tmp_path) == golden["losses"]
-    else:  # other kernels may round differently
-        assert losses(tmp_path) == pytest.approx(golden["losses"], rel=1e-5)
+    # processors of one capability round differently too: the bits are held by repeating a run
+    assert losses(tmp_path) == pytest.approx(golden["losses"], rel=1e-5)
 
 
 def test_a_run_repeats_itself_and_another_seed_does_not(frames, tmp_path):
