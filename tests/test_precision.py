@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 import glpn
 from glpn import weights
 from glpn.engines import open_candidate, open_engine, precision
-from glpn.engines.choice import Candidate, cpu_features
+from glpn.engines.choice import Candidate
 from glpn.engines.openvino import computes_bfloat16
 from glpn.engines.precision import Record, kinds_here, read_records, write_records
 from glpn.errors import CheckpointError, UsageError
@@ -23,7 +23,7 @@ from tests.networks import photograph
 BUNDLED = weights.bundled()["glpn-b0-indoor"]
 bfloat16_here = pytest.mark.skipif(not computes_bfloat16(), reason="this CPU has no bfloat16")
 int8_here = pytest.mark.skipif(
-    not precision._INT8 & cpu_features(), reason="this CPU has no fast 8-bit products"
+    not precision.multiplies_8_bits(), reason="this CPU has no fast 8-bit products that are right"
 )
 EIGHT_BITS = ("int8+bfloat16", "int8+float32")
 
@@ -191,6 +191,14 @@ def test_8_bit_products_stay_near_float32(size):
     deviation = np.abs(quick - exact) / exact
     assert quick.shape == (2, *size)
     assert 1e-4 < deviation.mean() <= 0.02  # noise is no photograph
+
+
+def test_8_bit_products_are_not_for_cpus_with_amx(monkeypatch):
+    features = {"flags", "avx512_vnni", "avx512_bf16"}
+    monkeypatch.setattr(precision, "cpu_features", lambda: features)
+    assert "int8+bfloat16" in kinds_here("openvino")
+    monkeypatch.setattr(precision, "cpu_features", lambda: features | {"amx_int8", "amx_bf16"})
+    assert kinds_here("openvino") == ["bfloat16"]
 
 
 def test_8_bit_products_without_ranges_are_refused(folder):
