@@ -19,6 +19,7 @@ from glpn.export.onnx import write_graph
 from tests.networks import randomise
 
 CONVOLUTIONS = {"embedding": 4, "reduction": 6, "depthwise": 8, "fusion": 9}
+BIGGEST = 2  # reductions, 8×8, which are not computed in 8 bits
 POINTWISE = 2 * 8 + 3  # the feed-forwards', the projections
 LINEAR = 4 * 8
 NORMS = 4 + 2 * 8 + 6 + 4
@@ -108,12 +109,13 @@ def test_openvino_fuses_attention_norms_and_activations(trunk, precision, transp
 
 
 @pytest.mark.skipif("avx512_vnni" not in cpu_features(), reason="the kernels are AVX-512 VNNI's")
-def test_openvino_multiplies_8_bits_in_every_product(trunk):
+def test_openvino_multiplies_8_bits_in_every_product_but_the_biggest_kernels(trunk):
     found = Counter()
     for node in running(trunk, "int8+float32"):
         facts = node.get_rt_info()
         if "i8" in facts["primitiveType"].astype(str).lower():
             found[facts["layerType"].astype(str)] += 1
-    assert found["Convolution"] == sum(CONVOLUTIONS.values()) - CONVOLUTIONS["depthwise"]
+    wanted = sum(CONVOLUTIONS.values()) - CONVOLUTIONS["depthwise"] - BIGGEST
+    assert found["Convolution"] == wanted
     linear = [count for layer, count in found.items() if layer.startswith("FullyConnected")]
     assert sum(linear) == LINEAR + POINTWISE

@@ -23,7 +23,7 @@ from tests.networks import photograph
 BUNDLED = weights.bundled()["glpn-b0-indoor"]
 bfloat16_here = pytest.mark.skipif(not computes_bfloat16(), reason="this CPU has no bfloat16")
 int8_here = pytest.mark.skipif(
-    not precision.multiplies_8_bits(), reason="this CPU has no fast 8-bit products that are right"
+    not precision.multiplies_8_bits(), reason="this CPU has no fast 8-bit products"
 )
 EIGHT_BITS = ("int8+bfloat16", "int8+float32")
 
@@ -191,14 +191,6 @@ def test_8_bit_products_stay_near_float32(size):
     deviation = np.abs(quick - exact) / exact
     assert quick.shape == (2, *size)
     assert 1e-4 < deviation.mean() <= 0.02  # noise is no photograph
-
-
-def test_8_bit_products_are_not_for_cpus_with_amx(monkeypatch):
-    features = {"flags", "avx512_vnni", "avx512_bf16"}
-    monkeypatch.setattr(precision, "cpu_features", lambda: features)
-    assert "int8+bfloat16" in kinds_here("openvino")
-    monkeypatch.setattr(precision, "cpu_features", lambda: features | {"amx_int8", "amx_bf16"})
-    assert kinds_here("openvino") == ["bfloat16"]
 
 
 def test_8_bit_products_without_ranges_are_refused(folder):
