@@ -16,7 +16,13 @@ from glpn import weights
 from glpn.engines import open_candidate, open_engine, precision
 from glpn.engines.choice import Candidate
 from glpn.engines.openvino import computes_bfloat16
-from glpn.engines.precision import Record, kinds_here, read_records, write_records
+from glpn.engines.precision import (
+    Record,
+    kinds_here,
+    quick_kinds,
+    read_records,
+    write_records,
+)
 from glpn.errors import CheckpointError, UsageError
 from tests.networks import photograph
 
@@ -178,6 +184,23 @@ def test_the_fastest_precision_that_passed_is_taken(folder):
         write_records(folder, [failed, *records[1:]])
         assert opened() == (records[1].precision if records[1:] else "float32")
         records = records[1:]
+
+
+@pytest.mark.parametrize(
+    ("features", "kinds"),
+    [
+        ("avx2", []),
+        ("avx512_vnni", ["int8+float32"]),
+        ("avx512_vnni avx512_bf16", ["int8+bfloat16", "int8+float32", "bfloat16"]),
+        (
+            "avx512_vnni avx512_bf16 amx_int8 amx_bf16",
+            ["bfloat16", "int8+bfloat16", "int8+float32"],
+        ),
+    ],
+)
+def test_what_a_cpu_takes_first(monkeypatch, features, kinds):
+    monkeypatch.setattr(precision, "cpu_features", lambda: {"flags", *features.split()})
+    assert quick_kinds(BUNDLED, "openvino")[0] == kinds
 
 
 @int8_here

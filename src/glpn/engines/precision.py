@@ -22,8 +22,8 @@ from glpn.files import atomic_file
 
 PRECISIONS = ("auto", "exact", "quick")
 EXACT = "float32"
-# Engine → what it computes in when it may be quick, fastest first. "int8+" is products with 8-bit
-# factors, and behind it stands what the rest is computed in.
+# Engine → what it computes in when it may be quick, fastest first on most CPUs. "int8+" is products
+# with 8-bit factors, and behind it stands what the rest is computed in.
 QUICK = {
     "openvino": ("int8+bfloat16", "int8+float32", "bfloat16"),
     "torch": ("bfloat16",),
@@ -103,7 +103,7 @@ def allowed(folder: Path, engine: str, *, asked: str) -> str:
 
 
 def quick_kinds(folder: Path, engine: str) -> tuple[list[str], str]:
-    """Those of `QUICK` that are allowed here, fastest first; or none, and why."""
+    """Those of `QUICK` that are allowed here, the best first; or none, and why."""
     if engine not in QUICK:
         return [], f"engine {engine} has none but exact; {', '.join(QUICK)} has (glpn[openvino])"
     advice = f"measure it with `glpn gate {folder} --data FRAMES`"
@@ -113,7 +113,7 @@ def quick_kinds(folder: Path, engine: str) -> tuple[list[str], str]:
         return [], f"{e}: {advice}"
     if not records:
         return [], f"{folder}: nothing was measured of {engine} with these weights: {advice}"
-    passed = [kind for kind in QUICK[engine] if kind in records and not records[kind].faults()]
+    passed = [kind for kind in _in_order(engine) if kind in records and not records[kind].faults()]
     if not passed:
         faults = "; ".join(f for record in records.values() for f in record.faults())
         return [], f"{folder}: these weights did not pass: {faults}"
@@ -122,17 +122,23 @@ def quick_kinds(folder: Path, engine: str) -> tuple[list[str], str]:
 
 
 def kinds_here(engine: str) -> list[str]:
-    """Those of `QUICK` that this CPU computes, fastest first.
+    """Those of `QUICK` that this CPU computes, the best first.
 
     Raises:
         UsageError: there are none, or the engine has no quick precision.
     """
     if engine not in QUICK:
         raise UsageError(f"precision: engine {engine} has none but exact; {', '.join(QUICK)} has")
-    kinds = [kind for kind in QUICK[engine] if _computes(engine, kind)]
+    kinds = [kind for kind in _in_order(engine) if _computes(engine, kind)]
     if not kinds:
         raise UsageError(f"precision: this CPU has no {' nor '.join(QUICK[engine])}")
     return kinds
+
+
+def _in_order(engine: str) -> list[str]:
+    """Those of `QUICK`, the best first: with AMX bfloat16, as fast there and nearer to float32."""
+    with_amx = "amx_bf16" in cpu_features()
+    return sorted(QUICK[engine], key=lambda kind: with_amx and kind != "bfloat16")
 
 
 def multiplies_8_bits() -> bool:
