@@ -94,8 +94,6 @@ def make_app(
         redirect_slashes=False,
     )
     _handle_errors(app)
-    _add_pages(app, shared, metrics)
-    add_page(app, describe(shared, limits, failures, _LINKS))
 
     @app.post("/v1/depth", openapi_extra=_OPENAPI, summary="Metres from one photograph")
     async def depth(request: Request) -> Response:
@@ -107,6 +105,9 @@ def make_app(
             response = await desk.run(request, partial(answer, shared, body, wanted))
         metrics.images.inc()
         return response
+
+    _add_pages(app, shared, metrics)
+    add_page(app, describe(shared, limits, failures, _LINKS))
 
     def refuse(scope: Scope) -> Response | None:
         picture = (scope["method"], scope["path"]) == ("POST", _LINKS["depth"])

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TypeVar
 
-import anyio
-import anyio.to_thread
 from starlette.requests import ClientDisconnect, Request
 
 from glpn.serving.limits import Limits, Refusal
@@ -18,7 +18,7 @@ _Result = TypeVar("_Result")
 
 
 class Desk:
-    """Gives places and turns. The event loop never waits for a prediction.
+    """Gives places and turns. The event loop never waits for a prediction, nor a worker for it.
 
     Args:
         limits: how many may wait, and for how long.
@@ -27,18 +27,20 @@ class Desk:
 
     def __init__(self, limits: Limits, *, workers: int) -> None:
         self._deadline = limits.deadline
-        self._places = anyio.CapacityLimiter(limits.queue + workers)
-        self._workers = anyio.CapacityLimiter(workers)
+        self._free = limits.queue + workers  # places
+        self._taken = 0
+        self._workers = ThreadPoolExecutor(workers, "picture")
+        self._in_work: set[object] = set()
 
     @property
     def waiting(self) -> int:
         """Requests that have a place and are not in work: they arrive, or wait for a turn."""
-        return int(self._places.borrowed_tokens - self._workers.borrowed_tokens)
+        return max(self._taken - len(self._in_work), 0)
 
     @property
     def full(self) -> bool:
         """Whether `place` would refuse."""
-        return self._places.available_tokens <= 0
+        return self._taken >= self._free
 
     @contextmanager
     def place(self) -> Iterator[None]:
@@ -47,15 +49,13 @@ class Desk:
         Raises:
             Refusal: 503, all are taken.
         """
-        token = object()
-        try:
-            self._places.acquire_on_behalf_of_nowait(token)
-        except anyio.WouldBlock:
-            raise all_taken() from None
+        if self.full:
+            raise all_taken()
+        self._taken += 1
         try:
             yield
         finally:
-            self._places.release_on_behalf_of(token)
+            self._taken -= 1
 
     async def run(self, request: Request, work: Callable[[], _Result]) -> _Result:
         """`work()` in a thread, when its turn comes, in the order of asking.
@@ -64,33 +64,33 @@ class Desk:
             Refusal: 503, its turn did not come before the deadline.
             ClientDisconnect: the client left; work that had not begun never does.
         """
-        results: list[_Result] = []
-        failure: Exception | None = None
-        async with anyio.create_task_group() as group:
-            group.start_soon(_cancel_when_gone, request, group.cancel_scope)
-            try:
-                results.append(await self._turn(work))
-            except Exception as e:  # a task group would wrap it
-                failure = e
-            group.cancel_scope.cancel()
-        if failure is not None:
-            raise failure
-        if not results:
-            raise ClientDisconnect
-        return results[0]
-
-    async def _turn(self, work: Callable[[], _Result]) -> _Result:
-        token = object()
+        turn = self._workers.submit(self._do, work)
+        deadline = asyncio.get_running_loop().call_later(self._deadline, turn.cancel)
+        leaving = asyncio.ensure_future(_gone(request))
+        leaving.add_done_callback(lambda _: turn.cancel())  # what has begun ends, whoever leaves
         try:
-            with anyio.fail_after(self._deadline):
-                await self._workers.acquire_on_behalf_of(token)
-        except TimeoutError:
-            message = f"busy: no turn within {self._deadline:g} s"
-            raise Refusal(503, message, RETRY_AFTER) from None
-        try:
-            return await anyio.to_thread.run_sync(work)  # once begun it ends, whoever leaves
+            result = await asyncio.wrap_future(turn)
+        except asyncio.CancelledError:
+            if not turn.cancelled():
+                raise
+            if not leaving.done():
+                message = f"busy: no turn within {self._deadline:g} s"
+                raise Refusal(503, message, RETRY_AFTER) from None
         finally:
-            self._workers.release_on_behalf_of(token)
+            deadline.cancel()
+            left = leaving.done()
+            leaving.cancel()
+        if left:
+            raise ClientDisconnect
+        return result
+
+    def _do(self, work: Callable[[], _Result]) -> _Result:
+        token = object()
+        self._in_work.add(token)
+        try:
+            return work()
+        finally:
+            self._in_work.discard(token)
 
 
 def all_taken() -> Refusal:
@@ -98,7 +98,6 @@ def all_taken() -> Refusal:
     return Refusal(503, "busy: all places are taken", RETRY_AFTER)
 
 
-async def _cancel_when_gone(request: Request, scope: anyio.CancelScope) -> None:
+async def _gone(request: Request) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass
-    scope.cancel()
