@@ -27,6 +27,7 @@ STORED = 240  # rows of a whole frame as kept in memory
 RENDERED = (216, 288)  # rooms and streets are rendered at this size
 ROOMS = 8000
 STREETS = 3000
+INTERIORS = ("apartment", "lobby", "lab", "workshop", "hall", "warehouse", "studio")  # panoramas
 FAR = 1.005  # of the network's range: what lies beyond is unknown to the loss
 
 
@@ -59,10 +60,12 @@ def nyu(data: Path, split: str) -> Frames:
     return Frames(images, depths, STORED)
 
 
-def photographs(folder: Path) -> Frames:
-    """Photographs without depth."""
+def photographs(folder: Path, *, leave_out: Sequence[str] = ()) -> Frames:
+    """Photographs without depth; of views of panoramas, those of some may be left out."""
     images = []
     for path in sorted(folder.glob("*.jpg")):
+        if path.stem.rpartition("_")[2] in leave_out:
+            continue
         photo = Image.open(path).convert("RGB")
         size = shrunk(photo.size, frame_rows=photo.height)
         if min(size) >= 200:

@@ -30,7 +30,8 @@ teacher-rooms  EfficientNet-Lite2 under GLPN's decoder learns depth from rendere
           office; its encoder learns slowly and keeps ImageNet's statistics.
 rooms-taught  `rooms-more` goes on with RUNS/views, photographs under CC0, of which this teacher
           tells the depth: `glpn-b0-rooms`.
-street    `rooms-more` goes on with rendered streets: `glpn-b0-street`.
+street    the bundled `glpn-b0-rooms` goes on with rendered streets and, for its features alone,
+          the views of open air in RUNS/views.
 
 `val.txt` is measured once, at the end of a stage; nothing is tuned on it.
 """
@@ -51,6 +52,7 @@ import torch.nn.functional as F
 from frames import (
     CROP,
     FRAME,
+    INTERIORS,
     NYU_FOCAL,
     STREETS,
     Frames,
@@ -67,14 +69,19 @@ from PIL import Image
 from torch import Tensor, nn
 
 from glpn import GLPNConfig, GLPNForDepthEstimation, GLPNImageProcessor
+from glpn.engines.torch import computes_bfloat16
 from glpn.export.onnx import write_graph
 from glpn.loss import silog_loss
+from glpn.weights import bundled
 from networks import Features, Student, Teacher, edge_loss, feature_loss
 
 EIGEN_CROP = (45, 471, 41, 601)  # rows, columns of 480×640
 SAVE_EVERY = 100
 MEAN = "indoor-mean"
 SURE = 0.85  # of the range: the teacher has nothing to tell beyond, nor of open air
+UNLABELLED = ("houses", "outdoors")
+EXACT = ("rooms", "streets")  # sets whose depth edges are true
+BUNDLED = tuple(bundled())
 
 
 @dataclass(frozen=True)
@@ -104,8 +111,9 @@ class Stage:
     teacher: str | None = None
 
     @property
-    def labelled(self) -> int:
-        return sum(count for name, count in self.mix.items() if name != "houses")
+    def labelled(self) -> dict[str, int]:
+        """The part of the mix whose depth is known, or told by a teacher."""
+        return {name: count for name, count in self.mix.items() if name not in UNLABELLED}
 
 
 STAGES = {
@@ -165,7 +173,16 @@ STAGES = {
         spoiled=0.4,
         teacher="teacher-rooms",
     ),
-    "street": Stage({"streets": 16}, 800, 4e-4, start="rooms-more", max_depth=80),
+    "street": Stage(
+        {"streets": 12, "outdoors": 4},
+        500,
+        5e-4,
+        feature_weight=2,
+        edge_weight=0.5,
+        start="glpn-b0-rooms",
+        max_depth=80,
+        spoiled=0.3,
+    ),
 }
 
 
@@ -179,6 +196,8 @@ def open_set(name: str, data: Path, runs: Path) -> Frames:
         return photographs(data / "houses_photos/rgb")
     if name == "views":
         return photographs(runs / "views")
+    if name == "outdoors":
+        return photographs(runs / "views", leave_out=INTERIORS)
     if name == "labels":
         return labelled_houses(data, runs)
     if name == "office":
@@ -216,6 +235,11 @@ def batches(
 # --- Loss ---------------------------------------------------------------------------------------
 
 
+def quick() -> torch.autocast:
+    """bfloat16 where this CPU multiplies in it; elsewhere that would be slower than float32."""
+    return torch.autocast("cpu", torch.bfloat16, enabled=computes_bfloat16())
+
+
 class Goal(nn.Module):
     """The network of a stage and what it is asked for."""
 
@@ -241,19 +265,19 @@ class Goal(nn.Module):
         if self.teacher is not None:
             truth = self._taught(truth, wanted)
         guesses: list[Tensor] = []
-        with torch.autocast("cpu", torch.bfloat16):
+        sets = self.stage.labelled
+        with quick():
             if isinstance(self.model, Teacher):
                 depth = self.model(seen)
             else:
-                depth, guesses = self.model(seen, self.stage.labelled)
-        sets = {name: count for name, count in self.stage.mix.items() if name != "houses"}
+                depth, guesses = self.model(seen, sum(sets.values()))
         parts = zip(
             depth.split([*sets.values()]), truth[: len(depth)].split([*sets.values()]), strict=True
         )
         total = torch.zeros(())
         for name, (guess, true) in zip(sets, parts, strict=True):
             loss = silog_loss(guess, true)
-            if self.stage.edge_weight and name == "rooms":
+            if self.stage.edge_weight and name in EXACT:
                 loss = loss + self.stage.edge_weight * edge_loss(guess, true)
             total = total + loss * len(guess) / len(depth)
         return total, feature_loss(guesses, wanted) if wanted else torch.zeros(())
@@ -263,14 +287,14 @@ class Goal(nn.Module):
         """The feature maps to learn."""
         if self.features is None:
             return []
-        with torch.autocast("cpu", torch.bfloat16):
+        with quick():
             return self.features(clean.contiguous(memory_format=torch.channels_last))
 
     @torch.no_grad()
     def _taught(self, truth: Tensor, maps: list[Tensor]) -> Tensor:
         """The teacher's depth where a window has none, as far as it can tell (SURE)."""
         unknown = (truth == 0).all(2).all(1)
-        with torch.autocast("cpu", torch.bfloat16):
+        with quick():
             depth = self.teacher.head(self.teacher.decoder([x[unknown] for x in maps])).float()
         truth = truth.clone()
         truth[unknown] = torch.where(depth < SURE * self.stage.max_depth, depth, 0.0)
@@ -301,7 +325,10 @@ def train(name: str, stage: Stage, data: Path, runs: Path) -> None:
     torch.manual_seed(0)
     goal = Goal(stage, name, runs)
     model = goal.model
-    if stage.start is not None:
+    if stage.start in BUNDLED:
+        start = GLPNForDepthEstimation.from_pretrained(stage.start)
+        model.network.load_state_dict(start.state_dict())
+    elif stage.start is not None:
         weights = torch.load(runs / stage.start / "state.pt", weights_only=True)["average"]
         if stage.encoder_only:
             weights = {key: value for key, value in weights.items() if ".encoder." in key}
@@ -391,7 +418,7 @@ def label_houses(data: Path, runs: Path) -> None:
     for i, image in enumerate(photos.images):
         size = tuple(round(side * FRAME[0] / photos.rows / 32) * 32 for side in image.shape[1:])
         pixels = F.interpolate(image[None].float() / 255, size, mode="bilinear", antialias=True)
-        with torch.autocast("cpu", torch.bfloat16):
+        with quick():
             both = teacher(torch.cat([pixels, pixels.flip(3)])).float()
         depth = (both[0] * both[1].flip(1)).sqrt()
         depth = F.interpolate(depth[None, None], image.shape[1:], mode="bilinear")[0, 0]
