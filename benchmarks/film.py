@@ -37,6 +37,7 @@ NOISE = 5.0  # grey levels, one standard deviation
 SAMPLES = 16_000  # of audio a second
 WARM_UP = 0.25  # of the run, and at least WARM_UP_S; memory counts from there on
 WARM_UP_S = 20.0  # to choose an engine where none is remembered, to open it, to fill the lanes
+ENDING_S = 2.0  # in which it lets go of the network and the lanes, and its memory falls
 LOOK_EVERY = 0.1  # seconds
 FLAT = 0.05
 HALVED = 0.5
@@ -145,7 +146,7 @@ def whole(film: Path, folder: Path, seconds: int, rate: int) -> tuple[dict, dict
     done = run(film, output, "--smooth")
     looks = len(done.rss_mb)
     start = max(int(looks * WARM_UP), min(round(WARM_UP_S / LOOK_EVERY), looks // 2))
-    warm = done.rss_mb[start:-1]  # the last one may be of its end
+    warm = done.rss_mb[start : -round(ENDING_S / LOOK_EVERY)]
     middle = float(np.median(warm))
     frames, before, after = seconds * rate, stamps(film), stamps(output)
     figures = {
