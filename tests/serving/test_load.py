@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import threading
 import time
@@ -138,6 +139,29 @@ def test_a_desk_is_full_exactly_while_it_refuses_places():
 def test_a_client_that_leaves_the_queue_is_never_served():
     failure = failure_with_busy_workers(Limits(), request_of("http.disconnect"))
     assert isinstance(failure, ClientDisconnect)
+
+
+def test_work_that_has_begun_ends_though_its_client_left():
+    ended: list[bool] = []
+
+    async def main() -> None:
+        begun, loop = asyncio.Event(), asyncio.get_running_loop()
+
+        async def receive():
+            await begun.wait()
+            return {"type": "http.disconnect"}
+
+        def work() -> None:
+            loop.call_soon_threadsafe(begun.set)
+            time.sleep(0.2)  # the event loop learns meanwhile that the client is gone
+            ended.append(True)
+
+        request = Request({"type": "http", "headers": []}, receive)
+        with pytest.raises(ClientDisconnect):
+            await Desk(Limits(), workers=1).run(request, work)
+        assert ended
+
+    anyio.run(main)
 
 
 class Failing:
