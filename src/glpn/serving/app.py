@@ -95,6 +95,7 @@ def make_app(
     )
     _handle_errors(app)
 
+    # The first of the routes, for they are tried in turn.
     @app.post("/v1/depth", openapi_extra=_OPENAPI, summary="Metres from one photograph")
     async def depth(request: Request) -> Response:
         require_key(request, limits)
