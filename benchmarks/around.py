@@ -24,7 +24,7 @@ import numpy as np
 from folder import photograph, write_photographs
 
 from glpn import GLPNImageProcessor
-from glpn.camera import Camera
+from glpn.camera.camera import Camera
 from glpn.files.contents import Contents
 from glpn.files.rasters import encode_png16
 from glpn.native import enlarge, grey16, shrink

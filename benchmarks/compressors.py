@@ -21,7 +21,7 @@ from folder import photograph
 from isal import isal_zlib
 
 import glpn
-from glpn.image import read_photo
+from glpn.image.photo import read_photo
 
 SIZE = (960, 1280)
 

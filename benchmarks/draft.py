@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 import glpn
-from glpn.image import read_photo
+from glpn.image.photo import read_photo
 
 SHRUNK = 240  # pixels of the short side of a 640×480 photograph at half its size
 MARGINS = (1, 1.5, 2)

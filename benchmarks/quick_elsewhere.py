@@ -20,7 +20,7 @@ from glpn.engines.choice import Candidate
 from glpn.engines.precision import quick_kinds
 from glpn.estimator import DepthEstimator
 from glpn.export.quantize import find_photos
-from glpn.image import read_photo
+from glpn.image.photo import read_photo
 
 ENGINE = "openvino"
 

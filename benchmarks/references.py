@@ -14,7 +14,7 @@ import json
 import numpy as np
 
 import glpn
-from glpn import calibration
+from glpn.camera import calibration
 from glpn.data.datasets import open_dataset
 from glpn.data.spec import FolderSpec
 

@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import glpn
-from glpn.image import read_photo
+from glpn.image.photo import read_photo
 
 LARGEST_MM = 65535  # of 16UC1
 CHANNELS = {"rgb8": 3, "bgr8": 3, "rgba8": 4, "bgra8": 4, "mono8": 1}

@@ -7,7 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from glpn import files
-from glpn.depth import Camera, Depth, Provenance
+from glpn.camera.camera import Camera
+from glpn.depth.depth import Depth
+from glpn.depth.provenance import Provenance
 
 READABLE = ("png16", "npz", "exr", "tiff")
 NAME = 'kü\udcffche\n"1".jpg'  # not UTF-8, a line break, quotes

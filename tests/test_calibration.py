@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from glpn.calibration import SHIFT_COST, fit_references
-from glpn.camera import Camera
-from glpn.depth import Depth, Provenance, read_depth
+from glpn.camera.calibration import SHIFT_COST, fit_references
+from glpn.camera.camera import Camera
+from glpn.depth.depth import Depth, read_depth
+from glpn.depth.provenance import Provenance
 from glpn.errors import DataError, UsageError
 
 SIZE = (120, 160)

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from glpn.camera import ASSUMED_FOV, Camera
-from glpn.depth import Depth, Provenance, read_depth
+from glpn.camera.camera import ASSUMED_FOV, Camera
+from glpn.depth.depth import Depth, read_depth
+from glpn.depth.provenance import Provenance
 from glpn.errors import DataError, UsageError
 
 SIZE = (480, 640)

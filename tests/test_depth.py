@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import glpn
-from glpn.camera import Camera
-from glpn.colormaps import COLORMAPS, color_table, colorize
-from glpn.depth import Depth, Provenance, read_depth
+from glpn.camera.camera import Camera
+from glpn.depth.colormaps import COLORMAPS, color_table, colorize
+from glpn.depth.depth import Depth, read_depth
+from glpn.depth.provenance import Provenance
 from glpn.errors import DataError, UsageError
 
 PROVENANCE = Provenance("tiny", "ab12", "onnxruntime", "0.1.0", image="room.jpg", max_depth=10.0)
@@ -159,7 +160,8 @@ def test_provenance_keeps_the_photographs_name_without_its_folder():
 
 def test_public_names_open_without_torch_or_any_extra():
     code = (
-        "import sys, glpn, glpn.depth, glpn.files; assert glpn.read_depth is glpn.depth.read_depth;"
+        "import sys, glpn, glpn.depth.depth, glpn.files;"
+        "assert glpn.read_depth is glpn.depth.depth.read_depth;"
         "found = {'torch', 'onnxruntime', 'trimesh', 'OpenEXR', 'matplotlib'} & sys.modules.keys();"
         "sys.exit(', '.join(found) or 0)"
     )

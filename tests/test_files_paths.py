@@ -78,7 +78,9 @@ def test_full_disk_is_told_apart_and_leaves_no_partial_file(tmp_path):
     code = """
         import sys, resource
         import numpy as np
-        from glpn.depth import Camera, Depth, Provenance
+        from glpn.camera.camera import Camera
+        from glpn.depth.depth import Depth
+        from glpn.depth.provenance import Provenance
         from glpn.errors import OutputFailed
         metres = np.random.default_rng(0).uniform(1, 9, (100, 100)).astype("f4")
         told = Camera.assumed((100, 100)), Provenance("m", "", "", "")

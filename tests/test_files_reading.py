@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from glpn.depth import Camera, read_depth
+from glpn.camera.camera import Camera
+from glpn.depth.depth import read_depth
 from glpn.errors import (
     DataError,
     GLPNError,

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import trimesh
 
-from glpn.camera import Camera
-from glpn.depth import Depth
+from glpn.camera.camera import Camera
+from glpn.depth.depth import Depth
 from glpn.errors import DataError, UsageError
 from glpn.files import valid_output
 from tests.depths import NAME, a_depth, a_plane, save

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageFile
 
 from glpn.errors import GLPNError, ImageTooLarge, InvalidImage, MissingInput, UsageError
-from glpn.image import MAX_FILE_BYTES, Photo, display_name, read_photo
+from glpn.image.photo import MAX_FILE_BYTES, Photo, display_name, read_photo
 from tests.corpus.bytes_of import (
     GREY,
     RGB,
@@ -236,7 +236,7 @@ def peak_growth_mb(statements: str, *arguments: object) -> float:
 import resource, sys
 import numpy as np
 from glpn.errors import GLPNError
-from glpn.image import read_photo
+from glpn.image.photo import read_photo
 peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 read_photo(np.zeros((8, 8, 3), np.uint8))
 before = peak()
@@ -469,5 +469,5 @@ def test_a_photo_is_returned_as_it_is() -> None:
 
 
 def test_reading_photographs_imports_no_torch() -> None:
-    program = "import sys, glpn.image, glpn.processor; sys.exit('torch' in sys.modules)"
+    program = "import sys, glpn.image.photo, glpn.processor; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)

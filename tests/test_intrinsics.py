@@ -10,9 +10,9 @@ import cv2
 import numpy as np
 import pytest
 
-from glpn.camera import Camera
+from glpn.camera.camera import Camera
+from glpn.camera.intrinsics import read_intrinsics
 from glpn.errors import DataError, MissingInput
-from glpn.intrinsics import read_intrinsics
 
 K = [[500.5, 0, 310.25], [0, 510.5, 250.75], [0, 0, 1]]
 D = [-0.28, 0.07, 0.001, -0.002, 0.01]

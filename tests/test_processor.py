@@ -19,7 +19,7 @@ from PIL import Image
 
 import glpn
 from glpn.errors import ConfigError, DataError, InvalidImage, MissingInput, UsageError
-from glpn.image import read_photo
+from glpn.image.photo import read_photo
 from glpn.processor import (
     PROCESSOR_NAME,
     GLPNFeatureExtractor,

@@ -13,7 +13,7 @@ import glpn
 from glpn import tiling
 from glpn.errors import UsageError
 from glpn.estimator import DepthEstimator
-from glpn.image import read_photo
+from glpn.image.photo import read_photo
 from glpn.processor import GLPNImageProcessor
 from tests.cli.conftest import write_photo
 from tests.depths import a_depth

@@ -15,28 +15,28 @@ _ROOMS = {
     "GLPNFeatureExtractor": "processor",
     "GLPNModel": "model",
     "GLPNForDepthEstimation": "model",
-    "Camera": "camera",
-    "Depth": "depth",
+    "Camera": "camera.camera",
+    "Depth": "depth.depth",
     "DepthEstimator": "estimator",
     "GLPNError": "errors",
     "load": "estimator",
     "pipeline": "depth_pipeline",
-    "read_depth": "depth",
-    "read_intrinsics": "intrinsics",
+    "read_depth": "depth.depth",
+    "read_intrinsics": "camera.intrinsics",
 }
 
 __all__ = ["__version__", *_ROOMS]
 
 if TYPE_CHECKING:
-    from glpn.camera import Camera as Camera
+    from glpn.camera.camera import Camera as Camera
+    from glpn.camera.intrinsics import read_intrinsics as read_intrinsics
     from glpn.config import GLPNConfig as GLPNConfig
-    from glpn.depth import Depth as Depth
-    from glpn.depth import read_depth as read_depth
+    from glpn.depth.depth import Depth as Depth
+    from glpn.depth.depth import read_depth as read_depth
     from glpn.depth_pipeline import pipeline as pipeline
     from glpn.errors import GLPNError as GLPNError
     from glpn.estimator import DepthEstimator as DepthEstimator
     from glpn.estimator import load as load
-    from glpn.intrinsics import read_intrinsics as read_intrinsics
     from glpn.model import GLPNForDepthEstimation as GLPNForDepthEstimation
     from glpn.model import GLPNModel as GLPNModel
     from glpn.processor import GLPNFeatureExtractor as GLPNFeatureExtractor

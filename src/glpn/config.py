@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from glpn.errors import ConfigError
-from glpn.json_file import read_json
+from glpn.records import read_json
 
 CONFIG_NAME = "config.json"
 

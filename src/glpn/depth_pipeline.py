@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from glpn.depth import Depth
+from glpn.depth.depth import Depth
 from glpn.errors import MissingDependency, MissingInput, UsageError
 from glpn.estimator import DEFAULT_MODEL, DepthEstimator, is_many, load
 

@@ -15,12 +15,14 @@ from PIL import Image
 
 import glpn
 from glpn import tiling, weights
-from glpn.calibration import Tape
-from glpn.depth import Camera, Depth, Provenance
+from glpn.camera.calibration import Tape
+from glpn.camera.camera import Camera
+from glpn.camera.intrinsics import Intrinsics
+from glpn.depth.depth import Depth
+from glpn.depth.provenance import Provenance
 from glpn.engines import Engine, PlanningEngine, StochasticEngine, open_engine
 from glpn.errors import UsageError
-from glpn.image import Photo, read_photo
-from glpn.intrinsics import Intrinsics
+from glpn.image.photo import Photo, read_photo
 from glpn.processor import GLPNImageProcessor, resize_depth
 
 DEFAULT_MODEL = "glpn-b0-indoor"

@@ -19,9 +19,9 @@ from PIL import Image
 from glpn.batches import PixelBatch, as_depth, as_list, gather, split_depths
 from glpn.errors import ConfigError, UsageError
 from glpn.hub_client import find_file
-from glpn.image import read_photo
-from glpn.json_file import read_json
+from glpn.image.photo import read_photo
 from glpn.native import shrink
+from glpn.records import read_json
 from glpn.resize import nearest
 from glpn.resize import resize_depth as resize_depth  # the estimator resizes through here
 
@@ -118,7 +118,7 @@ class GLPNImageProcessor:
         """Photographs → `{"pixel_values": ...}`, float32, channels first.
 
         Args:
-            images: one photograph or a list of them, of any kind that `glpn.image.read_photo`
+            images: one photograph or a list of them, of any kind that `glpn.image.photo.read_photo`
                 takes; an array or tensor with a fourth axis in front is a list.
             return_tensors: "pt" gives a torch tensor [B, 3, h, w], "np" an array, None a list of
                 arrays [3, h, w], each at its own size.

@@ -21,8 +21,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from glpn.camera import Camera
-from glpn.depth import Depth, Provenance
+from glpn.camera.camera import Camera
+from glpn.depth.depth import Depth
+from glpn.depth.provenance import Provenance
 
 THREE = Path(os.environ.get("GLPN_THREE", Path(__file__).parents[2] / "node_modules/three"))
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import glpn as library
-from glpn.calibration import Tape
+from glpn.camera.calibration import Tape
 
 YAML = """\
 image_width: 256

@@ -17,7 +17,7 @@ from PIL import Image
 
 import glpn as library
 from glpn.cli.batch import worst
-from glpn.colormaps import COLORMAPS
+from glpn.depth.colormaps import COLORMAPS
 from glpn.files import FORMATS
 from tests.cli.conftest import command, run_for_real, write_photo
 

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 import glpn as library
-from glpn.depth import read_depth
+from glpn.depth.depth import read_depth
 from glpn.video.webcam import Device
 from tests.cli.conftest import command, run_for_real
 from tests.video.films import noisy, packets, pictures, ramp, stamps, write_film

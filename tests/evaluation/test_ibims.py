@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from glpn.depth import Camera
+from glpn.camera.camera import Camera
 from glpn.errors import DataError
 from glpn.evaluation.ibims import (
     boundary_error,

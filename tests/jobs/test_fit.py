@@ -7,7 +7,7 @@ import pytest
 
 import glpn
 from glpn.errors import InvalidImage, UsageError
-from glpn.image import read_photo
+from glpn.image.photo import read_photo
 from tests.corpus.bytes_of import encoded
 
 

@@ -11,7 +11,7 @@ from PIL import Image
 
 import glpn
 from glpn import weights
-from glpn.depth import read_depth
+from glpn.depth.depth import read_depth
 from glpn.serving import answers
 from glpn.serving.page import known_failures
 from glpn.serving.query import FORMATS

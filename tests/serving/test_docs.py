@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from glpn.colormaps import COLORMAPS
-from glpn.depth import read_depth
+from glpn.depth.colormaps import COLORMAPS
+from glpn.depth.depth import read_depth
 from glpn.serving.query import FORMATS
 from tests.cli.conftest import write_photo
 from tests.corpus.images import HEIGHT, WIDTH

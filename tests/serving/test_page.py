@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 import glpn
-from glpn.depth import read_depth
+from glpn.depth.depth import read_depth
 from glpn.serving.page import paths
 from tests.corpus.bytes_of import encoded, jpeg_segment, jpeg_with, orientation, scene
 

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import trimesh
 
-from glpn.camera import Camera
-from glpn.depth import Depth, Provenance
+from glpn.camera.camera import Camera
+from glpn.depth.depth import Depth
+from glpn.depth.provenance import Provenance
 from glpn.synthetic.renderer import render_scenes
 from tests.synthetic.scenes import block, scene, view
 

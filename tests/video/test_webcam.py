@@ -10,7 +10,7 @@ import time
 import numpy as np
 import pytest
 
-from glpn.colormaps import colorize
+from glpn.depth.colormaps import colorize
 from glpn.errors import DataError, MissingDependency, MissingInput, UsageError
 from glpn.video.reading import Frame
 from glpn.video.side_by_side import Colors

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from glpn.depth import Depth
+from glpn.depth.depth import Depth
 
 _DECIMALS = 4  # of metres in records: a tenth of a millimetre
 

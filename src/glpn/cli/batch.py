@@ -20,7 +20,7 @@ from glpn.cli import console
 from glpn.cli.answers import Answer, Questions
 from glpn.cli.inputs import Input
 from glpn.cli.memory import keep_large_blocks
-from glpn.depth import Depth
+from glpn.depth.depth import Depth
 from glpn.errors import (
     CannotCreateOutput,
     GLPNError,

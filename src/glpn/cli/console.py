@@ -28,7 +28,7 @@ def accept_any_character() -> None:
 
 def escaped(text: object) -> str:
     """One line of printable characters."""
-    from glpn.image import display_name
+    from glpn.image.photo import display_name
 
     return display_name(str(text))
 

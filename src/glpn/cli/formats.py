@@ -39,7 +39,7 @@ def encoders(*, colormap: str, scale: float) -> dict[str, dict[str, Any]]:
     Raises:
         UsageError: the colour map is unknown, or the scale no number above 0.
     """
-    from glpn.colormaps import color_table
+    from glpn.depth.colormaps import color_table
 
     color_table(colormap)
     units = {"scale": positive("--scale", scale)}

@@ -41,7 +41,7 @@ class Input:
 
     @property
     def source(self) -> Any:
-        """What `glpn.image.read_photo` takes.
+        """What `glpn.image.photo.read_photo` takes.
 
         Raises:
             UsageError: standard input is wanted and closed.

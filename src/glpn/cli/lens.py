@@ -10,7 +10,7 @@ from glpn.cli.numbers import parse_place, positive
 from glpn.errors import UsageError
 
 if TYPE_CHECKING:
-    from glpn.calibration import Tape
+    from glpn.camera.calibration import Tape
 
 
 def camera(*, focal: float | None, fov: float | None, intrinsics: Path | None) -> dict[str, Any]:
@@ -20,7 +20,7 @@ def camera(*, focal: float | None, fov: float | None, intrinsics: Path | None) -
         UsageError: more than one of them, or an impossible figure.
         MissingInput, DataError: as `read_intrinsics`.
     """
-    from glpn.intrinsics import read_intrinsics
+    from glpn.camera.intrinsics import read_intrinsics
 
     if sum(value is not None for value in (focal, fov, intrinsics)) > 1:
         raise UsageError("--focal, --fov, --intrinsics: give at most one of them")
@@ -44,7 +44,7 @@ def tape(
         UsageError: a text or a length is impossible, or the two contradict the camera or each
             other.
     """
-    from glpn.calibration import Tape, require_lengths
+    from glpn.camera.calibration import Tape, require_lengths
 
     if references and lengths:
         raise UsageError("--ref, --known: give one kind of them")

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from glpn.camera import Camera
-    from glpn.depth import Depth
-    from glpn.image import Photo
+    from glpn.camera.camera import Camera
+    from glpn.depth.depth import Depth
+    from glpn.image.photo import Photo
 
 _SPATIAL = ("ply", "glb")
 _SAME_SHAPE = 0.01  # share by which the sides' ratios of photograph and depth may differ
@@ -70,7 +70,7 @@ def points(
       glpn points depth/kitchen.png --photo kitchen.jpg -o kitchen.glb
       glpn points kinect.png --scale 1000 --intrinsics K.txt -o kinect.ply --mesh
     """
-    from glpn.depth import read_depth
+    from glpn.depth.depth import read_depth
     from glpn.files import format_of
 
     format = format_of(output)
@@ -94,9 +94,9 @@ def _placed(depth: Depth, told: dict[str, Any], photo: Path | None) -> Depth:
         UsageError: the photograph has another shape than the depth.
         InvalidImage, DataError: it, or the intrinsics, cannot be used.
     """
-    from glpn.camera import Camera
+    from glpn.camera.camera import Camera
     from glpn.estimator import choose_camera
-    from glpn.image import read_photo
+    from glpn.image.photo import read_photo
 
     picture = None if photo is None else read_photo(photo)
     camera = _told(told, depth.size)
@@ -109,7 +109,7 @@ def _placed(depth: Depth, told: dict[str, Any], photo: Path | None) -> Depth:
 
 def _told(told: dict[str, Any], size: tuple[int, int]) -> Camera | None:
     """The camera of the options, in pixels of the depth."""
-    from glpn.camera import Camera
+    from glpn.camera.camera import Camera
 
     if told["camera"] is not None:
         fitted: Camera = told["camera"].fitted(size)

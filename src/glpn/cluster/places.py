@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from glpn.errors import CannotCreateOutput, MissingDependency, MissingInput, OutputFailed
-from glpn.image import MAX_FILE_BYTES
+from glpn.image.photo import MAX_FILE_BYTES
 
 # Stores where an object appears whole or not at all; elsewhere a finished file takes its name.
 _WHOLE = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "oci", "memory"})

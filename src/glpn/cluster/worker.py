@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from glpn.cluster.places import is_url, place_of, read
-from glpn.depth import Depth
+from glpn.depth.depth import Depth
 from glpn.errors import CannotCreateOutput
 from glpn.jobs import Manifest, Opened, Order, Outcome, Picture, Work
 

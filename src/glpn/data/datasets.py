@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from glpn.camera.intrinsics import Intrinsics
 from glpn.data.depthmaps import guess_format, implausible_unit, read_depth_map
 from glpn.data.frames import Frame, FrameSet, Reading, counted, verify
 from glpn.data.layouts import Layout, known_layout, recognise
@@ -16,7 +17,6 @@ from glpn.data.listing import frame_at, list_frames
 from glpn.data.lists import Row, inside, read_list
 from glpn.data.spec import FolderSpec
 from glpn.errors import ConfigError, DataError, MissingInput
-from glpn.intrinsics import Intrinsics
 
 SPLITS = ("train", "val", "test")
 

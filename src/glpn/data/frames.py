@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from glpn.camera.camera import Camera
+from glpn.camera.intrinsics import Intrinsics
 from glpn.data.depthmaps import DepthFormat, depth_size, read_depth_map, to_metres
 from glpn.data.ibims import SCENE_SUFFIX, read_scene
 from glpn.data.sample import Sample
-from glpn.depth import Camera
 from glpn.errors import DataError, InvalidImage, MissingInput
-from glpn.image import read_photo
-from glpn.intrinsics import Intrinsics
+from glpn.image.photo import read_photo
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 KITTI_CROP_SIZE = (352, 1216)  # the KB crop: the bottom rows, the middle columns

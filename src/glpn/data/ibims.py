@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from glpn.depth import Camera
+from glpn.camera.camera import Camera
 from glpn.errors import DataError, MissingDependency, MissingInput
 
 SCENE_SUFFIX = ".mat"

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import numpy as np
 
+from glpn.camera.intrinsics import DATASET_SOURCE, Intrinsics, read_intrinsics
 from glpn.data.depthmaps import SUFFIXES as DEPTH_SUFFIXES
 from glpn.data.frames import IMAGE_SUFFIXES, Frame, counted
 from glpn.data.ibims import SCENE_SUFFIX
 from glpn.data.spec import FolderSpec
 from glpn.errors import ConfigError, DataError, MissingInput
-from glpn.intrinsics import DATASET_SOURCE, Intrinsics, read_intrinsics
 
 _TOKEN = re.compile(r"(\*\*/|\*|\{scene:path\}/|\{\w+\})")
 _ANY_SCENE = "{scene:path}/"

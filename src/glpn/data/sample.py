@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from glpn.depth import Camera
+    from glpn.camera.camera import Camera
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from glpn.colormaps import colorize
 from glpn.data.facts import shrink
 from glpn.data.sample import Sample
+from glpn.depth.colormaps import colorize
 from glpn.errors import UsageError
 
 _GAP = 4

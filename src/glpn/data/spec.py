@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from glpn.camera.intrinsics import Intrinsics
 from glpn.data.depthmaps import UNITS, DepthFormat
 from glpn.errors import ConfigError, MissingInput
-from glpn.intrinsics import Intrinsics
 
 if sys.version_info >= (3, 11):
     import tomllib

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from glpn.depth import Camera
+from glpn.camera.camera import Camera
 from glpn.errors import DataError
 
 FloatArray = NDArray[np.float64]

@@ -20,7 +20,7 @@ from glpn.export import verify
 from glpn.export.onnx_file import onnx_format
 from glpn.export.publish import export
 from glpn.export.source import Runner, Source
-from glpn.image import read_photo
+from glpn.image.photo import read_photo
 from glpn.processor import GLPNImageProcessor
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from PIL import Image
 
 from glpn import __version__, weights
 from glpn.config import GLPNConfig
-from glpn.depth import Provenance
+from glpn.depth.provenance import Provenance
 from glpn.errors import InexactExport
 from glpn.estimator import DepthEstimator
 from glpn.export.source import Runner, Source

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from glpn.camera import Camera
+from glpn.camera.camera import Camera
 from glpn.errors import DataError, MissingDependency, UsageError
 
 MAX_PIXELS = 64_000_000  # of a file to be read; above any photograph, below Pillow's bomb warning

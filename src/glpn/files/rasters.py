@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from glpn.colormaps import colorize
+from glpn.depth.colormaps import colorize
 from glpn.errors import DataError, OutputFailed, UsageError
 from glpn.files import checks
 from glpn.files.contents import (

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from glpn.colormaps import colorize
+from glpn.depth.colormaps import colorize
 from glpn.errors import DataError, UsageError
 from glpn.files.contents import METADATA_KEY, Contents, require_extra
 

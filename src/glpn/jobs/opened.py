@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from glpn import weights
-from glpn.depth import Depth
+from glpn.depth.depth import Depth
 from glpn.engines import usable_cores
 from glpn.estimator import DepthEstimator, load
 

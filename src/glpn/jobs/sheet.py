@@ -17,7 +17,7 @@ from glpn.data.sample import Sample
 from glpn.data.sheet import contact_sheet
 from glpn.errors import CannotCreateOutput, DataError, GLPNError, UsageError
 from glpn.files.contents import METADATA_KEY
-from glpn.image import read_photo
+from glpn.image.photo import read_photo
 from glpn.jobs.work import Order, Picture
 
 MOST_SHOWN = 60

@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from glpn import files
-from glpn.containers import Fit
-from glpn.depth import Depth
+from glpn.depth.depth import Depth
 from glpn.errors import (
     CannotCreateOutput,
     GLPNError,
@@ -20,7 +19,8 @@ from glpn.errors import (
     MissingDependency,
     OutputFailed,
 )
-from glpn.image import display_name, read_bytes, read_photo
+from glpn.image.containers import Fit
+from glpn.image.photo import display_name, read_bytes, read_photo
 from glpn.jobs.manifest import Entry, Manifest
 from glpn.jobs.opened import Opened
 from glpn.jobs.origin import ANOTHER_PHOTOGRAPH, Origin

@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 from starlette.responses import Response
 
-from glpn.depth import Depth
+from glpn.depth.depth import Depth
 from glpn.estimator import MAX_INPUT_PIXELS, DepthEstimator, choose_camera
 from glpn.files import FORMATS as FILES
-from glpn.image import read_photo
+from glpn.image.photo import read_photo
 from glpn.serving.query import FORMATS, Wanted
 
 _NAME = "image"  # the photograph's, in messages and files: its own is not known

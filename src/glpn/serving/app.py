@@ -15,7 +15,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.types import ASGIApp, Scope
 
 import glpn
-from glpn.colormaps import COLORMAPS
+from glpn.depth.colormaps import COLORMAPS
 from glpn.engines import Engine
 from glpn.errors import DataError, GLPNError, InvalidImage, MissingDependency, UsageError
 from glpn.estimator import DepthEstimator

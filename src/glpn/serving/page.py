@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 import glpn
-from glpn.colormaps import COLORMAPS, color_table
+from glpn.depth.colormaps import COLORMAPS, color_table
 from glpn.estimator import DepthEstimator
 from glpn.files import FORMATS as FILES
 from glpn.serving.answers import as_json

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from glpn.colormaps import color_table
+from glpn.depth.colormaps import color_table
 from glpn.errors import UsageError
 
 # format → media type

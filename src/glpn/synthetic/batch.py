@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from glpn.depth import Camera
+from glpn.camera.camera import Camera
 from glpn.synthetic.cast import TILE, Eyes, Solids
 from glpn.synthetic.light import Ambient, Lights
 from glpn.synthetic.scene import MAX_LIGHTS, Light, Scene

@@ -17,9 +17,9 @@ from PIL import Image
 
 import glpn
 from glpn import files
-from glpn.colormaps import colorize
+from glpn.depth.colormaps import colorize
 from glpn.errors import UsageError
-from glpn.json_file import read_json
+from glpn.records import read_json
 from glpn.synthetic.renderer import Rendering, render_scenes
 from glpn.synthetic.sampling import sample_scenes
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from glpn.depth import Camera
+from glpn.camera.camera import Camera
 from glpn.errors import UsageError
 from glpn.synthetic import light as lighting
 from glpn.synthetic.batch import Shots, Worlds, gather

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from glpn.errors import MissingDependency, OutputFailed
-from glpn.image import display_name
+from glpn.image.photo import display_name
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID

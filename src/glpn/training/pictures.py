@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from glpn.colormaps import colorize
+from glpn.depth.colormaps import colorize
 from glpn.files import atomic_file, require_writable_folder
 from glpn.training.validate import Picture
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 import glpn
 from glpn.data.sample import Samples
-from glpn.depth import Provenance
+from glpn.depth.provenance import Provenance
 from glpn.engines.torch import TorchEngine
 from glpn.estimator import DepthEstimator
 from glpn.evaluation.metrics import HIGHER_IS_BETTER, Metrics

@@ -15,7 +15,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from glpn.colormaps import ROBUST_PERCENTILES, color_table
+from glpn.depth.colormaps import ROBUST_PERCENTILES, color_table
 from glpn.errors import DataError, UsageError
 from glpn.estimator import DepthEstimator
 from glpn.files.rasters import MILLIMETRES

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from glpn.errors import DataError, MissingDependency, MissingInput
 from glpn.files.contents import require_size
-from glpn.image import display_name
+from glpn.image.photo import display_name
 from glpn.video.ahead import ahead
 
 _USUAL_RATE = Fraction(25)  # frames per second where a file names none

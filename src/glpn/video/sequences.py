@@ -13,7 +13,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from glpn.depth import Camera, Depth, Provenance
+from glpn.camera.camera import Camera
+from glpn.depth.depth import Depth
+from glpn.depth.provenance import Provenance
 from glpn.errors import CannotCreateOutput, OutputFailed
 from glpn.files import atomic_file, output_stems
 from glpn.files.contents import METADATA_KEY, Contents

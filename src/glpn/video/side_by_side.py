@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from glpn.colormaps import colorize
+from glpn.depth.colormaps import colorize
 from glpn.errors import GLPNError, OutputFailed
 from glpn.files import atomic_file
 from glpn.video.reading import Film, Frame, open_input, require_av

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from glpn.colormaps import colorize
+from glpn.depth.colormaps import colorize
 from glpn.errors import MissingDependency, UsageError
 from glpn.video.reading import Frame
 from glpn.video.side_by_side import Colors

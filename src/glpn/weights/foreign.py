@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from glpn.config import CONFIG_NAME, PRESETS, GLPNConfig
 from glpn.errors import CheckpointError, MissingDependency, MissingInput, UsageError
 from glpn.files import atomic_file, require_writable_folder
-from glpn.json_file import read_json
+from glpn.records import read_json
 from glpn.weights.hub import resolve
 from glpn.weights.names import ENCODER_PREFIX, rename, require_match, to_memory_names
 from glpn.weights.pickles import read_pickle

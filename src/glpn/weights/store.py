@@ -16,7 +16,7 @@ from safetensors import SafetensorError
 from glpn.config import CONFIG_NAME, GLPNConfig
 from glpn.errors import CheckpointError, MissingInput
 from glpn.files import atomic_file, require_writable_folder
-from glpn.json_file import read_json
+from glpn.records import read_json
 from glpn.weights.header import FORMAT_METADATA, NUMPY_TYPES, TensorEntry, read_header
 
 if TYPE_CHECKING:

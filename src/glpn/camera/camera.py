@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from glpn import lens
+from glpn.camera import lens
 from glpn.errors import DataError, UsageError
 
 # Field of view along the longer side, in degrees, where nothing is known of the camera. The main

@@ -12,10 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from glpn import calibration, colormaps, files
-from glpn.camera import Camera as Camera  # found here too
+from glpn import files
+from glpn.camera import calibration
+from glpn.camera.camera import Camera
+from glpn.depth import colormaps
+from glpn.depth.provenance import Provenance
 from glpn.errors import DataError, UsageError
-from glpn.provenance import Provenance as Provenance
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -219,7 +221,7 @@ class Depth:
         """A colour picture, uint8 [H, W, 3]; unknown pixels are black.
 
         Args:
-            colormap: one of `glpn.colormaps.COLORMAPS`.
+            colormap: one of `glpn.depth.colormaps.COLORMAPS`.
             near, far: metres that take the map's first and last colour; by default the 2nd and
                 98th percentile of the known pixels.
 

@@ -26,9 +26,16 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from glpn.containers import DECODER_ERRORS, Fit, decode, load, require_one_frame, require_pixels
 from glpn.errors import ImageTooLarge, InvalidImage, MissingInput, UsageError
-from glpn.exif import Exif, read_exif
+from glpn.image.containers import (
+    DECODER_ERRORS,
+    Fit,
+    decode,
+    load,
+    require_one_frame,
+    require_pixels,
+)
+from glpn.image.exif import Exif, read_exif
 
 MAX_PIXELS = 25_000_000  # a 24-megapixel camera; the decoded picture takes 0.1 GB
 MAX_FILE_BYTES = 128 * 2**20

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
 
-from glpn.camera import require_finite
+from glpn.camera.camera import require_finite
 from glpn.errors import DataError
 
 # What files say that were written before these were told.

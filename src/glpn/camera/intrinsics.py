@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from glpn.camera import Camera
+from glpn.camera.camera import Camera
 from glpn.errors import DataError, MissingInput, UsageError
 
 DATASET_SOURCE = "the dataset's calibration"

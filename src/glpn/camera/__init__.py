@@ -1,0 +1,1 @@
+"""Camera: intrinsics, lens distortion, and what calibrates a depth."""

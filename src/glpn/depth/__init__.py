@@ -1,0 +1,1 @@
+"""Depth: metres with their camera and provenance, and colours to draw them in."""
