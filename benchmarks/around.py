@@ -28,7 +28,7 @@ from glpn.camera.camera import Camera
 from glpn.files.contents import Contents
 from glpn.files.rasters import encode_png16
 from glpn.native import enlarge, grey16, shrink
-from glpn.resize import resize_depth
+from glpn.processing.resize import resize_depth
 
 JOB = """
 import resource, sys, time

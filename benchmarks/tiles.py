@@ -24,9 +24,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import glpn
-from glpn import tiling
 from glpn.estimator import MAX_INPUT_PIXELS
 from glpn.evaluation.metrics import depth_metrics
+from glpn.processing import tiling
 
 CROP = (slice(45, 471), slice(41, 601))  # Eigen et al. 2014
 NYU_STEPS_PER_METRE = 25.5  # of the 8-bit depth files
@@ -128,7 +128,9 @@ def main() -> None:
     parser.add_argument("--model", default="glpn-b0-indoor")
     parser.add_argument("--frames", type=int, default=24, help="real ones, evenly chosen")
     parser.add_argument("--rooms", type=int, default=4)
-    parser.add_argument("--cell", type=int, default=tiling.CELL, help="see `glpn.tiling`")
+    parser.add_argument(
+        "--cell", type=int, default=tiling.CELL, help="see `glpn.processing.tiling`"
+    )
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     estimator = glpn.load(options.model, threads=1)

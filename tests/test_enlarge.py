@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from glpn import resize
 from glpn.native import enlarge
-from glpn.resize import resize_depth
+from glpn.processing import resize
+from glpn.processing.resize import resize_depth
 
 pytestmark = pytest.mark.skipif(not enlarge.available(), reason="glpn was built without a compiler")
 

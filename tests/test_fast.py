@@ -9,7 +9,8 @@ import torch
 
 from glpn import GLPNConfig, GLPNForDepthEstimation, native
 from glpn.errors import UsageError
-from glpn.fast import fast, layers, supports
+from glpn.network import inference_layers
+from glpn.network.inference import fast, supports
 from tests.networks import photograph, randomise
 
 BFLOAT16 = 2**-8  # the distance of its numbers
@@ -71,7 +72,7 @@ def test_every_configuration_gives_the_model_s_metres(fields):
 
 
 def test_without_fused_operators_and_kernel_the_metres_are_the_same(model, monkeypatch):
-    monkeypatch.setattr("glpn.fast.can_fuse", lambda dtype: False)
+    monkeypatch.setattr("glpn.network.inference.can_fuse", lambda dtype: False)
     monkeypatch.setattr(native, "available", lambda: False)
     assert largest_deviation(fast(model), model, photograph(64, 96)) < 1e-4
 
@@ -79,7 +80,7 @@ def test_without_fused_operators_and_kernel_the_metres_are_the_same(model, monke
 @pytest.mark.parametrize("fused", [True, False])
 def test_bfloat16_stays_near(model, monkeypatch, fused):
     if not fused:
-        monkeypatch.setattr("glpn.fast.can_fuse", lambda dtype: False)
+        monkeypatch.setattr("glpn.network.inference.can_fuse", lambda dtype: False)
     form = fast(model, dtype=torch.bfloat16)
     deviation = largest_deviation(form, model, photograph(64, 96))
     assert 1e-5 < deviation < 8 * BFLOAT16  # it is bfloat16, and its errors do not pile up
@@ -88,7 +89,7 @@ def test_bfloat16_stays_near(model, monkeypatch, fused):
 def test_bfloat16_attention_is_the_same_with_few_scores_and_with_many(model, monkeypatch):
     pixels = photograph(64, 96)
     few = fast(model, dtype=torch.bfloat16)(pixels)
-    monkeypatch.setattr("glpn.fast._MOST_SCORES", 0)
+    monkeypatch.setattr("glpn.network.inference._MOST_SCORES", 0)
     many = fast(model, dtype=torch.bfloat16)(pixels)
     assert not torch.equal(few, many)  # both ways ran
     torch.testing.assert_close(few, many, rtol=8 * BFLOAT16, atol=0)
@@ -119,7 +120,7 @@ def test_the_full_size_map_is_never_made(model):
     """No operator of the fast path sees more elements than the feed-forward's hidden map."""
     if not native.available():
         pytest.skip("glpn was built without a compiler")
-    assert layers.can_fuse(torch.float32)
+    assert inference_layers.can_fuse(torch.float32)
     form, pixels = fast(model), photograph(96, 128)
     sizes = []
 

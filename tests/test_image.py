@@ -469,5 +469,7 @@ def test_a_photo_is_returned_as_it_is() -> None:
 
 
 def test_reading_photographs_imports_no_torch() -> None:
-    program = "import sys, glpn.image.photo, glpn.processor; sys.exit('torch' in sys.modules)"
+    program = (
+        "import sys, glpn.image.photo, glpn.processing.processor; sys.exit('torch' in sys.modules)"
+    )
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from glpn.loss import log_difference_sums, silog_from_sums, silog_loss
+from glpn.network.loss import log_difference_sums, silog_from_sums, silog_loss
 
 
 def test_value_worked_by_hand():

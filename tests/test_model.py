@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from glpn import GLPNConfig, GLPNForDepthEstimation, GLPNModel
-from glpn.encoder import drop_path
 from glpn.errors import ConfigError, InvalidImage, UsageError
+from glpn.network.encoder import drop_path
 from glpn.weights import to_disk_names
 from glpn.weights.shapes import expected_shapes, inferred_fields
 from tests.networks import photograph, randomise
@@ -204,7 +204,7 @@ def test_attention_memory_grows_with_the_pixels_not_their_square():
     code = """
 import resource, torch
 from glpn import GLPNConfig
-from glpn.encoder import Attention
+from glpn.network.encoder import Attention
 torch.set_num_threads(1)
 config = GLPNConfig()
 attention = Attention(config, config.stages[0]).eval()

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from torch import nn
 
 from glpn import native
-from glpn.config import GLPNConfig
-from glpn.decoder import DepthHead, upsample
 from glpn.errors import UsageError
+from glpn.network.config import GLPNConfig
+from glpn.network.decoder import DepthHead, upsample
 
 pytestmark = pytest.mark.skipif(not native.available(), reason="glpn was built without a compiler")
 

@@ -20,12 +20,8 @@ from PIL import Image
 import glpn
 from glpn.errors import ConfigError, DataError, InvalidImage, MissingInput, UsageError
 from glpn.image.photo import read_photo
-from glpn.processor import (
-    PROCESSOR_NAME,
-    GLPNFeatureExtractor,
-    GLPNImageProcessor,
-    resize_depth,
-)
+from glpn.processing.processor import PROCESSOR_NAME, GLPNFeatureExtractor, GLPNImageProcessor
+from glpn.processing.resize import resize_depth
 from tests.corpus.bytes_of import encoded, scene
 
 # The file beside the published NYU checkpoint, as the older feature extractor wrote it.
@@ -490,7 +486,7 @@ sys.modules["torch"] = None
 import numpy as np
 from glpn import GLPNImageProcessor
 from glpn.errors import MissingDependency
-from glpn.processor import resize_depth
+from glpn.processing.resize import resize_depth
 processor = GLPNImageProcessor()
 image = np.zeros((40, 40, 3), np.uint8)
 assert processor(image, "np").pixel_values.shape == (1, 3, 32, 32)

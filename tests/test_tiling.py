@@ -10,11 +10,11 @@ import pytest
 from PIL import Image
 
 import glpn
-from glpn import tiling
 from glpn.errors import UsageError
 from glpn.estimator import DepthEstimator
 from glpn.image.photo import read_photo
-from glpn.processor import GLPNImageProcessor
+from glpn.processing import tiling
+from glpn.processing.processor import GLPNImageProcessor
 from tests.cli.conftest import write_photo
 from tests.depths import a_depth
 

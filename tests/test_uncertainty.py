@@ -14,7 +14,7 @@ import glpn
 from glpn import files
 from glpn.errors import DataError, UsageError
 from glpn.estimator import DepthEstimator
-from glpn.processor import GLPNImageProcessor
+from glpn.processing.processor import GLPNImageProcessor
 from tests.depths import a_depth
 from tests.networks import randomise
 

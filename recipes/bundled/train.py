@@ -71,7 +71,7 @@ from torch import Tensor, nn
 from glpn import GLPNConfig, GLPNForDepthEstimation, GLPNImageProcessor
 from glpn.engines.torch import computes_bfloat16
 from glpn.export.onnx import write_graph
-from glpn.loss import silog_loss
+from glpn.network.loss import silog_loss
 from glpn.weights import bundled
 from networks import Features, Student, Teacher, edge_loss, feature_loss
 

@@ -10,11 +10,11 @@ __version__ = "0.1.0"
 # Public name → the room that defines it; rooms are opened at first use, so that `import glpn`
 # needs neither torch nor onnxruntime.
 _ROOMS = {
-    "GLPNConfig": "config",
-    "GLPNImageProcessor": "processor",
-    "GLPNFeatureExtractor": "processor",
-    "GLPNModel": "model",
-    "GLPNForDepthEstimation": "model",
+    "GLPNConfig": "network.config",
+    "GLPNImageProcessor": "processing.processor",
+    "GLPNFeatureExtractor": "processing.processor",
+    "GLPNModel": "network.model",
+    "GLPNForDepthEstimation": "network.model",
     "Camera": "camera.camera",
     "Depth": "depth.depth",
     "DepthEstimator": "estimator",
@@ -30,17 +30,17 @@ __all__ = ["__version__", *_ROOMS]
 if TYPE_CHECKING:
     from glpn.camera.camera import Camera as Camera
     from glpn.camera.intrinsics import read_intrinsics as read_intrinsics
-    from glpn.config import GLPNConfig as GLPNConfig
     from glpn.depth.depth import Depth as Depth
     from glpn.depth.depth import read_depth as read_depth
     from glpn.depth_pipeline import pipeline as pipeline
     from glpn.errors import GLPNError as GLPNError
     from glpn.estimator import DepthEstimator as DepthEstimator
     from glpn.estimator import load as load
-    from glpn.model import GLPNForDepthEstimation as GLPNForDepthEstimation
-    from glpn.model import GLPNModel as GLPNModel
-    from glpn.processor import GLPNFeatureExtractor as GLPNFeatureExtractor
-    from glpn.processor import GLPNImageProcessor as GLPNImageProcessor
+    from glpn.network.config import GLPNConfig as GLPNConfig
+    from glpn.network.model import GLPNForDepthEstimation as GLPNForDepthEstimation
+    from glpn.network.model import GLPNModel as GLPNModel
+    from glpn.processing.processor import GLPNFeatureExtractor as GLPNFeatureExtractor
+    from glpn.processing.processor import GLPNImageProcessor as GLPNImageProcessor
 
 
 def __getattr__(name: str) -> Any:

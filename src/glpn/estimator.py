@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import glpn
-from glpn import tiling, weights
+from glpn import weights
 from glpn.camera.calibration import Tape
 from glpn.camera.camera import Camera
 from glpn.camera.intrinsics import Intrinsics
@@ -23,7 +23,9 @@ from glpn.depth.provenance import Provenance
 from glpn.engines import Engine, PlanningEngine, StochasticEngine, open_engine
 from glpn.errors import UsageError
 from glpn.image.photo import Photo, read_photo
-from glpn.processor import GLPNImageProcessor, resize_depth
+from glpn.processing import tiling
+from glpn.processing.processor import GLPNImageProcessor
+from glpn.processing.resize import resize_depth
 
 DEFAULT_MODEL = "glpn-b0-indoor"
 

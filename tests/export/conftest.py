@@ -9,7 +9,7 @@ from PIL import Image
 
 from glpn import GLPNConfig, GLPNForDepthEstimation, GLPNImageProcessor
 from glpn.estimator import MAX_INPUT_PIXELS, SMALLEST_DEPTH
-from glpn.resize import resize_depth
+from glpn.processing.resize import resize_depth
 from tests.networks import randomise
 
 SIZES = {  # each takes another turn in the processor's rules

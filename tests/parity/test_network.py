@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from glpn.config import PRESETS
+from glpn.network.config import PRESETS
 from tests.networks import photograph, twins
 
 EVERYTHING = {"output_attentions": True, "output_hidden_states": True}

@@ -78,8 +78,8 @@ def _candidates(folder: Path) -> list[tuple[str, str]]:
 def _floors_ms(folder: Path, candidates: list[tuple[str, str]], threads: int) -> dict[str, float]:
     """Precision → the milliseconds below which no engine can come, by one measurement each."""
     from glpn import weights
-    from glpn.config import GLPNConfig
     from glpn.engines.floor import multiply_adds
+    from glpn.network.config import GLPNConfig
 
     count = multiply_adds(GLPNConfig.from_json_file(folder / weights.CONFIG_NAME), *_SIZE)
     code = (

@@ -10,7 +10,7 @@ import typer
 from glpn.cli import console, options
 
 if TYPE_CHECKING:
-    from glpn.cli.facts import ModelFacts
+    from glpn.weights.facts import ModelFacts
 
 
 def info(
@@ -38,7 +38,7 @@ def info(
       glpn info depth/kitchen.png
       glpn info vinvino02/glpn-nyu
     """
-    from glpn.cli import facts
+    from glpn.weights import facts
 
     path = Path(source)
     if path.is_file() and path.suffix not in facts.MODEL_SUFFIXES:
@@ -54,7 +54,7 @@ def info(
 def models(as_json: options.AsJson = False) -> None:
     """List the models that come with glpn."""
     from glpn import weights
-    from glpn.cli.facts import ModelFacts
+    from glpn.weights.facts import ModelFacts
 
     found = {name: ModelFacts.of(folder) for name, folder in weights.bundled().items()}
     if as_json:

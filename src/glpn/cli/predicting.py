@@ -137,7 +137,7 @@ def _tiles(text: str | None, uncertainty: str | None) -> int | None:
     """
     if text is None:
         return None
-    from glpn.tiling import require_tiles
+    from glpn.processing.tiling import require_tiles
 
     if text != "auto" and not re.fullmatch("[1-9][0-9]{0,3}", text):
         raise UsageError(f"--tiles: expected auto or a whole number from 1 on, got {text!r}")

@@ -18,11 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glpn import weights
-from glpn.config import GLPNConfig
 from glpn.engines import choice
 from glpn.engines.choice import Candidate
 from glpn.engines.precision import EXACT, PRECISIONS, allowed, fitting_records
 from glpn.errors import CheckpointError, InvalidImage, MissingDependency, UsageError
+from glpn.network.config import GLPNConfig
 
 # onnxruntime reports its use to its makers unless it is told before it is imported not to.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")

@@ -24,7 +24,7 @@ import numpy as np
 
 from glpn import __version__, weights
 from glpn.errors import GLPNError
-from glpn.processor import GLPNImageProcessor
+from glpn.processing.processor import GLPNImageProcessor
 
 if TYPE_CHECKING:
     from glpn.engines import Engine

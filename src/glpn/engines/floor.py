@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from glpn.config import GLPNConfig, Stage
 from glpn.errors import UsageError
+from glpn.network.config import GLPNConfig, Stage
 
 _SIDE = 2048  # of the measured matrices
 _ENOUGH = 0.5  # seconds of products, the fastest counts

@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glpn import __version__, native, weights
-from glpn.config import GLPNConfig
 from glpn.engines import require_finite, require_pixels
 from glpn.errors import CheckpointError
+from glpn.network.config import GLPNConfig
 
 INPUT = "pixel_values"
 OUTPUT = "predicted_depth"  # of model.onnx: metres [B, H, W]

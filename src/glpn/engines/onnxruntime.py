@@ -17,10 +17,10 @@ from onnxruntime.capi.onnxruntime_pybind11_state import (
 )
 
 from glpn import weights
-from glpn.config import GLPNConfig
 from glpn.engines import graph
 from glpn.engines.trunk import NativeHead, open_folder
 from glpn.errors import CheckpointError
+from glpn.network.config import GLPNConfig
 
 _LOAD_ERRORS = (
     Fail,

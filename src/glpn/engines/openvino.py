@@ -11,12 +11,12 @@ import openvino
 from numpy.typing import NDArray
 
 from glpn import weights
-from glpn.config import GLPNConfig
 from glpn.engines import graph, openvino_graph, openvino_int8
 from glpn.engines.openvino_int8 import Ranges
 from glpn.engines.openvino_plans import Plans
 from glpn.engines.trunk import NativeHead, open_folder
 from glpn.errors import UsageError
+from glpn.network.config import GLPNConfig
 
 # OpenVINO's binding meets NumPy at the first such call. Two threads that make it at a time wait
 # for each other for ever, so it is made here, before there are lanes.

@@ -12,11 +12,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from glpn import fast
 from glpn.engines import require_finite, require_pixels
 from glpn.engines.choice import cpu_features
 from glpn.errors import UsageError
-from glpn.model import GLPNForDepthEstimation
+from glpn.network import inference
+from glpn.network.model import GLPNForDepthEstimation
 
 _Predict = Callable[[Tensor], Tensor]
 _TYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -35,7 +35,7 @@ class TorchEngine:
 
     Raises:
         UsageError: the precision is another, or the network has float32 alone (see
-            `glpn.fast.supports`).
+            `glpn.network.inference.supports`).
     """
 
     name = "torch"
@@ -127,8 +127,8 @@ def _predictor(model: GLPNForDepthEstimation, precision: str) -> _Predict:
     """What predicts: the model's inference form, or the model where it has none."""
     if precision not in _TYPES:
         raise UsageError(f"precision: expected one of {', '.join(_TYPES)}; got {precision!r}")
-    if fast.supports(model.config) and model.device.type in ("cpu", "cuda"):
-        return fast.fast(model, dtype=_TYPES[precision])
+    if inference.supports(model.config) and model.device.type in ("cpu", "cuda"):
+        return inference.fast(model, dtype=_TYPES[precision])
     if precision != "float32":
         raise UsageError(f"precision: this network runs in float32 alone here, not in {precision}")
     return functools.partial(_metres, model)

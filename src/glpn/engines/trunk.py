@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glpn import native, weights
-from glpn.config import GLPNConfig
 from glpn.engines.graph import has_trunk
 from glpn.errors import MissingInput
+from glpn.network.config import GLPNConfig
 
 
 class NativeHead:

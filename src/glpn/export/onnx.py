@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from glpn import weights
-from glpn.config import GLPNConfig, Stage
 from glpn.engines import graph as contract
 from glpn.export.onnx_nodes import ONNXRUNTIME, Graph
 from glpn.files import atomic_file
+from glpn.network.config import GLPNConfig, Stage
 
 if TYPE_CHECKING:
     from onnx import ModelProto

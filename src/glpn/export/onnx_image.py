@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 
 from glpn import weights
-from glpn.config import GLPNConfig
 from glpn.engines import graph as contract
 from glpn.errors import UsageError
 from glpn.estimator import MAX_INPUT_PIXELS, SMALLEST_DEPTH
 from glpn.export.onnx import network
 from glpn.export.onnx_nodes import Graph
 from glpn.export.source import IMAGES
-from glpn.processor import IMAGENET_MEAN, IMAGENET_STD, GLPNImageProcessor
+from glpn.network.config import GLPNConfig
+from glpn.processing.processor import IMAGENET_MEAN, IMAGENET_STD, GLPNImageProcessor
 
 if TYPE_CHECKING:
     from onnx import ModelProto

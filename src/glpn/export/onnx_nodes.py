@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from glpn.config import GLPNConfig
 from glpn.errors import MissingDependency
+from glpn.network.config import GLPNConfig
 from glpn.weights import TensorEntry
 
 try:

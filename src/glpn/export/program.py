@@ -17,8 +17,8 @@ from glpn.estimator import MAX_INPUT_PIXELS, SMALLEST_DEPTH
 from glpn.export.onnx_image import require_exportable
 from glpn.export.publish import Format
 from glpn.export.source import IMAGES, PIXELS, Runner, Source
-from glpn.model import GLPNForDepthEstimation
-from glpn.processor import IMAGENET_MEAN, IMAGENET_STD, GLPNImageProcessor
+from glpn.network.model import GLPNForDepthEstimation
+from glpn.processing.processor import IMAGENET_MEAN, IMAGENET_STD, GLPNImageProcessor
 
 _FILTERS = {Image.Resampling.BILINEAR: "bilinear", Image.Resampling.BICUBIC: "bicubic"}
 

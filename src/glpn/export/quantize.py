@@ -21,7 +21,7 @@ from glpn.export.onnx_file import onnx_format
 from glpn.export.publish import export
 from glpn.export.source import Runner, Source
 from glpn.image.photo import read_photo
-from glpn.processor import GLPNImageProcessor
+from glpn.processing.processor import GLPNImageProcessor
 
 if TYPE_CHECKING:
     from onnx import ModelProto

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glpn import __version__, weights
-from glpn.config import GLPNConfig
 from glpn.engines import graph as contract
-from glpn.processor import GLPNImageProcessor
+from glpn.network.config import GLPNConfig
+from glpn.processing.processor import GLPNImageProcessor
 
 IMAGES = "images"  # the input of an end-to-end file
 PIXELS = contract.INPUT  # the input of a file that holds the bare network

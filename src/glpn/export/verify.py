@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from glpn import __version__, weights
-from glpn.config import GLPNConfig
 from glpn.depth.provenance import Provenance
 from glpn.errors import InexactExport
 from glpn.estimator import DepthEstimator
 from glpn.export.source import Runner, Source
-from glpn.model import GLPNForDepthEstimation
+from glpn.network.config import GLPNConfig
+from glpn.network.model import GLPNForDepthEstimation
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """A map at a larger size by a small compiled kernel; `enlarge.c` says how.
 
-The bits are those of `glpn.resize`, which does it where no compiler was at hand.
+The bits are those of `glpn.processing.resize`, which does it where no compiler was at hand.
 """
 
 from __future__ import annotations

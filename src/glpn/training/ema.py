@@ -6,7 +6,7 @@ import copy
 
 import torch
 
-from glpn.model import GLPNForDepthEstimation
+from glpn.network.model import GLPNForDepthEstimation
 
 _WARM_UP = 10  # the average forgets its beginning: decay is at most (1 + n) / (10 + n)
 

@@ -13,8 +13,8 @@ from glpn.data.datasets import open_dataset
 from glpn.data.frames import FrameSet
 from glpn.data.sample import Sample, Samples
 from glpn.errors import ConfigError
-from glpn.processor import GLPNImageProcessor
-from glpn.resize import nearest
+from glpn.processing.processor import GLPNImageProcessor
+from glpn.processing.resize import nearest
 from glpn.training.options import DataOptions
 
 

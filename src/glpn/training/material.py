@@ -12,7 +12,7 @@ from glpn.data.frames import FrameSet
 from glpn.data.sample import Samples
 from glpn.errors import DataError
 from glpn.evaluation.protocols import Protocol, protocol
-from glpn.processor import GLPNImageProcessor
+from glpn.processing.processor import GLPNImageProcessor
 from glpn.training.feed import Feed, ReadingFeed, ResidentFeed
 from glpn.training.frames import KeptFrames, ScaledFrames, focal_ratio, open_frames
 from glpn.training.network import build_processor

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from glpn import weights
-from glpn.config import GLPNConfig
 from glpn.errors import ConfigError, UsageError
-from glpn.model import GLPNForDepthEstimation
-from glpn.processor import GLPNImageProcessor
+from glpn.network.config import GLPNConfig
+from glpn.network.model import GLPNForDepthEstimation
+from glpn.processing.processor import GLPNImageProcessor
 from glpn.training.options import ModelOptions
 
 _WHOLE_SIZE = (-1, 3)  # values of head_in_index whose depth has the size of the image

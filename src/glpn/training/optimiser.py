@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from glpn.errors import ConfigError
-from glpn.model import GLPNForDepthEstimation
+from glpn.network.model import GLPNForDepthEstimation
 from glpn.training.options import OptimiserOptions
 
 _ENCODER_PART = re.compile(r"glpn\.encoder\.stages\.(\d+)\.(embed|blocks|norm)(?:\.(\d+))?")

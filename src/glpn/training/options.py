@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from glpn.config import PRESETS, GLPNConfig
 from glpn.data.spec import FolderSpec
 from glpn.errors import ConfigError
 from glpn.evaluation.metrics import METRIC_NAMES
 from glpn.evaluation.protocols import PROTOCOLS
+from glpn.network.config import PRESETS, GLPNConfig
 
 KEEPS = ("disk", "memory", "device")
 OPTIMISERS = ("adam", "adamw")

@@ -15,10 +15,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from glpn.config import GLPNConfig
 from glpn.data.augment import AugmentConfig
 from glpn.data.spec import FolderSpec
 from glpn.errors import ConfigError, GLPNError, MissingInput
+from glpn.network.config import GLPNConfig
 from glpn.training.options import (
     DataOptions,
     LoopOptions,

@@ -15,7 +15,7 @@ from torch import Tensor
 
 import glpn
 from glpn.errors import CheckpointError
-from glpn.model import GLPNForDepthEstimation
+from glpn.network.model import GLPNForDepthEstimation
 from glpn.training.checkpoint import Checkpoint
 from glpn.training.ema import Average
 

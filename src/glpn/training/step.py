@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from glpn.errors import DataError
-from glpn.loss import log_difference_sums, silog_from_sums
+from glpn.network.loss import log_difference_sums, silog_from_sums
 from glpn.training.feed import Batch
 from glpn.training.optimiser import set_rate
 from glpn.training.parallel import World

@@ -17,8 +17,8 @@ from glpn.estimator import DepthEstimator
 from glpn.evaluation.metrics import HIGHER_IS_BETTER, Metrics
 from glpn.evaluation.pipeline import Score, Task, predict_image, score_tasks, task
 from glpn.evaluation.protocols import Protocol
-from glpn.model import GLPNForDepthEstimation
-from glpn.processor import GLPNImageProcessor
+from glpn.network.model import GLPNForDepthEstimation
+from glpn.processing.processor import GLPNImageProcessor
 from glpn.training.parallel import World
 
 

@@ -7,7 +7,7 @@ and converting load torch at all.
 
 from __future__ import annotations
 
-from glpn.config import CONFIG_NAME as CONFIG_NAME
+from glpn.network.config import CONFIG_NAME as CONFIG_NAME
 from glpn.weights.foreign import Conversion as Conversion
 from glpn.weights.foreign import convert as convert
 from glpn.weights.foreign import encoder_state as encoder_state

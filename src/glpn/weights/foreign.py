@@ -13,9 +13,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from glpn.config import CONFIG_NAME, PRESETS, GLPNConfig
 from glpn.errors import CheckpointError, MissingDependency, MissingInput, UsageError
 from glpn.files import atomic_file, require_writable_folder
+from glpn.network.config import CONFIG_NAME, PRESETS, GLPNConfig
 from glpn.records import read_json
 from glpn.weights.hub import resolve
 from glpn.weights.names import ENCODER_PREFIX, rename, require_match, to_memory_names
@@ -299,7 +299,7 @@ def _write_folder(found: _Source, config: GLPNConfig, destination: Path) -> int:
 
 def _processor(path: Path) -> Any:
     """The source folder's processor, or the default one."""
-    from glpn.processor import GLPNImageProcessor
+    from glpn.processing.processor import GLPNImageProcessor
 
     if (path / PROCESSOR_NAME).is_file():
         return GLPNImageProcessor.from_pretrained(path)

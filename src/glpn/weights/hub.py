@@ -8,9 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from glpn import hub_client
-from glpn.config import CONFIG_NAME
 from glpn.errors import CheckpointError, MissingInput, OutputFailed, UsageError
+from glpn.network.config import CONFIG_NAME
+from glpn.weights import hub_client
 from glpn.weights.store import (
     GRAPH_NAME,
     INDEX_NAME,

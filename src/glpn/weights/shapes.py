@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from glpn.config import GLPNConfig, Stage
 from glpn.errors import CheckpointError
+from glpn.network.config import GLPNConfig, Stage
 
 Shape = tuple[int, ...]
 

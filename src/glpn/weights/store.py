@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from safetensors import SafetensorError
 
-from glpn.config import CONFIG_NAME, GLPNConfig
 from glpn.errors import CheckpointError, MissingInput
 from glpn.files import atomic_file, require_writable_folder
+from glpn.network.config import CONFIG_NAME, GLPNConfig
 from glpn.records import read_json
 from glpn.weights.header import FORMAT_METADATA, NUMPY_TYPES, TensorEntry, read_header
 

@@ -15,11 +15,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from glpn import native
-from glpn.config import GLPNConfig
-from glpn.decoder import DepthHead, SelectiveFusion, upsample
 from glpn.errors import UsageError
-from glpn.fast.layers import Maker, can_fuse
-from glpn.model import GLPNForDepthEstimation, pad_to_multiple
+from glpn.network.config import GLPNConfig
+from glpn.network.decoder import DepthHead, SelectiveFusion, upsample
+from glpn.network.inference_layers import Maker, can_fuse
+from glpn.network.model import GLPNForDepthEstimation, pad_to_multiple
 
 _USUAL_ROWS = 480 * 640 // 16  # positions in the first stage that weights are laid out for
 _MOST_SCORES = 8_000_000  # 16 MB in half precision; a 480×640 photo has 5.8 million

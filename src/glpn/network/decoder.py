@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from glpn.config import GLPNConfig
+from glpn.network.config import GLPNConfig
 
 
 def upsample(x: Tensor) -> Tensor:

@@ -12,11 +12,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from glpn import weights
-from glpn.config import GLPNConfig
-from glpn.decoder import Decoder, DepthHead
-from glpn.encoder import Encoder, EncoderStage
 from glpn.errors import InvalidImage, UsageError
-from glpn.loss import silog_loss
+from glpn.network.config import GLPNConfig
+from glpn.network.decoder import Decoder, DepthHead
+from glpn.network.encoder import Encoder, EncoderStage
+from glpn.network.loss import silog_loss
 
 _Self = TypeVar("_Self", bound="PretrainedModel")
 

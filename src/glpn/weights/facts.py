@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from glpn import files, weights
-from glpn.config import GLPNConfig
 from glpn.errors import CheckpointError, DataError, MissingInput
+from glpn.network.config import GLPNConfig
 from glpn.weights.store import PICKLE_SUFFIXES
 
 MODEL_SUFFIXES = (".safetensors", ".onnx", *PICKLE_SUFFIXES)

@@ -9,7 +9,7 @@ from typing import Any
 
 from glpn.errors import MissingInput, UsageError
 
-MODELS = Path(__file__).parent / "models"  # those that come with the package
+MODELS = Path(__file__).parents[1] / "models"  # those that come with the package
 _OPTIONS = ("revision", "cache_dir", "local_files_only", "token")
 
 

@@ -16,14 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from glpn.batches import PixelBatch, as_depth, as_list, gather, split_depths
 from glpn.errors import ConfigError, UsageError
-from glpn.hub_client import find_file
 from glpn.image.photo import read_photo
 from glpn.native import shrink
+from glpn.processing.batching import PixelBatch, as_depth, as_list, gather, split_depths
+from glpn.processing.resize import nearest, resize_depth
 from glpn.records import read_json
-from glpn.resize import nearest
-from glpn.resize import resize_depth as resize_depth  # the estimator resizes through here
+from glpn.weights.hub_client import find_file
 
 PROCESSOR_NAME = "preprocessor_config.json"
 IMAGENET_MEAN = (0.485, 0.456, 0.406)

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glpn.errors import UsageError
-from glpn.resize import resize_depth
+from glpn.processing.resize import resize_depth
 
 OVERLAP = 0.25  # of a tile's side, with the next one
 MOST_UNASKED = 4  # tiles a side: 6 gain little, `benchmarks/tiles.py`

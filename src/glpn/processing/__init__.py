@@ -1,0 +1,1 @@
+"""Processing: a photograph becomes pixels for the network, and depth the photograph's size."""
