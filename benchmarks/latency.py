@@ -79,7 +79,7 @@ def write_model(folder: Path, preset: str) -> None:
     import torch
 
     from glpn import GLPNConfig, GLPNForDepthEstimation
-    from glpn.engines.openvino_int8 import seen_ranges
+    from glpn.engines.openvino.int8 import seen_ranges
     from glpn.export.onnx import write_graph
 
     network = GLPNForDepthEstimation(GLPNConfig.preset(preset))
@@ -124,8 +124,8 @@ def predictor(case: str, folder: Path, threads: int) -> Callable[[np.ndarray], n
                 return model(torch.from_numpy(pixels)).predicted_depth.numpy()
 
         return run
-    from glpn.engines import open_candidate
-    from glpn.engines.choice import Candidate
+    from glpn.engines.registry import open_candidate
+    from glpn.engines.selection import Candidate
 
     ranges = json.loads((folder / RANGES).read_text())
     return open_candidate(folder, Candidate(*CASES[case]), threads=threads, ranges=ranges)
@@ -134,7 +134,7 @@ def predictor(case: str, folder: Path, threads: int) -> Callable[[np.ndarray], n
 def child(case: str, step: Step, folder: Path, *, threads: int, seconds: float) -> None:
     """Measure one case in this process, print one line of JSON."""
     from glpn import GLPNConfig
-    from glpn.engines.floor import multiply_adds, peak
+    from glpn.engines.roofline import multiply_adds, peak
 
     pixels = picture(step.batch, step.size)
     began = time.perf_counter()

@@ -15,9 +15,9 @@ import numpy as np
 
 import glpn
 from glpn import weights
-from glpn.engines import open_candidate
-from glpn.engines.choice import Candidate
 from glpn.engines.precision import quick_kinds
+from glpn.engines.registry import open_candidate
+from glpn.engines.selection import Candidate
 from glpn.estimator import DepthEstimator
 from glpn.export.quantize import find_photos
 from glpn.image.photo import read_photo

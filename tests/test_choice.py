@@ -8,8 +8,8 @@ from functools import partial
 import pytest
 
 from glpn import GLPNConfig
-from glpn.engines import choice
-from glpn.engines.choice import Candidate, Cost
+from glpn.engines import selection
+from glpn.engines.selection import Candidate, Cost
 
 QUICK = Candidate("openvino", "bfloat16")
 LIGHT = Candidate("onnxruntime", "float32")
@@ -18,7 +18,7 @@ LIGHT = Candidate("onnxruntime", "float32")
 @pytest.fixture(autouse=True)
 def cache(tmp_path, monkeypatch):
     """A cache of the test's own, on a machine that is never too busy."""
-    monkeypatch.setattr(choice, "_OWN", 0)
+    monkeypatch.setattr(selection, "_OWN", 0)
     monkeypatch.setenv("GLPN_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache"
 
@@ -48,7 +48,7 @@ def pick(folder, photos, opened=None):
         opened.append(candidate)
         return Engine()
 
-    return choice.best([QUICK, LIGHT], folder, photos=photos, threads=2, open_candidate=make)
+    return selection.best([QUICK, LIGHT], folder, photos=photos, threads=2, open_candidate=make)
 
 
 @pytest.fixture
@@ -61,20 +61,20 @@ def test_one_photo_takes_the_engine_that_starts_fast_and_measures_nothing(best):
     assert best(1) == LIGHT
 
 
-@pytest.mark.parametrize("photos", [None, choice.FEW, choice.MANY - 1])
+@pytest.mark.parametrize("photos", [None, selection.FEW, selection.MANY - 1])
 def test_more_take_the_one_that_runs_fast_and_measure_nothing(best, photos):
     assert best(photos) == QUICK
 
 
 def test_many_are_worth_one_measurement_that_is_remembered(best):
     opened = []
-    first = best(choice.MANY, opened)
+    first = best(selection.MANY, opened)
     assert opened == [QUICK, LIGHT]
-    assert best(choice.MANY) == first
+    assert best(selection.MANY) == first
 
 
 def test_what_a_busy_machine_says_is_neither_believed_nor_kept(folder, cache, monkeypatch):
-    monkeypatch.setattr(choice, "_OWN", 0.75)
+    monkeypatch.setattr(selection, "_OWN", 0.75)
     opened = []
 
     class Waiting(Engine):
@@ -92,7 +92,7 @@ def test_what_a_busy_machine_says_is_neither_believed_nor_kept(folder, cache, mo
         return Waiting(candidate)
 
     for _ in range(2):
-        chosen = choice.best([QUICK, LIGHT], folder, photos=500, threads=1, open_candidate=make)
+        chosen = selection.best([QUICK, LIGHT], folder, photos=500, threads=1, open_candidate=make)
         assert chosen == QUICK
     assert opened == [QUICK, LIGHT] * 2 and not cache.exists()
 
@@ -106,28 +106,28 @@ def test_the_fastest_call_counts():
             time.sleep(0.2 if Disturbed.calls == 2 else 0.01)
             return pixels[:, 0]
 
-    cost, _ = choice.measure(Disturbed)
+    cost, _ = selection.measure(Disturbed)
     assert 0.01 <= cost.image < 0.1
 
 
 def test_photographs_count_by_what_the_network_sees_of_them(folder, best):
     (folder / "preprocessor_config.json").write_text('{"short_side": 240}')  # a quarter
-    assert [best(n) for n in (4 * choice.FEW - 1, 4 * choice.FEW)] == [LIGHT, QUICK]
+    assert [best(n) for n in (4 * selection.FEW - 1, 4 * selection.FEW)] == [LIGHT, QUICK]
     opened = []
-    best(4 * choice.MANY - 1)
-    best(4 * choice.MANY, opened)
+    best(4 * selection.MANY - 1)
+    best(4 * selection.MANY, opened)
     assert opened == [QUICK, LIGHT]
 
 
 def test_what_was_measured_decides_by_the_length_of_the_job(best, folder):
     # 1 + n·0.05 against 0.1 + n·0.1: the first is faster from 18 photographs on.
     costs = {"openvino bfloat16": Cost(1.0, 0.05), "onnxruntime float32": Cost(0.1, 0.1)}
-    choice.remember(folder, 2, costs)
+    selection.remember(folder, 2, costs)
     assert [best(n) for n in (1, 17, 19, 500)] == [LIGHT, LIGHT, QUICK, QUICK]
 
 
 def test_a_measurement_with_other_threads_does_not_count(best, folder):
-    choice.remember(folder, 1, {" ".join(QUICK): Cost(9, 9), " ".join(LIGHT): Cost(1, 1)})
+    selection.remember(folder, 1, {" ".join(QUICK): Cost(9, 9), " ".join(LIGHT): Cost(1, 1)})
     assert best(None) == QUICK
 
 
@@ -135,7 +135,7 @@ def test_a_measurement_with_other_threads_does_not_count(best, folder):
     "content", [b"", b"[]", b'{"openvino bfloat16": 3}', b"\xff", b'{"a":[0,0]}']
 )
 def test_a_broken_cache_is_as_if_it_were_not_there(best, folder, cache, content):
-    choice.remember(folder, 2, {" ".join(QUICK): Cost(9, 9), " ".join(LIGHT): Cost(1, 1)})
+    selection.remember(folder, 2, {" ".join(QUICK): Cost(9, 9), " ".join(LIGHT): Cost(1, 1)})
     [file] = (cache / "engines").iterdir()
     file.write_bytes(content)
     assert best(None) == QUICK
@@ -144,12 +144,12 @@ def test_a_broken_cache_is_as_if_it_were_not_there(best, folder, cache, content)
 def test_a_cache_that_cannot_be_written_is_as_if_it_were_not_there(best, cache):
     cache.write_text("no folder")
     opened = []
-    assert best(choice.MANY, opened) in (QUICK, LIGHT)
+    assert best(selection.MANY, opened) in (QUICK, LIGHT)
     assert opened == [QUICK, LIGHT]
 
 
 def test_a_single_candidate_is_never_measured(folder):
     assert (
-        choice.best([LIGHT], folder, photos=10_000, threads=2, open_candidate=lambda _: None)
+        selection.best([LIGHT], folder, photos=10_000, threads=2, open_candidate=lambda _: None)
         == LIGHT
     )

@@ -16,7 +16,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from glpn import GLPNConfig, GLPNForDepthEstimation, native, weights
-from glpn.engines import ENGINES, choice, open_engine, usable_cores
+from glpn.engines import selection
+from glpn.engines.hardware import usable_cores
+from glpn.engines.registry import ENGINES, open_engine
 from glpn.errors import (
     CheckpointError,
     ConfigError,
@@ -152,7 +154,7 @@ def test_calls_side_by_side_have_the_bits_of_calls_in_turn(name, precision):
 
 
 def quick_here(precision):
-    return precision == "exact" or bool({"avx512_bf16", "amx_bf16"} & choice.cpu_features())
+    return precision == "exact" or bool({"avx512_bf16", "amx_bf16"} & selection.cpu_features())
 
 
 # Metres
@@ -249,7 +251,7 @@ def test_usable_cores_are_no_more_than_the_machine_has():
 def test_usable_cores_follow_the_affinity_of_the_process():
     code = (
         "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))});"
-        "from glpn.engines import usable_cores; print(usable_cores())"
+        "from glpn.engines.hardware import usable_cores; print(usable_cores())"
     )
     assert run_python(code) == "1\n"
 
@@ -269,7 +271,7 @@ def test_onnxruntime_predicts_quietly_where_torch_and_onnx_cannot_be_imported(mo
     np.save(tmp_path / "pixels.npy", photograph(33, 47).numpy())
     code = (
         "import sys; sys.modules['torch'] = None; sys.modules['onnx'] = None\n"
-        "import numpy as np; from glpn.engines import open_engine\n"
+        "import numpy as np; from glpn.engines.registry import open_engine\n"
         "engine = open_engine(sys.argv[1], threads=1)\n"
         "np.save(sys.argv[3], engine(np.load(sys.argv[2]))); print(engine.name)"
     )

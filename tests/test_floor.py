@@ -8,7 +8,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from glpn import GLPNConfig, GLPNForDepthEstimation
-from glpn.engines.floor import multiply_adds, peak
+from glpn.engines.roofline import multiply_adds, peak
 from glpn.errors import UsageError
 
 

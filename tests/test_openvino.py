@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from glpn import GLPNConfig, GLPNForDepthEstimation
-from glpn.engines import openvino, openvino_plans
+from glpn.engines.openvino import compiled_models
+from glpn.engines.openvino import engine as openvino
 from glpn.export.onnx import write_graph
 from tests.networks import photograph, randomise
 
@@ -34,13 +35,13 @@ def folder(tmp_path_factory):
 def compiled(monkeypatch):
     """The (height, width) of every plan that is made, in a list."""
     sizes = []
-    original = openvino_plans.Plans.compiled
+    original = compiled_models.Plans.compiled
 
     def counted(self, shape):
         sizes.append(shape[2:])
         return original(self, shape)
 
-    monkeypatch.setattr(openvino_plans.Plans, "compiled", counted)
+    monkeypatch.setattr(compiled_models.Plans, "compiled", counted)
     return sizes
 
 
@@ -91,14 +92,14 @@ def test_a_plan_in_the_making_holds_up_no_other_size(folder, monkeypatch):
     engine = open_exact(folder)
     engine(photograph(*SIZES[1]).numpy())
     begun, go_on = threading.Event(), threading.Event()
-    original = openvino_plans.Plans.compiled
+    original = compiled_models.Plans.compiled
 
     def slow(self, shape):
         begun.set()
         assert go_on.wait(60)
         return original(self, shape)
 
-    monkeypatch.setattr(openvino_plans.Plans, "compiled", slow)
+    monkeypatch.setattr(compiled_models.Plans, "compiled", slow)
     with ThreadPoolExecutor(2) as pool:
         waiting = [pool.submit(engine, photograph(*SIZES[0]).numpy()) for _ in range(2)]
         assert begun.wait(60)
@@ -111,7 +112,7 @@ def test_a_plan_in_the_making_holds_up_no_other_size(folder, monkeypatch):
 def test_a_plan_that_could_not_be_made_is_made_anew(folder, monkeypatch):
     engine = open_exact(folder)
     with monkeypatch.context() as patch:
-        patch.setattr(openvino_plans.Plans, "compiled", lambda self, shape: 1 / 0)
+        patch.setattr(compiled_models.Plans, "compiled", lambda self, shape: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             engine(photograph(*SIZES[0]).numpy())
     assert engine(photograph(*SIZES[0]).numpy()).shape == (1, *SIZES[0])
@@ -122,7 +123,7 @@ def test_threads_may_call_it_first_at_the_same_time():
     script = """
         import os, sys, threading
         import openvino
-        import glpn.engines.openvino
+        import glpn.engines.openvino.engine
 
         sys.setswitchinterval(1e-6)
         together = threading.Barrier(8)

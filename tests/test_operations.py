@@ -13,8 +13,8 @@ import onnxruntime
 import pytest
 
 from glpn import GLPNConfig, GLPNForDepthEstimation
-from glpn.engines import openvino, openvino_graph, openvino_int8, openvino_plans
-from glpn.engines.choice import cpu_features
+from glpn.engines.hardware import cpu_features
+from glpn.engines.openvino import compiled_models, engine, graph, int8
 from glpn.export.onnx import write_graph
 from tests.networks import randomise
 
@@ -47,13 +47,13 @@ def operations(file):
 
 def running(trunk, precision):
     """The nodes that OpenVINO makes of the graph for 480×640."""
-    model = openvino_graph.read(trunk)
+    model = graph.read(trunk)
     if precision.startswith("int8"):
-        names = openvino_int8._products(model)
-        openvino_int8.quantised(model, dict.fromkeys(names, (-1.0, 1.0)))
+        names = int8._products(model)
+        int8.quantised(model, dict.fromkeys(names, (-1.0, 1.0)))
     if precision.endswith("bfloat16"):
-        model = openvino_graph.with_bfloat16_output(model)
-    plans = openvino_plans.Plans(model, precision.split("+")[-1], threads=1, most=1)
+        model = graph.with_bfloat16_output(model)
+    plans = compiled_models.Plans(model, precision.split("+")[-1], threads=1, most=1)
     return plans.compiled((1, 3, 480, 640)).get_runtime_model().get_ordered_ops()
 
 
@@ -95,7 +95,7 @@ def test_onnxruntime_folds_norms_and_activations_into_convolutions(trunk, tmp_pa
     ("precision", "transposed", "copied"), [("float32", 10, 19), ("bfloat16", 16, 97)]
 )
 def test_openvino_fuses_attention_norms_and_activations(trunk, precision, transposed, copied):
-    if precision == "bfloat16" and not openvino.computes_bfloat16():
+    if precision == "bfloat16" and not engine.computes_bfloat16():
         pytest.skip("this CPU has no bfloat16")
     found = layers(trunk, precision)
     assert found["Convolution"] == sum(CONVOLUTIONS.values())

@@ -13,9 +13,8 @@ from safetensors.torch import load_file, save_file
 
 import glpn
 from glpn import weights
-from glpn.engines import open_candidate, open_engine, precision
-from glpn.engines.choice import Candidate
-from glpn.engines.openvino import computes_bfloat16
+from glpn.engines import precision
+from glpn.engines.openvino.engine import computes_bfloat16
 from glpn.engines.precision import (
     Record,
     kinds_here,
@@ -23,6 +22,8 @@ from glpn.engines.precision import (
     read_records,
     write_records,
 )
+from glpn.engines.registry import open_candidate, open_engine
+from glpn.engines.selection import Candidate
 from glpn.errors import CheckpointError, UsageError
 from tests.networks import photograph
 

@@ -20,7 +20,8 @@ from glpn.camera.camera import Camera
 from glpn.camera.intrinsics import Intrinsics
 from glpn.depth.depth import Depth
 from glpn.depth.provenance import Provenance
-from glpn.engines import Engine, PlanningEngine, StochasticEngine, open_engine
+from glpn.engines.protocol import Engine, PlanningEngine, StochasticEngine
+from glpn.engines.registry import open_engine
 from glpn.errors import UsageError
 from glpn.image.photo import Photo, read_photo
 from glpn.processing import tiling

@@ -69,7 +69,7 @@ def test_one_photograph_loads_no_run_time_but_the_one_that_predicts_it(tmp_path)
 
 def test_the_engines_on_offer_are_those_there_are():
     from glpn.cli.options import EngineName
-    from glpn.engines import ENGINES
+    from glpn.engines.registry import ENGINES
 
     assert tuple(engine.value for engine in EngineName) == ENGINES
 

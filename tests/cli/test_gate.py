@@ -8,9 +8,9 @@ import shutil
 import pytest
 
 from glpn import weights
-from glpn.engines import open_engine
-from glpn.engines.openvino import computes_bfloat16
+from glpn.engines.openvino.engine import computes_bfloat16
 from glpn.engines.precision import kinds_here, multiplies_8_bits
+from glpn.engines.registry import open_engine
 from tests.cli import sets
 
 pytestmark = pytest.mark.skipif(not computes_bfloat16(), reason="this CPU has no bfloat16")

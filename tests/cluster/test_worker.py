@@ -12,7 +12,7 @@ import pytest
 from glpn.cluster import Job, place_of, prepare
 from glpn.cluster.places import Place, read
 from glpn.cluster.worker import Worker
-from glpn.engines import choice
+from glpn.engines import selection
 from glpn.errors import CannotCreateOutput, MissingDependency, MissingInput
 from tests.cluster.pictures import MODEL, job_for, predict, write_photos
 
@@ -113,9 +113,11 @@ def test_a_photograph_that_is_gone_is_named(photos, bucket):
 
 def test_all_workers_have_the_engine_of_the_machine_that_asks(photos, tmp_path, monkeypatch):
     monkeypatch.setenv("GLPN_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(choice, "_OWN", 0)  # what a busy machine measures counts here
-    monkeypatch.setattr(choice, "FEW", 2)  # pictures of 480×640, of which a photograph is a sixth
-    monkeypatch.setattr(choice, "MANY", 5)
+    monkeypatch.setattr(selection, "_OWN", 0)  # what a busy machine measures counts here
+    monkeypatch.setattr(
+        selection, "FEW", 2
+    )  # pictures of 480×640, of which a photograph is a sixth
+    monkeypatch.setattr(selection, "MANY", 5)
     asked = replace(job_for(tmp_path / "depth"), model={**MODEL, "engine": "auto"})
     few, _ = prepare(asked, found(photos))
     many, _ = prepare(asked, found(photos) * 20)

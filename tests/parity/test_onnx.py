@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from glpn import GLPNConfig, GLPNForDepthEstimation, weights
-from glpn.engines import open_engine
+from glpn.engines.registry import open_engine
 from glpn.errors import CheckpointError, MissingInput
 from glpn.export.onnx import build_graph, write_graph
 from tests.networks import photograph, randomise, twins

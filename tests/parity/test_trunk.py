@@ -7,7 +7,7 @@ import onnx
 import pytest
 
 from glpn import GLPNConfig, GLPNForDepthEstimation, native, weights
-from glpn.engines import open_engine
+from glpn.engines.registry import open_engine
 from glpn.export.onnx import write_graph
 from tests.networks import photograph, randomise
 

@@ -40,7 +40,8 @@ def bench(
       glpn bench
     """
     from glpn import weights
-    from glpn.engines import choice, usable_cores
+    from glpn.engines import selection
+    from glpn.engines.hardware import usable_cores
     from glpn.estimator import DEFAULT_MODEL
 
     folder = weights.resolve(model or DEFAULT_MODEL)
@@ -56,17 +57,19 @@ def bench(
             rows[-1]["share_of_floor"] = floors[candidate[1]] / rows[-1]["median_ms"]
             _say(rows[-1], heading=len(rows) == 1, as_json=as_json)
     costs = {
-        f"{row['engine']} {row['precision']}": choice.Cost(row["start_s"], row["median_ms"] / 1000)
+        f"{row['engine']} {row['precision']}": selection.Cost(
+            row["start_s"], row["median_ms"] / 1000
+        )
         for row in rows
     }
-    choice.remember(folder, count, costs)
+    selection.remember(folder, count, costs)
 
 
 def _candidates(folder: Path) -> list[tuple[str, str]]:
     """Engine and precision of every row: exact ones first."""
     from glpn import weights
-    from glpn.engines import ENGINES
     from glpn.engines.precision import EXACT, quick_kinds
+    from glpn.engines.registry import ENGINES
 
     there = [name for name in ENGINES[1:] if importlib.util.find_spec(name) is not None]
     if not (folder / weights.GRAPH_NAME).is_file():
@@ -78,12 +81,12 @@ def _candidates(folder: Path) -> list[tuple[str, str]]:
 def _floors_ms(folder: Path, candidates: list[tuple[str, str]], threads: int) -> dict[str, float]:
     """Precision → the milliseconds below which no engine can come, by one measurement each."""
     from glpn import weights
-    from glpn.engines.floor import multiply_adds
+    from glpn.engines.roofline import multiply_adds
     from glpn.network.config import GLPNConfig
 
     count = multiply_adds(GLPNConfig.from_json_file(folder / weights.CONFIG_NAME), *_SIZE)
     code = (
-        "import sys, json; from glpn.engines.floor import peak; "
+        "import sys, json; from glpn.engines.roofline import peak; "
         "engine, precision, threads = json.loads(sys.argv[1]); "
         "print(peak(engine, precision, threads=threads))"
     )
@@ -114,8 +117,8 @@ def measure(folder: str, engine: str, precision: str, threads: int, scratch: str
     """Measure one row in this process and print it as JSON; the depth goes into a file."""
     import numpy as np
 
-    from glpn.engines import open_candidate
-    from glpn.engines.choice import Candidate
+    from glpn.engines.registry import open_candidate
+    from glpn.engines.selection import Candidate
 
     began = time.perf_counter()
     opened = open_candidate(Path(folder), Candidate(engine, precision), threads=threads)

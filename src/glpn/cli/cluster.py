@@ -131,7 +131,7 @@ def _run(
     workers: int | None,
 ) -> None:
     from glpn import cluster
-    from glpn.engines import usable_cores
+    from glpn.engines.hardware import usable_cores
 
     job, pictures = cluster.prepare(job, photographs)
     cpus = (workers or max(1, usable_cores() // job.threads)) * job.threads

@@ -12,7 +12,7 @@ ANSWERS, CAMERA, FILES, MODEL = "Answers", "Camera", "Files", "Model"  # heading
 
 
 class EngineName(str, Enum):
-    """What may run the network; `glpn.engines.ENGINES`."""
+    """What may run the network; `glpn.engines.registry.ENGINES`."""
 
     auto = "auto"
     onnxruntime = "onnxruntime"

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glpn import __version__, native, weights
-from glpn.engines import require_finite, require_pixels
+from glpn.engines.protocol import require_finite, require_pixels
 from glpn.errors import CheckpointError
 from glpn.network.config import GLPNConfig
 

@@ -38,7 +38,7 @@ _FROM_MEMORY = "add_external_initializers_from_files_in_memory"
 
 
 class OnnxRuntimeEngine:
-    """An engine that needs no torch; runs on the CPU. See `glpn.engines.Engine`.
+    """An engine that needs no torch; runs on the CPU. See `glpn.engines.protocol.Engine`.
 
     Args:
         session: of `trunk.onnx` where there is a head, else of `model.onnx`.

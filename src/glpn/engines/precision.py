@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from glpn import weights
-from glpn.engines.choice import cpu_features
+from glpn.engines.hardware import cpu_features
 from glpn.errors import CheckpointError, UsageError
 from glpn.files import atomic_file
 
@@ -161,7 +161,7 @@ def _openvino_computes_bfloat16() -> bool:
     features = cpu_features()
     if "flags" in features:
         return bool({"avx512_bf16", "amx_bf16"} & features)
-    from glpn.engines.openvino import computes_bfloat16
+    from glpn.engines.openvino.engine import computes_bfloat16
 
     return computes_bfloat16()
 

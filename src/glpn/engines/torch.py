@@ -12,8 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from glpn.engines import require_finite, require_pixels
-from glpn.engines.choice import cpu_features
+from glpn.engines.hardware import cpu_features
+from glpn.engines.protocol import require_finite, require_pixels
 from glpn.errors import UsageError
 from glpn.network import inference
 from glpn.network.model import GLPNForDepthEstimation
@@ -26,7 +26,7 @@ _DRAWING = threading.Lock()  # torch's generators belong to the whole process
 class TorchEngine:
     """An engine in float32 or bfloat16; on CUDA convolutions follow torch's TF32 setting.
 
-    See `glpn.engines.Engine`.
+    See `glpn.engines.protocol.Engine`.
 
     Args:
         model: in eval mode; the engine may predict from copies of its weights.

@@ -12,16 +12,17 @@ from numpy.typing import NDArray
 
 from glpn import weights
 from glpn.data.frames import FrameSet
-from glpn.engines import open_candidate, usable_cores
-from glpn.engines.choice import Candidate
+from glpn.engines.hardware import usable_cores
 from glpn.engines.precision import Record, kinds_here
+from glpn.engines.registry import open_candidate
+from glpn.engines.selection import Candidate
 from glpn.errors import DataError
 from glpn.estimator import MAX_INPUT_PIXELS, DepthEstimator, load
 from glpn.evaluation.protocols import Protocol
 from glpn.evaluation.runner import evaluate
 
 if TYPE_CHECKING:
-    from glpn.engines.openvino_int8 import Ranges
+    from glpn.engines.openvino.int8 import Ranges
 
 
 def measure_quick(
@@ -97,7 +98,7 @@ def _ranges(
     folder: Path, exact: DepthEstimator, frames: FrameSet, advance: Callable[[], None]
 ) -> Ranges:
     """What 8-bit products have to hold, by these frames."""
-    from glpn.engines.openvino_int8 import seen_ranges
+    from glpn.engines.openvino.int8 import seen_ranges
 
     def batches() -> Iterator[NDArray[np.float32]]:
         for frame in frames:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from glpn.engines import usable_cores
+from glpn.engines.hardware import usable_cores
 from glpn.export.onnx import build_graph
 from glpn.export.onnx_image import build_image_graph
 from glpn.export.onnx_nodes import OPSET

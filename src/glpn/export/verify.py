@@ -155,7 +155,7 @@ def compare(
 
 
 class _Reference:
-    """The network as the modules compute it, eagerly and in float32: a `glpn.engines.Engine`."""
+    """The network as the modules compute it, eagerly and in float32: an `Engine`."""
 
     name = "torch"
     precision = "float32"

@@ -10,7 +10,7 @@ from typing import Any
 
 from glpn import weights
 from glpn.depth.depth import Depth
-from glpn.engines import usable_cores
+from glpn.engines.hardware import usable_cores
 from glpn.estimator import DepthEstimator, load
 
 _MOST_LANES = 8  # predictions at a time: each has the memory of a network at work

@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Scope
 
 import glpn
 from glpn.depth.colormaps import COLORMAPS
-from glpn.engines import Engine
+from glpn.engines.protocol import Engine
 from glpn.errors import DataError, GLPNError, InvalidImage, MissingDependency, UsageError
 from glpn.estimator import DepthEstimator
 from glpn.serving.answers import answer, as_json

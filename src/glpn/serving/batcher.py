@@ -8,13 +8,13 @@ from concurrent.futures import Future
 import numpy as np
 from numpy.typing import NDArray
 
-from glpn.engines import Engine
+from glpn.engines.protocol import Engine
 
 _Call = tuple[NDArray[np.float32], "Future[NDArray[np.float32]]"]
 
 
 class SharedEngine:
-    """An engine that threads may call at once. See `glpn.engines.Engine`.
+    """An engine that threads may call at once. See `glpn.engines.protocol.Engine`.
 
     The network runs one batch after another. Who gets it takes along the calls of the same
     size that wait with him: at most one of every other thread.

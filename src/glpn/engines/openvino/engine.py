@@ -11,9 +11,11 @@ import openvino
 from numpy.typing import NDArray
 
 from glpn import weights
-from glpn.engines import graph, openvino_graph, openvino_int8
-from glpn.engines.openvino_int8 import Ranges
-from glpn.engines.openvino_plans import Plans
+from glpn.engines import graph
+from glpn.engines.openvino import graph as openvino_graph
+from glpn.engines.openvino import int8
+from glpn.engines.openvino.compiled_models import Plans
+from glpn.engines.openvino.int8 import Ranges
 from glpn.engines.trunk import NativeHead, open_folder
 from glpn.errors import UsageError
 from glpn.network.config import GLPNConfig
@@ -28,7 +30,7 @@ _PLANNED_BYTES = 1 << 28  # of weights on disk, by which the number of plans is 
 
 
 class OpenVinoEngine:
-    """An engine on the CPU that also computes with fewer bits. See `glpn.engines.Engine`.
+    """An engine on the CPU that also computes with fewer bits. See `glpn.engines.protocol.Engine`.
 
     Args:
         plans: of `trunk.onnx` where there is a head, else `model.onnx`.
@@ -95,7 +97,7 @@ class OpenVinoEngine:
         if rest != precision:
             if not ranges:
                 raise UsageError(f"{folder}: no ranges for {precision}; `glpn gate` measures them")
-            model = openvino_int8.quantised(model, ranges)
+            model = int8.quantised(model, ranges)
         if head is not None and rest == "bfloat16":
             model = openvino_graph.with_bfloat16_output(model)
         size = (folder / weights.WEIGHTS_NAME).stat().st_size
@@ -110,7 +112,7 @@ class OpenVinoEngine:
         )
 
     def expect(self, sizes: Iterable[tuple[int, int]]) -> None:
-        """Have plans for these (height, width) alone; see `glpn.engines.PlanningEngine`."""
+        """Have plans for these (height, width) alone; see `PlanningEngine`."""
         self._plans.expect(sizes)
 
     def __call__(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -1,4 +1,4 @@
-"""Floor: the time below which no engine can come here, from two counts.
+"""Roofline: the time below which no engine can come here, from two counts.
 
 The network's multiply-adds, over those that the machine makes in a second in large matrix products.
 """
@@ -113,8 +113,8 @@ def _openvino(precision: str, threads: int) -> Callable[[], object]:
     import openvino
     from openvino import opset13 as ops
 
-    from glpn.engines.openvino_int8 import quantised
-    from glpn.engines.openvino_plans import Plans
+    from glpn.engines.openvino.compiled_models import Plans
+    from glpn.engines.openvino.int8 import quantised
 
     taken = ops.parameter([1, _SIDE, _SIDE], openvino.Type.f32)
     product = ops.matmul(taken, ops.constant(_matrix(), name="weight"), False, True)

@@ -16,8 +16,8 @@ import openvino
 from numpy.typing import NDArray
 from openvino import opset13 as ops
 
-from glpn.engines import openvino_graph
-from glpn.engines.openvino_plans import Plans
+from glpn.engines.openvino import graph
+from glpn.engines.openvino.compiled_models import Plans
 from glpn.engines.trunk import open_folder
 
 Ranges = Mapping[str, tuple[float, float]]  # weight's name → smallest and largest input of it
@@ -65,7 +65,7 @@ def seen_ranges(
     Raises:
         Errors as `OpenVinoEngine.open`.
     """
-    model = openvino_graph.read(open_folder(folder, max_depth=None).file)
+    model = graph.read(open_folder(folder, max_depth=None).file)
     products = _products(model)
     model.add_outputs([extreme for p, _ in products.values() for extreme in _extremes(p)])
     plans = Plans(model, "float32", threads=threads, most=2)

@@ -1,4 +1,4 @@
-"""Choice: which engine suits a machine and a job; what was measured once is remembered.
+"""Selection: which engine suits a machine and a job; what was measured once is remembered.
 
 An engine that runs fast may start slowly. So a job of a few photographs takes what starts fast, and
 a long one what runs fast: by rule, or by a measurement of some seconds that is kept in the user's
@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import platform
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -23,11 +22,12 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from glpn import __version__, weights
+from glpn.engines.hardware import processor
 from glpn.errors import GLPNError
 from glpn.processing.processor import GLPNImageProcessor
 
 if TYPE_CHECKING:
-    from glpn.engines import Engine
+    from glpn.engines.protocol import Engine
 
 # In pictures of the measured size; the bundled models see photographs at a sixth of it.
 FEW = 20  # are not worth the start of an engine which runs faster
@@ -152,7 +152,7 @@ def _key(folder: Path, threads: int) -> str:
     told = [
         _KIND,
         __version__,
-        _cpu(),
+        processor(),
         str(threads),
         *map(_version, ("onnxruntime", "openvino", "torch")),
     ]
@@ -164,19 +164,6 @@ def _version(package: str) -> str:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
         return ""
-
-
-def _cpu() -> str:
-    """The processor's name and what it can do."""
-    with suppress(OSError):
-        lines = Path("/proc/cpuinfo").read_text("utf-8", "replace").splitlines()
-        return "\n".join(dict.fromkeys(s for s in lines if s.startswith(("model name", "flags"))))
-    return f"{platform.machine()} {platform.processor()}"
-
-
-def cpu_features() -> set[str]:
-    """The instruction sets that the system names, as Linux spells them; empty elsewhere."""
-    return set(_cpu().split())
 
 
 def _file(key: str) -> Path:

@@ -1,0 +1,35 @@
+"""Hardware: the cores and the instruction sets that this process has."""
+
+from __future__ import annotations
+
+import os
+import platform
+from contextlib import suppress
+from pathlib import Path
+
+
+def usable_cores() -> int:
+    """CPU cores that this process may run on; two hardware threads of one core count once."""
+    if not hasattr(os, "sched_getaffinity"):
+        return os.cpu_count() or 1
+    cores = set()
+    for cpu in os.sched_getaffinity(0):
+        siblings = Path(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list")
+        try:
+            cores.add(siblings.read_text("ascii"))
+        except OSError:  # not every container shows it
+            cores.add(str(cpu))
+    return len(cores)
+
+
+def cpu_features() -> set[str]:
+    """The instruction sets that the system names, as Linux spells them; empty elsewhere."""
+    return set(processor().split())
+
+
+def processor() -> str:
+    """The processor's name and what it can do."""
+    with suppress(OSError):
+        lines = Path("/proc/cpuinfo").read_text("utf-8", "replace").splitlines()
+        return "\n".join(dict.fromkeys(s for s in lines if s.startswith(("model name", "flags"))))
+    return f"{platform.machine()} {platform.processor()}"

@@ -1,0 +1,1 @@
+"""OpenVINO: its engine, how it reads the graphs, and what it compiles of them."""
