@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.main import get_command
 
-from glpn.cli import plain, predict
+from glpn.cli import plain
 from glpn.cli.app import app
 from glpn.cli.predicting import Wishes
+from glpn.cli.verbs import predict
 
 COMMAND = get_command(app)
 NUMBERS = ["0", "1", "67", "0.5", "1000.25"]

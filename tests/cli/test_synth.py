@@ -2,7 +2,7 @@
 
 import pytest
 
-from glpn.cli.synth import SceneKind
+from glpn.cli.verbs.synth import SceneKind
 from glpn.synthetic import SAMPLERS
 
 

@@ -21,8 +21,8 @@ from glpn.errors import CheckpointError
 from glpn.estimator import DepthEstimator
 from glpn.serving.app import make_app
 from glpn.serving.batcher import SharedEngine
-from glpn.serving.desk import Desk
 from glpn.serving.limits import Limits, Refusal
+from glpn.serving.request_queue import Desk
 from tests.corpus.bytes_of import encoded, scene
 from tests.serving.conftest import JPEG, wait_for
 

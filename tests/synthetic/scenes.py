@@ -4,9 +4,9 @@ import math
 
 import numpy as np
 
-from glpn.synthetic.materials import Material
-from glpn.synthetic.scene import Light, Sensor, View, assemble, looking, looking_at
-from glpn.synthetic.solids import Piece
+from glpn.synthetic.scenes.materials import Material
+from glpn.synthetic.scenes.scene import Light, Sensor, View, assemble, looking, looking_at
+from glpn.synthetic.scenes.solids import Piece
 
 GREY = Material(dark=(0.4, 0.4, 0.4), light=(0.4, 0.4, 0.4))
 LAMP = Light((0.0, 0.0, 2.0), looking_at((0, 0, 2), (0.01, 0, 0)), (5.0, 5.0, 5.0))

@@ -3,9 +3,10 @@
 import pytest
 import torch
 
-from glpn.synthetic import compiled, sample_scenes
-from glpn.synthetic.batch import gather
-from glpn.synthetic.cast import (
+from glpn.synthetic import sample_scenes
+from glpn.synthetic.rendering import compiled
+from glpn.synthetic.rendering.batch import gather
+from glpn.synthetic.rendering.cast import (
     NO_HIT,
     Solids,
     cast,
@@ -14,9 +15,15 @@ from glpn.synthetic.cast import (
     nearest_with_torch,
     to_local,
 )
-from glpn.synthetic.renderer import render_scenes
-from glpn.synthetic.surface import Pixels, Surface, surface, surface_table, surface_with_torch
-from glpn.synthetic.textures import KINDS
+from glpn.synthetic.rendering.renderer import render_scenes
+from glpn.synthetic.rendering.surface import (
+    Pixels,
+    Surface,
+    surface,
+    surface_table,
+    surface_with_torch,
+)
+from glpn.synthetic.scenes.textures import KINDS
 
 CPU = torch.device("cpu")
 SIZE = (90, 120)  # rows do not fill whole tiles

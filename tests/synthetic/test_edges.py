@@ -3,9 +3,9 @@
 import numpy as np
 import torch
 
-from glpn.synthetic.cast import Eyes
-from glpn.synthetic.edges import blend, corners_at_edges
-from glpn.synthetic.renderer import render_scenes
+from glpn.synthetic.rendering.cast import Eyes
+from glpn.synthetic.rendering.edges import blend, corners_at_edges
+from glpn.synthetic.rendering.renderer import render_scenes
 from tests.synthetic.scenes import block, scene, view
 
 

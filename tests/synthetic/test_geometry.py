@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from glpn.synthetic.cast import NEAR
-from glpn.synthetic.renderer import render_scenes
-from glpn.synthetic.solids import BOX, CUSHION, CYLINDER, ELLIPSOID, Piece, turn_about_z
+from glpn.synthetic.rendering.cast import NEAR
+from glpn.synthetic.rendering.renderer import render_scenes
+from glpn.synthetic.scenes.solids import BOX, CUSHION, CYLINDER, ELLIPSOID, Piece, turn_about_z
 from tests.synthetic.scenes import block, focal, rays, scene, solid, view
 
 SIZE = (45, 64)  # rows do not fill whole tiles

@@ -9,7 +9,7 @@ import trimesh
 from glpn.camera.camera import Camera
 from glpn.depth.depth import Depth
 from glpn.depth.provenance import Provenance
-from glpn.synthetic.renderer import render_scenes
+from glpn.synthetic.rendering.renderer import render_scenes
 from tests.synthetic.scenes import block, scene, view
 
 SIZE = (96, 128)

@@ -6,7 +6,7 @@ import torch
 
 from glpn.errors import UsageError
 from glpn.synthetic import render, sample_scene, sample_scenes
-from glpn.synthetic.scene import MAX_LIGHTS, MAX_SOLIDS
+from glpn.synthetic.scenes.scene import MAX_LIGHTS, MAX_SOLIDS
 
 SIZE = (96, 128)
 MAPS = ("image", "depth", "normal", "instance", "distortion")

@@ -7,10 +7,10 @@ from typing import Annotated
 import typer
 
 import glpn
-from glpn.cli import (
+from glpn.cli import console
+from glpn.cli.verbs import (
+    batch,
     bench,
-    cluster,
-    console,
     convert,
     data,
     evaluate,
@@ -57,7 +57,7 @@ def settings(
 
 
 app.command("predict", no_args_is_help=True)(predict.predict)
-app.command("batch", no_args_is_help=True)(cluster.batch)
+app.command("batch", no_args_is_help=True)(batch.batch)
 app.command("info", no_args_is_help=True)(info.info)
 app.command("points", no_args_is_help=True)(points.points)
 app.command("convert", no_args_is_help=True)(convert.convert)

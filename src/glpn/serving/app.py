@@ -19,13 +19,13 @@ from glpn.depth.colormaps import COLORMAPS
 from glpn.engines.protocol import Engine
 from glpn.errors import DataError, GLPNError, InvalidImage, MissingDependency, UsageError
 from glpn.estimator import DepthEstimator
-from glpn.serving.answers import answer, as_json
 from glpn.serving.batcher import SharedEngine
-from glpn.serving.desk import Desk, all_taken
-from glpn.serving.doorman import LOGGER, Doorman, Metrics
 from glpn.serving.limits import TYPES, Limits, Refusal, read_body, require_key, require_picture
+from glpn.serving.middleware import LOGGER, Doorman, Metrics
 from glpn.serving.page import ABOUT, add_page, describe, paths
 from glpn.serving.query import FORMATS, parse_query
+from glpn.serving.request_queue import Desk, all_taken
+from glpn.serving.responses import answer, as_json
 
 _LINKS = {
     "depth": "/v1/depth",

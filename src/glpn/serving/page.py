@@ -15,9 +15,9 @@ import glpn
 from glpn.depth.colormaps import COLORMAPS, color_table
 from glpn.estimator import DepthEstimator
 from glpn.files import FORMATS as FILES
-from glpn.serving.answers import as_json
 from glpn.serving.limits import Limits
 from glpn.serving.query import FORMATS
+from glpn.serving.responses import as_json
 
 ABOUT = "/v1/about"
 _FOLDER = Path(__file__).with_name("static")

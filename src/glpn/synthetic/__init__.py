@@ -11,8 +11,8 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from glpn.synthetic.dataset import write_dataset
-from glpn.synthetic.renderer import Rendering, render_scenes
-from glpn.synthetic.sampling import SAMPLERS, sample_scene, sample_scenes
+from glpn.synthetic.rendering.renderer import Rendering, render_scenes
+from glpn.synthetic.scenes.sampling import SAMPLERS, sample_scene, sample_scenes
 
 if TYPE_CHECKING:
     import torch

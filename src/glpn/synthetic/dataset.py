@@ -20,8 +20,8 @@ from glpn import files
 from glpn.depth.colormaps import colorize
 from glpn.errors import UsageError
 from glpn.records import read_json
-from glpn.synthetic.renderer import Rendering, render_scenes
-from glpn.synthetic.sampling import sample_scenes
+from glpn.synthetic.rendering.renderer import Rendering, render_scenes
+from glpn.synthetic.scenes.sampling import sample_scenes
 
 PICTURES = 2  # raised whenever a seed's picture changes
 RECIPE_NAME = "synthetic.json"

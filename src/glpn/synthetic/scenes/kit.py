@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from glpn.synthetic import materials
-from glpn.synthetic.materials import Material
+from glpn.synthetic.scenes import materials
+from glpn.synthetic.scenes.materials import Material
 
 Maker = Callable[[np.random.Generator], Material]
 

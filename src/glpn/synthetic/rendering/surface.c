@@ -5,7 +5,7 @@
 
 #include <stdint.h>
 
-#include "../native/clones.h"
+#include "../../native/clones.h"
 
 #define ALWAYS static inline __attribute__((always_inline))
 #define LANES 16

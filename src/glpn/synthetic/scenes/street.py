@@ -11,14 +11,22 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from glpn.synthetic import materials as mat
-from glpn.synthetic import seating
-from glpn.synthetic.indoor import sample_sensor
-from glpn.synthetic.kit import Kit
-from glpn.synthetic.materials import Material
-from glpn.synthetic.scene import MAX_SOLIDS, Light, Scene, View, assemble, looking, looking_at
-from glpn.synthetic.solids import CUSHION, ELLIPSOID, Piece, Vector
-from glpn.synthetic.textures import KINDS, texture_index
+from glpn.synthetic.scenes import materials as mat
+from glpn.synthetic.scenes import seating
+from glpn.synthetic.scenes.indoor import sample_sensor
+from glpn.synthetic.scenes.kit import Kit
+from glpn.synthetic.scenes.materials import Material
+from glpn.synthetic.scenes.scene import (
+    MAX_SOLIDS,
+    Light,
+    Scene,
+    View,
+    assemble,
+    looking,
+    looking_at,
+)
+from glpn.synthetic.scenes.solids import CUSHION, ELLIPSOID, Piece, Vector
+from glpn.synthetic.scenes.textures import KINDS, texture_index
 
 _FAR = 160.0  # metres to which the street is built
 _NEAR = -12.0  # and how far back, for shadows

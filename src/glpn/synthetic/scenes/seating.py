@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 
-from glpn.synthetic import belongings, clutter
-from glpn.synthetic import materials as mat
-from glpn.synthetic.kit import Kit
-from glpn.synthetic.solids import BOLSTER, CUSHION, CYLINDER, ELLIPSOID, Piece
+from glpn.synthetic.scenes import belongings, clutter
+from glpn.synthetic.scenes import materials as mat
+from glpn.synthetic.scenes.kit import Kit
+from glpn.synthetic.scenes.solids import BOLSTER, CUSHION, CYLINDER, ELLIPSOID, Piece
 
 
 def chair(kit: Kit) -> Piece:

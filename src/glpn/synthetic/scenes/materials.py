@@ -11,7 +11,7 @@ from typing import NamedTuple, TypedDict, TypeVar
 
 import numpy as np
 
-from glpn.synthetic.textures import KINDS, texture_index
+from glpn.synthetic.scenes.textures import KINDS, texture_index
 
 Colour = tuple[float, float, float]
 Value = TypeVar("Value")

@@ -12,7 +12,7 @@ from PIL import Image
 import glpn
 from glpn import weights
 from glpn.depth.depth import read_depth
-from glpn.serving import answers
+from glpn.serving import responses
 from glpn.serving.page import known_failures
 from glpn.serving.query import FORMATS
 from tests.corpus.bytes_of import encoded, jpeg_segment, jpeg_with, scene
@@ -27,7 +27,7 @@ ANY = {"Content-Type": "application/octet-stream"}
 def test_the_median_is_numpys(size):
     metres = np.random.default_rng(0).uniform(0.1, 10, size).astype(np.float32)
     before = metres.copy()
-    assert answers.median(metres) == np.median(metres)
+    assert responses.median(metres) == np.median(metres)
     np.testing.assert_array_equal(metres, before)
 
 
@@ -35,13 +35,13 @@ def test_the_median_is_numpys(size):
 @pytest.mark.parametrize("size", [(1, 1), (1, 2), (17, 34), (40, 51), (99, 101)])
 def test_the_median_is_numpys_where_many_values_are_the_same(size, levels):
     metres = np.random.default_rng(0).integers(1, levels + 1, size).astype(np.float32)
-    assert answers.median(metres) == np.median(metres)
+    assert responses.median(metres) == np.median(metres)
 
 
 def test_the_median_is_numpys_where_the_sample_is_no_sample():
     metres = np.ones((34, 17), np.float32)
     metres[:, 1:] = np.arange(16) + 2.0  # only the first column is looked at
-    assert answers.median(metres) == np.median(metres)
+    assert responses.median(metres) == np.median(metres)
 
 
 def test_json_says_what_the_library_says(service, model):
@@ -207,10 +207,10 @@ def test_metrics_count_answers_and_pictures(service):
 
 
 def test_every_answer_has_the_security_headers(service):
-    answers = [
+    responses = [
         service.get(path) for path in ("/", "/static/main.js", "/docs", "/nowhere", "/v1/depth")
     ]
-    for answer in [*answers, service.post(PHOTO), service.post(b"")]:
+    for answer in [*responses, service.post(PHOTO), service.post(b"")]:
         assert "default-src 'none'" in answer.headers["content-security-policy"]
         assert answer.headers["x-content-type-options"] == "nosniff"
         assert "server" not in answer.headers

@@ -10,10 +10,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-from glpn.synthetic import belongings, clutter
-from glpn.synthetic import materials as mat
-from glpn.synthetic.kit import Kit
-from glpn.synthetic.solids import BOX, CYLINDER, ELLIPSOID, Piece, Span
+from glpn.synthetic.scenes import belongings, clutter
+from glpn.synthetic.scenes import materials as mat
+from glpn.synthetic.scenes.kit import Kit
+from glpn.synthetic.scenes.solids import BOX, CYLINDER, ELLIPSOID, Piece, Span
 
 THICK = 0.12  # metres of a wall
 _PROUD = 0.004  # metres by which trim stands out: no two faces in one plane

@@ -100,7 +100,8 @@ def _floors_ms(folder: Path, candidates: list[tuple[str, str]], threads: int) ->
 def _run(folder: Path, candidate: tuple[str, str], threads: int, scratch: Path) -> dict[str, Any]:
     """One row, from a process of its own."""
     asked = [str(folder), *candidate, threads, str(scratch)]
-    code = "import sys, json; from glpn.cli.bench import measure; measure(*json.loads(sys.argv[1]))"
+    code = "import sys, json; from glpn.cli.verbs.bench import measure; "
+    code += "measure(*json.loads(sys.argv[1]))"
     row: dict[str, Any] = _in_a_process(code, asked, threads)
     return row
 

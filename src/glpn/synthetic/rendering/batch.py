@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from glpn.camera.camera import Camera
-from glpn.synthetic.cast import TILE, Eyes, Solids
-from glpn.synthetic.light import Ambient, Lights
-from glpn.synthetic.scene import MAX_LIGHTS, Light, Scene
-from glpn.synthetic.sensor import Sensors
+from glpn.synthetic.rendering.cast import TILE, Eyes, Solids
+from glpn.synthetic.rendering.light import Ambient, Lights
+from glpn.synthetic.rendering.sensor import Sensors
+from glpn.synthetic.scenes.scene import MAX_LIGHTS, Light, Scene
 
 _DARK = Light((0.0, 0.0, 1.0), np.eye(3), (0.0, 0.0, 0.0))
 

@@ -13,8 +13,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from glpn.synthetic.materials import Material
-from glpn.synthetic.solids import Piece, Vector
+from glpn.synthetic.scenes.materials import Material
+from glpn.synthetic.scenes.solids import Piece, Vector
 
 FloatArray = NDArray[np.float32]
 

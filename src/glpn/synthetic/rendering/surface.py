@@ -11,9 +11,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from glpn.synthetic import compiled, textures
-from glpn.synthetic.cast import Local, Solids
-from glpn.synthetic.patterns import SIDE
+from glpn.synthetic.rendering import compiled
+from glpn.synthetic.rendering.cast import Local, Solids
+from glpn.synthetic.scenes import textures
+from glpn.synthetic.scenes.patterns import SIDE
 
 _BEFORE = 1 - 1e-6  # a box's plane this much nearer than the hit is not what was hit
 # Rows of the table: origin, slope, half, axes, quadric; bevel, texture origin, material.

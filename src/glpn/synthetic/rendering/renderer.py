@@ -10,13 +10,13 @@ from torch import Tensor
 
 from glpn.camera.camera import Camera
 from glpn.errors import UsageError
-from glpn.synthetic import light as lighting
-from glpn.synthetic.batch import Shots, Worlds, gather
-from glpn.synthetic.cast import NO_HIT, Hits, Solids, cast, nearest_of, to_local
-from glpn.synthetic.edges import Corners, blend, corners_at_edges, mean_around
-from glpn.synthetic.scene import Scene
-from glpn.synthetic.sensor import develop
-from glpn.synthetic.surface import Pixels, Surface, surface, surface_table
+from glpn.synthetic.rendering import light as lighting
+from glpn.synthetic.rendering.batch import Shots, Worlds, gather
+from glpn.synthetic.rendering.cast import NO_HIT, Hits, Solids, cast, nearest_of, to_local
+from glpn.synthetic.rendering.edges import Corners, blend, corners_at_edges, mean_around
+from glpn.synthetic.rendering.sensor import develop
+from glpn.synthetic.rendering.surface import Pixels, Surface, surface, surface_table
+from glpn.synthetic.scenes.scene import Scene
 
 _SKY = (0.6, 0.75, 1.0)  # radiance at the zenith, relative to the light from above
 _CPU_BATCH = 4  # pictures whose rays a CPU casts together: fewer, longer steps

@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from glpn.synthetic.blur import box
-from glpn.synthetic.surface import pick
+from glpn.synthetic.rendering.blur import box
+from glpn.synthetic.rendering.surface import pick
 
 _GRAIN_SIDE = 512
 _GRAIN_SEED = 7

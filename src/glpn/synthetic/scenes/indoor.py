@@ -8,10 +8,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from glpn.synthetic import materials as mat
-from glpn.synthetic.kit import Kit
-from glpn.synthetic.rooms import Room, sample_room
-from glpn.synthetic.scene import (
+from glpn.synthetic.scenes import materials as mat
+from glpn.synthetic.scenes.kit import Kit
+from glpn.synthetic.scenes.rooms import Room, sample_room
+from glpn.synthetic.scenes.scene import (
     MAX_LIGHTS,
     Light,
     Scene,
@@ -21,7 +21,7 @@ from glpn.synthetic.scene import (
     looking,
     looking_at,
 )
-from glpn.synthetic.solids import BOX, CYLINDER, Piece, Vector, bounds_of
+from glpn.synthetic.scenes.solids import BOX, CYLINDER, Piece, Vector, bounds_of
 
 _KINECT_FOV = (57.0, 63.0)  # degrees, horizontal
 _PHONE_FOV = (50.0, 80.0)

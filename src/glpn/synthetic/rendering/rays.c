@@ -7,7 +7,7 @@
 #include <math.h>
 #include <stdint.h>
 
-#include "../native/clones.h"
+#include "../../native/clones.h"
 
 #define ALWAYS static inline __attribute__((always_inline))
 #define TILE 8 /* of cast.py */

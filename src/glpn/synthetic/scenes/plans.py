@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from glpn.synthetic import belongings, clutter, seating, storage
-from glpn.synthetic.kit import Kit
-from glpn.synthetic.solids import Piece, Span
+from glpn.synthetic.scenes import belongings, clutter, seating, storage
+from glpn.synthetic.scenes.kit import Kit
+from glpn.synthetic.scenes.solids import Piece, Span
 
 Maker = Callable[[Kit], Piece]
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from glpn.synthetic.cast import Eyes
+from glpn.synthetic.rendering.cast import Eyes
 
 _ROUND = 64  # corners are padded to whole vectors: no value depends on the rest of its batch
 

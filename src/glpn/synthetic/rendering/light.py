@@ -13,9 +13,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from glpn.synthetic.blur import box
-from glpn.synthetic.cast import Eyes, Solids, cast
-from glpn.synthetic.surface import Surface, dot
+from glpn.synthetic.rendering.blur import box
+from glpn.synthetic.rendering.cast import Eyes, Solids, cast
+from glpn.synthetic.rendering.surface import Surface, dot
 
 SHADOW_SIDE = 96  # pixels of a shadow map's side
 _FARTHEST = 400.0  # metres at which an empty shadow map ends

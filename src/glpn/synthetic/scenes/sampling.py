@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from glpn.errors import UsageError
-from glpn.synthetic.indoor import sample_indoor
-from glpn.synthetic.scene import Scene
-from glpn.synthetic.street import sample_street
+from glpn.synthetic.scenes.indoor import sample_indoor
+from glpn.synthetic.scenes.scene import Scene
+from glpn.synthetic.scenes.street import sample_street
 
 SAMPLERS = {"indoor": sample_indoor, "street": sample_street}
 

@@ -6,13 +6,13 @@ import math
 
 import numpy as np
 
-from glpn.synthetic import belongings, seating, shell, storage
-from glpn.synthetic import materials as mat
-from glpn.synthetic.kit import Kit
-from glpn.synthetic.plans import PLANS, Maker, Plan
-from glpn.synthetic.scene import MAX_SOLIDS
-from glpn.synthetic.shell import THICK, Finish, Wall
-from glpn.synthetic.solids import BOX, CYLINDER, ELLIPSOID, Piece, Span, Vector
+from glpn.synthetic.scenes import belongings, seating, shell, storage
+from glpn.synthetic.scenes import materials as mat
+from glpn.synthetic.scenes.kit import Kit
+from glpn.synthetic.scenes.plans import PLANS, Maker, Plan
+from glpn.synthetic.scenes.scene import MAX_SOLIDS
+from glpn.synthetic.scenes.shell import THICK, Finish, Wall
+from glpn.synthetic.scenes.solids import BOX, CYLINDER, ELLIPSOID, Piece, Span, Vector
 
 Footprint = list[list[float]]  # lowest x and y, highest x and y
 

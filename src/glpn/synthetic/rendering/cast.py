@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from glpn.synthetic import compiled
+from glpn.synthetic.rendering import compiled
 
 TILE = 8
 NEAR = 0.05  # metres: nothing nearer is seen

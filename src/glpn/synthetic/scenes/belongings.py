@@ -7,10 +7,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from glpn.synthetic import clutter
-from glpn.synthetic import materials as mat
-from glpn.synthetic.kit import Kit
-from glpn.synthetic.solids import BOLSTER, ELLIPSOID, Piece
+from glpn.synthetic.scenes import clutter
+from glpn.synthetic.scenes import materials as mat
+from glpn.synthetic.scenes.kit import Kit
+from glpn.synthetic.scenes.solids import BOLSTER, ELLIPSOID, Piece
 
 
 def ball(kit: Kit) -> Piece:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from glpn.synthetic import clutter
-from glpn.synthetic import materials as mat
-from glpn.synthetic.kit import Kit
-from glpn.synthetic.solids import CYLINDER, ELLIPSOID, Piece, Span
+from glpn.synthetic.scenes import clutter
+from glpn.synthetic.scenes import materials as mat
+from glpn.synthetic.scenes.kit import Kit
+from glpn.synthetic.scenes.solids import CYLINDER, ELLIPSOID, Piece, Span
 
 
 def table(kit: Kit, width: float, depth: float, height: float) -> Piece:

@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from glpn.synthetic import materials as mat
-from glpn.synthetic.kit import Kit
-from glpn.synthetic.solids import BOX, CUSHION, CYLINDER, ELLIPSOID, Piece
+from glpn.synthetic.scenes import materials as mat
+from glpn.synthetic.scenes.kit import Kit
+from glpn.synthetic.scenes.solids import BOX, CUSHION, CYLINDER, ELLIPSOID, Piece
 
 
 def books(kit: Kit, width: float, depth: float, height: float) -> Piece:

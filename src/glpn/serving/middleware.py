@@ -12,7 +12,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from glpn.serving.answers import as_json
+from glpn.serving.responses import as_json
 
 LOGGER = logging.getLogger("glpn.serving")
 

@@ -12,7 +12,7 @@ from itertools import accumulate
 import numpy as np
 from numpy.typing import NDArray
 
-from glpn.synthetic.patterns import MAKERS, SIDE, spectrum_noise
+from glpn.synthetic.scenes.patterns import MAKERS, SIDE, spectrum_noise
 
 LEVELS = 8  # sides 128, 64 … 1
 BANK_SEED = 20220118

@@ -1,0 +1,1 @@
+"""Verbs: one module each; they import the rooms they need inside their functions."""

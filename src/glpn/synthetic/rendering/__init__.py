@@ -1,0 +1,1 @@
+"""Rendering: scenes become pictures with exact depth, on any device."""

@@ -1,0 +1,1 @@
+"""Scenes: what a room or a street holds, chosen from a seed."""
