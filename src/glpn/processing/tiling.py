@@ -29,7 +29,9 @@ MOST_UNASKED = 4  # tiles a side: 6 gain little, `benchmarks/tiles.py`
 # are the least that it can tell apart.
 CELL = 8
 
-_ROUNDS = 5  # of reweighting, and of taking away the cells' means: `tests/test_tiling.py`
+_ROUNDS = (
+    5  # of reweighting, and of taking away the cells' means: `tests/processing/test_tiling.py`
+)
 _UNSURE = 0.02**2  # variance of a log depth below which a tile says nothing about its slope
 _MAD = 1.4826  # times the median absolute error is the standard deviation of a normal one
 

@@ -18,7 +18,7 @@ K = [[500.5, 0, 310.25], [0, 510.5, 250.75], [0, 0, 1]]
 D = [-0.28, 0.07, 0.001, -0.002, 0.01]
 PLAIN = (500.5, 510.5, 310.25, 250.75)
 SIZE = (480, 640)
-DATA = Path(os.environ.get("GLPN_DATA", Path(__file__).parents[2] / "shared/data"))
+DATA = Path(os.environ.get("GLPN_DATA", Path(__file__).parents[3] / "shared/data"))
 
 ROS_YAML = """\
 image_width: 640

@@ -18,7 +18,7 @@ from glpn.processing.processor import GLPNImageProcessor
 from tests.cli.conftest import write_photo
 from tests.depths import a_depth
 
-EXAMPLES = Path(__file__).parents[1] / "examples"
+EXAMPLES = Path(__file__).parents[2] / "examples"
 INPUT = (96, 128)
 
 

@@ -159,7 +159,7 @@ int main(void) {
 def instructions(folder: Path, height: int, width: int, channels: int) -> int:
     """What the kernel executes for one map, with the widest vectors that valgrind knows."""
     (folder / "main.c").write_text(PROGRAM % (height, width, channels))
-    source = Path(__file__).parents[1] / "src/glpn/native"
+    source = Path(__file__).parents[2] / "src/glpn/native"
     build = ["cc", "-O3", "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math"]
     subprocess.run([*build, f"-I{source}", "main.c", "-o", "main"], check=True, cwd=folder)
     count = ["valgrind", "--tool=callgrind", "--callgrind-out-file=out"]
