@@ -2,8 +2,8 @@
 
 `fast(model)` makes it from a `GLPNForDepthEstimation`, which stays as it is: training, attention
 outputs and inner maps are the model's. Here BatchNorm is folded into the convolution before it, key
-and value are one product, no map is concatenated, and `layers` takes bias, activation and residual
-along. On a CPU the head runs from the quarter-size map (`glpn.native`).
+and value are one product, no map is concatenated, and `inference_layers` takes bias,
+activation and residual along. On a CPU the head runs from the quarter-size map (`glpn.native`).
 """
 
 from __future__ import annotations
