@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import ClassVar
 
 
@@ -77,3 +78,19 @@ class OutputFailed(GLPNError, OSError):
 
     exit_code = 74
     http_status = 422
+
+
+# Exit codes, the one that counts first: an output that failed needs the user's hand, a bad
+# photograph outweighs one that is not there.
+_PRECEDENCE = (
+    OutputFailed.exit_code,
+    CannotCreateOutput.exit_code,
+    GLPNError.exit_code,
+    MissingInput.exit_code,
+    UsageError.exit_code,
+)
+
+
+def worst(codes: Iterable[int]) -> int:
+    """The exit code of several failures: the first of 74, 73, 65, 66, 2; 0 of none."""
+    return min(codes, key=_PRECEDENCE.index, default=0)

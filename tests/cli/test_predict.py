@@ -16,8 +16,8 @@ import pytest
 from PIL import Image
 
 import glpn as library
-from glpn.cli.batch import worst
 from glpn.depth.colormaps import COLORMAPS
+from glpn.errors import worst
 from glpn.files import FORMATS
 from tests.cli.conftest import command, run_for_real, write_photo
 

@@ -19,32 +19,12 @@ from glpn import files, jobs
 from glpn.cli import console
 from glpn.cli.answers import Answer, Questions
 from glpn.cli.inputs import Input
-from glpn.cli.memory import keep_large_blocks
 from glpn.depth.depth import Depth
-from glpn.errors import (
-    CannotCreateOutput,
-    GLPNError,
-    MissingInput,
-    OutputFailed,
-    UsageError,
-)
+from glpn.errors import GLPNError, worst
+from glpn.jobs.memory import keep_large_blocks
 
-# Exit codes, the one that counts first: an output that failed needs the user's hand, a bad
-# photograph outweighs one that is not there.
-_PRECEDENCE = (
-    OutputFailed.exit_code,
-    CannotCreateOutput.exit_code,
-    GLPNError.exit_code,
-    MissingInput.exit_code,
-    UsageError.exit_code,
-)
 _PREDICTED, _KEPT, _FAILED, _NOT_TRIED = _OUTCOMES = ("predicted", "kept", "failed", "not tried")
 _SPARE = 2  # threads that read and write while others predict
-
-
-def worst(codes: Iterable[int]) -> int:
-    """The exit code of several failures: the first of 74, 73, 65, 66, 2; 0 of none."""
-    return min(codes, key=_PRECEDENCE.index, default=0)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 Exit codes: 0 all is well; 2 usage; 65 bad data; 66 missing input; 70 a defect of glpn; 73 output
 cannot be created; 74 reading or writing failed; 128 + n ended by signal n. Where several
-photographs failed for different reasons, `batch.worst` says which code counts.
+photographs failed for different reasons, `errors.worst` says which code counts.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`glpn bench`: how fast each engine runs a model on this machine."""
+"""How fast each engine runs a model on this machine."""
 
 from __future__ import annotations
 
@@ -9,68 +9,56 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import typer
+import numpy as np
 
-from glpn.cli import console, options
+from glpn import weights
+from glpn.engines import selection
+from glpn.engines.precision import EXACT, quick_kinds
+from glpn.engines.registry import ENGINES, open_candidate
+from glpn.engines.roofline import multiply_adds
+from glpn.engines.selection import Candidate
+from glpn.network.config import GLPNConfig
 
 _SIZE = (480, 640)
 _CALLS, _SECONDS = 20, 2.0  # of each row and batch: whichever is reached first
 
-_Model = Annotated[str, typer.Argument(help="A bundled name, a folder, or a hub id user/name.")]
 
-
-def bench(
-    model: _Model = "",
-    threads: options.Threads = None,
-    as_json: options.AsJson = False,
-) -> None:
+def rows(folder: Path, threads: int) -> Iterator[dict[str, Any]]:
     """Measure every engine that is installed, each in a process of its own, and remember it.
 
-    Milliseconds for a 480×640 picture, images a second in batches of 1 and 4, peak memory of the
-    process, mean and largest deviation from the first exact row, and the share of the floor: the
-    time that the network's multiply-adds would take at this machine's rate in large matrix
-    products, measured in the same precision, over the median. Quick rows are those that are allowed
-    for these weights. `--engine auto` takes note of the figures.
+    Args:
+        folder: the model's.
+        threads: CPU threads.
 
-    Example:
-
-      glpn bench
+    Yields:
+        What was measured of an engine in a precision, as JSON values.
     """
-    from glpn import weights
-    from glpn.engines import selection
-    from glpn.engines.hardware import usable_cores
-    from glpn.estimator import DEFAULT_MODEL
-
-    folder = weights.resolve(model or DEFAULT_MODEL)
-    count = threads or usable_cores()
-    rows = []
+    done: list[dict[str, Any]] = []
     candidates = _candidates(folder)
-    floors = _floors_ms(folder, candidates, count)
+    floors = _floors_ms(folder, candidates, threads)
     with tempfile.TemporaryDirectory() as scratch:
         for candidate in candidates:
-            rows.append(_run(folder, candidate, count, Path(scratch)))
-            _compare(rows[-1], Path(scratch), first=rows[0])
-            rows[-1]["floor_ms"] = floors[candidate[1]]
-            rows[-1]["share_of_floor"] = floors[candidate[1]] / rows[-1]["median_ms"]
-            _say(rows[-1], heading=len(rows) == 1, as_json=as_json)
+            row = _run(folder, candidate, threads, Path(scratch))
+            done.append(row)
+            _compare(row, Path(scratch), first=done[0])
+            row["floor_ms"] = floors[candidate[1]]
+            row["share_of_floor"] = floors[candidate[1]] / row["median_ms"]
+            yield row
     costs = {
         f"{row['engine']} {row['precision']}": selection.Cost(
             row["start_s"], row["median_ms"] / 1000
         )
-        for row in rows
+        for row in done
     }
-    selection.remember(folder, count, costs)
+    selection.remember(folder, threads, costs)
 
 
 def _candidates(folder: Path) -> list[tuple[str, str]]:
     """Engine and precision of every row: exact ones first."""
-    from glpn import weights
-    from glpn.engines.precision import EXACT, quick_kinds
-    from glpn.engines.registry import ENGINES
-
     there = [name for name in ENGINES[1:] if importlib.util.find_spec(name) is not None]
     if not (folder / weights.GRAPH_NAME).is_file():
         there = [name for name in there if name == "torch"]
@@ -80,10 +68,6 @@ def _candidates(folder: Path) -> list[tuple[str, str]]:
 
 def _floors_ms(folder: Path, candidates: list[tuple[str, str]], threads: int) -> dict[str, float]:
     """Precision → the milliseconds below which no engine can come, by one measurement each."""
-    from glpn import weights
-    from glpn.engines.roofline import multiply_adds
-    from glpn.network.config import GLPNConfig
-
     count = multiply_adds(GLPNConfig.from_json_file(folder / weights.CONFIG_NAME), *_SIZE)
     code = (
         "import sys, json; from glpn.engines.roofline import peak; "
@@ -100,8 +84,10 @@ def _floors_ms(folder: Path, candidates: list[tuple[str, str]], threads: int) ->
 def _run(folder: Path, candidate: tuple[str, str], threads: int, scratch: Path) -> dict[str, Any]:
     """One row, from a process of its own."""
     asked = [str(folder), *candidate, threads, str(scratch)]
-    code = "import sys, json; from glpn.cli.verbs.bench import measure; "
-    code += "measure(*json.loads(sys.argv[1]))"
+    code = (
+        "import sys, json; from glpn.engines.bench import measure; "
+        "measure(*json.loads(sys.argv[1]))"
+    )
     row: dict[str, Any] = _in_a_process(code, asked, threads)
     return row
 
@@ -116,11 +102,6 @@ def _in_a_process(code: str, asked: list[Any], threads: int) -> Any:
 
 def measure(folder: str, engine: str, precision: str, threads: int, scratch: str) -> None:
     """Measure one row in this process and print it as JSON; the depth goes into a file."""
-    import numpy as np
-
-    from glpn.engines.registry import open_candidate
-    from glpn.engines.selection import Candidate
-
     began = time.perf_counter()
     opened = open_candidate(Path(folder), Candidate(engine, precision), threads=threads)
     channels = opened.config.num_channels
@@ -141,7 +122,7 @@ def measure(folder: str, engine: str, precision: str, threads: int, scratch: str
         "images_s_4": 4 / float(np.median(batch)),
         "peak_mb": peak,
     }
-    console.say_json(row)
+    print(json.dumps(row, allow_nan=False))
 
 
 def _times(run: Any) -> list[float]:
@@ -166,27 +147,8 @@ def _peak_mb() -> float | None:
 
 def _compare(row: dict[str, Any], scratch: Path, *, first: dict[str, Any]) -> None:
     """Add the deviation from the first row."""
-    import numpy as np
-
     depth, expected = (
         np.load(scratch / f"{one['engine']} {one['precision']}.npy") for one in (row, first)
     )
     deviation = np.abs(depth - expected) / expected
     row["deviation_mean"], row["deviation_max"] = float(deviation.mean()), float(deviation.max())
-
-
-def _say(row: dict[str, Any], *, heading: bool, as_json: bool) -> None:
-    if as_json:
-        console.say_json(row)
-        return
-    if heading:
-        console.say(
-            f"{'engine':12} {'precision':13} {'median ms':>10} {'p95 ms':>8} {'images/s':>9} "
-            f"{'in fours':>9} {'MB':>6} {'deviation: mean, max':>22} {'of floor':>9}"
-        )
-    memory = "?" if row["peak_mb"] is None else f"{row['peak_mb']:.0f}"
-    console.say(
-        f"{row['engine']:12} {row['precision']:13} {row['median_ms']:10.1f} {row['p95_ms']:8.1f} "
-        f"{row['images_s']:9.1f} {row['images_s_4']:9.1f} {memory:>6} "
-        f"{row['deviation_mean']:12.1e} {row['deviation_max']:9.1e} {row['share_of_floor']:9.0%}"
-    )

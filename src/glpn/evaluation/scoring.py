@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glpn import files
-from glpn.cli import console
 from glpn.data.datasets import open_dataset
 from glpn.data.frames import FrameSet
 from glpn.data.ibims import scene_files
@@ -208,33 +207,34 @@ def score(
     evaluation: Evaluation,
     model: Model,
     *,
+    advance: Callable[[], None],
     save: Callable[[str, NDArray[Any]], None] | None = None,
-    quiet: bool = False,
 ) -> Result:
-    """Run the model over all frames; arguments and errors as `glpn.evaluation.runner.evaluate`."""
-    with console.progress(len(evaluation.frames), quiet=quiet) as advance:
-        result = evaluate(
-            _surveyed(evaluation, advance),
-            model.estimator.metres,
-            protocol=evaluation.protocol,
-            model=model.identity,
-            save=save,
-        )
+    """Run the model over all frames; arguments and errors as `glpn.evaluation.runner.evaluate`.
+
+    `advance` is called after each frame, here and below.
+    """
+    result = evaluate(
+        _surveyed(evaluation, advance),
+        model.estimator.metres,
+        protocol=evaluation.protocol,
+        model=model.identity,
+        save=save,
+    )
     return dataclasses.replace(result, settings={**evaluation.settings, **model.settings})
 
 
 def score_pngs(
-    evaluation: Evaluation, folder: Path, *, scale: float, quiet: bool = False
+    evaluation: Evaluation, folder: Path, *, scale: float, advance: Callable[[], None]
 ) -> Result:
     """Score saved predictions; arguments and errors as `from_pngs`."""
-    with console.progress(len(evaluation.frames), quiet=quiet) as advance:
-        result = from_pngs(
-            _surveyed(evaluation, advance),
-            folder,
-            names=evaluation.frames.names,
-            scale=scale,
-            protocol=evaluation.protocol,
-        )
+    result = from_pngs(
+        _surveyed(evaluation, advance),
+        folder,
+        names=evaluation.frames.names,
+        scale=scale,
+        protocol=evaluation.protocol,
+    )
     return dataclasses.replace(result, settings={**evaluation.settings, "pngs": str(folder)})
 
 
@@ -244,19 +244,18 @@ def study(
     *,
     severities: tuple[int, ...],
     partial: Path | None,
-    quiet: bool = False,
+    advance: Callable[[], None],
 ) -> Robustness:
     """Score the model under every corruption; arguments and errors as `robustness`."""
     context = {**evaluation.settings, **model.settings}
     wanted = Study(evaluation.protocol, severities=severities, context=context)
-    with console.progress(len(evaluation.frames), quiet=quiet) as advance:
-        return robustness(
-            _counted(evaluation.frames, advance),
-            model.estimator.metres,
-            study=wanted,
-            model=model.identity,
-            partial=partial,
-        )
+    return robustness(
+        _counted(evaluation.frames, advance),
+        model.estimator.metres,
+        study=wanted,
+        model=model.identity,
+        partial=partial,
+    )
 
 
 def _counted(frames: FrameSet, advance: Callable[[], None]) -> Iterator[Sample]:
@@ -284,8 +283,8 @@ def require_free(folder: Path, names: tuple[str, ...], *, overwrite: bool) -> No
     files.require_writable_folder(folder)
 
 
-def write(folder: Path, texts: Mapping[str, str], *, quiet: bool = False) -> None:
-    """Write UTF-8 texts under their names, each whole or not at all.
+def write(folder: Path, texts: Mapping[str, str]) -> Iterator[Path]:
+    """Write UTF-8 texts under their names, each whole or not at all; gives each file's path.
 
     Raises:
         CannotCreateOutput, OutputFailed: one cannot be written.
@@ -293,11 +292,4 @@ def write(folder: Path, texts: Mapping[str, str], *, quiet: bool = False) -> Non
     for name, text in texts.items():
         with files.atomic_file(folder / name, overwrite=True) as file:
             file.write(text.encode())
-        if not quiet:
-            console.note(console.escaped(f"wrote {folder / name}"))
-
-
-def say_markdown(text: str) -> None:
-    """Print a table and its foot, line by line."""
-    for line in text.splitlines():
-        console.say(console.escaped(line.rstrip()))
+        yield folder / name

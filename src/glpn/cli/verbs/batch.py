@@ -79,7 +79,7 @@ def batch(
       glpn batch s3://photos/2026 s3://depth/2026 --ray ray://head:10001
     """
     from glpn import cluster
-    from glpn.cli.batch import worst
+    from glpn.errors import worst
     from glpn.estimator import DEFAULT_MODEL
     from glpn.jobs.origin import asked
 

@@ -58,20 +58,21 @@ def evaluate(
       glpn evaluate -m MODEL --data nyu --corruptions -o results
       glpn evaluate --compare a/result.json b/result.json
     """
-    from glpn.cli import measuring
-    from glpn.cli.scoring import Selection
+    from glpn.cli import results
     from glpn.estimator import DEFAULT_MODEL
+    from glpn.evaluation.measuring import Request
+    from glpn.evaluation.scoring import Selection
 
     if compare is not None:
         _refuse("--compare", {"--model": model, "--data": data, "-o": output})
-        measuring.compare_files(*compare, as_json=as_json)
+        results.compare_files(*compare, as_json=as_json)
         return
     if data is None:
         raise UsageError("--data: give the dataset's folder")
     _require_fitting(model, report=report, save=save_pngs, pngs=from_pngs, corruptions=corruptions)
     if report and output is None:
         raise UsageError("--report: needs -o, a folder to write into")
-    request = measuring.Request(
+    request = Request(
         selection=Selection(
             data=data,
             dataset=None if dataset is None else dataset.value,
@@ -95,15 +96,14 @@ def evaluate(
         save_pngs=save_pngs,
         png_scale=positive("--png-scale", png_scale),
         overwrite=overwrite,
-        as_json=as_json,
-        quiet=quiet,
     )
+    run = results.Run(request, as_json=as_json, quiet=quiet)
     if corruptions:
-        measuring.measure_robustness(request, _severities(severities))
+        run.measure_robustness(_severities(severities))
     elif from_pngs is not None:
-        measuring.measure_pngs(request, from_pngs)
+        run.measure_pngs(from_pngs)
     else:
-        measuring.measure(request)
+        run.measure()
 
 
 def _refuse(option: str, others: dict[str, Any]) -> None:

@@ -53,9 +53,9 @@ def gate(
       glpn gate my-model --data my-frames --split val --deviation-split train
     """
     from glpn import weights
-    from glpn.cli.scoring import Evaluation, Selection
     from glpn.engines.precision import kinds_here, write_records
     from glpn.evaluation.gate import measure_quick
+    from glpn.evaluation.scoring import Evaluation, Selection
 
     if data is None:
         raise UsageError("--data: give the folder of the frames")

@@ -1,0 +1,149 @@
+"""Measures what `glpn evaluate` is asked for, prints the result and writes its files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from glpn.cli import console
+from glpn.evaluation import measuring
+from glpn.evaluation.measuring import Request
+from glpn.evaluation.pngs import png_saver
+from glpn.evaluation.result import Result, compare
+from glpn.evaluation.scoring import (
+    Evaluation,
+    Model,
+    require_free,
+    score,
+    score_pngs,
+    study,
+    write,
+)
+
+_LOSS_METRICS = ("abs_rel", "rmse", "delta1")  # a table for each
+
+
+def say_markdown(text: str) -> None:
+    """Print a table and its foot, line by line."""
+    for line in text.splitlines():
+        console.say(console.escaped(line.rstrip()))
+
+
+def write_files(folder: Path, texts: Mapping[str, str], *, quiet: bool) -> None:
+    """Write texts under their names and say so; errors as `scoring.write`."""
+    for path in write(folder, texts):
+        if not quiet:
+            console.note(console.escaped(f"wrote {path}"))
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of the verb, printed as the other verbs print.
+
+    Attributes:
+        request: what is to be measured.
+        as_json, quiet: as in the other verbs.
+    """
+
+    request: Request
+    as_json: bool = False
+    quiet: bool = False
+
+    def measure(self) -> None:
+        """Score a model, print the table, write the files.
+
+        Raises:
+            MissingInput, DataError, InvalidImage, ...: frames or model are missing or unusable.
+            CannotCreateOutput, OutputFailed: results cannot be written; found out first if
+                possible.
+            MissingDependency: a report is wanted and matplotlib is not installed.
+        """
+        request, evaluation = self.request, self._evaluation()
+        measuring.prepare(request)
+        save = None
+        if request.save_pngs is not None:
+            save = png_saver(request.save_pngs, scale=request.scale(evaluation.dataset))
+        model = Model.load(request.model)
+        with console.progress(len(evaluation.frames), quiet=self.quiet) as advance:
+            result = score(evaluation, model, advance=advance, save=save)
+        self._tell(result)
+        if request.report and request.output is not None:
+            page = measuring.report(evaluation, model, result)
+            write_files(request.output, {measuring.REPORT: page}, quiet=self.quiet)
+
+    def measure_pngs(self, folder: Path) -> None:
+        """The same for predictions saved in a folder; errors also as `from_pngs`."""
+        evaluation = self._evaluation()
+        measuring.prepare(self.request)
+        scale = self.request.scale(evaluation.dataset)
+        with console.progress(len(evaluation.frames), quiet=self.quiet) as advance:
+            result = score_pngs(evaluation, folder, scale=scale, advance=advance)
+        self._tell(result)
+
+    def measure_robustness(self, severities: tuple[int, ...]) -> None:
+        """Score under corruptions, going on where a run before was stopped; errors as above."""
+        request, evaluation = self.request, self._evaluation()
+        partial = None
+        if request.output is not None:
+            partial = request.output / measuring.JOURNAL
+            resumed = partial.exists() and not request.overwrite
+            free = resumed or request.overwrite
+            require_free(request.output, (measuring.LOSSES,), overwrite=free)
+            if resumed and not self.quiet:
+                console.note(console.escaped(f"{partial}: going on after what is there"))
+            if not resumed:
+                partial.unlink(missing_ok=True)
+        model = Model.load(request.model)
+        with console.progress(len(evaluation.frames), quiet=self.quiet) as advance:
+            found = study(
+                evaluation, model, severities=severities, partial=partial, advance=advance
+            )
+        tables = "\n".join(found.to_markdown(metric) for metric in _LOSS_METRICS)
+        self._say(found.to_json(), tables)
+        if request.output is not None:
+            texts = {measuring.LOSSES: found.to_json(), measuring.LOSS_TABLE: tables}
+            write_files(request.output, texts, quiet=self.quiet)
+
+    def _evaluation(self) -> Evaluation:
+        """Frames and rules; what there is to say of them is said."""
+        found = self.request.evaluation()
+        for sentence in found.frames.notes if not self.quiet else ():
+            console.note(console.escaped(sentence))
+        return found
+
+    def _tell(self, result: Result) -> None:
+        """Print a result and write its files."""
+        self._say(result.to_json(), result.to_markdown())
+        if self.request.output is not None:
+            texts = {
+                measuring.RESULT: result.to_json(),
+                measuring.IMAGES: result.to_csv(),
+                measuring.TABLE: result.to_markdown(),
+            }
+            write_files(self.request.output, texts, quiet=self.quiet)
+
+    def _say(self, text: str, table: str) -> None:
+        """Print JSON without the rows of single images, or the table, or nothing."""
+        if self.as_json:
+            values = json.loads(text)
+            values.pop("rows", None)
+            values.get("geometry", {}).pop("rows", None)
+            console.say_json(values)
+        elif not self.quiet:
+            say_markdown(table)
+
+
+def compare_files(first: Path, second: Path, *, as_json: bool) -> None:
+    """Print the paired difference of two results that `evaluate` wrote.
+
+    Raises:
+        MissingInput: a file is not there.
+        DataError: a file is no result, or they are of other frames or another protocol.
+    """
+    found = compare(measuring.read(first), measuring.read(second))
+    if as_json:
+        console.say_json(measuring.comparison_record(found))
+    else:
+        say_markdown(found.to_markdown())
