@@ -16,8 +16,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from glpn import GLPNConfig, GLPNForDepthEstimation, native, weights
-from glpn.engines import selection
-from glpn.engines.hardware import usable_cores
+from glpn.engines.hardware import cpu_features, usable_cores
 from glpn.engines.registry import ENGINES, open_engine
 from glpn.errors import (
     CheckpointError,
@@ -154,7 +153,7 @@ def test_calls_side_by_side_have_the_bits_of_calls_in_turn(name, precision):
 
 
 def quick_here(precision):
-    return precision == "exact" or bool({"avx512_bf16", "amx_bf16"} & selection.cpu_features())
+    return precision == "exact" or bool({"avx512_bf16", "amx_bf16"} & cpu_features())
 
 
 # Metres
