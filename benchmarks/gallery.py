@@ -23,9 +23,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 import glpn
+from glpn.data.dataset_spec import DatasetSpec
 from glpn.data.datasets import open_dataset
 from glpn.data.sample import Samples
-from glpn.data.spec import FolderSpec
 from glpn.evaluation.metrics import depth_metrics
 
 FAR = 6.0  # metres at the end of the colour scale; beyond, the last colour
@@ -55,7 +55,7 @@ def main() -> None:
     arguments = parser.parse_args()
     estimator = glpn.load(arguments.model)
     if arguments.data:
-        spec = FolderSpec.from_toml(arguments.spec) if arguments.spec else None
+        spec = DatasetSpec.from_toml(arguments.spec) if arguments.spec else None
         frames = open_dataset(arguments.data, spec, split=arguments.split)
         figure = of_dataset(estimator, frames, arguments.rows)
     else:

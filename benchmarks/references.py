@@ -15,8 +15,8 @@ import numpy as np
 
 import glpn
 from glpn.camera import calibration
+from glpn.data.dataset_spec import DatasetSpec
 from glpn.data.datasets import open_dataset
-from glpn.data.spec import FolderSpec
 
 COUNTS = (1, 2, 3, 5, 10, 20)
 COSTS = {"free shift": 0.0, "held back": calibration.SHIFT_COST, "scale alone": 1e9}
@@ -38,7 +38,7 @@ def main() -> None:
     parser.add_argument("--stride", type=int, default=2, help="use every n-th frame")
     arguments = parser.parse_args()
     estimator = glpn.load(arguments.model)
-    spec = FolderSpec.from_toml(arguments.spec) if arguments.spec else None
+    spec = DatasetSpec.from_toml(arguments.spec) if arguments.spec else None
     frames = open_dataset(arguments.folder, spec, frame_list=arguments.list)
     rng = np.random.default_rng(0)
     errors: dict[tuple[int, str], list[float]] = {}

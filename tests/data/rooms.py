@@ -69,6 +69,6 @@ def rooms(count, first=0):
 
 def show(samples, path):
     """For a look at them: `python -c "from tests.data.rooms import *; show(rooms(8), 'a.png')"`."""
-    from glpn.data.sheet import contact_sheet
+    from glpn.data.contact_sheet import contact_sheet
 
     Image.fromarray(contact_sheet(samples.samples)).save(path)

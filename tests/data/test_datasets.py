@@ -4,9 +4,9 @@ import os
 import numpy as np
 import pytest
 
+from glpn.data.contact_sheet import contact_sheet
+from glpn.data.dataset_spec import DatasetSpec
 from glpn.data.datasets import open_dataset
-from glpn.data.sheet import contact_sheet
-from glpn.data.spec import FolderSpec
 from glpn.errors import ConfigError, DataError, InvalidImage, MissingInput, UsageError
 from tests.data.files import SIZE, put_depth, put_image, put_pairs
 
@@ -39,7 +39,7 @@ def test_what_was_recognised_and_guessed_is_said(tmp_path, caplog):
 
 def test_wrong_unit_is_warned_of_once(tmp_path, caplog):
     put_pairs(tmp_path, ["a", "b", "c"])
-    frames = open_dataset(tmp_path, FolderSpec(unit="m"))
+    frames = open_dataset(tmp_path, DatasetSpec(unit="m"))
     for sample in frames:
         assert sample.depth.max() == 2000
     assert caplog.text.count("is the unit right?") == 1
@@ -54,7 +54,7 @@ def test_matrix_beside_the_frames_becomes_their_camera(tmp_path):
 
 def test_border_is_masked(tmp_path):
     put_pairs(tmp_path, ["a"])
-    depth = open_dataset(tmp_path, FolderSpec(unit="mm", border=(1, 2, 3, 4)))[0].depth
+    depth = open_dataset(tmp_path, DatasetSpec(unit="mm", border=(1, 2, 3, 4)))[0].depth
     known = np.zeros(SIZE, bool)
     known[1:-2, 3:-4] = True
     np.testing.assert_array_equal(depth > 0, known)
@@ -67,7 +67,7 @@ def test_missing_counterparts_are_counted_and_the_first_five_named(tmp_path):
     with pytest.raises(MissingInput, match=r"7 files \(rgb/0.jpg, .*rgb/4.jpg, \.\.\.\)") as caught:
         open_dataset(tmp_path)
     assert caught.value.exit_code == 66
-    frames = open_dataset(tmp_path, FolderSpec(unit="mm", unpaired="skip"))
+    frames = open_dataset(tmp_path, DatasetSpec(unit="mm", unpaired="skip"))
     assert frames.names == ("7", "8")
     assert any("left out: 7 files" in note for note in frames.notes)
 
@@ -88,7 +88,7 @@ def test_sizes_are_brought_together_where_the_specification_says_so(tmp_path, re
         tmp_path / "depth/a.png",
         raw=np.repeat([[1000], [3000]], [6, 6], 0).repeat(16, 1).astype(np.uint16),
     )
-    spec = FolderSpec(unit="mm", resize=resize, intrinsics=(40.0, 40.0, 15.5, 11.5))
+    spec = DatasetSpec(unit="mm", resize=resize, intrinsics=(40.0, 40.0, 15.5, 11.5))
     sample = open_dataset(tmp_path, spec)[0]
     assert sample.image.shape[:2] == sample.depth.shape == size
     assert set(np.unique(sample.depth)) == {1, 3}
@@ -168,7 +168,7 @@ def test_dataset_toml_describes_the_folder(tmp_path):
 def test_plain_globs_pair_by_what_the_star_stands_for(tmp_path):
     put_pairs(tmp_path, ["a", "b"])
     assert open_dataset(
-        tmp_path, FolderSpec(rgb="rgb/*.jpg", depth="depth/*", unit="mm")
+        tmp_path, DatasetSpec(rgb="rgb/*.jpg", depth="depth/*", unit="mm")
     ).names == (
         "a",
         "b",
@@ -197,8 +197,8 @@ def test_wrong_dataset_toml_is_refused_by_file_and_key(tmp_path, text, words):
 
 def test_specification_from_arguments_equals_that_from_toml(tmp_path):
     (tmp_path / "dataset.toml").write_text('unit = "mm"\nborder = 8\nbases = ["a", "b"]\n')
-    given = FolderSpec(unit="mm", border=(8, 8, 8, 8), bases=("a", "b"))
-    assert FolderSpec.from_toml(tmp_path / "dataset.toml") == given
+    given = DatasetSpec(unit="mm", border=(8, 8, 8, 8), bases=("a", "b"))
+    assert DatasetSpec.from_toml(tmp_path / "dataset.toml") == given
     assert given.replace(border=1).border == (1, 1, 1, 1)
 
 
@@ -210,7 +210,7 @@ def test_split_lists_of_bare_names_choose_frames(tmp_path):
     (tmp_path / "train.txt").write_bytes(b"003\r\n\r\n001\r\n")
     assert open_dataset(tmp_path, split="train").names == ("003", "001")
     (tmp_path / "held.txt").write_text("002\n")
-    spec = FolderSpec(unit="mm", val="held.txt")
+    spec = DatasetSpec(unit="mm", val="held.txt")
     assert open_dataset(tmp_path, spec, split="val").names == ("002",)
 
 
@@ -245,7 +245,7 @@ def test_lists_of_every_kind_tolerate_blank_and_crlf_lines(tmp_path, name, text)
     put_pairs(tmp_path, ["a", "b", "c"])
     path = tmp_path / name
     path.write_bytes(text.encode())
-    frames = open_dataset(tmp_path, FolderSpec(unit="mm"), frame_list=path)
+    frames = open_dataset(tmp_path, DatasetSpec(unit="mm"), frame_list=path)
     assert frames.names == ("b", "a")
     assert frames[0].camera.fx == 518.8579
     assert frames[0].camera.cx == 15.5  # the middle of 32 pixels
@@ -265,13 +265,13 @@ def test_paths_out_of_the_data_root_are_refused(tmp_path, line):
     put_pairs(tmp_path, ["a"])
     (tmp_path / "list.txt").write_text(line + "\n")
     with pytest.raises(DataError, match="data root"):
-        open_dataset(tmp_path, FolderSpec(unit="mm"), frame_list=tmp_path / "list.txt")
+        open_dataset(tmp_path, DatasetSpec(unit="mm"), frame_list=tmp_path / "list.txt")
 
 
 def test_absolute_paths_under_the_data_root_are_taken(tmp_path):
     put_pairs(tmp_path, ["a"])
     (tmp_path / "list.txt").write_text(f"{tmp_path}/rgb/a.jpg {tmp_path}/depth/a.png\n")
-    frames = open_dataset(tmp_path, FolderSpec(unit="mm"), frame_list=tmp_path / "list.txt")
+    frames = open_dataset(tmp_path, DatasetSpec(unit="mm"), frame_list=tmp_path / "list.txt")
     assert frames[0].depth.max() == 2
 
 
@@ -280,7 +280,7 @@ def test_listed_files_outside_the_usual_folders_keep_the_sets_camera(tmp_path):
     put_depth(tmp_path / "walk/ranges/1.png")
     np.savetxt(tmp_path / "K.txt", [[30.0, 0, 15.0], [0, 31.0, 11.0], [0, 0, 1]])
     (tmp_path / "list.txt").write_text("walk/photos/1.jpg walk/ranges/1.png\n")
-    spec = FolderSpec(unit="mm", intrinsics="K.txt")
+    spec = DatasetSpec(unit="mm", intrinsics="K.txt")
     frames = open_dataset(tmp_path, spec, frame_list=tmp_path / "list.txt")
     assert frames.names == ("walk/photos/1",)
     assert frames.scene(0) == "walk/photos"
@@ -292,7 +292,7 @@ def test_listed_files_that_are_absent_are_counted_before_step_1(tmp_path):
     lines = ["rgb/a.jpg depth/a.png", *(f"rgb/{i}.jpg depth/a.png" for i in range(7))]
     (tmp_path / "list.txt").write_text("\n".join(lines))
     with pytest.raises(MissingInput, match=r"7 files \(.*rgb/4\.jpg, \.\.\.\) missing"):
-        open_dataset(tmp_path, FolderSpec(unit="mm"), frame_list=tmp_path / "list.txt")
+        open_dataset(tmp_path, DatasetSpec(unit="mm"), frame_list=tmp_path / "list.txt")
 
 
 @pytest.mark.parametrize("text", ["", "\n\r\n", "rgb/a.jpg None 5\n"])

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from glpn.data.dataset_spec import DatasetSpec
 from glpn.data.datasets import open_dataset
 from glpn.data.doctor import check, report_sheet
-from glpn.data.facts import border_of
-from glpn.data.spec import FolderSpec
+from glpn.data.frame_stats import border_of
 from glpn.errors import MissingInput
 from tests.data.rooms import Frames, room, rooms
 
-NYU795 = FolderSpec(scale=25.5, offset=0.5, invalid=())
+NYU795 = DatasetSpec(scale=25.5, offset=0.5, invalid=())
 
 
 @pytest.fixture(scope="module")
@@ -174,7 +174,7 @@ def test_unreadable_files_are_findings_and_the_other_frames_are_checked(healthy,
     for sample in healthy.samples:
         Image.fromarray(sample.image).save(tmp_path / f"rgb/{sample.name}.png")
         np.save(tmp_path / f"depth/{sample.name}.npy", sample.depth)
-    spec = FolderSpec(unit="m")
+    spec = DatasetSpec(unit="m")
     (tmp_path / "rgb/room003.png").write_bytes(b"broken")
     np.save(tmp_path / "depth/room005.npy", healthy.samples[5].depth[:-1])
     frames = open_dataset(tmp_path, spec, verified=False)
@@ -201,11 +201,11 @@ def test_limit_spreads_over_the_set_and_progress_counts(healthy):
 @pytest.mark.parametrize(
     ("name", "spec", "wanted"),
     [
-        ("hololens_office", FolderSpec(unit="mm", intrinsics="K.txt"), set()),
-        ("replica_apartment", FolderSpec(unit="mm"), set()),
-        ("slambook2_tum", FolderSpec(scale=5000), set()),
+        ("hololens_office", DatasetSpec(unit="mm", intrinsics="K.txt"), set()),
+        ("replica_apartment", DatasetSpec(unit="mm"), set()),
+        ("slambook2_tum", DatasetSpec(scale=5000), set()),
         # One car stood still: two of its frames are twins indeed.
-        ("dgp_driving", FolderSpec(scale=256, intrinsics="intrinsics.json"), {"duplicate"}),
+        ("dgp_driving", DatasetSpec(scale=256, intrinsics="intrinsics.json"), {"duplicate"}),
         ("nyu795", NYU795, {"border"}),  # the known white border
     ],
 )
@@ -230,7 +230,7 @@ def test_nyu_parts_share_no_frame_and_are_clean_once_the_border_is_masked(real_d
 @pytest.mark.parametrize("name", ["nyu795", "replica_apartment", "dgp_driving", "slambook2_tum"])
 def test_inverse_depth_of_real_sets_is_recognised_as_disparity(real_data, name):
     scale = {"nyu795": 25.5, "dgp_driving": 256, "slambook2_tum": 5000}.get(name, 1000)
-    spec = FolderSpec(scale=scale, offset=0.5 if name == "nyu795" else 0)
+    spec = DatasetSpec(scale=scale, offset=0.5 if name == "nyu795" else 0)
     frames = open_dataset(real_data / name, spec, verified=False)
     chosen = [frames[i] for i in np.linspace(0, len(frames) - 1, min(len(frames), 12)).astype(int)]
     inverse = with_depth(
@@ -242,7 +242,7 @@ def test_inverse_depth_of_real_sets_is_recognised_as_disparity(real_data, name):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["nyu795", "replica_apartment"])
 def test_shifted_depth_of_real_sets_is_found(real_data, name):
-    spec = NYU795.replace(border=(7, 6, 7, 8)) if name == "nyu795" else FolderSpec(unit="mm")
+    spec = NYU795.replace(border=(7, 6, 7, 8)) if name == "nyu795" else DatasetSpec(unit="mm")
     frames = open_dataset(real_data / name, spec, verified=False)
     chosen = Frames(frames[i] for i in range(0, 75, 5))
     shift = round(0.025 * chosen[0].depth.shape[1])

@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from glpn.camera.intrinsics import Intrinsics
+from glpn.data.dataset_spec import DatasetSpec
 from glpn.data.depthmaps import guess_format, implausible_unit, read_depth_map
 from glpn.data.frames import Frame, FrameSet, Reading, counted, verify
 from glpn.data.layouts import Layout, known_layout, recognise
 from glpn.data.listing import frame_at, list_frames
 from glpn.data.lists import Row, inside, read_list
-from glpn.data.spec import FolderSpec
 from glpn.errors import ConfigError, DataError, MissingInput
 
 SPLITS = ("train", "val", "test")
@@ -26,7 +26,7 @@ _PROBED = 8  # depth files from which scale and plausibility are told
 
 def open_dataset(
     root: str | Path,
-    spec: FolderSpec | str | None = None,
+    spec: DatasetSpec | str | None = None,
     *,
     frame_list: str | Path | None = None,
     split: str | None = None,
@@ -68,7 +68,7 @@ def open_dataset(
     return FrameSet(frames, reading, name=str(root), notes=(*notes, *said))
 
 
-def _layout(root: Path, spec: FolderSpec | str | None) -> Layout:
+def _layout(root: Path, spec: DatasetSpec | str | None) -> Layout:
     if spec is None:
         return recognise(root)
     if isinstance(spec, str):
@@ -92,7 +92,7 @@ def _list_path(root: Path, layout: Layout, split: str | None) -> Path | None:
 
 
 def _frames(
-    root: Path, spec: FolderSpec, path: Path | None
+    root: Path, spec: DatasetSpec, path: Path | None
 ) -> tuple[tuple[Frame, ...], tuple[str, ...]]:
     if path is None:
         return list_frames(root, spec)
@@ -118,7 +118,7 @@ def _by_name(path: Path, frames: Sequence[Frame], rows: Sequence[Row]) -> tuple[
     return tuple(frame for frame in chosen if frame is not None)
 
 
-def _from_row(root: Path, spec: FolderSpec, path: Path, row: Row) -> Frame:
+def _from_row(root: Path, spec: DatasetSpec, path: Path, row: Row) -> Frame:
     if row.depth is None:
         raise DataError(f"{path}: {row.image}: names no depth file, as other lines do")
     image = inside(root, row.image, spec.bases)

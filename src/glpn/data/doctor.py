@@ -1,6 +1,6 @@
 """The dataset doctor: what is wrong with a set of frames, found before training is.
 
-`check` measures every frame (`facts`), then judges what the numbers say of single frames and of
+`check` measures every frame (`stats`), then judges what the numbers say of single frames and of
 the whole set. Each judgement asks for clear evidence: a healthy set gets no finding.
 """
 
@@ -12,12 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from glpn.data.contact_sheet import contact_sheet
 from glpn.data.depthmaps import PLAUSIBLE_MEDIAN
 from glpn.data.duplicates import twins
-from glpn.data.facts import REACH, WIDTH, Facts, measure
+from glpn.data.frame_stats import REACH, WIDTH, FrameStats, measure
 from glpn.data.frames import SHOWN, counted
 from glpn.data.sample import Samples
-from glpn.data.sheet import contact_sheet
 from glpn.errors import GLPNError, MissingInput
 
 ERROR, WARNING = "error", "warning"
@@ -106,13 +106,13 @@ def check(
     if not len(samples):
         raise MissingInput("dataset: no frame to check")
     chosen = _spread(len(samples), limit)
-    facts, findings = _examine(samples, chosen, progress)
-    findings += _judge_frames(facts)
-    findings += _judge_set(facts)
-    findings += _twins("duplicate", "shows the same as", twins(facts))
+    stats, findings = _examine(samples, chosen, progress)
+    findings += _judge_frames(stats)
+    findings += _judge_set(stats)
+    findings += _twins("duplicate", "shows the same as", twins(stats))
     if held_back is not None and len(held_back):
         others, unreadable = _examine(held_back, _spread(len(held_back), limit), None)
-        shared = twins(facts, among=others)
+        shared = twins(stats, among=others)
         findings += unreadable + _twins("overlap", "is also in the held-back set:", shared)
     findings.sort(key=lambda f: f.severity != ERROR)
     return Report(len(chosen), tuple(findings))
@@ -144,8 +144,8 @@ def _spread(count: int, limit: int | None) -> list[int]:
 
 def _examine(
     samples: Samples, chosen: Sequence[int], progress: Callable[[int], None] | None
-) -> tuple[list[Facts], list[Finding]]:
-    facts, findings = [], []
+) -> tuple[list[FrameStats], list[Finding]]:
+    stats, findings = [], []
     for done, index in enumerate(chosen, 1):
         name = samples.names[index]
         try:
@@ -158,13 +158,15 @@ def _examine(
             message = f"image {size} and depth {sample.depth.shape} (height, width) differ"
             findings.append(Finding("size", ERROR, message, (name,)))
         else:
-            facts.append(measure(sample))
+            stats.append(measure(sample))
         if progress is not None:
             progress(done)
-    return facts, findings
+    return stats, findings
 
 
-def _twins(kind: str, relation: str, pairs: Sequence[tuple[Facts, Facts]]) -> list[Finding]:
+def _twins(
+    kind: str, relation: str, pairs: Sequence[tuple[FrameStats, FrameStats]]
+) -> list[Finding]:
     if not pairs:
         return []
     shown = [f"{frame.name} {relation} {other.name}" for other, frame in pairs]
@@ -172,25 +174,25 @@ def _twins(kind: str, relation: str, pairs: Sequence[tuple[Facts, Facts]]) -> li
     return [Finding(kind, WARNING, message, tuple(frame.name for _, frame in pairs))]
 
 
-def _judge_frames(facts: Sequence[Facts]) -> list[Finding]:
+def _judge_frames(stats: Sequence[FrameStats]) -> list[Finding]:
     findings = []
-    empty = [f.name for f in facts if f.valid == 0]
+    empty = [f.name for f in stats if f.valid == 0]
     if empty:  # training leaves such frames out; a set full of them is another matter
-        severity = ERROR if len(empty) > len(facts) / 2 else WARNING
+        severity = ERROR if len(empty) > len(stats) / 2 else WARNING
         findings.append(Finding("empty", severity, "no pixel has a known depth", tuple(empty)))
-    constant = tuple(f.name for f in facts if f.constant)
+    constant = tuple(f.name for f in stats if f.constant)
     if constant:
         findings.append(Finding("constant", ERROR, "one depth everywhere", constant))
-    pictures = tuple(f.name for f in facts if f.picture_of_depth)
+    pictures = tuple(f.name for f in stats if f.picture_of_depth)
     if pictures:
         message = "the image is a picture of the depth map: files swapped?"
         findings.append(Finding("picture-of-depth", ERROR, message, pictures))
-    return findings + _border(facts)
+    return findings + _border(stats)
 
 
-def _border(facts: Sequence[Facts]) -> list[Finding]:
+def _border(stats: Sequence[FrameStats]) -> list[Finding]:
     """Frames around the pictures in which the depth claims to be known."""
-    framed = [f for f in facts if min(f.border) and f.border_known > 0]
+    framed = [f for f in stats if min(f.border) and f.border_known > 0]
     if not framed:
         return []
     # Two pixels more than what is plainly uniform: resampling blurs a border's inner edge. A white
@@ -204,15 +206,15 @@ def _border(facts: Sequence[Facts]) -> list[Finding]:
     return [Finding("border", WARNING, message, tuple(f.name for f in framed))]
 
 
-def _judge_set(facts: Sequence[Facts]) -> list[Finding]:
-    known = [f for f in facts if f.valid > 0]
+def _judge_set(stats: Sequence[FrameStats]) -> list[Finding]:
+    known = [f for f in stats if f.valid > 0]
     return _unit(known) + _disparity(known) + _misaligned(known) + _swapped(known)
 
 
-def _unit(facts: Sequence[Facts]) -> list[Finding]:
-    if not facts:
+def _unit(stats: Sequence[FrameStats]) -> list[Finding]:
+    if not stats:
         return []
-    median = float(np.median([f.median for f in facts]))
+    median = float(np.median([f.median for f in stats]))
     low, high = PLAUSIBLE_MEDIAN
     findings = []
     if not low <= median <= high:
@@ -220,19 +222,19 @@ def _unit(facts: Sequence[Facts]) -> list[Finding]:
         guess = f"; divided by {factor:g} it would be {median / factor:.3g} m"
         message = f"median depth {median:.4g} m is outside {low:g}-{high:g} m{guess}"
         findings.append(Finding("unit", ERROR, message))
-    odd = [f for f in facts if not 1 / _ODD_UNIT < f.median / median < _ODD_UNIT]
+    odd = [f for f in stats if not 1 / _ODD_UNIT < f.median / median < _ODD_UNIT]
     if odd:
         message = f"median depth {odd[0].median:.4g} m, where the set's is {median:.4g} m"
         findings.append(Finding("unit", ERROR, message, tuple(f.name for f in odd)))
     return findings
 
 
-def _disparity(facts: Sequence[Facts]) -> list[Finding]:
+def _disparity(stats: Sequence[FrameStats]) -> list[Finding]:
     """Maps in which near things have the large values."""
     message = "planes are straight in the depth itself: disparity taken for depth?"
-    if _inverted([f.planes for f in facts], [f.trend for f in facts]):
+    if _inverted([f.planes for f in stats], [f.trend for f in stats]):
         return [Finding("disparity", ERROR, message)]
-    single = [f for f in facts if _inverted([f.planes], [f.trend], single=True)]
+    single = [f for f in stats if _inverted([f.planes], [f.trend], single=True)]
     return [Finding("disparity", ERROR, message, tuple(f.name for f in single))] if single else []
 
 
@@ -250,8 +252,8 @@ def _inverted(
     return surplus > _INVERTED_PLANES and trend > -_INVERTED_TREND / 3
 
 
-def _misaligned(facts: Sequence[Facts]) -> list[Finding]:
-    surfaces = [f.alignment for f in facts if f.alignment is not None]
+def _misaligned(stats: Sequence[FrameStats]) -> list[Finding]:
+    surfaces = [f.alignment for f in stats if f.alignment is not None]
     if not surfaces:
         return []
     mean, mirrored, upside_down = np.mean(surfaces, axis=0)
@@ -271,18 +273,18 @@ def _misaligned(facts: Sequence[Facts]) -> list[Finding]:
     return [Finding("misaligned", ERROR, message)]
 
 
-def _swapped(facts: Sequence[Facts]) -> list[Finding]:
+def _swapped(stats: Sequence[FrameStats]) -> list[Finding]:
     """Pairs of frames each of whose images fits the other's depth map better than its own."""
     names: list[str] = []
-    for start in range(0, len(facts), _BLOCK):
-        block = [f for f in facts[start : start + _BLOCK] if f.alignment is not None]
+    for start in range(0, len(stats), _BLOCK):
+        block = [f for f in stats[start : start + _BLOCK] if f.alignment is not None]
         if len(block) > SHOWN:
             names += _swapped_pairs(block)
     message = "image fits another frame's depth map better than its own: swapped?"
     return [Finding("swapped", ERROR, message, tuple(names))] if names else []
 
 
-def _swapped_pairs(block: Sequence[Facts]) -> list[str]:
+def _swapped_pairs(block: Sequence[FrameStats]) -> list[str]:
     images = np.stack([f.image_edges for f in block])
     depths = np.stack([f.depth_edges for f in block])
     fit = images @ depths.T  # [N, N] correlation of frame i's image with frame j's depth

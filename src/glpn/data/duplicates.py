@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from glpn.data.facts import Facts
+from glpn.data.frame_stats import FrameStats
 
 _SAME_GREY = 2 / 255  # mean difference of thumbnails; neighbours in a walk differ by 6 or more
 _SAME_DEPTH = 0.02  # relative, in the median
@@ -15,18 +15,18 @@ _BANDS = 4  # of a 64-bit hash: hashes that differ in at most 3 bits agree in on
 
 
 def twins(
-    facts: Iterable[Facts], among: Sequence[Facts] | None = None
-) -> list[tuple[Facts, Facts]]:
+    stats: Iterable[FrameStats], among: Sequence[FrameStats] | None = None
+) -> list[tuple[FrameStats, FrameStats]]:
     """Each frame with an earlier one (or one of `among`) that shows nearly the same.
 
     Candidates share a band of a perceptual hash (which neighbour is brighter, on 8 x 8 fields);
     twins agree in grey, brightness apart, and in depth.
     """
-    buckets: dict[tuple[int, int], list[Facts]] = defaultdict(list)
+    buckets: dict[tuple[int, int], list[FrameStats]] = defaultdict(list)
     for known in among or ():
         _enter(buckets, known)
     found = []
-    for frame in facts:
+    for frame in stats:
         other = next((o for key in _keys(frame) for o in buckets[key] if _same(frame, o)), None)
         if other is not None:
             found.append((other, frame))
@@ -35,12 +35,12 @@ def twins(
     return found
 
 
-def _enter(buckets: dict[tuple[int, int], list[Facts]], frame: Facts) -> None:
+def _enter(buckets: dict[tuple[int, int], list[FrameStats]], frame: FrameStats) -> None:
     for key in _keys(frame):
         buckets[key].append(frame)
 
 
-def _keys(frame: Facts) -> list[tuple[int, int]]:
+def _keys(frame: FrameStats) -> list[tuple[int, int]]:
     height, width = frame.thumb.shape
     fields = frame.thumb.reshape(8, height // 8, 8, width // 8).mean((1, 3))  # [8, 8]
     brighter = fields > np.roll(fields, 1, axis=1)
@@ -48,7 +48,7 @@ def _keys(frame: Facts) -> list[tuple[int, int]]:
     return [(band, value >> (16 * band) & 0xFFFF) for band in range(_BANDS)]
 
 
-def _same(first: Facts, second: Facts) -> bool:
+def _same(first: FrameStats, second: FrameStats) -> bool:
     grey = first.thumb - first.thumb.mean() - (second.thumb - second.thumb.mean())
     if np.abs(grey).mean() > _SAME_GREY:
         return False

@@ -49,7 +49,7 @@ class Frame:
 
 @dataclass(frozen=True)
 class Reading:
-    """How a set's files become samples; the fields are those of `FolderSpec`."""
+    """How a set's files become samples; the fields are those of `DatasetSpec`."""
 
     form: DepthFormat
     border: tuple[int, int, int, int] = _NO_BORDER  # top, bottom, left, right

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from glpn.data.spec import SPEC_NAME, FolderSpec
+from glpn.data.dataset_spec import SPEC_NAME, DatasetSpec
 from glpn.errors import ConfigError, MissingInput
 
 # Colour camera of the NYU Depth V2 Kinect: `camera_params.m` of the dataset's toolbox.
@@ -34,7 +34,7 @@ class Layout:
     name: str
     title: str
     marks: tuple[str, ...]
-    spec: FolderSpec
+    spec: DatasetSpec
     lists: str | None = None
 
 
@@ -45,7 +45,7 @@ LAYOUTS = (
         "kitti",
         "KITTI raw_data with data_depth_annotated",
         ("raw_data", "data_depth_annotated"),
-        FolderSpec(
+        DatasetSpec(
             rgb="raw_data/{date}/{scene}/image_{camera}/data/{stem}.*",
             depth="data_depth_annotated/**/{scene}/proj_depth/groundtruth/image_{camera}/{stem}.png",
             scale=256,
@@ -67,7 +67,7 @@ LAYOUTS = (
         "sunrgbd",
         "SUN RGB-D",
         ("*/*/*/image/*", "*/*/*/depth_bfx/*"),
-        FolderSpec(
+        DatasetSpec(
             rgb="{scene:path}/image/*",
             depth="{scene:path}/depth_bfx/*",
             scale=1000,
@@ -82,7 +82,7 @@ LAYOUTS = (
         "ibims1",
         "iBims-1",
         ("imagelist.txt", "rgb", "depth", "mask_invalid"),
-        FolderSpec(
+        DatasetSpec(
             rgb="rgb/{stem}.png",
             depth="depth/{stem}.png",
             scale=IBIMS_SCALE,
@@ -94,7 +94,7 @@ LAYOUTS = (
         "diode",
         "DIODE",
         ("**/scene_*/scan_*/*_depth.npy",),
-        FolderSpec(
+        DatasetSpec(
             rgb="{scene:path}/{stem}.png",
             depth="{scene:path}/{stem}_depth.npy",
             mask="{scene:path}/{stem}_depth_mask.npy",
@@ -106,7 +106,7 @@ LAYOUTS = (
         "nyu",
         "NYU Depth V2, sync pairs",
         ("**/sync_depth_*.png",),
-        FolderSpec(
+        DatasetSpec(
             rgb="{scene:path}/rgb_{stem}.*",
             depth="{scene:path}/sync_depth_{stem}.png",
             unit="mm",
@@ -122,7 +122,7 @@ LAYOUTS = (
         "kinect",
         "Kinect frames as in 7-Scenes (NAME.color.png, NAME.depth.png)",
         ("**/*.color.*", "**/*.depth.png"),
-        FolderSpec(
+        DatasetSpec(
             rgb="{scene:path}/{stem}.color.*",
             depth="{scene:path}/{stem}.depth.png",
             unit="mm",
@@ -133,19 +133,21 @@ LAYOUTS = (
         "realsense",
         "RealSense frames of rs-convert (*_Color_TIME.png, *_Depth_TIME.png)",
         ("*_Color_*.png", "*_Depth_*.png"),
-        FolderSpec(rgb="*_Color_{stem}.png", depth="*_Depth_{stem}.png", unit="mm", pairing="time"),
+        DatasetSpec(
+            rgb="*_Color_{stem}.png", depth="*_Depth_{stem}.png", unit="mm", pairing="time"
+        ),
     ),
     Layout(
         "tum",
         "TUM RGB-D (rgb.txt, depth.txt)",
         ("rgb.txt", "depth.txt", "rgb", "depth"),
-        FolderSpec(rgb="rgb/{stem}.png", depth="depth/{stem}.png", scale=5000, pairing="time"),
+        DatasetSpec(rgb="rgb/{stem}.png", depth="depth/{stem}.png", scale=5000, pairing="time"),
     ),
     Layout(
         "scannet",
         "ScanNet frames of SensReader (color, depth, intrinsic)",
         ("**/intrinsic/intrinsic_color.txt",),
-        FolderSpec(
+        DatasetSpec(
             rgb="{scene:path}/color/{stem}.*",
             depth="{scene:path}/depth/{stem}.png",
             unit="mm",
@@ -157,7 +159,7 @@ LAYOUTS = (
         "record3d",
         "Record3D export of an iPhone or iPad (rgb, depth in EXR)",
         ("**/depth/*.exr", "**/rgb/*.jpg"),
-        FolderSpec(
+        DatasetSpec(
             rgb="{scene:path}/rgb/{stem}.*",
             depth="{scene:path}/depth/{stem}.exr",
             unit="m",
@@ -168,13 +170,13 @@ LAYOUTS = (
         "stray-scanner",
         "Stray Scanner recording of an iPhone or iPad, rgb.mp4 unpacked into rgb/",
         ("camera_matrix.csv", "depth/*.png", "rgb/*"),
-        FolderSpec(unit="mm", intrinsics="camera_matrix.csv", resize="depth"),
+        DatasetSpec(unit="mm", intrinsics="camera_matrix.csv", resize="depth"),
     ),
     Layout(
         "ibims1",
         "iBims-1, MATLAB files",
         ("**/imagelist.txt", "**/*.mat"),
-        FolderSpec(rgb="**/{stem}.mat", depth="**/{stem}.mat", unit="m"),
+        DatasetSpec(rgb="**/{stem}.mat", depth="**/{stem}.mat", unit="m"),
     ),
 )
 
@@ -200,7 +202,7 @@ def recognise(folder: str | Path) -> Layout:
     if not folder.is_dir():
         raise MissingInput(f"{folder}: no such folder")
     if (folder / SPEC_NAME).is_file():
-        spec = FolderSpec.from_toml(folder / SPEC_NAME)
+        spec = DatasetSpec.from_toml(folder / SPEC_NAME)
         return Layout("described", f"described by its {SPEC_NAME}", (SPEC_NAME,), spec)
     for layout in LAYOUTS:
         if _fits(folder, layout):
@@ -247,7 +249,7 @@ def _plain(folder: Path) -> Layout | None:
         for rgb in _IMAGE_FOLDERS:
             for depth in _DEPTH_FOLDERS:
                 if _any(folder, above + rgb) and _any(folder, above + depth):
-                    spec = FolderSpec(
+                    spec = DatasetSpec(
                         rgb=f"{prefix}{rgb}/{{stem}}.*", depth=f"{prefix}{depth}/{{stem}}.*"
                     )
                     title = f"plain folders {above}{rgb} and {above}{depth}"

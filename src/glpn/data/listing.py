@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 
 from glpn.camera.intrinsics import DATASET_SOURCE, Intrinsics, read_intrinsics
+from glpn.data.dataset_spec import DatasetSpec
 from glpn.data.depthmaps import SUFFIXES as DEPTH_SUFFIXES
 from glpn.data.frames import IMAGE_SUFFIXES, Frame, counted
 from glpn.data.ibims import SCENE_SUFFIX
-from glpn.data.spec import FolderSpec
 from glpn.errors import ConfigError, DataError, MissingInput
 
 _TOKEN = re.compile(r"(\*\*/|\*|\{scene:path\}/|\{\w+\})")
@@ -32,7 +32,7 @@ class Match:
     groups: Mapping[str, str]
 
 
-def list_frames(root: Path, spec: FolderSpec) -> tuple[tuple[Frame, ...], tuple[str, ...]]:
+def list_frames(root: Path, spec: DatasetSpec) -> tuple[tuple[Frame, ...], tuple[str, ...]]:
     """All frames under `root` by name, and notes on what was left out.
 
     Raises:
@@ -53,7 +53,7 @@ def list_frames(root: Path, spec: FolderSpec) -> tuple[tuple[Frame, ...], tuple[
     return tuple(_frame(root, spec, image, depth) for image, depth in pairs), notes
 
 
-def frame_at(root: Path, spec: FolderSpec, image: Path, depth: Path) -> Frame:
+def frame_at(root: Path, spec: DatasetSpec, image: Path, depth: Path) -> Frame:
     """The frame of two files that a list names: what the rgb pattern tells of them, if it fits.
 
     Raises:
@@ -77,7 +77,7 @@ def frame_at(root: Path, spec: FolderSpec, image: Path, depth: Path) -> Frame:
 
 
 def find(root: Path, pattern: str, suffixes: tuple[str, ...]) -> list[Match]:
-    """The files under `root` that fit a pattern of `FolderSpec`, in order of their paths."""
+    """The files under `root` that fit a pattern of `DatasetSpec`, in order of their paths."""
     regex = _compile(pattern)
     fixed = pattern[: _first_token(pattern)].rpartition("/")[0]
     found = []
@@ -210,7 +210,7 @@ def _stamp(match: Match) -> float:
         raise DataError(f"{match.path}: expected a time stamp for a name") from None
 
 
-def _frame(root: Path, spec: FolderSpec, image: Match, depth: Match) -> Frame:
+def _frame(root: Path, spec: DatasetSpec, image: Match, depth: Match) -> Frame:
     name = "/".join(image.groups.values()) or image.path.stem
     return Frame(
         name=name,
@@ -223,7 +223,7 @@ def _frame(root: Path, spec: FolderSpec, image: Match, depth: Match) -> Frame:
 
 
 def _intrinsics(
-    root: Path, spec: FolderSpec, groups: Mapping[str, str], name: str
+    root: Path, spec: DatasetSpec, groups: Mapping[str, str], name: str
 ) -> Intrinsics | None:
     """The intrinsics that `spec` gives to a frame; None where a file of the frame's own lacks."""
     if not isinstance(spec.intrinsics, str):

@@ -15,12 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glpn import files
+from glpn.data.dataset_spec import DatasetSpec
 from glpn.data.datasets import open_dataset
 from glpn.data.frames import FrameSet
 from glpn.data.ibims import scene_files
 from glpn.data.layouts import Layout, known_layout, recognise
 from glpn.data.sample import Sample
-from glpn.data.spec import FolderSpec
 from glpn.errors import CannotCreateOutput, ConfigError, MissingInput, UsageError
 from glpn.estimator import DepthEstimator, load
 from glpn.evaluation.geometry import SurveyedFrame, surveyed
@@ -45,7 +45,7 @@ class Selection:
         data: the folder.
         dataset: a set's name, a key of `PROTOCOLS`; None is told from the folder.
         spec: a `dataset.toml` that describes the folder.
-        changes: fields of `FolderSpec` that the user has otherwise.
+        changes: fields of `DatasetSpec` that the user has otherwise.
         split, frame_list: as in `open_dataset`.
         limit: at most so many frames, evenly spaced.
     """
@@ -96,7 +96,7 @@ class Selection:
             raise MissingInput(f"{self.data}: no such folder")
         if self.spec is not None:
             return Layout(
-                "described", f"described by {self.spec}", (), FolderSpec.from_toml(self.spec)
+                "described", f"described by {self.spec}", (), DatasetSpec.from_toml(self.spec)
             )
         if self.dataset in (None, PLAIN):
             return recognise(self.data)
@@ -113,7 +113,7 @@ def set_of(folder: Path) -> str | None:
     return name if name in PROTOCOLS else None
 
 
-def _changed(spec: FolderSpec, changes: Mapping[str, Any]) -> FolderSpec:
+def _changed(spec: DatasetSpec, changes: Mapping[str, Any]) -> DatasetSpec:
     """The specification with the user's changes; a scale displaces a unit, and a unit a scale."""
     if "scale" in changes:
         changes = {"unit": None, **changes}

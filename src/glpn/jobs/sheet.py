@@ -13,8 +13,8 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from glpn import files
+from glpn.data.contact_sheet import contact_sheet
 from glpn.data.sample import Sample
-from glpn.data.sheet import contact_sheet
 from glpn.errors import CannotCreateOutput, DataError, GLPNError, UsageError
 from glpn.files.contents import METADATA_KEY
 from glpn.image.photo import read_photo

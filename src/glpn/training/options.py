@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from glpn.data.spec import FolderSpec
+from glpn.data.dataset_spec import DatasetSpec
 from glpn.errors import ConfigError
 from glpn.evaluation.metrics import METRIC_NAMES
 from glpn.evaluation.protocols import PROTOCOLS
@@ -58,7 +58,7 @@ class DataOptions:
         train, val: folders; `val` None means that of `train`, where a list, a split or a share
             says which frames are held back, and no validation where nothing does.
         layout: a known layout's name; recognised if None.
-        folder: or fields of `FolderSpec` that describe the folders.
+        folder: or fields of `DatasetSpec` that describe the folders.
         train_list, val_list: list files. train_split, val_split: "train", "val", "test".
         val_share: hold back this share of the training folder, the last frames in its order, so
             that neighbours in a video are not on both sides.
@@ -95,10 +95,10 @@ class DataOptions:
             raise ConfigError("data.layout and data.folder exclude each other")
         self.spec()
 
-    def spec(self) -> FolderSpec | None:
+    def spec(self) -> DatasetSpec | None:
         """What the folders look like, where that is not to be recognised."""
         try:
-            return FolderSpec.from_dict(self.folder) if self.folder else None
+            return DatasetSpec.from_dict(self.folder) if self.folder else None
         except ConfigError as e:
             raise ConfigError(f"data.folder: {e}") from None
 

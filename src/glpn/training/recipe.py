@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from glpn.data.augment import AugmentConfig
-from glpn.data.spec import FolderSpec
+from glpn.data.dataset_spec import DatasetSpec
 from glpn.errors import ConfigError, GLPNError, MissingInput
 from glpn.network.config import GLPNConfig
 from glpn.training.options import (
@@ -34,7 +34,7 @@ else:
     import tomli as tomllib
 
 _NOTHING = "none"  # TOML has no null; optional keys take this word for it
-_FREE_TABLES: Mapping[str, type] = {"model.config": GLPNConfig, "data.folder": FolderSpec}
+_FREE_TABLES: Mapping[str, type] = {"model.config": GLPNConfig, "data.folder": DatasetSpec}
 _SET_ELSEWHERE = {"augment.max_depth": "it is that of the network: set model.config.max_depth"}
 _NO_INFLUENCE = "run"  # the section that does not decide what is learnt
 

@@ -91,8 +91,8 @@ def show(
 
       glpn data show my-frames -o seen.png --recipe recipes/finetune.toml
     """
+    from glpn.data.contact_sheet import contact_sheet
     from glpn.data.datasets import open_dataset
-    from glpn.data.sheet import contact_sheet
     from glpn.training.frames import ScaledFrames, spread
     from glpn.training.network import build_processor
     from glpn.training.reading import Reader

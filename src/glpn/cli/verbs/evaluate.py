@@ -136,7 +136,7 @@ def _changes(
     invalid: str | None,
     border: str | None,
 ) -> dict[str, Any]:
-    """Fields of FolderSpec that the user states."""
+    """Fields of DatasetSpec that the user states."""
     values: dict[str, Any] = {"scale": positive("--scale", scale), "offset": offset, "unit": unit}
     if invalid is not None:
         values["invalid"] = () if invalid == _NONE else parse_numbers("--invalid", invalid)

@@ -1,4 +1,4 @@
-"""FolderSpec: what a folder of frames looks like, from a `dataset.toml` or from arguments."""
+"""DatasetSpec: what a folder of frames looks like, from a `dataset.toml` or from arguments."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Border = tuple[int, int, int, int]  # top, bottom, left, right
 
 
 @dataclass(frozen=True)
-class FolderSpec:
+class DatasetSpec:
     """Where a folder keeps its frames and what their depth files mean.
 
     `rgb`, `depth` and `mask` are patterns relative to the folder: `{stem}` and other names in
@@ -110,12 +110,12 @@ class FolderSpec:
         fx, fy, cx, cy = self.intrinsics
         return Intrinsics(fx, fy, cx, cy)
 
-    def replace(self, **values: Any) -> FolderSpec:
+    def replace(self, **values: Any) -> DatasetSpec:
         """A copy with some fields changed, checked as `from_dict` checks."""
-        return FolderSpec.from_dict({**dataclasses.asdict(self), **values})
+        return DatasetSpec.from_dict({**dataclasses.asdict(self), **values})
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> FolderSpec:
+    def from_dict(cls, values: Mapping[str, Any]) -> DatasetSpec:
         """The specification from decoded TOML or keyword arguments.
 
         Raises:
@@ -129,7 +129,7 @@ class FolderSpec:
         return cls(**{key: _typed(key, value) for key, value in values.items()})
 
     @classmethod
-    def from_toml(cls, path: str | Path) -> FolderSpec:
+    def from_toml(cls, path: str | Path) -> DatasetSpec:
         """Read a `dataset.toml`.
 
         Raises:

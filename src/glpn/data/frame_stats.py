@@ -27,7 +27,7 @@ _FEWEST_POINTS = 20
 
 
 @dataclass(frozen=True)
-class Facts:
+class FrameStats:
     """One frame's measurements.
 
     `planes` counts slanted pieces that are straight in 1/depth, as real planes are, and pieces
@@ -53,7 +53,7 @@ class Facts:
     depth_edges: Floats
 
 
-def measure(sample: Sample) -> Facts:
+def measure(sample: Sample) -> FrameStats:
     """The measurements of one frame, whose image and depth are of one size."""
     image = sample.image
     depth = np.where(np.isfinite(sample.depth), sample.depth, np.float32(0)).clip(0)
@@ -63,7 +63,7 @@ def measure(sample: Sample) -> Facts:
     small = shrink(depth, (height, WIDTH))
     grey = _grey(image, (height, WIDTH))
     image_edges, depth_edges = _edge_maps(grey, small)
-    return Facts(
+    return FrameStats(
         name=sample.name,
         valid=known.size / depth.size,
         median=float(np.median(known)) if known.size else 0.0,

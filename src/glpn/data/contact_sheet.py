@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from glpn.data.facts import shrink
+from glpn.data.frame_stats import shrink
 from glpn.data.sample import Sample
 from glpn.depth.colormaps import colorize
 from glpn.errors import UsageError
