@@ -248,12 +248,12 @@ class Library:
 
     def rate(self, seconds: float) -> float:
         """Images per second."""
-        from glpn.jobs import in_order
+        from glpn.concurrency import map_ordered
 
         began = time.perf_counter()
         more = takewhile(lambda _: time.perf_counter() - began < seconds, cycle(self.bodies))
         bodies = more if seconds else self.bodies
-        count = sum(1 for _ in in_order(self.estimator, bodies, threads=self.threads))
+        count = sum(1 for _ in map_ordered(self.estimator, bodies, threads=self.threads))
         return count / (time.perf_counter() - began)
 
 

@@ -7,18 +7,14 @@ import dataclasses
 import io
 import json
 import math
-import subprocess
-import sys
 import threading
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from glpn.errors import DataError
 from glpn.evaluation.metrics import METRIC_NAMES, depth_metrics
-from glpn.evaluation.pipeline import read_ahead
 from glpn.evaluation.protocols import PROTOCOLS, Protocol
 from glpn.evaluation.result import Result, compare
 from glpn.evaluation.runner import evaluate
@@ -238,45 +234,3 @@ def test_reading_and_predicting_overlap():
     start = time.perf_counter()
     run(slow_frames(), slow_model)
     assert time.perf_counter() - start < 1.6 * pause * count  # one after the other: 2.0
-
-
-def test_reading_ahead_keeps_the_order_and_reads_only_a_little_ahead():
-    read = []
-
-    def source():
-        for i in range(100):
-            read.append(i)
-            yield i
-
-    items = read_ahead(source())
-    assert [next(items) for _ in range(3)] == [0, 1, 2]
-    items.close()
-    assert len(read) <= 8
-    assert list(read_ahead(range(50))) == list(range(50))
-
-
-FLAT = """
-import resource, sys
-sys.path.insert(0, sys.argv[1])
-from evaluation.frames import make_frames, model
-from glpn.evaluation.protocols import Protocol
-from glpn.evaluation.runner import evaluate
-
-def peak():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-rules = Protocol("plain")
-evaluate(make_frames(200, (60, 80)), model, protocol=rules, model="-").to_json()
-before = peak()
-result = evaluate(make_frames(10_000, (60, 80)), model, protocol=rules, model="-")
-print(len(result.rows), peak() - before)
-"""
-
-
-@pytest.mark.slow
-def test_memory_grows_by_less_than_50_mb_over_10_000_frames():
-    tests = Path(__file__).parents[1]
-    command = [sys.executable, "-c", FLAT, str(tests)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    frames, growth = done.stdout.split()
-    assert int(frames) == 10_000 and float(growth) < 50

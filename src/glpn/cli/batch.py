@@ -19,6 +19,7 @@ from glpn import files, jobs
 from glpn.cli import console
 from glpn.cli.answers import Answer, Questions
 from glpn.cli.inputs import Input
+from glpn.concurrency import map_ordered
 from glpn.depth.depth import Depth
 from glpn.errors import GLPNError, worst
 from glpn.jobs.memory import keep_large_blocks
@@ -142,13 +143,13 @@ class Batch:
         notes = manifest if request.formats and (request.as_job or len(manifest)) else None
         work = jobs.Work(order, model, self._say, manifest=notes, always=bool(request.questions))
         work.require_same(pictures)
-        threads = 1
+        threads = 0
         if len(pictures) > 1:
             threads = model.lanes + _SPARE
             keep_large_blocks()
         with (
             console.progress(len(pictures), quiet=request.quiet, unit="photos") as advance,
-            closing(jobs.in_order(work, pictures, threads=threads)) as outcomes,
+            closing(map_ordered(work, pictures, threads=threads)) as outcomes,
         ):
             for done, outcome in enumerate(outcomes, 1):
                 self._tell(outcome)

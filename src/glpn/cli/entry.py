@@ -7,16 +7,13 @@ photographs failed for different reasons, `errors.worst` says which code counts.
 
 from __future__ import annotations
 
-import signal
 import sys
-import threading
 import traceback
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from types import FrameType
-from typing import Any, NoReturn
+from collections.abc import Sequence
+from typing import NoReturn
 
 from glpn.cli import console, plain, predicting
+from glpn.concurrency import stop_signals
 from glpn.errors import GLPNError
 
 INTERNAL_ERROR = 70
@@ -38,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console.accept_any_character()
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        with _signals_stop_the_run():
+        with stop_signals(_stop):
             wishes = plain.read(given)
             if wishes is not None:
                 return predicting.run(wishes)
@@ -72,21 +69,5 @@ def _internal_error(error: Exception, *, debug: bool) -> int:
     return INTERNAL_ERROR
 
 
-@contextmanager
-def _signals_stop_the_run() -> Iterator[None]:
-    """SIGINT and SIGTERM raise Stopped in the main thread, where alone Python lets us ask."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    handlers: dict[int, Any] = {
-        number: signal.signal(number, _stop) for number in (signal.SIGINT, signal.SIGTERM)
-    }
-    try:
-        yield
-    finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
-
-
-def _stop(number: int, _frame: FrameType | None) -> NoReturn:
+def _stop(number: int) -> NoReturn:
     raise Stopped(128 + number)

@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 import typing
-from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from glpn.concurrency import map_ordered, prefetch
 from glpn.data.ibims import Scene
 from glpn.errors import DataError
 from glpn.evaluation.geometry import SceneErrors, SurveyedFrame, scene_errors
 from glpn.evaluation.metrics import PixelSums, pixel_sums
 from glpn.evaluation.protocols import Protocol, kb_crop, prepare_prediction, valid_mask
-
-T = TypeVar("T")
-
-_AHEAD = 4  # frames read before they are needed, and predictions that may wait for their score
 
 
 class Frame(typing.Protocol):
@@ -114,28 +109,17 @@ def score_tasks(
     However many tasks there are, only a few are in memory. An error of any of the three stages
     is raised here.
     """
-    waiting: deque[Future[Score]] = deque()
-    with (
-        ThreadPoolExecutor(1, "glpn-scorer") as scorer,
-        closing(read_ahead(tasks)) as ready,
-    ):
-        for item in ready:
-            waiting.append(scorer.submit(_score, item, predict(item), protocol))
-            if len(waiting) > _AHEAD:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
 
+    def predicted() -> Generator[tuple[Task, NDArray[Any]], None, None]:
+        with closing(prefetch(tasks, name="reader")) as ready:
+            for item in ready:
+                yield item, predict(item)
 
-def read_ahead(items: Iterable[T]) -> Generator[T, None, None]:
-    """The same items, a few of them produced in another thread before they are asked for."""
-    source = iter(items)
-    end = object()
-    with ThreadPoolExecutor(1, "glpn-reader") as reader:
-        pending = deque(reader.submit(next, source, end) for _ in range(_AHEAD))
-        while (item := pending.popleft().result()) is not end:
-            pending.append(reader.submit(next, source, end))
-            yield typing.cast(T, item)
+    def score(pair: tuple[Task, NDArray[Any]]) -> Score:
+        return _score(*pair, protocol)
+
+    with closing(predicted()) as pairs:
+        yield from map_ordered(score, pairs, threads=1, name="scorer")
 
 
 def _score(item: Task, prediction: NDArray[Any], protocol: Protocol) -> Score:

@@ -1,7 +1,7 @@
 """Jobs: many photographs into one folder, resumable, in shards, several at a time.
 
 `work` does one picture and knows nothing of the others; `manifest` remembers what is done;
-`lanes` runs pictures side by side; `shards` shares them out; `sheet` shows them.
+`shards` shares them out; `sheet` shows them.
 
 A cluster does the same with its own lanes: each worker holds one `Work` (its estimator is opened
 once, when a picture needs it) and calls it with `Picture`s; each writes a manifest of its own
@@ -12,7 +12,6 @@ even a picture whose line was lost is not predicted twice.
 
 from __future__ import annotations
 
-from glpn.jobs.lanes import in_order
 from glpn.jobs.manifest import Entry, Manifest
 from glpn.jobs.opened import Opened
 from glpn.jobs.origin import Origin
@@ -30,5 +29,4 @@ __all__ = [
     "Picture",
     "Shard",
     "Work",
-    "in_order",
 ]

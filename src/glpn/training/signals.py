@@ -1,13 +1,10 @@
-"""SIGINT and SIGTERM as a wish that the loop grants between two steps."""
+"""SIGINT and SIGTERM as a request that the training loop honours between two steps."""
 
 from __future__ import annotations
 
-import signal
-import threading
-from types import FrameType
-from typing import Any
+from contextlib import ExitStack
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+from glpn.concurrency import stop_signals
 
 
 class StopRequested(Exception):
@@ -15,33 +12,23 @@ class StopRequested(Exception):
 
 
 class StopSignals:
-    """Remembers the first SIGINT or SIGTERM while the context lasts; a second one acts at once.
-
-    Outside the main thread, where Python lets nobody listen, nothing is ever received.
-    """
+    """Remembers the first SIGINT or SIGTERM inside the context; a second one acts at once."""
 
     def __init__(self) -> None:
         self.received: int | None = None
-        self._before: dict[int, Any] = {}
+        self._stack = ExitStack()
 
     def __enter__(self) -> StopSignals:
-        if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._note) for number in _SIGNALS}
+        self._stack.enter_context(stop_signals(self._remember, once=True))
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._restore()
+        self._stack.close()
 
     def pause(self) -> None:
-        """Where long work can be given up: raises StopRequested if a signal came."""
+        """Raise StopRequested if a signal came; for places where long work can be given up."""
         if self.received is not None:
             raise StopRequested
 
-    def _note(self, number: int, _frame: FrameType | None) -> None:
+    def _remember(self, number: int) -> None:
         self.received = number
-        self._restore()
-
-    def _restore(self) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-        self._before = {}

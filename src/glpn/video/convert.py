@@ -15,12 +15,12 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from glpn.concurrency import map_ordered, prefetch
 from glpn.depth.colormaps import ROBUST_PERCENTILES, color_table
 from glpn.errors import DataError, UsageError
 from glpn.estimator import DepthEstimator
 from glpn.files.rasters import MILLIMETRES
-from glpn.jobs import Opened, in_order
-from glpn.video.ahead import ahead
+from glpn.jobs import Opened
 from glpn.video.reading import Film, Frame, open_film
 from glpn.video.sequences import npz_chunks, png_frames
 from glpn.video.side_by_side import Colors, SideBySide, side_by_side
@@ -157,9 +157,9 @@ def _predicted(
 
     def predicted() -> Generator[tuple[Frame, NDArray[np.float32]], None, None]:
         with closing(film.frames()) as frames:
-            yield from in_order(predict, frames, threads=lanes)
+            yield from map_ordered(predict, frames, threads=lanes if lanes > 1 else 0)
 
-    return ahead(predicted(), name="predict") if lanes == 1 and not film.live else predicted()
+    return prefetch(predicted(), name="predict") if lanes == 1 and not film.live else predicted()
 
 
 def choose_colors(film: Film, estimator: DepthEstimator, look: Look) -> Colors:

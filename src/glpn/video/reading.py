@@ -16,10 +16,10 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from glpn.concurrency import prefetch
 from glpn.errors import DataError, MissingDependency, MissingInput
 from glpn.files.contents import require_size
 from glpn.image.photo import display_name
-from glpn.video.ahead import ahead
 
 _USUAL_RATE = Fraction(25)  # frames per second where a file names none
 
@@ -72,7 +72,7 @@ class Film:
 
         Close the iterator if it is left early: a thread decodes ahead of it.
         """
-        return ahead(self._decoded(), name="decode")
+        return prefetch(self._decoded(), name="decode")
 
     def _decoded(self) -> Generator[Frame, None, None]:
         self.damaged = 0

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, replace
 from enum import Enum
 from pathlib import Path
@@ -15,6 +11,7 @@ import typer
 
 from glpn.cli import console, options
 from glpn.cli.numbers import positive
+from glpn.concurrency import stop_signals
 from glpn.errors import UsageError
 
 if TYPE_CHECKING:
@@ -178,26 +175,11 @@ def _watch(number: int, output: Path | None, model_options: dict[str, Any], look
     from glpn.video.window import open_window
 
     estimator = load(**model_options)
-    with open_webcam(webcam_device(number)) as webcam, _until_signalled(webcam.stop):
+    with open_webcam(webcam_device(number)) as webcam, stop_signals(lambda _: webcam.stop()):
         colors = choose_colors(webcam, estimator, look)
         look = replace(look, near=colors.near, far=colors.far)
         with open_window(colors, webcam, needed=output is None) as show:
             return convert(webcam, output, estimator, look=look, seen=show)
-
-
-@contextmanager
-def _until_signalled(stop: Callable[[], None]) -> Iterator[None]:
-    """SIGINT (Ctrl-C) and SIGTERM call `stop`: what was recorded is kept."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = {number: signal.signal(number, lambda *_: stop()) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _report(summary: Summary, *, as_json: bool, quiet: bool) -> None:

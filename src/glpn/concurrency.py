@@ -1,0 +1,130 @@
+"""Threads and signals: ordered parallel maps, prefetching, and a clean reaction to SIGTERM."""
+
+from __future__ import annotations
+
+import queue
+import signal
+import threading
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from types import FrameType
+from typing import Any, TypeVar
+
+S = TypeVar("S")
+T = TypeVar("T")
+
+MAX_AHEAD = 4  # items per thread that are in progress or wait for a slower one before them
+_POLL_SECONDS = 0.1  # how often a prefetching thread checks whether its reader has left
+_END = object()
+_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+def map_ordered(
+    function: Callable[[S], T], items: Iterable[S], *, threads: int, name: str = "worker"
+) -> Generator[T, None, None]:
+    """`map(function, items)` in a pool of threads, results in the order of the items.
+
+    Items are taken as they are needed, at most `MAX_AHEAD` per thread before their turn. If the
+    generator is closed or `function` raises, items in progress finish and no other item starts.
+
+    Args:
+        function: called from several threads at a time.
+        items: iterated in the caller's thread.
+        threads: size of the pool; 0 calls `function` in the caller's thread.
+        name: of the threads.
+    """
+    if threads < 1:
+        yield from map(function, items)
+        return
+    waiting: deque[Future[T]] = deque()
+    with ThreadPoolExecutor(threads, f"glpn-{name}") as pool:
+        try:
+            for item in items:
+                waiting.append(pool.submit(function, item))
+                if len(waiting) >= MAX_AHEAD * threads:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+def prefetch(items: Iterable[T], *, name: str) -> Generator[T, None, None]:
+    """The same items, produced in another thread at most `MAX_AHEAD` before they are needed.
+
+    Close the generator if you leave it early. It then closes `items` too.
+
+    Args:
+        items: iterated and closed in the other thread; its errors are raised here.
+        name: of the thread.
+    """
+    ready: queue.Queue[Any] = queue.Queue(MAX_AHEAD)
+    reader_left = threading.Event()
+
+    def put(item: Any) -> None:
+        while not reader_left.is_set():
+            with suppress(queue.Full):
+                ready.put(item, timeout=_POLL_SECONDS)
+                return
+
+    def produce() -> None:
+        source = iter(items)
+        try:
+            try:
+                while not reader_left.is_set() and (item := next(source, _END)) is not _END:
+                    put((item, None))
+            finally:
+                if isinstance(source, Generator):
+                    source.close()
+            put((_END, None))
+        except BaseException as e:
+            put((_END, e))
+
+    thread = threading.Thread(target=produce, name=f"glpn-{name}", daemon=True)
+    thread.start()
+    try:
+        while True:
+            item, error = ready.get()
+            if error is not None:
+                raise error
+            if item is _END:
+                return
+            yield item
+    finally:
+        reader_left.set()
+        thread.join()
+
+
+@contextmanager
+def stop_signals(stop: Callable[[int], None], *, once: bool = False) -> Iterator[None]:
+    """Call `stop` with the number of each SIGINT or SIGTERM that arrives inside the block.
+
+    Outside the main thread, where Python does not allow signal handlers, it does nothing.
+
+    Args:
+        stop: runs between two instructions of the main thread; may raise.
+        once: restore the previous handlers after the first signal, so that a second one acts as
+            it did before the block.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    previous: dict[int, Any] = {}
+
+    def restore() -> None:
+        while previous:
+            signal.signal(*previous.popitem())
+
+    def handle(number: int, _frame: FrameType | None) -> None:
+        if once:
+            restore()
+        stop(number)
+
+    previous.update({number: signal.signal(number, handle) for number in _STOP_SIGNALS})
+    try:
+        yield
+    finally:
+        restore()

@@ -1,0 +1,121 @@
+"""Ordered parallel maps, prefetching and signal handlers."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from contextlib import closing
+
+import pytest
+
+from glpn.concurrency import map_ordered, prefetch, stop_signals
+
+
+@pytest.mark.parametrize("threads", [0, 1, 2, 7])
+def test_answers_come_in_the_order_of_the_items(threads):
+    def work(i):
+        time.sleep(0.002 * (i % 3))
+        return i * i
+
+    assert list(map_ordered(work, range(40), threads=threads)) == [i * i for i in range(40)]
+
+
+def test_items_are_taken_as_needed():
+    taken = []
+
+    def items():
+        for i in range(1000):
+            taken.append(i)
+            yield i
+
+    with closing(map_ordered(abs, items(), threads=2)) as answers:
+        next(answers)
+    assert len(taken) <= 8  # four for each thread
+
+
+def test_all_threads_work_at_once():
+    together = threading.Barrier(3, timeout=5)
+    assert list(map_ordered(lambda _: together.wait() >= 0, range(9), threads=3)) == [True] * 9
+
+
+def test_an_error_of_the_work_is_raised_and_what_has_begun_is_finished():
+    finished = []
+
+    def work(i):
+        if i == 3:
+            raise KeyError(i)
+        time.sleep(0.01)
+        finished.append(i)
+        return i
+
+    answers = map_ordered(work, range(100), threads=2)
+    with pytest.raises(KeyError):
+        list(answers)
+    assert {0, 1, 2} <= set(finished) and len(finished) < 20
+
+
+def test_prefetching_keeps_the_order_and_stays_a_few_items_ahead():
+    read = []
+
+    def source():
+        for i in range(100):
+            read.append(i)
+            yield i
+
+    items = prefetch(source(), name="test")
+    assert [next(items) for _ in range(3)] == [0, 1, 2]
+    items.close()
+    assert len(read) <= 8
+    assert list(prefetch(range(50), name="test")) == list(range(50))
+
+
+def test_prefetching_raises_the_error_of_its_source_after_the_items_before_it():
+    def source():
+        yield 1
+        raise KeyError("second")
+
+    items = prefetch(source(), name="test")
+    assert next(items) == 1
+    with pytest.raises(KeyError, match="second"):
+        next(items)
+
+
+def test_closing_a_prefetch_closes_its_source():
+    closed = threading.Event()
+
+    def source():
+        try:
+            yield from range(1000)
+        finally:
+            closed.set()
+
+    items = prefetch(source(), name="test")
+    next(items)
+    items.close()
+    assert closed.is_set()
+
+
+def test_stop_signals_reach_the_action_and_the_previous_handler_returns():
+    received = []
+    before = signal.getsignal(signal.SIGTERM)
+    with stop_signals(received.append):
+        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGTERM)
+    assert received == [signal.SIGTERM, signal.SIGTERM]
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_stop_signals_do_nothing_outside_the_main_thread():
+    before = signal.getsignal(signal.SIGTERM)
+    found = []
+
+    def listen():
+        with stop_signals(found.append):
+            found.append(signal.getsignal(signal.SIGTERM) is before)
+
+    thread = threading.Thread(target=listen)
+    thread.start()
+    thread.join()
+    assert found == [True]
