@@ -18,10 +18,9 @@ import torch
 
 import glpn
 from glpn import GLPNConfig, GLPNForDepthEstimation, GLPNModel
-from glpn.errors import ConfigError, DataError, MissingInput, OutputFailed
+from glpn.errors import ConfigError, DataError, MissingInput
 from glpn.training.checkpoint import list_checkpoints, newest_checkpoint
 from glpn.training.entry import train
-from glpn.training.log import Lines
 from glpn.training.recipe import read_recipe
 from glpn.training.step import _chance
 from tests.training.runs import SIZE, log_of, tiny_recipe, write_frame, write_frames
@@ -352,13 +351,6 @@ def test_a_crop_larger_than_a_frame_names_the_frame(frames, tmp_path):
 def test_every_step_has_random_numbers_of_its_own():
     seeds = {_chance(*key) for key in np.ndindex(5, 20, 3)}
     assert len(seeds) == 300
-
-
-def test_a_full_disk_stops_the_log_by_name():
-    lines = Lines(Path("/dev/full"))
-    with pytest.raises(OutputFailed, match="/dev/full"):
-        lines.write({"loss": 0.5})
-    lines.close()
 
 
 def test_the_model_remembers_the_focal_length_it_learnt_from(tmp_path):

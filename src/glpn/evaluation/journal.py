@@ -1,15 +1,16 @@
-"""An append-only JSONL file of scores, from which a killed run goes on."""
+"""A log of scores from which a killed evaluation resumes."""
 
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from glpn.errors import CannotCreateOutput, DataError, OutputFailed
+from glpn.errors import DataError
 from glpn.evaluation.metrics import Metrics
+from glpn.files.jsonl import JsonLog, parse_line, read_lines
 
 
 class Entry(NamedTuple):
@@ -36,40 +37,31 @@ class Journal:
         self.header = json.loads(json.dumps(header))  # tuples become lists, as in the file
 
     def replay(self) -> Iterator[Entry]:
-        """The scores that are there; afterwards `append` adds to them."""
-        try:
-            with open(self.path, "a+b") as file:
-                file.seek(0)
-                end = 0
-                for number, line in enumerate(file):
-                    if not line.endswith(b"\n"):
-                        break
-                    end += len(line)
-                    values = self._decode(number, line)
-                    if number == 0:
-                        self._require_same(values)
-                    else:
-                        yield self._entry(number, values)
-                if end == 0:
-                    file.write(self._line(self.header))
-                else:
-                    file.truncate(end)
-        except OSError as e:
-            raise CannotCreateOutput(f"{self.path}: cannot be opened: {e.strerror}") from e
+        """The scores in the file; call `append` afterwards to add more.
 
-    def append(self, entries: Iterator[Entry]) -> Iterator[Entry]:
-        """Pass scores through; each is on file before it is passed on.
+        An unfinished last line is removed from the file.
+        """
+        end = 0
+        for number, line in enumerate(read_lines(self.path)):
+            end += len(line)
+            values = self._decode(number, line)
+            if number == 0:
+                self._require_same(values)
+            else:
+                yield self._entry(number, values)
+        with closing(JsonLog(self.path, size=end)) as log:
+            if end == 0:
+                log.append(self.header)
+
+    def append(self, entries: Iterable[Entry]) -> Iterator[Entry]:
+        """Pass scores through; each is in the file before it is passed on.
 
         Raises:
-            OutputFailed: the disk is full, or the device failed.
+            CannotCreateOutput, OutputFailed: the file cannot be opened or written.
         """
-        with open(self.path, "ab") as file:
+        with closing(JsonLog(self.path)) as log:
             for entry in entries:
-                try:
-                    file.write(self._line([*entry[:3], list(entry.metrics)]))
-                    file.flush()
-                except OSError as e:
-                    raise OutputFailed(f"{self.path}: cannot be written: {e.strerror}") from e
+                log.append([*entry[:3], list(entry.metrics)])
                 yield entry
 
     def _require_same(self, header: Any) -> None:
@@ -84,9 +76,9 @@ class Journal:
 
     def _decode(self, number: int, line: bytes) -> Any:
         try:
-            return json.loads(line)
+            return parse_line(line)
         except ValueError:
-            raise DataError(f"{os.fspath(self.path)}: line {number + 1} is damaged") from None
+            raise DataError(f"{self.path}: line {number + 1} is damaged") from None
 
     def _entry(self, number: int, values: Any) -> Entry:
         try:
@@ -94,7 +86,3 @@ class Journal:
             return Entry(name, scene, condition, Metrics(*map(float, metrics)))
         except (TypeError, ValueError):
             raise DataError(f"{self.path}: line {number + 1} is no score") from None
-
-    @staticmethod
-    def _line(values: Any) -> bytes:
-        return (json.dumps(values, allow_nan=False) + "\n").encode()

@@ -7,8 +7,6 @@ file of its own, so that several may share a folder, on a network disk too.
 
 from __future__ import annotations
 
-import json
-import os
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -16,8 +14,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from glpn.errors import CannotCreateOutput, OutputFailed
 from glpn.files import output_stems
+from glpn.files.jsonl import JsonLog, parse_line, read_lines
 
 _STEM, _SUFFIX = "manifest", ".jsonl"
 
@@ -58,7 +56,7 @@ class Manifest:
         self._entries: dict[str, Entry] = {}
         self._owners: dict[str, str] = {}  # name of a file → the photograph it was last made from
         self._writing = threading.Lock()
-        self._descriptor: int | None = None
+        self._log: JsonLog | None = None
 
     def read(self) -> Manifest:
         """Read what is there; lines that cannot be read count for nothing.
@@ -67,12 +65,8 @@ class Manifest:
             CannotCreateOutput: a manifest cannot be opened.
         """
         for path in sorted(self.path.parent.glob(f"{_STEM}*{_SUFFIX}")):
-            try:
-                with open(path, "rb") as file:
-                    for line in file:
-                        self._remember(_entry(line))
-            except OSError as e:
-                raise CannotCreateOutput(f"{path}: cannot be read: {e.strerror}") from e
+            for line in read_lines(path):
+                self._remember(_entry(line))
         return self
 
     def __len__(self) -> int:
@@ -109,34 +103,17 @@ class Manifest:
             CannotCreateOutput, OutputFailed: it cannot be written.
         """
         stamped = {"time": datetime.now(timezone.utc).isoformat(timespec="milliseconds")}
-        line = json.dumps({**asdict(entry), **stamped}, allow_nan=False) + "\n"
         with self._writing:
-            if self._descriptor is None:
-                self._descriptor = self._open()
-            try:
-                _write_all(self._descriptor, line.encode())
-            except OSError as e:
-                raise OutputFailed(f"{self.path}: cannot be written: {e.strerror}") from e
+            if self._log is None:
+                self._log = JsonLog(self.path)
+            self._log.append({**asdict(entry), **stamped})
             self._remember(entry)
 
     def close(self) -> None:
-        """Let go of the file."""
-        if self._descriptor is not None:
-            os.close(self._descriptor)
-            self._descriptor = None
-
-    def _open(self) -> int:
-        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0)
-        try:
-            descriptor = os.open(self.path, flags, 0o666)
-            size = os.fstat(descriptor).st_size
-            if size:
-                os.lseek(descriptor, size - 1, os.SEEK_SET)
-                if os.read(descriptor, 1) != b"\n":  # a torn line must not take ours with it
-                    _write_all(descriptor, b"\n")
-        except OSError as e:
-            raise CannotCreateOutput(f"{self.path}: cannot be opened: {e.strerror}") from e
-        return descriptor
+        """Close the file."""
+        if self._log is not None:
+            self._log.close()
+            self._log = None
 
     def _remember(self, entry: Entry | None) -> None:
         if entry is None or (entry.error and entry.image in self._entries):
@@ -146,15 +123,10 @@ class Manifest:
             self._owners[file["name"]] = entry.image
 
 
-def _write_all(descriptor: int, data: bytes) -> None:
-    while data:
-        data = data[os.write(descriptor, data) :]
-
-
 def _entry(line: bytes) -> Entry | None:
     """The entry of a line; None where it is torn, or none of ours."""
     try:
-        values = json.loads(line)
+        values = parse_line(line)
         entry = Entry(**values)
         names = [entry.stem, *(told["name"] for told in entry.files.values())]
         known = isinstance(entry.image, str) and isinstance(entry.origin, dict)

@@ -6,8 +6,6 @@ on standard error and in TensorBoard.
 
 from __future__ import annotations
 
-import json
-import os
 import sys
 import time
 from collections.abc import Mapping
@@ -15,7 +13,8 @@ from contextlib import AbstractContextManager, ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from glpn.errors import MissingDependency, OutputFailed
+from glpn.errors import MissingDependency
+from glpn.files.jsonl import JsonLog
 from glpn.image.photo import display_name
 
 if TYPE_CHECKING:
@@ -24,48 +23,6 @@ if TYPE_CHECKING:
 
 LOG_NAME = "log.jsonl"
 SPEED_NAME = "speed.jsonl"
-
-
-class Lines:
-    """A file of JSON lines that is only added to.
-
-    Args:
-        path: of the file, made if it is not there.
-        position: what lies beyond so many bytes is cut off; None keeps all.
-    """
-
-    def __init__(self, path: Path, position: int | None = None) -> None:
-        self._path = path
-        self._file = path.open("ab", buffering=0)  # nothing is left to fail when it is closed
-        if position is not None:
-            self._file.truncate(min(position, self._file.tell()))
-            self._file.seek(0, os.SEEK_END)
-
-    def write(self, values: Mapping[str, Any]) -> None:
-        """Add one line.
-
-        Raises:
-            OutputFailed: the disk is full or failed.
-        """
-        line = json.dumps(values).encode() + b"\n"
-        try:
-            written = self._file.write(line)
-        except OSError as e:
-            raise OutputFailed(f"{self._path}: cannot be written: {e.strerror}") from e
-        if written != len(line):
-            raise OutputFailed(f"{self._path}: cannot be written to its end")
-
-    def settle(self) -> int:
-        """Bring all lines down to the disk; returns their length in bytes."""
-        try:
-            os.fsync(self._file.fileno())
-        except OSError as e:
-            raise OutputFailed(f"{self._path}: cannot be written: {e.strerror}") from e
-        return self._file.tell()
-
-    def close(self) -> None:
-        """Close the file."""
-        self._file.close()
 
 
 class Display(AbstractContextManager["Display"]):
@@ -87,10 +44,10 @@ class Display(AbstractContextManager["Display"]):
         self._bar: Progress | None = None
         self._task: TaskID | None = None
         self._curves: SummaryWriter | None = None
-        self._speed: Lines | None = None
+        self._speed: JsonLog | None = None
         self._since = (time.monotonic(), 0)  # when counting began, images since
         if folder is not None:
-            self._speed = self._stack.enter_context(closing(Lines(folder / SPEED_NAME)))
+            self._speed = self._stack.enter_context(closing(JsonLog(folder / SPEED_NAME)))
             if tensorboard:
                 self._curves = _open_tensorboard(folder)
                 self._stack.callback(self._curves.close)
@@ -152,7 +109,7 @@ class Display(AbstractContextManager["Display"]):
         self.restart_clock()
         if self._speed is not None:
             now = round(time.time(), 3)
-            self._speed.write({"step": step, "images_per_second": round(speed, 3), "time": now})
+            self._speed.append({"step": step, "images_per_second": round(speed, 3), "time": now})
         return speed
 
 

@@ -12,9 +12,10 @@ from typing import Any
 from torch import Tensor
 
 from glpn.evaluation.metrics import Metrics
+from glpn.files.jsonl import JsonLog
 from glpn.training.checkpoint import write_checkpoint
 from glpn.training.feed import Batch
-from glpn.training.log import Display, Lines
+from glpn.training.log import Display
 from glpn.training.material import Material
 from glpn.training.parallel import World
 from glpn.training.pictures import write_pictures
@@ -55,7 +56,7 @@ class Output:
     """Where a run writes; `log` is None in a process that is not the first."""
 
     folder: Path
-    log: Lines | None
+    log: JsonLog | None
     display: Display
 
 
@@ -164,7 +165,7 @@ class Loop:
         }
         if not update.made:
             line["skipped"] = "no frame of the batch has a valid pixel"
-        output.log.write(line)
+        output.log.append(line)
         output.display.report(line)
 
     def _validate_if_due(self) -> None:
@@ -192,7 +193,7 @@ class Loop:
         if output.log is None:
             return
         line = {"kind": "validation", "step": state.step, **metrics._asdict()}
-        output.log.write(line)
+        output.log.append(line)
         output.display.report(line)
         if better:
             self._export(BEST)
@@ -203,7 +204,7 @@ class Loop:
         state, log = self._state, self._output.log
         if log is None or state.saved == (state.step, state.validated):
             return
-        checkpoint = state.checkpoint(log=log.settle(), recipe=self._recipe.flat())
+        checkpoint = state.checkpoint(log=log.flush_to_disk(), recipe=self._recipe.flat())
         folder = self._output.folder / CHECKPOINTS
         write_checkpoint(folder, checkpoint, keep=self._recipe.run.keep)
         state.saved = (state.step, state.validated)

@@ -14,9 +14,10 @@ import glpn
 from glpn.engines.torch import best_device, require_device
 from glpn.errors import CannotCreateOutput, CheckpointError, UsageError
 from glpn.files import atomic_file, require_writable_folder
+from glpn.files.jsonl import JsonLog
 from glpn.training.checkpoint import Checkpoint, clean, list_checkpoints, newest_checkpoint
 from glpn.training.ema import Average
-from glpn.training.log import LOG_NAME, Display, Lines
+from glpn.training.log import LOG_NAME, Display
 from glpn.training.loop import CHECKPOINTS, Loop, Output, Result
 from glpn.training.material import Talk, gather_material
 from glpn.training.network import build_network
@@ -63,7 +64,7 @@ def run(recipe: Recipe, *, resume: bool) -> Result:
             clean(folder / CHECKPOINTS)
             _write_settings(recipe, folder)
             position = found.values["log"] if found else 0
-            log = stack.enter_context(closing(Lines(folder / LOG_NAME, position)))
+            log = stack.enter_context(closing(JsonLog(folder / LOG_NAME, position)))
         display.expect(material.steps)
         output = Output(folder, log, display)
         loop = Loop(recipe, state, material, output=output, world=world, signals=signals)
