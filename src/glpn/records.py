@@ -1,13 +1,33 @@
-"""Small JSON files from anywhere, such as `config.json`: decoded strictly, or refused by name."""
+"""Small JSON and TOML files from anywhere: parsed strictly, then decoded into typed records.
+
+`config.json`, `preprocessor_config.json`, `dataset.toml` and recipes all pass through here, so
+duplicate keys, misspelt keys and values of the wrong type are errors everywhere, in the same words.
+"""
 
 from __future__ import annotations
 
 import json
+import math
+import reprlib
+import sys
+from collections.abc import Hashable, Iterable, Mapping
+from dataclasses import fields, is_dataclass
+from difflib import get_close_matches
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from types import NoneType, UnionType
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from glpn.errors import ConfigError, MissingInput
 
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+R = TypeVar("R")
+
+NONE = "none"  # TOML has no null; an optional field takes this word for it
 _DEEPEST = 32  # levels of nesting
 
 
@@ -19,12 +39,7 @@ def read_json(path: str | Path) -> Any:
         ConfigError: it is not acceptable JSON; the message names the file.
     """
     path = Path(path)
-    try:
-        text = path.read_text("utf-8")
-    except FileNotFoundError:
-        raise MissingInput(f"{path}: no such file") from None
-    except (OSError, UnicodeDecodeError) as e:
-        raise ConfigError(f"{path}: not readable as UTF-8 text: {e}") from None
+    text = _read_text(path)
     if _nesting(text) > _DEEPEST:
         raise ConfigError(f"{path}: nested more than {_DEEPEST} levels deep")
     try:
@@ -33,6 +48,145 @@ def read_json(path: str | Path) -> Any:
         raise ConfigError(f"{path}: {e}") from None
     except ValueError as e:
         raise ConfigError(f"{path}: not valid JSON: {e}") from None
+
+
+def read_toml(path: str | Path) -> dict[str, Any]:
+    """Decode a small TOML file.
+
+    Raises:
+        MissingInput: there is no such file.
+        ConfigError: it is not acceptable TOML; the message names the file.
+    """
+    path = Path(path)
+    text = _read_text(path)
+    try:
+        values: dict[str, Any] = tomllib.loads(text)
+    except (ValueError, RecursionError) as e:
+        raise ConfigError(f"{path}: not valid TOML: {e}") from None
+    return values
+
+
+def decode(record: type[R], values: object, *, prefix: str = "") -> R:
+    """Build a dataclass from a decoded JSON, TOML or YAML object.
+
+    Keys are the names of the record's fields, and their annotations decide the types; see `typed`.
+
+    Args:
+        record: a dataclass.
+        values: a mapping.
+        prefix: what precedes a key in messages, such as "loop.".
+
+    Raises:
+        ConfigError: an unknown key (the message names the nearest one), or a value of a wrong type.
+    """
+    if not isinstance(values, Mapping):
+        raise ConfigError(f"{prefix.rstrip('.') or 'values'}: expected a table, got {values!r}")
+    hints = field_types(record)
+    built = {}
+    for key, value in values.items():
+        if key not in hints:
+            raise unknown_key(f"{prefix}{key}", [f"{prefix}{name}" for name in hints])
+        built[key] = typed(f"{prefix}{key}", value, hints[key])
+    return record(**built)
+
+
+@lru_cache
+def field_types(record: Hashable) -> dict[str, Any]:
+    """Field name → type of a dataclass, in the order of its fields."""
+    hints = get_type_hints(record)
+    return {field.name: hints[field.name] for field in fields(record)}
+
+
+def typed(key: str, value: object, hint: Any) -> Any:
+    """A decoded value in the type of its field.
+
+    Lists become tuples, and tables become the dataclass that the annotation names. An integer is
+    accepted where a float is expected, and a whole float where an integer is expected. TOML has no
+    null, so the word "none" stands for None in an optional field.
+
+    Args:
+        key: named in messages.
+        value: a decoded JSON, TOML or YAML value.
+        hint: a resolved annotation: bool, int, float, str, a tuple, a mapping, a dataclass, or a
+            union of these and None. A union takes the first of its types that fits.
+
+    Raises:
+        ConfigError: the value does not fit.
+    """
+    origin, arguments = get_origin(hint), get_args(hint)
+    if hint in (Any, object):
+        return value
+    if origin in (UnionType, Union):
+        return _first_that_fits(key, value, arguments)
+    if origin is tuple:
+        return _tuple(key, value, arguments)
+    if origin is not None and issubclass(origin, Mapping):
+        if not isinstance(value, Mapping):
+            raise _mistyped(key, "a table", value)
+        return {str(name): typed(f"{key}.{name}", v, arguments[1]) for name, v in value.items()}
+    if is_dataclass(hint) and isinstance(hint, type):
+        return decode(hint, value, prefix=f"{key}.")
+    return _scalar(key, value, hint)
+
+
+def unknown_key(key: str, known: Iterable[str]) -> ConfigError:
+    """The error for a key that no record has; its message names the nearest known key."""
+    near = get_close_matches(key, list(known), n=1, cutoff=0)
+    return ConfigError(f"unknown key {key!r}: did you mean {near[0]!r}?")
+
+
+def _first_that_fits(key: str, value: object, choices: tuple[Any, ...]) -> Any:
+    if NoneType in choices and (value is None or value == NONE):
+        return None
+    choices = tuple(choice for choice in choices if choice is not NoneType)
+    if type(value) in choices:  # keeps 10 an integer and 10.0 a float where both are allowed
+        return typed(key, value, type(value))
+    for choice in choices[:-1]:
+        try:
+            return typed(key, value, choice)
+        except ConfigError:
+            continue
+    return typed(key, value, choices[-1])
+
+
+def _tuple(key: str, value: object, kinds: tuple[Any, ...]) -> tuple[Any, ...]:
+    if not isinstance(value, (list, tuple)):
+        raise _mistyped(key, "a list", value)
+    if kinds[-1] is Ellipsis:
+        kinds = (kinds[0],) * len(value)
+    if len(value) != len(kinds):
+        raise _mistyped(key, f"{len(kinds)} values", value)
+    return tuple(typed(key, item, kind) for item, kind in zip(value, kinds, strict=True))
+
+
+def _scalar(key: str, value: object, kind: type) -> Any:
+    number = value if isinstance(value, (int, float)) and not isinstance(value, bool) else math.nan
+    finite = abs(number) <= sys.float_info.max  # false for NaN, too
+    if kind is float:
+        if not finite:
+            raise _mistyped(key, "a finite number", value)
+        return float(number)
+    if kind is int:
+        if not finite or number % 1:
+            raise _mistyped(key, "a whole number", value)
+        return int(number)
+    if not isinstance(value, kind):
+        wanted = {str: "a string", bool: "true or false"}.get(kind, kind.__name__)
+        raise _mistyped(key, wanted, value)
+    return value
+
+
+def _mistyped(key: str, wanted: str, value: object) -> ConfigError:
+    return ConfigError(f"{key}: expected {wanted}, got {reprlib.repr(value)}")
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except FileNotFoundError:
+        raise MissingInput(f"{path}: no such file") from None
+    except (OSError, UnicodeDecodeError) as e:
+        raise ConfigError(f"{path}: not readable as UTF-8 text: {e}") from None
 
 
 def _nesting(text: str) -> int:

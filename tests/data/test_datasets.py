@@ -179,13 +179,13 @@ def test_plain_globs_pair_by_what_the_star_stands_for(tmp_path):
     ("text", "words"),
     [
         ("scael = 3", "'scael': did you mean 'scale'"),
-        ('scale = "3"', "scale: expected a number"),
+        ('scale = "3"', "scale: expected a finite number"),
         ('resize = "both"', "resize: expected one of none, image, depth"),
         ('unit = "feet"', "unit: expected one of m, dm, cm, mm"),
         ('unit = "mm"\nscale = 256', "contradict"),
         ("border = [1, 2]", "border"),
         ("intrinsics = [1, 2]", "intrinsics"),
-        ("rgb = ", "not readable as TOML"),
+        ("rgb = ", "not valid TOML"),
     ],
 )
 def test_wrong_dataset_toml_is_refused_by_file_and_key(tmp_path, text, words):

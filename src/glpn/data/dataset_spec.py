@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,12 +10,8 @@ from typing import Any
 
 from glpn.camera.intrinsics import Intrinsics
 from glpn.data.depthmaps import UNITS, DepthFormat
-from glpn.errors import ConfigError, MissingInput
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from glpn.errors import ConfigError
+from glpn.records import decode, read_toml
 
 SPEC_NAME = "dataset.toml"
 CHOICES = {
@@ -121,12 +115,7 @@ class DatasetSpec:
         Raises:
             ConfigError: an unknown key, naming the nearest, or a mistyped value.
         """
-        fields = {f.name: f for f in dataclasses.fields(cls)}
-        for key in values:
-            if key not in fields:
-                near = difflib.get_close_matches(key, fields, n=1, cutoff=0)
-                raise ConfigError(f"unknown key {key!r}: did you mean {near[0]!r}?")
-        return cls(**{key: _typed(key, value) for key, value in values.items()})
+        return decode(cls, {key: _in_full(key, value) for key, value in values.items()})
 
     @classmethod
     def from_toml(cls, path: str | Path) -> DatasetSpec:
@@ -136,50 +125,17 @@ class DatasetSpec:
             MissingInput: there is no such file.
             ConfigError: it is not TOML, or a value in it is impossible.
         """
-        path = Path(path)
+        values = read_toml(path)
         try:
-            return cls.from_dict(tomllib.loads(path.read_text("utf-8")))
-        except FileNotFoundError:
-            raise MissingInput(f"{path}: no such file") from None
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as e:
-            raise ConfigError(f"{path}: not readable as TOML: {e}") from None
+            return cls.from_dict(values)
         except ConfigError as e:
             raise ConfigError(f"{path}: {e}") from None
 
 
-_NUMBERS = ("scale", "offset", "max_depth")
-_NUMBER_LISTS = ("invalid", "intrinsics")
-
-
-def _typed(key: str, value: Any) -> Any:
-    """`value` in the field's type; TOML's lists become tuples."""
+def _in_full(key: str, value: object) -> object:
+    """One number stands for all four borders, and for a list of one invalid value."""
+    if isinstance(value, (list, tuple)) or value is None or isinstance(value, bool):
+        return value
     if key == "border":
-        widths = [value] * 4 if isinstance(value, int) else value
-        if isinstance(widths, (list, tuple)) and len(widths) == 4 and all(map(_is_whole, widths)):
-            return tuple(widths)
-        raise ConfigError(f"border: expected one width or (top, bottom, left, right); got {value}")
-    if value is None:
-        return None
-    if key in _NUMBERS:
-        if not _is_number(value):
-            raise ConfigError(f"{key}: expected a number, got {value!r}")
-        return float(value)
-    if key in _NUMBER_LISTS and isinstance(value, (list, tuple)):
-        if not all(map(_is_number, value)):
-            raise ConfigError(f"{key}: expected numbers, got {value!r}")
-        return tuple(float(item) for item in value)
-    if key == "invalid" and _is_number(value):
-        return (float(value),)
-    if key == "bases" and isinstance(value, (list, tuple)):
-        return tuple(str(item) for item in value)
-    if not isinstance(value, str):
-        raise ConfigError(f"{key}: expected a string, got {value!r}")
-    return value
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
-def _is_whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
+        return (value,) * 4
+    return (value,) if key == "invalid" else value

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from glpn.errors import ConfigError
-from glpn.records import read_json
+from glpn.records import field_types, read_json, typed
 
 CONFIG_NAME = "config.json"
 
@@ -100,7 +100,7 @@ class GLPNConfig:
     patch_sizes: tuple[int, ...] = (7, 3, 3, 3)
     strides: tuple[int, ...] = (4, 2, 2, 2)
     num_attention_heads: tuple[int, ...] = (1, 2, 5, 8)
-    mlp_ratios: tuple[float, ...] = (4, 4, 4, 4)
+    mlp_ratios: tuple[int | float, ...] = (4, 4, 4, 4)
     hidden_act: str = "gelu"
     hidden_dropout_prob: float = 0.0
     attention_probs_dropout_prob: float = 0.0
@@ -108,7 +108,7 @@ class GLPNConfig:
     drop_path_rate: float = 0.1
     layer_norm_eps: float = 1e-6
     decoder_hidden_size: int = 64
-    max_depth: float = 10
+    max_depth: int | float = 10
     head_in_index: int = -1
     output_attentions: bool = False
     output_hidden_states: bool = False
@@ -121,11 +121,11 @@ class GLPNConfig:
 
     def __init__(self, **values: Any) -> None:
         extra = dict(values.pop("extra", {}))
+        hints = field_types(GLPNConfig)
         for f in dataclasses.fields(self):
-            if f.name == "extra":
-                continue
-            default = f.default
-            object.__setattr__(self, f.name, _typed(f.name, values.pop(f.name, default), default))
+            if f.name != "extra":
+                value = typed(f.name, values.pop(f.name, f.default), hints[f.name])
+                object.__setattr__(self, f.name, value)
         for key, value in values.items():
             if key != "model_type":
                 _refuse_near_miss(key)
@@ -288,29 +288,6 @@ class GLPNConfig:
             )
         if self.fusion not in FUSIONS:
             raise ConfigError(f"fusion: expected one of {FUSIONS}, got {self.fusion!r}")
-
-
-def _typed(key: str, value: Any, default: Any) -> Any:
-    """`value` in the type of the field's default; a list becomes a tuple."""
-    if isinstance(default, tuple):
-        if not isinstance(value, (list, tuple)):
-            raise ConfigError(f"{key}: expected a list, got {value!r}")
-        like = 1.5 if key == "mlp_ratios" else 1
-        return tuple(_typed(key, item, like) for item in value)
-    if isinstance(default, bool) or isinstance(value, bool):
-        if not (isinstance(default, bool) and isinstance(value, bool)):
-            raise ConfigError(f"{key}: expected {type(default).__name__}, got {value!r}")
-        return value
-    if isinstance(default, str):
-        if not isinstance(value, str):
-            raise ConfigError(f"{key}: expected a string, got {value!r}")
-        return value
-    if not isinstance(value, (int, float)) or not math.isfinite(value):
-        raise ConfigError(f"{key}: expected a finite number, got {value!r}")
-    whole = isinstance(default, int) and key != "max_depth"
-    if whole and value != int(value):
-        raise ConfigError(f"{key}: expected a whole number, got {value!r}")
-    return int(value) if whole or isinstance(value, int) else value
 
 
 def _within(key: str, value: float, least: float) -> None:
