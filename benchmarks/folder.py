@@ -29,7 +29,8 @@ from PIL import Image
 import glpn
 from glpn import weights
 from glpn.cli import main as command_line
-from glpn.estimator import DEFAULT_MODEL, MAX_INPUT_PIXELS
+from glpn.engines.options import DEFAULT_MODEL
+from glpn.estimator import MAX_INPUT_PIXELS
 from glpn.jobs import Opened
 
 SCALES = (192, 480)  # pixels of the shorter side of the network's input

@@ -11,8 +11,9 @@ import numpy as np
 from PIL import Image
 
 from glpn.depth.depth import Depth
+from glpn.engines.options import DEFAULT_MODEL
 from glpn.errors import MissingDependency, MissingInput, UsageError
-from glpn.estimator import DEFAULT_MODEL, DepthEstimator, is_many, load
+from glpn.estimator import DepthEstimator, is_many, load
 
 TASK = "depth-estimation"
 TENSOR_KINDS = ("pt", "np")

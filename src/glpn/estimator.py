@@ -20,6 +20,7 @@ from glpn.camera.camera import Camera
 from glpn.camera.intrinsics import Intrinsics
 from glpn.depth.depth import Depth
 from glpn.depth.provenance import Provenance
+from glpn.engines.options import DEFAULT_MODEL, EngineOptions, HubOptions
 from glpn.engines.protocol import Engine, PlanningEngine, StochasticEngine
 from glpn.engines.registry import open_engine
 from glpn.errors import UsageError
@@ -27,8 +28,6 @@ from glpn.image.photo import Photo, read_photo
 from glpn.processing import tiling
 from glpn.processing.processor import GLPNImageProcessor
 from glpn.processing.resize import resize_depth
-
-DEFAULT_MODEL = "glpn-b0-indoor"
 
 # The network's input is scaled down to at most this many pixels: three times the published training
 # size, and a 12-megapixel photograph with MiT-b0 stays below 1 GB.
@@ -54,8 +53,11 @@ def load(
     max_depth: float | None = None,
     precision: str = "auto",
     photos: int | None = None,
-    lanes: int = 1,
-    **hub: Any,
+    concurrency: int = 1,
+    revision: str | None = None,
+    cache_dir: str | Path | None = None,
+    local_files_only: bool = False,
+    token: str | bool | None = None,
 ) -> DepthEstimator:
     """Open a model for prediction.
 
@@ -63,43 +65,27 @@ def load(
         model: a bundled name (`glpn models` lists them), a folder, or a hub id "user/name".
         engine: "auto", "onnxruntime", "openvino" or "torch".
         device: "auto", "cpu", "cuda", "cuda:1", "mps".
-        threads: CPU threads for the network; all available if None.
-        max_depth: metres at the sigmoid's 1, where the checkpoint's own value is wrong (80 for
+        threads: CPU threads for one prediction; one per usable core if None.
+        max_depth: metres at the sigmoid's 1, for a checkpoint whose own value is wrong (80 for
             the published KITTI weights).
-        precision: "exact" is float32; "quick" is faster and coarser, and to be had with weights
-            alone that passed `glpn gate`; "auto" is quick where that is allowed and pays.
-        photos: how many are to be predicted, if that is known; decides between an engine that
+        precision: "float32"; "reduced", which is faster and less accurate, and only available
+            for weights that passed `glpn precision`; or "auto": reduced where it is available
+            and faster.
+        photos: how many photos will be predicted, if known. It decides between an engine that
             starts fast and one that runs fast.
-        lanes: how many threads will call it at a time, each call to run on `threads` threads.
-        **hub: revision, cache_dir, local_files_only, token.
+        concurrency: how many threads will call the estimator at once; each call then runs on
+            `threads` threads.
+        revision, cache_dir, local_files_only, token: see `HubOptions`.
 
     Raises:
-        MissingInput: there is no such model.
-        MissingDependency: the engine asked for is not installed.
-        UsageError: an option's value does not exist, or quick is not allowed.
+        MissingInput: the model does not exist.
+        MissingDependency: the requested engine is not installed.
+        UsageError: an option has an unknown value, or reduced precision is unavailable.
         ConfigError, CheckpointError: the model's files are damaged or do not fit each other.
     """
-    folder = weights.resolve(model, **hub)
-    opened = open_engine(
-        folder,
-        engine=engine,
-        device=device,
-        threads=threads,
-        max_depth=max_depth,
-        precision=precision,
-        photos=photos,
-        lanes=lanes,
-    )
-    processor = GLPNImageProcessor.from_pretrained(folder)
-    provenance = Provenance(
-        model=str(model),
-        model_hash=weights.file_hash(folder / weights.WEIGHTS_NAME),
-        engine=opened.name,
-        precision=opened.precision,
-        glpn_version=glpn.__version__,
-        max_depth=float(opened.config.max_depth),
-    )
-    return DepthEstimator(opened, processor, provenance)
+    hub = HubOptions(revision, cache_dir, local_files_only, token)
+    options = EngineOptions(model, engine, device, threads, max_depth, precision, hub)
+    return DepthEstimator.open(options, photos=photos, concurrency=concurrency)
 
 
 class DepthEstimator:
@@ -117,6 +103,23 @@ class DepthEstimator:
         self.engine = engine
         self.processor = processor
         self.provenance = provenance
+
+    @classmethod
+    def open(
+        cls, options: EngineOptions, *, photos: int | None = None, concurrency: int = 1
+    ) -> DepthEstimator:
+        """Open a model; `photos`, `concurrency` and the errors are those of `load`."""
+        folder = weights.resolve(options.model, **dataclasses.asdict(options.hub))
+        engine = open_engine(folder, options, photos=photos, concurrency=concurrency)
+        provenance = Provenance(
+            model=str(options.model),
+            model_hash=weights.file_hash(folder / weights.WEIGHTS_NAME),
+            engine=engine.name,
+            precision=engine.precision,
+            glpn_version=glpn.__version__,
+            max_depth=float(engine.config.max_depth),
+        )
+        return cls(engine, GLPNImageProcessor.from_pretrained(folder), provenance)
 
     def __call__(
         self,

@@ -9,6 +9,7 @@ import pytest
 
 from glpn import weights
 from glpn.engines.openvino.engine import computes_bfloat16
+from glpn.engines.options import EngineOptions
 from glpn.engines.precision import kinds_here, multiplies_8_bits
 from glpn.engines.registry import open_engine
 from tests.cli import sets
@@ -43,7 +44,7 @@ def test_measured_figures_lie_beside_the_weights_and_decide(glpn, tmp_path):
     ]
     passed = [record["precision"] for record in run.records if record["passed"]]
     assert run.code == (0 if passed else 65)
-    opened = open_engine(folder, engine="openvino", precision="auto", threads=1)
+    opened = open_engine(folder, EngineOptions(engine="openvino", precision="auto", threads=1))
     assert opened.precision == (passed[0] if passed else "float32")
 
 

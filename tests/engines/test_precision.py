@@ -15,6 +15,7 @@ import glpn
 from glpn import weights
 from glpn.engines import precision
 from glpn.engines.openvino.engine import computes_bfloat16
+from glpn.engines.options import EngineOptions
 from glpn.engines.precision import (
     Record,
     kinds_here,
@@ -84,13 +85,16 @@ def test_the_bundled_models_record_passes_and_is_of_its_weights():
 def test_figures_beyond_a_limit_are_refused_by_name(folder, change, named):
     write_records(folder, [passing(folder, **change)])
     with pytest.raises(UsageError, match=f"did not pass: .*{named}"):
-        open_engine(folder, engine="openvino", precision="quick")
-    assert open_engine(folder, engine="openvino", precision="auto").precision == "float32"
+        open_engine(folder, EngineOptions(engine="openvino", precision="quick"))
+    assert (
+        open_engine(folder, EngineOptions(engine="openvino", precision="auto")).precision
+        == "float32"
+    )
 
 
 def test_without_a_record_quick_says_which_command_makes_one(folder):
     with pytest.raises(UsageError, match=r"glpn gate .*model --data"):
-        open_engine(folder, engine="openvino", precision="quick")
+        open_engine(folder, EngineOptions(engine="openvino", precision="quick"))
 
 
 def test_new_weights_need_a_new_record(folder):
@@ -101,13 +105,13 @@ def test_new_weights_need_a_new_record(folder):
     metadata = dict(weights.read_header(file).metadata)
     save_file({k: v.contiguous() for k, v in tensors.items()}, file, metadata=metadata)
     with pytest.raises(UsageError, match="nothing was measured of openvino with these weights"):
-        open_engine(folder, engine="openvino", precision="quick")
+        open_engine(folder, EngineOptions(engine="openvino", precision="quick"))
 
 
 def test_a_record_of_another_engine_counts_nothing(folder):
     write_records(folder, [passing(folder, engine="torch")])
     with pytest.raises(UsageError, match="nothing was measured of openvino"):
-        open_engine(folder, engine="openvino", precision="quick")
+        open_engine(folder, EngineOptions(engine="openvino", precision="quick"))
 
 
 NO_RECORDS = [b"", b"{}", b"[]", b'{"format": "glpn-quick-1", "records": [{}]}']
@@ -117,18 +121,21 @@ NO_RECORDS = [b"", b"{}", b"[]", b'{"format": "glpn-quick-1", "records": [{}]}']
 def test_a_damaged_record_counts_nothing(folder, content):
     (folder / "quick.json").write_bytes(content)
     with pytest.raises(UsageError, match=r"quick\.json: damaged.*glpn gate"):
-        open_engine(folder, engine="openvino", precision="quick")
-    assert open_engine(folder, engine="openvino", precision="auto").precision == "float32"
+        open_engine(folder, EngineOptions(engine="openvino", precision="quick"))
+    assert (
+        open_engine(folder, EngineOptions(engine="openvino", precision="auto")).precision
+        == "float32"
+    )
 
 
 def test_an_engine_without_quick_precision_says_which_has(folder):
     with pytest.raises(UsageError, match="onnxruntime has none but exact; openvino"):
-        open_engine(folder, engine="onnxruntime", precision="quick")
+        open_engine(folder, EngineOptions(engine="onnxruntime", precision="quick"))
 
 
 def test_unknown_precision_is_refused_with_the_known_ones(folder):
     with pytest.raises(UsageError, match="auto, exact, quick; got 'int8'"):
-        open_engine(folder, precision="int8")
+        open_engine(folder, EngineOptions(precision="int8"))
 
 
 @bfloat16_here
@@ -176,7 +183,7 @@ def test_the_fastest_precision_that_passed_is_taken(folder):
     ]
 
     def opened():
-        return open_engine(folder, engine="openvino", precision="auto").precision
+        return open_engine(folder, EngineOptions(engine="openvino", precision="auto")).precision
 
     while records:
         write_records(folder, records)

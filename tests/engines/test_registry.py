@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 
 from glpn import GLPNConfig, GLPNForDepthEstimation, native, weights
 from glpn.engines.hardware import cpu_features, usable_cores
+from glpn.engines.options import EngineOptions
 from glpn.engines.registry import ENGINES, open_engine
 from glpn.errors import (
     CheckpointError,
@@ -65,7 +66,8 @@ def graph_file(request, copy):
 
 
 def open_cpu(folder, engine, **options):
-    return open_engine(folder, engine=engine, device="cpu", threads=1, **options)
+    fixed = {"engine": engine, "device": "cpu", "threads": 1, "precision": "exact"}
+    return open_engine(folder, EngineOptions(**(fixed | options)))
 
 
 def edit_config(folder, **fields):
@@ -143,8 +145,8 @@ def test_calls_side_by_side_have_the_bits_of_calls_in_turn(name, precision):
         pytest.skip("this engine or this CPU has no quick precision")
     options = {"engine": name, "threads": 1, "precision": precision}
     bundled = weights.bundled()["glpn-b0-indoor"]
-    alone = open_engine(bundled, **options)
-    both = open_engine(bundled, **options, lanes=2)
+    alone = open_engine(bundled, EngineOptions(**options))
+    both = open_engine(bundled, EngineOptions(**options), concurrency=2)
     batches = [photograph(64, 96 + 32 * (seed % 2), seed=seed).numpy() for seed in range(6)]
     expected = [alone(pixels) for pixels in batches]
     with ThreadPoolExecutor(3) as pool:  # one more than there are lanes
@@ -185,26 +187,26 @@ def test_impossible_max_depth_is_refused(model, name):
 
 
 def test_auto_takes_onnxruntime_where_the_graph_is(model):
-    assert open_engine(model, device="cpu").name == "onnxruntime"
+    assert open_engine(model, EngineOptions(device="cpu", precision="exact")).name == "onnxruntime"
 
 
 def test_auto_takes_torch_where_no_graph_is(copy):
     (copy / "model.onnx").unlink()
-    assert open_engine(copy, device="cpu").name == "torch"
+    assert open_engine(copy, EngineOptions(device="cpu", precision="exact")).name == "torch"
 
 
 def test_auto_without_graph_and_torch_says_what_to_do(copy, monkeypatch):
     (copy / "model.onnx").unlink()
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(MissingDependency, match=r"glpn\[torch\].*glpn export onnx"):
-        open_engine(copy)
+        open_engine(copy, EngineOptions(precision="exact"))
 
 
 @pytest.mark.parametrize("name", ALL)
 def test_engine_that_is_not_installed_is_named(model, monkeypatch, name):
     monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(MissingDependency, match=rf"engine {name}.*pip install 'glpn"):
-        open_engine(model, engine=name)
+        open_engine(model, EngineOptions(engine=name, precision="exact"))
 
 
 @pytest.mark.parametrize("name", ["onnxruntime", "openvino"])
@@ -216,30 +218,30 @@ def test_a_folder_without_graph_says_how_to_write_it(copy, name):
 
 def test_unknown_engine_is_refused_with_the_known_ones(model):
     with pytest.raises(UsageError, match=", ".join(ENGINES)):
-        open_engine(model, engine="tensorrt")
+        open_engine(model, EngineOptions(engine="tensorrt", precision="exact"))
 
 
 @pytest.mark.parametrize("device", ["gpu", "cuda:", "cuda:-1", "cpu:0", "CUDA", ""])
 def test_unknown_device_is_refused_with_the_known_ones(model, device):
     with pytest.raises(UsageError, match="auto, cpu, cuda, cuda:N or mps"):
-        open_engine(model, device=device)
+        open_engine(model, EngineOptions(device=device, precision="exact"))
 
 
 def test_device_that_is_not_here_is_refused_with_those_that_are(model):
     with pytest.raises(UsageError, match=r"torch finds cpu.* here, not 'cuda:999'"):
-        open_engine(model, device="cuda:999")
+        open_engine(model, EngineOptions(device="cuda:999", precision="exact"))
 
 
 @pytest.mark.parametrize("name", ["onnxruntime", "openvino"])
 def test_engines_of_the_cpu_refuse_a_gpu(model, name):
     with pytest.raises(UsageError, match=f"engine {name} runs on the cpu"):
-        open_engine(model, engine=name, device="cuda")
+        open_engine(model, EngineOptions(engine=name, device="cuda", precision="exact"))
 
 
 @pytest.mark.parametrize("threads", [0, -2])
 def test_impossible_number_of_threads_is_refused(model, threads):
     with pytest.raises(UsageError, match="threads"):
-        open_engine(model, threads=threads)
+        open_engine(model, EngineOptions(threads=threads, precision="exact"))
 
 
 def test_usable_cores_are_no_more_than_the_machine_has():
@@ -250,7 +252,7 @@ def test_usable_cores_are_no_more_than_the_machine_has():
 def test_usable_cores_follow_the_affinity_of_the_process():
     code = (
         "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))});"
-        "from glpn.engines.hardware import usable_cores; print(usable_cores())"
+        "from glpn.engines.hardware import cpu_features, usable_cores; print(usable_cores())"
     )
     assert run_python(code) == "1\n"
 
@@ -270,8 +272,9 @@ def test_onnxruntime_predicts_quietly_where_torch_and_onnx_cannot_be_imported(mo
     np.save(tmp_path / "pixels.npy", photograph(33, 47).numpy())
     code = (
         "import sys; sys.modules['torch'] = None; sys.modules['onnx'] = None\n"
-        "import numpy as np; from glpn.engines.registry import open_engine\n"
-        "engine = open_engine(sys.argv[1], threads=1)\n"
+        "import numpy as np; from glpn.engines.options import EngineOptions\n"
+        "from glpn.engines.registry import open_engine\n"
+        "engine = open_engine(sys.argv[1], EngineOptions(threads=1))\n"
         "np.save(sys.argv[3], engine(np.load(sys.argv[2]))); print(engine.name)"
     )
     printed = run_python(code, model, tmp_path / "pixels.npy", tmp_path / "depth.npy")
@@ -381,7 +384,7 @@ def test_folder_of_links_works_as_in_the_cache_of_the_hub(name, model, tmp_path)
 def test_cuda_agrees_with_the_cpu(model):
     pixels = photograph(64, 96).numpy()
     with torch.backends.cudnn.flags(allow_tf32=False):
-        depth = open_engine(model, device="cuda")(pixels)
+        depth = open_engine(model, EngineOptions(device="cuda", precision="exact"))(pixels)
     np.testing.assert_allclose(depth, open_cpu(model, "torch")(pixels), rtol=1e-4)
 
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from glpn import GLPNConfig, GLPNForDepthEstimation, weights
+from glpn.engines.options import EngineOptions
 from glpn.engines.registry import open_engine
 from glpn.errors import CheckpointError, MissingInput
 from glpn.export.onnx import build_graph, write_graph
@@ -35,7 +36,9 @@ def relative_error(depth, expected):
 
 
 def run(folder, pixels):
-    return open_engine(folder, engine="onnxruntime", threads=1)(pixels.numpy())
+    return open_engine(folder, EngineOptions(engine="onnxruntime", threads=1, precision="exact"))(
+        pixels.numpy()
+    )
 
 
 def graph_of(folder):

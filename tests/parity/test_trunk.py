@@ -7,6 +7,7 @@ import onnx
 import pytest
 
 from glpn import GLPNConfig, GLPNForDepthEstimation, native, weights
+from glpn.engines.options import EngineOptions
 from glpn.engines.registry import open_engine
 from glpn.export.onnx import write_graph
 from tests.networks import photograph, randomise
@@ -32,8 +33,10 @@ def written(folder, **fields):
 @pytest.mark.parametrize("size", [(64, 96), (33, 47), (1, 1), (31, 200)])
 def test_the_bundled_models_trunk_agrees_with_torch(engine, size):
     pixels = photograph(*size, batch=2).numpy()
-    expected = open_engine(BUNDLED, engine="torch", threads=1)(pixels)
-    depth = open_engine(BUNDLED, engine=engine, threads=1)(pixels)
+    expected = open_engine(BUNDLED, EngineOptions(engine="torch", threads=1, precision="exact"))(
+        pixels
+    )
+    depth = open_engine(BUNDLED, EngineOptions(engine=engine, threads=1, precision="exact"))(pixels)
     assert np.max(np.abs(depth - expected) / expected) <= 1e-4
 
 
@@ -41,9 +44,11 @@ def test_the_bundled_models_trunk_agrees_with_torch(engine, size):
 def test_a_folder_from_before_there_were_trunks_runs_the_whole_graph(tmp_path, engine):
     folder = written(tmp_path, depths=(1, 1, 1, 1))
     pixels = photograph(64, 96).numpy()
-    expected = open_engine(folder, engine="torch", threads=1)(pixels)
+    expected = open_engine(folder, EngineOptions(engine="torch", threads=1, precision="exact"))(
+        pixels
+    )
     (folder / "trunk.onnx").unlink()
-    depth = open_engine(folder, engine=engine, threads=1)(pixels)
+    depth = open_engine(folder, EngineOptions(engine=engine, threads=1, precision="exact"))(pixels)
     assert np.max(np.abs(depth - expected) / expected) <= 1e-4
 
 
@@ -52,7 +57,12 @@ def test_a_head_that_the_kernel_does_not_fit_gets_no_trunk(tmp_path, fields):
     (tmp_path / "trunk.onnx").write_bytes(b"of an earlier network")
     folder = written(tmp_path, depths=(1, 1, 1, 1), **fields)
     assert not (folder / "trunk.onnx").exists()
-    assert open_engine(folder, engine="onnxruntime")(photograph(64, 96).numpy()).size > 0
+    assert (
+        open_engine(folder, EngineOptions(engine="onnxruntime", precision="exact"))(
+            photograph(64, 96).numpy()
+        ).size
+        > 0
+    )
 
 
 @compiled
@@ -63,5 +73,5 @@ def test_the_fast_path_has_no_operation_at_the_size_of_the_picture():
     assert [len(found) for found in doublings] == [3, 5]
     used = [{t.name for t in g.initializer if t.external_data} for g in (trunk, whole)]
     assert {name.split(".")[0] for name in used[1] - used[0]} == {"head"}
-    engine = open_engine(BUNDLED, engine="onnxruntime", threads=1)
+    engine = open_engine(BUNDLED, EngineOptions(engine="onnxruntime", threads=1, precision="exact"))
     assert [output.name for output in engine._session.get_outputs()] == ["features"]

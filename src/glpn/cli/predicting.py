@@ -104,7 +104,7 @@ def _call(wishes: Wishes) -> tuple[dict[str, Any], str]:
 
 def _model(wishes: Wishes) -> dict[str, Any]:
     """Options of `glpn.load`."""
-    from glpn.estimator import DEFAULT_MODEL
+    from glpn.engines.options import DEFAULT_MODEL
 
     return {
         "model": wishes.model or DEFAULT_MODEL,

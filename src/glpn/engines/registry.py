@@ -13,12 +13,14 @@ from pathlib import Path
 from glpn import weights
 from glpn.engines import selection
 from glpn.engines.hardware import usable_cores
+from glpn.engines.options import EngineOptions
 from glpn.engines.precision import EXACT, PRECISIONS, allowed, fitting_records
 from glpn.engines.protocol import Engine
 from glpn.engines.selection import Candidate
 from glpn.errors import MissingDependency, UsageError
 
 ENGINES = ("auto", "onnxruntime", "openvino", "torch")
+_DEFAULTS = EngineOptions()
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:[0-9]{1,3})?")
 
 # What the drivers of a GPU that torch could use leave on a Linux machine: NVIDIA's, NVIDIA's
@@ -28,40 +30,33 @@ _GPU_DRIVERS = ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd")
 
 def open_engine(
     folder: str | Path,
+    options: EngineOptions = _DEFAULTS,
     *,
-    engine: str = "auto",
-    device: str = "auto",
-    threads: int | None = None,
-    max_depth: float | None = None,
-    precision: str = "exact",
     photos: int | None = None,
-    lanes: int = 1,
+    concurrency: int = 1,
 ) -> Engine:
     """Load a model's folder into the engine that suits it, this machine and the job.
 
     Args:
         folder: with `config.json` and `model.safetensors`; engines other than torch also need
             `model.onnx`, and are faster with `trunk.onnx`.
-        engine: "onnxruntime", "openvino", "torch", or "auto": torch on a GPU, else what `selection`
-            finds among those that run the folder's graph, else torch.
-        device: "auto", "cpu", "cuda", "cuda:1" or "mps"; all but torch run on the CPU.
-        threads: CPU threads; if None, one for each usable core, but torch keeps its own setting,
-            which is one for the whole process.
-        max_depth: metres at the sigmoid's 1, where the checkpoint's own value is wrong.
-        precision: "exact" is float32; "quick" is what `precision` allows for these weights;
-            "auto" is quick where that is allowed and pays.
+        options: how to open it; `model` and `hub`, which lead to the folder, are not read again.
+            The engine "auto" is torch on a GPU, else what `selection` finds among those that run
+            the folder's graph, else torch. Threads set for torch are those of the whole process.
         photos: how many are to be predicted, if that is known; "auto" depends on it.
-        lanes: calls that several threads will make at a time, each to run on `threads` threads;
-            torch runs them one by one.
+        concurrency: calls that several threads make at once, each on `threads` threads; torch
+            runs them one by one.
 
     Raises:
         UsageError: an engine, a device, a precision or a number of threads that does not exist; or
-            quick is asked for and not allowed.
+            a reduced precision is asked for and unavailable.
         MissingDependency: the engine's package is not installed.
         MissingInput, ConfigError, CheckpointError: a file is not there, damaged, or does not fit
             the others.
     """
     folder = Path(folder)
+    engine, device, threads = options.engine, options.device, options.threads
+    precision = options.precision
     _require_known(engine, device, threads, precision=precision)
     if engine == "auto":
         engine, kind = _choose(folder, device, threads, precision=precision, photos=photos)
@@ -73,8 +68,8 @@ def open_engine(
         Candidate(engine, kind),
         device=device,
         threads=threads,
-        max_depth=max_depth,
-        lanes=lanes,
+        max_depth=options.max_depth,
+        concurrency=concurrency,
     )
 
 
@@ -97,7 +92,7 @@ def open_candidate(
     threads: int | None = None,
     max_depth: float | None = None,
     ranges: Mapping[str, tuple[float, float]] | None = None,
-    lanes: int = 1,
+    concurrency: int = 1,
 ) -> Engine:
     """The engine itself, asked for no evidence: for `open_engine`, and for what measures it.
 
@@ -125,7 +120,7 @@ def open_candidate(
             max_depth=max_depth,
             precision=precision,
             ranges=ranges,
-            lanes=lanes,
+            concurrency=concurrency,
         )
     from glpn.engines.onnxruntime import OnnxRuntimeEngine
 

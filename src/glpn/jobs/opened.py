@@ -67,7 +67,7 @@ class Opened:
         threads = self._options.get("threads")
         if self.lanes > 1:
             each = max((threads or usable_cores()) // self.lanes, 1)
-            estimator = load(**{**self._options, "threads": each, "lanes": self.lanes})
+            estimator = load(**{**self._options, "threads": each, "concurrency": self.lanes})
             if estimator.engine.name not in _SIDE_BY_SIDE:
                 self.lanes, self._running = 1, threading.Semaphore(1)
                 estimator = load(**{**self._options, "threads": threads or usable_cores()})

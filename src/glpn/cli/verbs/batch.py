@@ -79,8 +79,8 @@ def batch(
       glpn batch s3://photos/2026 s3://depth/2026 --ray ray://head:10001
     """
     from glpn import cluster
+    from glpn.engines.options import DEFAULT_MODEL
     from glpn.errors import worst
-    from glpn.estimator import DEFAULT_MODEL
     from glpn.jobs.origin import asked
 
     if device == "auto":

@@ -31,7 +31,7 @@ def bench(
     from glpn import weights
     from glpn.engines.bench import rows
     from glpn.engines.hardware import usable_cores
-    from glpn.estimator import DEFAULT_MODEL
+    from glpn.engines.options import DEFAULT_MODEL
 
     folder = weights.resolve(model or DEFAULT_MODEL)
     for number, row in enumerate(rows(folder, threads or usable_cores())):

@@ -59,7 +59,7 @@ def evaluate(
       glpn evaluate --compare a/result.json b/result.json
     """
     from glpn.cli import results
-    from glpn.estimator import DEFAULT_MODEL
+    from glpn.engines.options import DEFAULT_MODEL
     from glpn.evaluation.measuring import Request
     from glpn.evaluation.scoring import Selection
 

@@ -82,7 +82,8 @@ def serve(
     import numpy as np
 
     from glpn import weights
-    from glpn.estimator import DEFAULT_MODEL, DepthEstimator
+    from glpn.engines.options import DEFAULT_MODEL
+    from glpn.estimator import DepthEstimator
     from glpn.jobs import Opened
 
     if not 0 < deadline <= 3600:

@@ -123,7 +123,7 @@ def video(
       glpn video walk.mp4 -o walk-frames --format png16
       glpn video --camera 0
     """
-    from glpn.estimator import DEFAULT_MODEL
+    from glpn.engines.options import DEFAULT_MODEL
     from glpn.video import Look
 
     if (film is None) == (camera is None):

@@ -32,20 +32,28 @@ class Plans:
         precision: "float32" or "bfloat16", of all that is no 8-bit product.
         threads: CPU threads of one run.
         most: how many plans are kept.
-        lanes: runs at a time. Two on a core each do more pictures a second than one on two cores
-            (`benchmarks/folder.py`).
+        concurrency: runs at a time. Two runs on one core each predict more images per second than
+            one run on two cores (`benchmarks/folder.py`).
     """
 
     def __init__(
-        self, model: openvino.Model, precision: str, *, threads: int, most: int, lanes: int = 1
+        self,
+        model: openvino.Model,
+        precision: str,
+        *,
+        threads: int,
+        most: int,
+        concurrency: int = 1,
     ) -> None:
         self._model = model
         self._options = {
             "INFERENCE_PRECISION_HINT": _HINTS[precision],
-            "INFERENCE_NUM_THREADS": threads * lanes,
-            **({"NUM_STREAMS": lanes} if lanes > 1 else {"PERFORMANCE_HINT": "LATENCY"}),
+            "INFERENCE_NUM_THREADS": threads * concurrency,
+            **(
+                {"NUM_STREAMS": concurrency} if concurrency > 1 else {"PERFORMANCE_HINT": "LATENCY"}
+            ),
         }
-        self._most, self._lanes = most, lanes
+        self._most, self._concurrency = most, concurrency
         self._expected: frozenset[tuple[int, int]] | None = None
         self._plans: OrderedDict[tuple[int, ...], Future[_Requests]] = OrderedDict()
         self._changing = threading.Lock()
@@ -59,7 +67,7 @@ class Plans:
 
     @contextmanager
     def request(self, shape: tuple[int, ...]) -> Iterator[openvino.InferRequest]:
-        """Lend what runs an input [1, C, H, W] of this shape; waits until a lane is free."""
+        """Lend what runs an input [1, C, H, W] of this shape; waits until one is free."""
         known = self._expected is None or shape[2:] in self._expected
         free = self._requests(shape if known else (*shape[:2], -1, -1))
         request = free.get()
@@ -90,7 +98,7 @@ class Plans:
     def _made(self, shape: tuple[int, ...]) -> _Requests:
         plan = self.compiled(shape)
         free: _Requests = LifoQueue()  # the latest one's memory is still in the cache
-        for _ in range(self._lanes):
+        for _ in range(self._concurrency):
             free.put(plan.create_infer_request())
         return free
 

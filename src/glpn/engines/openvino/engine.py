@@ -21,7 +21,7 @@ from glpn.errors import UsageError
 from glpn.network.config import GLPNConfig
 
 # OpenVINO's binding meets NumPy at the first such call. Two threads that make it at a time wait
-# for each other for ever, so it is made here, before there are lanes.
+# for each other for ever, so it is made here, before there are threads.
 openvino.Type.f32.to_dtype()
 
 # Each plan holds the weights once more, in the layout of its kernels, and memory for the maps.
@@ -69,7 +69,7 @@ class OpenVinoEngine:
         max_depth: float | None = None,
         precision: str = "float32",
         ranges: Ranges | None = None,
-        lanes: int = 1,
+        concurrency: int = 1,
     ) -> OpenVinoEngine:
         """Read `trunk.onnx` or `model.onnx`, after checking that it fits the files beside it.
 
@@ -80,7 +80,7 @@ class OpenVinoEngine:
             precision: "float32", "bfloat16", or "int8+" and one of these: products with 8-bit
                 factors, the rest as named.
             ranges: of what goes into these products; needed with "int8+".
-            lanes: calls at a time that run side by side, each on so many threads.
+            concurrency: calls at a time that run side by side, each on so many threads.
 
         Raises:
             MissingInput: a file is not there.
@@ -103,7 +103,7 @@ class OpenVinoEngine:
         size = (folder / weights.WEIGHTS_NAME).stat().st_size
         most = min(max(_PLANNED_BYTES // size, _FEWEST_PLANS), _MOST_PLANS)
         return cls(
-            Plans(model, rest, threads=threads, most=most, lanes=lanes),
+            Plans(model, rest, threads=threads, most=most, concurrency=concurrency),
             opened.config,
             folder=folder,
             precision=precision,
