@@ -94,12 +94,12 @@ class Web:
 
     async def post(self, body: bytes) -> tuple[int, float]:
         """(status, seconds) of one picture; 0 where the connection broke."""
-        head = f"POST {PATH} HTTP/1.1\r\nHost: h\r\nContent-Type: image/jpeg\r\n"
+        head = f"POST {PATH} HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/jpeg\r\n"
         return await self._ask(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
 
     async def live(self) -> tuple[int, float]:
         """The same of the service's sign of life."""
-        return await self._ask(b"GET /v2/health/live HTTP/1.1\r\nHost: h\r\n\r\n")
+        return await self._ask(b"GET /v2/health/live HTTP/1.1\r\nHost: localhost\r\n\r\n")
 
     async def _ask(self, request: bytes) -> tuple[int, float]:
         began = time.perf_counter()
@@ -190,7 +190,7 @@ async def arrivals(
 async def end_under_load(process: subprocess.Popen[str], url: str, body: bytes) -> dict[str, int]:
     """SIGTERM while clients ask; what became of the requests that the service had accepted."""
     host, port = url.removeprefix("http://").split(":")
-    head = f"POST {PATH} HTTP/1.1\r\nHost: h\r\nContent-Type: image/jpeg\r\nConnection: close\r\n"
+    head = f"POST {PATH} HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/jpeg\r\nConnection: close\r\n"
     whole = f"{head}Expect: 100-continue\r\nContent-Length: {len(body)}\r\n\r\n".encode()
     outcome: Counter[str] = Counter()
 

@@ -13,7 +13,7 @@ import pytest
 
 from glpn.depth.colormaps import COLORMAPS
 from glpn.depth.depth import read_depth
-from glpn.serving.query import FORMATS
+from glpn.serving.query import MEDIA_TYPES
 from tests.cli.conftest import write_photo
 from tests.corpus.images import HEIGHT, WIDTH
 
@@ -26,7 +26,7 @@ COMMANDS = [
 
 
 def test_the_page_names_every_format_and_colour_map():
-    assert all(f"`{name}`" in PAGE for name in (*FORMATS, *COLORMAPS))
+    assert all(f"`{name}`" in PAGE for name in (*MEDIA_TYPES, *COLORMAPS))
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")

@@ -14,7 +14,7 @@ from tests.corpus.bytes_of import encoded, scene
 from tests.serving.conftest import JPEG, read_all, serving, status_of
 
 PHOTO = encoded(scene(), "JPEG")
-HEAD = b"POST /v1/depth HTTP/1.1\r\nHost: h\r\nContent-Type: image/jpeg\r\n"
+HEAD = b"POST /v1/depth HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/jpeg\r\n"
 
 
 @pytest.fixture(scope="module")
@@ -31,14 +31,16 @@ def small(model, tmp_path_factory):
     [
         b"",
         b"Content-Type: text/plain\r\n",
-        b"Content-Type: multipart/form-data; boundary=x\r\n",
         b"Content-Type: image/jpeg\r\nContent-Encoding: gzip\r\n",
+        b"Content-Type: image/jpeg\r\nContent-Encoding: identity\r\nContent-Encoding: br\r\n",
     ],
 )
 def test_other_bodies_are_refused_at_the_headers(small, headers):
     with small.connect() as connection:
         connection.sendall(
-            b"POST /v1/depth HTTP/1.1\r\nHost: h\r\n" + headers + b"Content-Length: 50000\r\n\r\n"
+            b"POST /v1/depth HTTP/1.1\r\nHost: localhost\r\n"
+            + headers
+            + b"Content-Length: 50000\r\n\r\n"
         )
         assert status_of(connection.recv(4096)) == 415  # not a byte of the body was sent
 
@@ -111,7 +113,7 @@ def test_idle_connections_and_slow_headers_are_closed(small, beginning):
 
 def test_a_kept_connection_is_closed_when_idle(small):
     with small.connect() as connection:
-        connection.sendall(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert status_of(connection.recv(4096)) == 200
         connection.sendall(b"GET /v2")
         start = time.monotonic()
@@ -122,7 +124,7 @@ def test_a_kept_connection_is_closed_when_idle(small):
 def test_a_client_that_does_not_read_is_cut_off(small):
     large = encoded(np.zeros((2000, 3000, 3), np.uint8), "PNG")  # 24 MB of float32
     head = (
-        "POST /v1/depth?format=npz HTTP/1.1\r\nHost: h\r\nContent-Type: image/png\r\n"
+        "POST /v1/depth?format=npz HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\n"
         f"Content-Length: {len(large)}\r\n\r\n"
     )
     with small.connect() as connection:
@@ -140,14 +142,14 @@ def test_a_client_that_does_not_read_is_cut_off(small):
         HEAD + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\nhello",
         HEAD + b"Content-Length: -5\r\n\r\nhello",
         HEAD + b"Transfer-Encoding: chunked\r\n\r\nzz\r\nhello\r\n0\r\n\r\n",
-        b"GET / HTTP/1.1\r\nHost: h\r\nX: " + b"x" * 2**20 + b"\r\n\r\n",
-        b"GET / HTTP/1.1\r\nHost: h\r\n" + b"X: x\r\n" * 10_000 + b"\r\n",
+        b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + b"x" * 2**20 + b"\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: localhost\r\n" + b"X: x\r\n" * 10_000 + b"\r\n",
         b"\x16\x03\x01 not HTTP\r\n\r\n",
     ],
     ids=["both", "two-lengths", "negative", "bad-chunk", "1MB-header", "10000-headers", "no-http"],
 )
 def test_ambiguous_and_oversized_heads_are_refused_and_closed(small, head):
-    answer = small.say(head + b"GET /smuggled HTTP/1.1\r\nHost: h\r\n\r\n")
+    answer = small.say(head + b"GET /smuggled HTTP/1.1\r\nHost: localhost\r\n\r\n")
     # A client that is cut off while it sends may lose the answer; never is there a second one.
     assert status_of(answer) in (400, 431) or (not answer and len(head) > 16_384)
     assert answer.count(b"HTTP/1.1 ") <= 1
@@ -172,7 +174,7 @@ def test_ambiguous_and_oversized_heads_are_refused_and_closed(small, head):
     ],
 )
 def test_other_methods_and_paths(small, method, path, status):
-    line = f"{method} {path} HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"
+    line = f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
     assert status_of(small.say(line.encode())) == status
 
 

@@ -22,14 +22,14 @@ from glpn.estimator import DepthEstimator
 from glpn.serving.app import make_app
 from glpn.serving.batcher import SharedEngine
 from glpn.serving.limits import Limits, Refusal
-from glpn.serving.request_queue import Desk
+from glpn.serving.request_queue import RequestQueue
 from tests.corpus.bytes_of import encoded, scene
 from tests.serving.conftest import JPEG, wait_for
 
 WORKERS = 4  # pictures in work at once, where the engine makes one prediction at a time
 LARGE = encoded(np.kron(scene(), np.ones((12, 12, 1), np.uint8)), "JPEG")  # 1152x1536
 HEAD = (
-    "POST /v1/depth HTTP/1.1\r\nHost: h\r\nContent-Type: image/jpeg\r\n"
+    "POST /v1/depth HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/jpeg\r\n"
     f"Content-Length: {len(LARGE)}\r\n\r\n"
 )
 
@@ -46,7 +46,7 @@ def test_overload_gives_only_answers_and_503_and_live_stays_quick(start):
         assert {answer.status_code for answer in answers} == {200, 503}
         assert sum(answer.status_code == 200 for answer in answers) >= 1 + WORKERS
         assert all("retry-after" in a.headers for a in answers if a.status_code == 503)
-        assert slowest < 3  # a guard only: waiting for the queue would take longer
+        assert slowest < 10  # waiting for the whole queue would take longer
         assert service.post(LARGE).status_code == 200
 
 
@@ -61,7 +61,7 @@ def test_sigterm_under_load_answers_every_accepted_request(start):
             service.get("/")
 
 
-def test_clients_that_leave_give_back_their_places(start):
+def test_clients_that_leave_free_their_slots(start):
     with start("--queue", 8) as service:
         service.post(LARGE)
         files = psutil.Process(service.process.pid).num_fds()
@@ -92,19 +92,19 @@ def request_of(*messages: str) -> Request:
 
 
 def failure_with_busy_workers(limits: Limits, request: Request) -> Exception:
-    """Ask for a turn while all workers are busy; returns the error, after they are free again."""
+    """Ask for a worker while all are busy; returns the error, after they are free again."""
     failures: list[Exception] = []
     ran: list[str] = []
     release = threading.Event()
 
     async def main() -> None:
-        desk = Desk(limits, workers=WORKERS)
+        queue = RequestQueue(limits, workers=WORKERS)
         async with anyio.create_task_group() as group:
             for _ in range(WORKERS):
-                group.start_soon(desk.run, request_of(), release.wait)
+                group.start_soon(queue.run, request_of(), release.wait)
             await anyio.wait_all_tasks_blocked()
             try:
-                await desk.run(request, lambda: ran.append("late"))
+                await queue.run(request, lambda: ran.append("late"))
             except (Refusal, ClientDisconnect) as e:
                 failures.append(e)
             finally:
@@ -115,23 +115,23 @@ def failure_with_busy_workers(limits: Limits, request: Request) -> Exception:
     return failures[0]
 
 
-def test_a_turn_that_does_not_come_is_refused_at_the_deadline():
+def test_work_that_does_not_begin_is_refused_at_the_deadline():
     failure = failure_with_busy_workers(Limits(deadline=0.1), request_of())
-    assert isinstance(failure, Refusal) and "no turn" in str(failure)
+    assert isinstance(failure, Refusal) and "not begun" in str(failure)
     assert failure.status == 503 and "Retry-After" in failure.headers
 
 
-def test_a_desk_is_full_exactly_while_it_refuses_places():
+def test_a_queue_is_full_exactly_while_it_refuses_slots():
     async def main() -> None:
-        desk = Desk(Limits(queue=0), workers=WORKERS)
-        with ExitStack() as places:
+        queue = RequestQueue(Limits(queue=0), workers=WORKERS)
+        with ExitStack() as slots:
             for _ in range(WORKERS):
-                assert not desk.full
-                places.enter_context(desk.place())
-            assert desk.full
-            with pytest.raises(Refusal, match="all places"), desk.place():
+                assert not queue.full
+                slots.enter_context(queue.slot())
+            assert queue.full
+            with pytest.raises(Refusal, match="queue is full"), queue.slot():
                 pass
-        assert not desk.full
+        assert not queue.full
 
     anyio.run(main)
 
@@ -158,7 +158,7 @@ def test_work_that_has_begun_ends_though_its_client_left():
 
         request = Request({"type": "http", "headers": []}, receive)
         with pytest.raises(ClientDisconnect):
-            await Desk(Limits(), workers=1).run(request, work)
+            await RequestQueue(Limits(), workers=1).run(request, work)
         assert ended
 
     anyio.run(main)
@@ -193,11 +193,11 @@ class Meeting:
         return np.ones_like(pixels[:, 0])
 
 
-def test_an_engine_with_lanes_predicts_so_many_pictures_side_by_side(model):
+def test_predictions_run_side_by_side_where_the_engine_allows_it(model):
     opened = glpn.load(model, threads=1)
     meeting = Meeting(opened.engine.config, 3)
     estimator = DepthEstimator(meeting, opened.processor, opened.provenance)
-    answers = posted(make_app(estimator, Limits(), lanes=3), count=3)
+    answers = posted(make_app(estimator, Limits(), concurrency=3), count=3)
     assert [answer.json()["median"] for answer in answers] == [1.0] * 3
 
 
@@ -208,7 +208,7 @@ def posted(app, *, count: int) -> list[httpx.Response]:
     async def main() -> None:
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         async with (
-            httpx.AsyncClient(transport=transport, base_url="http://h") as client,
+            httpx.AsyncClient(transport=transport, base_url="http://localhost") as client,
             anyio.create_task_group() as group,
         ):
 
@@ -225,11 +225,12 @@ def posted(app, *, count: int) -> list[httpx.Response]:
 @pytest.mark.parametrize(
     ("error", "said"),
     [
-        (CheckpointError("/secret/model: NaN"), "the service cannot predict; its log says why"),
+        (CheckpointError("/secret/model: NaN"), "the service cannot predict; see its log"),
         (RuntimeError("secret"), "internal error"),
+        (SystemExit(3), "internal error"),
     ],
 )
-def test_an_error_of_ours_is_500_and_tells_nothing(model, error, said):
+def test_a_defect_is_status_500_in_json_without_details(model, error, said):
     opened = glpn.load(model, threads=1)
     failing = Failing(opened.engine.config, error)
     app = make_app(DepthEstimator(failing, opened.processor, opened.provenance), Limits())
@@ -245,7 +246,7 @@ def test_requests_leave_no_file(start, tmp_path):
         before = set(folder.iterdir())  # onnxruntime may have made one of its own at the start
         with service.connect() as connection:
             connection.sendall(HEAD.encode() + LARGE[:-1])
-            wait_for(lambda: service.metric("glpn_queue_length") == 1)
+            assert service.get("/v2/health/live").status_code == 200  # the body is being read
             assert set(folder.iterdir()) == before
         for format in ("json", "npz", "vis", "exr"):
             assert service.post(LARGE, format=format).status_code == 200

@@ -17,7 +17,7 @@ from PIL import Image
 
 import glpn
 from glpn.depth.depth import read_depth
-from glpn.serving.page import paths
+from glpn.serving.page import page_files
 from tests.corpus.bytes_of import encoded, jpeg_segment, jpeg_with, orientation, scene
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -425,12 +425,12 @@ def test_a_service_that_is_gone_is_told_in_words(browser, start, photo):
 
 def test_the_example_is_the_repositorys_own():
     root = Path(__file__).parents[2]
-    coffee = paths()["/static/coffee.jpg"].read_bytes()
+    coffee = page_files()["/static/coffee.jpg"].read_bytes()
     assert coffee == (root / "examples/coffee.jpg").read_bytes()
 
 
 def test_the_pages_files_are_small_and_licensed():
-    files = paths()
+    files = page_files()
     assert sum(file.stat().st_size for file in files.values()) < 1_000_000
     licence = files["/static/LICENSE-three.txt"].read_text()
     assert "MIT License" in licence and "three 0.187.0" in licence

@@ -13,8 +13,8 @@ import glpn
 from glpn import weights
 from glpn.depth.depth import read_depth
 from glpn.serving import responses
-from glpn.serving.page import known_failures
-from glpn.serving.query import FORMATS
+from glpn.serving.page import ModelCard
+from glpn.serving.query import MEDIA_TYPES
 from tests.corpus.bytes_of import encoded, jpeg_segment, jpeg_with, scene
 from tests.corpus.images import FILES, HEIGHT, WIDTH
 from tests.serving.conftest import JPEG, wait_for
@@ -89,12 +89,20 @@ def test_a_step_keeps_pixels_as_they_are_and_their_places_in_space(service, tmp_
 def test_about_says_what_the_model_and_its_card_say(service, model):
     said = service.get("/v1/about").json()
     assert said["model"] == model.name and said["max_depth"] == 10
-    assert list(said["formats"]) == list(FORMATS) and said["formats"]["png16"] == ".png"
+    assert list(said["formats"]) == list(MEDIA_TYPES) and said["formats"]["png16"] == ".png"
     assert said["needs_key"] is False and said["max_body"] == 16 * 2**20
+    assert said["failures"] == [] and said["terms"] == "not stated"  # this model has no card
+
+
+def test_about_is_small(service):
+    assert len(service.get("/v1/about").content) < 2000
+
+
+def test_colour_maps_have_256_colours(service):
     # Smith and van der Walt's viridis starts at RGB 68, 1, 84 and ends at 253, 231, 37.
-    viridis = bytes.fromhex(said["colormaps"]["viridis"])
-    assert (*viridis[:3], *viridis[-3:]) == (68, 1, 84, 253, 231, 37)
-    assert said["failures"] == []  # this model has no card
+    viridis = bytes.fromhex(service.get("/v1/colormaps").json()["viridis"])
+    assert len(viridis) == 3 * 256
+    assert {tuple(viridis[:3]), tuple(viridis[-3:])} == {(68, 1, 84), (253, 231, 37)}
 
 
 @pytest.mark.parametrize(
@@ -107,11 +115,13 @@ def test_about_says_what_the_model_and_its_card_say(service, model):
 )
 def test_failures_are_the_items_under_their_heading(tmp_path, card, items):
     (tmp_path / "README.md").write_text(card)
-    assert known_failures(tmp_path) == ["Rain: it blurs.", "Glass."][:items]
+    assert ModelCard.read(tmp_path).failures == ("Rain: it blurs.", "Glass.")[:items]
 
 
 def test_the_bundled_card_names_failures():
-    assert any("Mirrors" in item for item in known_failures(weights.resolve("glpn-b0-indoor")))
+    assert any(
+        "Mirrors" in item for item in ModelCard.read(weights.resolve("glpn-b0-indoor")).failures
+    )
 
 
 def test_pictures_and_scenes(service):
@@ -140,7 +150,7 @@ def test_every_kind_of_picture_has_its_status(service, case):
         ("format=exe", "json, png16, npz, exr, vis, glb"),
         ("format=", "json, png16"),
         ("format=json&format=npz", "too often"),
-        ("max_side=-1", "format, focal, fov, colormap, step, at, between"),
+        ("max_side=-1", "format, focal, fov, colormap, uncertainty, step, at, between"),
         ("step=0", "from 1 to"),
         ("step=1.5", "from 1 to"),
         ("step=1,2", "from 1 to"),
@@ -148,7 +158,18 @@ def test_every_kind_of_picture_has_its_status(service, case):
         ("focal=1e99", "above 0"),
         ("focal=nan", "above 0"),
         ("focal=-3", "above 0"),
-        ("fov=180", "below 180"),
+        ("fov=180", "from 5 to 170"),
+        ("fov=179.9999999", "from 5 to 170"),
+        ("fov=1e-9", "from 5 to 170"),
+        ("focal=0.001", "from 5.599 to 1466"),  # half of 128 pixels / tan of 85° and of 2.5°
+        ("focal=1e-320", "from 5.599 to 1466"),
+        ("focal=1467", "from 5.599 to 1466"),
+        ("focal=1_0", "above 0"),
+        ("focal=%D9%A1%D9%A0", "above 0"),  # Arabic digits
+        ("focal=%201", "above 0"),
+        ("focal=0x10", "above 0"),
+        ("focal=infinity", "above 0"),
+        ("uncertainty=droppath", "flip"),
         ("fov=60&focal=500", "at most one"),
         ("at=1", "x,y"),
         ("at=1,1&format=npz", "format=json"),
@@ -191,7 +212,16 @@ def test_pages(service):
         p["name"]
         for p in service.get("/openapi.json").json()["paths"]["/v1/depth"]["post"]["parameters"]
     ]
-    assert names == ["format", "focal", "fov", "at", "between", "colormap", "step"]
+    assert names == [
+        "format",
+        "focal",
+        "fov",
+        "at",
+        "between",
+        "colormap",
+        "uncertainty",
+        "step",
+    ]
 
 
 def test_metrics_count_answers_and_pictures(service):

@@ -1,7 +1,7 @@
-"""The HTTP service: one photograph in the body of a request, its depth in the answer.
+"""The HTTP service: one photo in the body of a request, its depth in the response.
 
-`app` holds the routes, `page` the page at `/`, `query` what a caller may ask, `limits` what a
-request may cost, `request_queue` the bounded queue, `batcher` the network shared by threads,
-`responses` the bodies, `middleware` what is common to every answer (headers, log, metrics),
-`server` the socket and the end of the process.
+`server` owns the sockets and the end of the process, `middleware` what all requests share (host
+check, framing, headers, metrics, log), `app` the routes, `query` the options of a request,
+`bodies` its photo, `limits` what it may cost, `request_queue` the bounded queue, `batcher` the
+network that threads share, `responses` the response bodies, `page` the page at `/`.
 """

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
+from collections.abc import Mapping
 from functools import partial
-from typing import Any
 
 import prometheus_client
 from fastapi import FastAPI, Request
@@ -19,39 +18,64 @@ from glpn.depth.colormaps import COLORMAPS
 from glpn.engines.protocol import Engine
 from glpn.errors import DataError, GLPNError, InvalidImage, MissingDependency, UsageError
 from glpn.estimator import DepthEstimator
+from glpn.serving import page
 from glpn.serving.batcher import SharedEngine
-from glpn.serving.limits import TYPES, Limits, Refusal, read_body, require_key, require_picture
-from glpn.serving.middleware import LOGGER, Doorman, Metrics
-from glpn.serving.page import ABOUT, add_page, describe, paths
-from glpn.serving.query import FORMATS, parse_query
-from glpn.serving.request_queue import Desk, all_taken
-from glpn.serving.responses import answer, as_json
+from glpn.serving.bodies import BodyReader, photo_bytes
+from glpn.serving.limits import (
+    CONTENT_TYPES,
+    Limits,
+    Refusal,
+    require_key,
+    require_photo_headers,
+)
+from glpn.serving.middleware import LOGGER, Metrics, ServiceMiddleware
+from glpn.serving.query import MAX_FOV, MIN_FOV, DepthQuery, installed_formats, parse_query
+from glpn.serving.request_queue import RequestQueue, queue_full
+from glpn.serving.responses import as_json, depth_response, refused
 
+_DEPTH = "/v1/depth"
 _LINKS = {
-    "depth": "/v1/depth",
-    "about": ABOUT,
+    "depth": _DEPTH,
+    "about": page.ABOUT,
+    "colormaps": page.COLOURS,
+    "models": "/v2/models",
     "live": "/v2/health/live",
     "ready": "/v2/health/ready",
     "metrics": "/metrics",
     "docs": "/docs",
     "openapi": "/openapi.json",
 }
-# Errors that a request can cause; their messages name the picture and the query, nothing of ours.
-_OF_THE_REQUEST = (InvalidImage, UsageError, MissingDependency, DataError)
-_BESIDE_ONE = 3  # pictures that are decoded, encoded or wait for the batch beside the one network
-_BESIDE_LANES = 1  # so that no core waits for the event loop between two pictures
-_CLIENT_GONE = 499  # as nginx; for the log, nobody reads it
+# Errors that a request can cause. Their messages speak only of the photo and the query.
+_CLIENT_ERRORS = (InvalidImage, UsageError, MissingDependency, DataError)
+# Threads beyond the predictions that run at once: they decode and encode meanwhile.
+_EXTRA_WORKERS_ONE_NETWORK = 3
+_EXTRA_WORKERS_SIDE_BY_SIDE = 1
+_CLIENT_CLOSED_REQUEST = 499  # nginx's number; it appears only in the log
 
-_QUERY: dict[str, tuple[dict[str, Any], str]] = {
-    "format": ({"type": "string", "enum": list(FORMATS), "default": "json"}, "Of the answer."),
-    "focal": ({"type": "number"}, "Focal length in pixels; from EXIF, or assumed, without it."),
-    "fov": ({"type": "number"}, "Horizontal field of view in degrees, instead of focal."),
-    "at": ({"type": "array", "items": {"type": "string"}}, "x,y: metres there; repeatable."),
+_Schema = Mapping[str, object]
+_QUERY: dict[str, tuple[_Schema, str]] = {
+    "format": (
+        {"type": "string", "enum": list(installed_formats()), "default": "json"},
+        "Format of the response.",
+    ),
+    "focal": ({"type": "number"}, "Focal length in pixels. Default: from EXIF, else assumed."),
+    "fov": (
+        {"type": "number", "minimum": MIN_FOV, "maximum": MAX_FOV},
+        "Horizontal field of view in degrees, instead of focal.",
+    ),
+    "at": (
+        {"type": "array", "items": {"type": "string"}},
+        "x,y: return the metres at this pixel. Repeatable.",
+    ),
     "between": (
         {"type": "array", "items": {"type": "string"}},
-        "x0,y0,x1,y1: metres from one to the other; repeatable.",
+        "x0,y0,x1,y1: return the metres between two pixels. Repeatable.",
     ),
-    "colormap": ({"type": "string", "enum": list(COLORMAPS)}, "Colours of vis."),
+    "colormap": ({"type": "string", "enum": list(COLORMAPS)}, "Colours of the format vis."),
+    "uncertainty": (
+        {"type": "string", "enum": ["flip"]},
+        "Add one standard deviation in metres to json (at) and npz. Takes twice the time.",
+    ),
     "step": (
         {"type": "integer", "minimum": 1, "default": 1},
         "Keep every step-th pixel in both directions, in files.",
@@ -64,119 +88,177 @@ _OPENAPI = {
     ],
     "requestBody": {
         "required": True,
-        "content": {kind: {"schema": {"type": "string", "format": "binary"}} for kind in TYPES},
+        "content": {
+            "image/*": {"schema": {"type": "string", "format": "binary"}},
+            "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "properties": {"image": {"type": "string", "format": "binary"}},
+                }
+            },
+            "application/json": {
+                "schema": {
+                    "type": "object",
+                    "properties": {"image": {"type": "string", "format": "byte"}},
+                    "required": ["image"],
+                    "additionalProperties": False,
+                }
+            },
+        },
     },
 }
 
 
 def make_app(
-    estimator: DepthEstimator, limits: Limits, *, lanes: int = 1, failures: Sequence[str] = ()
+    estimator: DepthEstimator,
+    limits: Limits,
+    *,
+    concurrency: int = 1,
+    card: page.ModelCard | None = None,
 ) -> ASGIApp:
     """The service around one model, ready for an ASGI server.
 
     Args:
-        estimator: predicts; from now on called by several threads.
+        estimator: predicts; several threads call it from now on.
         limits: of every request.
-        lanes: how many predictions the engine makes side by side; with one, pictures of one size
-            that wait together share a batch.
-        failures: known ones of the model, which the page tells.
+        concurrency: how many predictions the engine runs side by side; with one, photos of one
+            size that wait together share a batch.
+        card: what the page and `/v1/about` say about the model.
     """
-    engine: Engine = estimator.engine if lanes > 1 else SharedEngine(estimator.engine)
+    side_by_side = concurrency > 1
+    engine: Engine = estimator.engine if side_by_side else SharedEngine(estimator.engine)
     shared = DepthEstimator(engine, estimator.processor, estimator.provenance)
+    extra = _EXTRA_WORKERS_SIDE_BY_SIDE if side_by_side else _EXTRA_WORKERS_ONE_NETWORK
+    queue = RequestQueue(limits, workers=concurrency + extra)
     metrics = Metrics()
-    desk = Desk(limits, workers=lanes + (_BESIDE_LANES if lanes > 1 else _BESIDE_ONE))
-    metrics.queue.set_function(lambda: desk.waiting)
+    metrics.queue.set_function(lambda: queue.waiting)
     app = FastAPI(
         title="glpn",
         version=glpn.__version__,
-        docs_url=None,  # FastAPI's own page loads its scripts from elsewhere
+        docs_url=None,  # FastAPI's own pages load scripts from other sites
         redoc_url=None,
         redirect_slashes=False,
     )
     _handle_errors(app)
+    _add_depth(app, shared, queue, limits, metrics)  # first: routes are tried in order
+    _add_service_routes(app, shared, metrics)
+    card = card or page.ModelCard()
+    page.add_page(app, page.describe(shared, limits, card, _LINKS))
+    paths = frozenset({*page.page_files(), *_LINKS.values()})
 
-    # The first of the routes, for they are tried in turn.
-    @app.post("/v1/depth", openapi_extra=_OPENAPI, summary="Metres from one photograph")
+    def early(scope: Scope) -> Response | None:
+        if scope["method"] == "POST" and scope["path"] == _DEPTH and queue.full:
+            return refused(queue_full())
+        if scope["method"] == "OPTIONS" and scope["path"] in paths:
+            allow = "POST, OPTIONS" if scope["path"] == _DEPTH else "GET, OPTIONS"
+            return Response(status_code=204, headers={"Allow": allow})
+        return None
+
+    return ServiceMiddleware(app, metrics, paths=paths, hosts=limits.hosts, early=early)
+
+
+def _add_depth(
+    app: FastAPI,
+    estimator: DepthEstimator,
+    queue: RequestQueue,
+    limits: Limits,
+    metrics: Metrics,
+) -> None:
+    bodies = BodyReader(limits, capacity=queue.slots * limits.max_body)
+
+    def work(request: Request, body: bytes, query: DepthQuery) -> Response:
+        return depth_response(estimator, photo_bytes(request, body), query, limits)
+
+    @app.post(_DEPTH, openapi_extra=_OPENAPI, summary="Metres from one photo")
     async def depth(request: Request) -> Response:
-        require_key(request, limits)
-        wanted = parse_query(request.query_params.multi_items())
-        require_picture(request, limits)
-        with desk.place():
-            body = await read_body(request, limits)
-            response = await desk.run(request, partial(answer, shared, body, wanted))
+        require_key(request.headers, limits)
+        query = parse_query(request.query_params.multi_items())
+        require_photo_headers(request.headers, limits)
+        body = await bodies.read(request)
+        with queue.slot():
+            response = await queue.run(request, partial(work, request, body, query))
         metrics.images.inc()
         return response
 
-    _add_pages(app, shared, metrics)
-    add_page(app, describe(shared, limits, failures, _LINKS))
 
-    def refuse(scope: Scope) -> Response | None:
-        picture = (scope["method"], scope["path"]) == ("POST", _LINKS["depth"])
-        return _told(all_taken()) if picture and desk.full else None
+def _add_service_routes(app: FastAPI, estimator: DepthEstimator, metrics: Metrics) -> None:
+    model = estimator.provenance.model
 
-    known = frozenset({*paths(), *_LINKS.values()})
-    return Doorman(app, metrics, paths=known, refuse=refuse)
-
-
-def _add_pages(app: FastAPI, estimator: DepthEstimator, metrics: Metrics) -> None:
-    @app.get("/v2/health/live", summary="The process answers")
+    @app.get("/v2/health/live", summary="Whether the process answers")
     async def live() -> Response:
         return as_json({"live": True})
 
-    @app.get("/v2/health/ready", summary="The model is loaded")
+    @app.get("/v2/health/ready", summary="Whether the model is loaded")
     async def ready() -> Response:
-        return as_json({"ready": True, "model": estimator.provenance.model})
+        return as_json({"ready": True, "model": model})
+
+    @app.get("/v2/models", summary="The model that this service runs")
+    async def models() -> Response:
+        return as_json({"models": [{"name": model, "ready": True}]})
 
     @app.get("/metrics", include_in_schema=False)
-    async def figures() -> Response:
+    async def prometheus() -> Response:
         text = prometheus_client.generate_latest(metrics.registry)
         return Response(text, media_type=prometheus_client.CONTENT_TYPE_LATEST)
 
     @app.get("/docs", include_in_schema=False)
-    async def docs() -> Response:
-        return HTMLResponse(_docs_page())
+    async def docs(request: Request) -> Response:
+        return HTMLResponse(_docs_page(str(request.base_url)), headers=page.HEADERS)
 
 
-def _docs_page() -> str:
-    """The interface on one page without scripts."""
+def _docs_page(url: str) -> str:
+    """The HTTP interface on one page without scripts; `url` is the service's own."""
     rows = "".join(
-        f"<dt>{name}</dt><dd>{html.escape(text)} {html.escape(', '.join(schema.get('enum', ())))}"
+        f"<dt><code>{name}</code></dt><dd>{html.escape(text)} {_choices(schema)}</dd>"
         for name, (schema, text) in _QUERY.items()
     )
-    links = "".join(f'<li><a href="{path}">{path}</a>' for path in list(_LINKS.values())[1:])
+    links = "".join(
+        f'<li><a href="{path.removeprefix("/")}">{path}</a></li>'
+        for path in _LINKS.values()
+        if path != _DEPTH
+    )
+    types = ", ".join(f"<code>{kind}</code>" for kind in CONTENT_TYPES)
     return (
-        '<!doctype html><html lang="en"><meta charset="utf-8"><title>glpn</title>'
-        "<h1>glpn: metres from one photograph</h1><h2>POST /v1/depth</h2>"
-        f"<p>The body is the picture: {', '.join(TYPES)}. The query:<dl>{rows}</dl>"
-        "<pre>curl --data-binary @photo.jpg -H 'Content-Type: image/jpeg' "
-        f"'http://127.0.0.1:8000/v1/depth?at=320,240'</pre><h2>More</h2><ul>{links}</ul></html>"
+        '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>glpn: HTTP interface'
+        '</title><meta name="viewport" content="width=device-width, initial-scale=1">'
+        '<link rel="icon" href="static/icon.svg" type="image/svg+xml">'
+        '<link rel="stylesheet" href="static/page.css"></head><body class="docs">'
+        '<header class="top"><p class="wordmark"><a href="./">glpn</a></p></header><main>'
+        "<h1>HTTP interface</h1><h2><code>POST /v1/depth</code></h2>"
+        f"<p>The body is one photo: {types}. JSON is <code>{{&quot;image&quot;: "
+        "&quot;base64&quot;}</code>; a form has one file.</p>"
+        f"<pre>curl --data-binary @photo.jpg '{html.escape(url)}v1/depth?at=320,240'\n"
+        f"curl -F image=@photo.jpg '{html.escape(url)}v1/depth?format=png16' -o depth.png</pre>"
+        f"<h2>Query</h2><dl>{rows}</dl><h2>More</h2><ul>{links}</ul></main></body></html>"
     )
 
 
-def _told(refusal: Refusal) -> Response:
-    return as_json({"error": str(refusal)}, refusal.status, refusal.headers)
+def _choices(schema: _Schema) -> str:
+    choices = schema.get("enum")
+    return f"<code>{'</code> <code>'.join(choices)}</code>" if isinstance(choices, list) else ""
 
 
 def _handle_errors(app: FastAPI) -> None:
     @app.exception_handler(Refusal)
-    async def refused(_request: Request, error: Refusal) -> Response:
-        return _told(error)
+    async def on_refusal(_request: Request, error: Refusal) -> Response:
+        return refused(error)
 
     @app.exception_handler(GLPNError)
-    async def failed(_request: Request, error: GLPNError) -> Response:
-        if isinstance(error, _OF_THE_REQUEST):
+    async def on_glpn_error(_request: Request, error: GLPNError) -> Response:
+        if isinstance(error, _CLIENT_ERRORS):
             return as_json({"error": str(error)}, error.http_status)
         LOGGER.error("prediction failed", exc_info=error)
-        return as_json({"error": "the service cannot predict; its log says why"}, 500)
+        return as_json({"error": "the service cannot predict; see its log"}, 500)
 
     @app.exception_handler(HTTPException)
-    async def unknown(_request: Request, error: HTTPException) -> Response:
+    async def on_http_error(_request: Request, error: HTTPException) -> Response:
         return as_json({"error": error.detail}, error.status_code, error.headers)
 
     @app.exception_handler(ClientDisconnect)
-    async def gone(_request: Request, _error: ClientDisconnect) -> Response:
-        return as_json({"error": "the client is gone"}, _CLIENT_GONE)
+    async def on_disconnect(_request: Request, _error: ClientDisconnect) -> Response:
+        return as_json({"error": "the client left before the response"}, _CLIENT_CLOSED_REQUEST)
 
     @app.exception_handler(Exception)
-    async def broken(_request: Request, _error: Exception) -> Response:
-        return as_json({"error": "internal error"}, 500)  # the log gets it from the server
+    async def on_defect(_request: Request, _error: Exception) -> Response:
+        return as_json({"error": "internal error"}, 500)  # the server logs the traceback

@@ -1,4 +1,4 @@
-"""One network for several threads: pictures of one size that wait together run together."""
+"""One network for several threads: photos of one size that wait together run as one batch."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ _Call = tuple[NDArray[np.float32], "Future[NDArray[np.float32]]"]
 class SharedEngine:
     """An engine that threads may call at once. See `glpn.engines.protocol.Engine`.
 
-    The network runs one batch after another. Who gets it takes along the calls of the same
-    size that wait with him: at most one of every other thread.
+    The network runs one batch after another. Each batch takes all waiting calls of its size, of
+    which there is at most one per thread.
 
     Args:
         engine: runs the network; called by one thread at a time.
@@ -28,23 +28,23 @@ class SharedEngine:
         self.config = engine.config
         self.precision = engine.precision
         self._engine = engine
-        self._turn = threading.Lock()  # to run the network
-        self._guard = threading.Lock()  # of the list below
+        self._engine_lock = threading.Lock()
+        self._waiting_lock = threading.Lock()
         self._waiting: list[_Call] = []
 
     def __call__(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Predict depth: float32 [B, 3, H, W] → metres [B, H, W]; errors as the engine's."""
+        """Predict depth: float32 [B, 3, H, W] → metres [B, H, W]; raises as the engine does."""
         result: Future[NDArray[np.float32]] = Future()
-        with self._guard:
+        with self._waiting_lock:
             self._waiting.append((pixels, result))
-        with self._turn:
-            if not result.done():  # nobody took it along
+        with self._engine_lock:
+            if not result.done():  # an earlier batch did not include this call
                 self._run(self._take(pixels.shape))
         return result.result()
 
     def _take(self, shape: tuple[int, ...]) -> list[_Call]:
-        """The waiting calls of one shape, the oldest first."""
-        with self._guard:
+        """The waiting calls of one shape, oldest first."""
+        with self._waiting_lock:
             taken = [call for call in self._waiting if call[0].shape == shape]
             self._waiting = [call for call in self._waiting if call[0].shape != shape]
         return taken

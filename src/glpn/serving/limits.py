@@ -1,18 +1,25 @@
-"""What a request may be and cost; everything is checked before its bytes are read."""
+"""Limits of one request, and the checks that need only its headers."""
 
 from __future__ import annotations
 
 import hmac
+import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
-import anyio
-from starlette.requests import Request
+from starlette.datastructures import Headers
 
-TYPES = ("image/jpeg", "image/png", "image/webp", "application/octet-stream")
-MAX_BODY = 16 * 2**20  # bytes
-QUEUE = 32  # requests that wait, beside those in work
-DEADLINE = 15.0  # seconds
+MAX_BODY_BYTES = 16 * 2**20
+MAX_QUEUED = 32
+MAX_PIXELS = 25_000_000  # a 24-megapixel camera; `glpn predict` allows more
+DEADLINE_SECONDS = 15.0
+ANY_HOST = "*"
+BUSY_HEADERS = {"Retry-After": "1"}  # seconds; a place is free after one prediction
+MULTIPART, JSON = "multipart/form-data", "application/json"
+# A raw photo: `image/…`, unknown bytes, or what `curl --data-binary` sends by default.
+_RAW = ("application/octet-stream", "application/x-www-form-urlencoded")
+CONTENT_TYPES = ("image/*", *_RAW, MULTIPART, JSON)
 
 
 @dataclass(frozen=True)
@@ -20,21 +27,25 @@ class Limits:
     """The service's limits.
 
     Attributes:
-        max_body: bytes of a picture.
-        queue: requests that may wait; one more is answered 503.
-        deadline: seconds that a request's headers, then its body, may take to arrive, and that it
-            may then wait for its turn.
-        api_key: what `X-API-Key` must say; None asks for none.
+        max_body: bytes of a request's body.
+        max_pixels: of a photo, checked before it is decoded.
+        queue: requests that may wait for a worker; one more gets status 503.
+        deadline: seconds that the headers, then the body, may take to arrive, and that the request
+            may then wait for a worker.
+        api_key: the value that `X-API-Key` must have; None requires none.
+        hosts: names that `Host` and `Origin` may have besides IP addresses and localhost.
     """
 
-    max_body: int = MAX_BODY
-    queue: int = QUEUE
-    deadline: float = DEADLINE
+    max_body: int = MAX_BODY_BYTES
+    max_pixels: int = MAX_PIXELS
+    queue: int = MAX_QUEUED
+    deadline: float = DEADLINE_SECONDS
     api_key: str | None = None
+    hosts: frozenset[str] = frozenset()
 
 
 class Refusal(Exception):
-    """A request that is answered with an error: its status, its words, further headers."""
+    """A request that the service refuses: status, message, further headers of the response."""
 
     def __init__(self, status: int, message: str, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(message)
@@ -42,53 +53,83 @@ class Refusal(Exception):
         self.headers = dict(headers or {})
 
 
-def require_key(request: Request, limits: Limits) -> None:
-    """Refuse a request without the key, in a time that tells nothing about it.
+def require_host(headers: Headers, hosts: frozenset[str]) -> None:
+    """Refuse hosts and origins that are not this service's.
+
+    A web page can point its own host name at 127.0.0.1 (DNS rebinding) and then talk to a service
+    that listens there. It needs a name for that, so IP addresses and localhost are always allowed.
+
+    Raises:
+        Refusal: 421 for the host, 403 for the origin.
+    """
+    if ANY_HOST in hosts:
+        return
+    host = headers.get("host")
+    if host is not None and not _is_ours(host, hosts):  # HTTP/1.0 may omit it
+        raise Refusal(421, "Host: unknown name; allow it with --allow-host NAME")
+    origin = headers.get("origin")
+    if origin is None:
+        return
+    netloc = urlsplit(origin).netloc if "://" in origin else ""
+    if not netloc or (netloc != host and _name(netloc) not in hosts):
+        raise Refusal(403, "Origin: another site; allow its host with --allow-host NAME")
+
+
+def _is_ours(host: str, hosts: frozenset[str]) -> bool:
+    name = _name(host)
+    if name == "localhost" or name in hosts:
+        return True
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def _name(host: str) -> str:
+    """The name in "name:port", in lower case; empty where there is none."""
+    try:
+        parts = urlsplit(f"//{host}")
+        return "" if parts.username is not None else (parts.hostname or "").rstrip(".")
+    except ValueError:
+        return ""
+
+
+def require_key(headers: Headers, limits: Limits) -> None:
+    """Refuse a request without the API key, in constant time.
 
     Raises:
         Refusal: 401.
     """
     if limits.api_key is None:
         return
-    given = request.headers.get("x-api-key", "").encode("latin-1")  # as it came
+    given = headers.get("x-api-key", "").encode("latin-1")  # undoes the decoding of the headers
     if not hmac.compare_digest(given, limits.api_key.encode()):
         raise Refusal(401, "X-API-Key: missing or wrong")
 
 
-def require_picture(request: Request, limits: Limits) -> None:
-    """Refuse by the headers alone.
+def require_photo_headers(headers: Headers, limits: Limits) -> None:
+    """Refuse a body by its headers alone.
 
     Raises:
-        Refusal: 415 for another type or an encoding, 413 for a declared length over the limit.
+        Refusal: 415 for a content type or encoding, 413 for a declared length over the limit.
     """
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind not in TYPES:
-        raise Refusal(415, f"Content-Type: expected one of {', '.join(TYPES)}; the body is raw")
-    if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
+    kind = media_type(headers)
+    if not kind.startswith("image/") and kind not in CONTENT_TYPES:
+        raise Refusal(415, f"Content-Type: expected one of {', '.join(CONTENT_TYPES)}")
+    encodings = headers.getlist("content-encoding")
+    if any(encoding.strip().lower() != "identity" for encoding in encodings):
         raise Refusal(415, "Content-Encoding: expected none, or identity")
-    length = request.headers.get("content-length")
-    if length is not None and int(length) > limits.max_body:  # h11 let only digits pass
-        raise _too_large(limits)
+    length = headers.get("content-length")
+    if length is not None and int(length) > limits.max_body:  # h11 lets only digits pass
+        raise too_large(limits)
 
 
-async def read_body(request: Request, limits: Limits) -> bytes:
-    """The picture's bytes, of which never more than the limit are held.
-
-    Raises:
-        Refusal: 413 as soon as the limit is crossed, 408 at the deadline.
-        ClientDisconnect: nobody waits for the answer any more.
-    """
-    body = bytearray()
-    try:
-        with anyio.fail_after(limits.deadline):
-            async for chunk in request.stream():
-                if len(body) + len(chunk) > limits.max_body:
-                    raise _too_large(limits)
-                body += chunk
-    except TimeoutError:
-        raise Refusal(408, f"the body took longer than {limits.deadline:g} s") from None
-    return bytes(body)
+def media_type(headers: Headers) -> str:
+    """The content type without its parameters, in lower case."""
+    return headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
-def _too_large(limits: Limits) -> Refusal:
+def too_large(limits: Limits) -> Refusal:
+    """The refusal of a body above the limit."""
     return Refusal(413, f"the body is larger than {limits.max_body} bytes")

@@ -1,4 +1,4 @@
-"""What every request meets first and every answer last: framing, headers, metrics, one log line."""
+"""What all requests share: host check, framing, security headers, metrics and one log line."""
 
 from __future__ import annotations
 
@@ -8,14 +8,16 @@ from collections.abc import Callable
 
 import anyio
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
-from starlette.datastructures import MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from glpn.serving.responses import as_json
+from glpn.serving.limits import Refusal, require_host
+from glpn.serving.responses import refused
 
 LOGGER = logging.getLogger("glpn.serving")
 
+HEALTH = "/v2/health/"  # probes may use any host name
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
@@ -23,42 +25,44 @@ _HEADERS = {
     "Cache-Control": "no-store",
 }
 _MAX_HEADERS = 100
-# A refused client that still sends is read for so long after the answer: closing at once would
-# reset the connection, and with it an answer that is still under way (as nginx, lingering_close).
-_LINGER = 2.0  # seconds
-# The rest of a body so small is with us already, or as good as: it is taken in before the answer,
-# and the connection stays. A new one for each refused picture would cost more than the refusal.
-_SMALL = 64 * 2**10  # bytes
-_AT_HAND = 0.1  # seconds
+_HTTP_VERSIONS = ("1.0", "1.1")
+# After a refusal, the rest of the body is read for this long. Closing at once would reset the
+# connection and could destroy the response on its way (nginx: lingering_close).
+_DRAIN_SECONDS = 2.0
+# The rest of a body this small has usually arrived already. It is read before the response, so that
+# the connection can be kept: a new one would cost more than the refusal.
+_SMALL_BODY = 64 * 2**10  # bytes
+_SMALL_BODY_SECONDS = 0.1
 
 
 class Metrics:
-    """The figures that Prometheus collects."""
+    """The metrics that Prometheus collects."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self.requests = Counter(
-            "glpn_requests", "Answers by HTTP status.", ["code"], registry=self.registry
+            "glpn_requests", "Responses by HTTP status.", ["code"], registry=self.registry
         )
         self.seconds = Histogram(
             "glpn_request_seconds", "From a request's headers to its end.", registry=self.registry
         )
-        self.images = Counter("glpn_images", "Pictures predicted.", registry=self.registry)
+        self.images = Counter("glpn_images", "Photos predicted.", registry=self.registry)
         self.queue = Gauge(
-            "glpn_queue_length", "Requests that arrive or wait for a turn.", registry=self.registry
+            "glpn_queue_length", "Requests that wait for a worker.", registry=self.registry
         )
-        self.requests.labels("200")  # is there, with 0, from the start
+        self.requests.labels("200")  # present, as 0, from the start
 
 
-class Doorman:
+class ServiceMiddleware:
     """Wraps the application.
 
     Args:
         app: answers the requests.
-        metrics: told of every answer.
-        paths: that the log may name; of others a client could write there what it likes.
-        refuse: answers what need not reach the application, None the rest; asked for every request,
-            so that many that are refused take little from those in work.
+        metrics: updated by every request.
+        paths: that the log may contain; any other path could be a client's message to the log.
+        hosts: as in `Limits`.
+        early: a response that needs no routing, such as the refusal of an overloaded service; None
+            for all other requests. It keeps the cost of refused requests low.
     """
 
     def __init__(
@@ -67,62 +71,74 @@ class Doorman:
         metrics: Metrics,
         *,
         paths: frozenset[str],
-        refuse: Callable[[Scope], Response | None],
+        hosts: frozenset[str],
+        early: Callable[[Scope], Response | None],
     ) -> None:
         self._app = app
         self._metrics = metrics
         self._paths = paths
-        self._refuse = refuse
+        self._hosts = hosts
+        self._early = early
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request, as ASGI has it."""
+        """Handle one request; see the ASGI specification."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        visit = _Visit(scope, receive, send)
+        exchange = _Exchange(scope, receive, send)
         start = time.perf_counter()
         try:
-            refusal = _refusal(scope["headers"]) or self._refuse(scope)
-            await (refusal or self._app)(scope, visit.receive, visit.send)
+            response = self._refusal(scope) or self._early(scope)
+            await (response or self._app)(scope, exchange.receive, exchange.send)
         finally:
-            self._record(scope, visit, time.perf_counter() - start)
+            self._record(scope, exchange, time.perf_counter() - start)
 
-    def _record(self, scope: Scope, visit: _Visit, seconds: float) -> None:
-        self._metrics.requests.labels(str(visit.status)).inc()
+    def _refusal(self, scope: Scope) -> Response | None:
+        try:
+            _require_safe_framing(scope)
+            if not scope["path"].startswith(HEALTH):
+                require_host(Headers(scope=scope), self._hosts)
+        except Refusal as refusal:
+            return refused(refusal)
+        return None
+
+    def _record(self, scope: Scope, exchange: _Exchange, seconds: float) -> None:
+        self._metrics.requests.labels(str(exchange.status)).inc()
         self._metrics.seconds.observe(seconds)
         facts = {
             "method": scope["method"] if scope["method"].isalpha() else "?",
             "path": scope["path"] if scope["path"] in self._paths else "?",
-            "status": visit.status,
+            "status": exchange.status,
             "ms": round(1000 * seconds, 1),
-            "bytes_in": visit.bytes_in,
-            "bytes_out": visit.bytes_out,
+            "bytes_in": exchange.bytes_in,
+            "bytes_out": exchange.bytes_out,
         }
         LOGGER.info("request", extra={"facts": facts})
 
 
-def _refusal(headers: list[tuple[bytes, bytes]]) -> Response | None:
-    """The answer to headers that are a danger whoever reads them; it ends the connection."""
+def _require_safe_framing(scope: Scope) -> None:
+    """Refuse, and close the connection of, requests that two servers could read differently."""
     closing = {"Connection": "close"}
+    if scope["http_version"] not in _HTTP_VERSIONS:
+        raise Refusal(400, "expected HTTP/1.1 or HTTP/1.0", closing)
+    headers = scope["headers"]
     if {b"content-length", b"transfer-encoding"} <= {name for name, _ in headers}:
-        message = "expected Content-Length or Transfer-Encoding, not both"
-        return as_json({"error": message}, 400, closing)
+        raise Refusal(400, "expected Content-Length or Transfer-Encoding, not both", closing)
     if len(headers) > _MAX_HEADERS:
-        return as_json({"error": f"more than {_MAX_HEADERS} headers"}, 431, closing)
-    return None
+        raise Refusal(431, f"more than {_MAX_HEADERS} headers", closing)
 
 
-class _Visit:
-    """One request: counts what passes, adds the headers, lingers where a body is left unread."""
+class _Exchange:
+    """One request and its response: counts bytes, adds headers, drains a body left unread."""
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._receive = receive
         self._send = send
         headers = dict(scope["headers"])
         self._unread = bool({b"content-length", b"transfer-encoding"} & headers.keys())
-        length = int(headers.get(b"content-length", _SMALL + 1))  # h11 let only digits pass
-        self._small = length <= _SMALL and b"expect" not in headers
-        self.status = 500  # unless an answer begins
+        length = int(headers.get(b"content-length", _SMALL_BODY + 1))  # h11 lets only digits pass
+        self._small = length <= _SMALL_BODY and b"expect" not in headers
+        self.status = 500  # until a response begins
         self.bytes_in = 0
         self.bytes_out = 0
 
@@ -135,11 +151,11 @@ class _Visit:
         return message
 
     async def send(self, message: Message) -> None:
-        """One message of the answer."""
+        """One message of the response."""
         if message["type"] == "http.response.start":
             self.status = message["status"]
             if self._unread and self._small:
-                await self._linger(_AT_HAND)
+                await self._drain_body(_SMALL_BODY_SECONDS)
             headers = MutableHeaders(scope=message)
             for name, value in _HEADERS.items():
                 headers.setdefault(name, value)
@@ -149,11 +165,11 @@ class _Visit:
             self.bytes_out += len(message.get("body", b""))
             if self._unread and not message.get("more_body", False):
                 await self._send({**message, "more_body": True})
-                await self._linger(_LINGER)
+                await self._drain_body(_DRAIN_SECONDS)
                 message = {"type": "http.response.body", "body": b""}
         await self._send(message)
 
-    async def _linger(self, seconds: float) -> None:
+    async def _drain_body(self, seconds: float) -> None:
         with anyio.move_on_after(seconds):
             while self._unread:
                 await self.receive()

@@ -1,11 +1,11 @@
-"""The page at `/`: its files, what it may load, and what it is told of the service."""
+"""The page at `/`: its files, what it may load, and what it learns about the service."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from fastapi import FastAPI
 from starlette.requests import Request
@@ -14,13 +14,13 @@ from starlette.responses import Response
 import glpn
 from glpn.depth.colormaps import COLORMAPS, color_table
 from glpn.estimator import DepthEstimator
-from glpn.files import FORMATS as FILES
+from glpn.files import FORMATS
 from glpn.serving.limits import Limits
-from glpn.serving.query import FORMATS
+from glpn.serving.query import MAX_FOV, MIN_FOV, installed_formats
 from glpn.serving.responses import as_json
 
-ABOUT = "/v1/about"
-_FOLDER = Path(__file__).with_name("static")
+ABOUT, COLOURS = "/v1/about", "/v1/colormaps"
+STATIC_FOLDER = Path(__file__).with_name("static")
 _TYPES = {
     ".html": "text/html; charset=utf-8",
     ".css": "text/css; charset=utf-8",
@@ -29,8 +29,8 @@ _TYPES = {
     ".jpg": "image/jpeg",
     ".txt": "text/plain; charset=utf-8",
 }
-# Everything comes from this service; pictures are also the visitor's own, as blobs.
-_HEADERS = {
+# Everything comes from this service; images may also be the visitor's own, as blobs.
+HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; "
         "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
@@ -40,66 +40,104 @@ _HEADERS = {
     "Permissions-Policy": "camera=(self), geolocation=(), microphone=()",
     "Cache-Control": "no-cache",
 }
-_CARD = "README.md"
-_FAILURES = "## Known failures"
-_LONGEST_CARD = 1 << 20  # characters
+_CARD_NAME = "README.md"
+_FAILURES_HEADING = "## Known failures"
+_MAX_CARD_CHARACTERS = 1 << 20
 
 
-def paths() -> dict[str, Path]:
-    """Path of a request → the file that answers it; there are no others."""
-    files = {f"/static/{file.name}": file for file in sorted(_FOLDER.iterdir())}
+@dataclass(frozen=True)
+class ModelCard:
+    """What a model's card says that users of the service should know.
+
+    Attributes:
+        terms: its licence; empty where the card states none.
+        failures: the items under "Known failures".
+    """
+
+    terms: str = ""
+    failures: tuple[str, ...] = ()
+
+    @classmethod
+    def read(cls, folder: Path) -> ModelCard:
+        """The card in a model folder; empty where there is none."""
+        try:
+            with (folder / _CARD_NAME).open(encoding="utf-8", errors="replace") as file:
+                text = file.read(_MAX_CARD_CHARACTERS)
+        except OSError:
+            return cls()
+        section = text.partition(f"\n{_FAILURES_HEADING}\n")[2].partition("\n## ")[0]
+        items = section.strip().split("\n- ") if section.strip() else []
+        failures = tuple(" ".join(item.removeprefix("- ").split()) for item in items)
+        return cls(_licence(text), failures)
+
+
+def _licence(card: str) -> str:
+    """The licence in the card's front matter: the lines between its first two `---`."""
+    lines = card.splitlines()
+    if not lines or lines[0].strip() != "---":
+        return ""
+    values: dict[str, str] = {}
+    for line in lines[1:]:
+        key, _, value = line.partition(":")
+        if key.strip() == "---":
+            break
+        values[key] = value.strip().strip("\"'")
+    return values.get("license_name") or values.get("license", "")
+
+
+def page_files() -> dict[str, Path]:
+    """URL path → the file behind it; there are no others."""
+    files = {f"/static/{file.name}": file for file in sorted(STATIC_FOLDER.iterdir())}
     return {"/": files.pop("/static/index.html"), **files}
 
 
-def add_page(app: FastAPI, about: Mapping[str, Any]) -> None:
-    """Serve the page, its files and `about`, which it asks for."""
-    for path, file in paths().items():
+def add_page(app: FastAPI, about: Mapping[str, object]) -> None:
+    """Serve the page, its files, and the two JSON resources that it reads."""
+    for path, file in page_files().items():
         _add_file(app, path, file)
+    tables = {name: color_table(name).tobytes().hex() for name in COLORMAPS}
 
-    @app.get(ABOUT, summary="What the service and its model can do")
-    async def said() -> Response:
+    @app.get(ABOUT, summary="The service and its model")
+    async def about_service() -> Response:
         return as_json(about)
+
+    @app.get(COLOURS, summary="The colour maps: 256 RGB colours in hexadecimal, near to far")
+    async def colormaps() -> Response:
+        return as_json(tables, headers={"Cache-Control": "max-age=3600"})
 
 
 def _add_file(app: FastAPI, path: str, file: Path) -> None:
     content = file.read_bytes()
     tag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
-    headers = {**_HEADERS, "ETag": tag}
+    headers = {**HEADERS, "ETag": tag}
 
     @app.get(path, include_in_schema=False)
-    async def answer(request: Request) -> Response:
+    async def page_file(request: Request) -> Response:
         if request.headers.get("if-none-match") == tag:
             return Response(status_code=304, headers=headers)
         return Response(content, headers=headers, media_type=_TYPES[file.suffix])
 
 
 def describe(
-    estimator: DepthEstimator, limits: Limits, failures: Sequence[str], links: Mapping[str, str]
-) -> dict[str, Any]:
-    """What `/v1/about` says: of the model nothing but what its provenance and card tell."""
-    told = estimator.provenance
+    estimator: DepthEstimator, limits: Limits, card: ModelCard, links: Mapping[str, str]
+) -> dict[str, object]:
+    """The body of `/v1/about`."""
+    provenance = estimator.provenance
     return {
         "glpn": glpn.__version__,
-        "model": told.model,
-        "model_hash": told.model_hash,
-        "engine": told.engine,
-        "max_depth": told.max_depth,
-        "failures": list(failures),
-        "formats": {name: FILES[name].suffix if name in FILES else ".json" for name in FORMATS},
-        "colormaps": {name: color_table(name).tobytes().hex() for name in COLORMAPS},
+        "model": provenance.model,
+        "model_hash": provenance.model_hash,
+        "terms": card.terms or "not stated",
+        "engine": provenance.engine,
+        "max_depth": provenance.max_depth,
+        "failures": list(card.failures),
+        "formats": {
+            name: FORMATS[name].suffix if name in FORMATS else ".json"
+            for name in installed_formats()
+        },
         "max_body": limits.max_body,
+        "max_pixels": limits.max_pixels,
+        "fov": [MIN_FOV, MAX_FOV],
         "needs_key": limits.api_key is not None,
         "links": dict(links),
     }
-
-
-def known_failures(folder: Path) -> list[str]:
-    """The items under "Known failures" of a model's card; none where it has no such list."""
-    try:
-        with (folder / _CARD).open(encoding="utf-8", errors="replace") as file:
-            text = file.read(_LONGEST_CARD)
-    except OSError:
-        return []
-    section = text.partition(f"\n{_FAILURES}\n")[2].partition("\n## ")[0]
-    items = section.strip().split("\n- ") if section.strip() else []
-    return [" ".join(item.removeprefix("- ").split()) for item in items]

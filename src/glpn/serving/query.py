@@ -1,17 +1,18 @@
-"""The query of `/v1/depth` → `Wanted`; anything unknown or impossible is a UsageError."""
+"""The query of `/v1/depth` → `DepthQuery`; anything unknown or impossible is a UsageError."""
 
 from __future__ import annotations
 
+import importlib.util
 import math
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from glpn.depth.colormaps import color_table
 from glpn.errors import UsageError
 
 # format → media type
-FORMATS = {
+MEDIA_TYPES = {
     "json": "application/json",
     "png16": "image/png",
     "npz": "application/x-npz",
@@ -19,25 +20,34 @@ FORMATS = {
     "vis": "image/png",
     "glb": "model/gltf-binary",
 }
-_ONCE = ("format", "focal", "fov", "colormap", "step")
+_PACKAGES = {"exr": "OpenEXR", "glb": "trimesh"}  # that a format needs
+_SINGLE = ("format", "focal", "fov", "colormap", "uncertainty", "step")
 _REPEATED = ("at", "between")
-_LARGEST_STEP = 10_000
+_UNCERTAINTIES = ("flip",)
+# Outside these angles the metres would round to 0, or lie beyond any photo's reach: they grow with
+# the focal length, up to elevenfold at 5°.
+MIN_FOV, MAX_FOV = 5.0, 170.0  # degrees
+_MAX_FOCAL = 1e6  # pixels; `responses` compares the focal length with the photo
+_MAX_STEP = 10_000
 MAX_PLACES = 100  # of at and between each
-_LONGEST_ECHO = 40  # characters of a wrong value that the answer repeats
+_MAX_ECHO = 40  # characters of a wrong value that the message repeats
+_MAX_NUMBER = 40  # characters
+_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 
 @dataclass(frozen=True)
-class Wanted:
+class DepthQuery:
     """What the caller asks for.
 
     Attributes:
-        format: a key of FORMATS.
-        focal: focal length in pixels of the photograph.
+        format: a key of MEDIA_TYPES.
+        focal: focal length in pixels of the photo.
         fov: horizontal field of view in degrees.
-        at: places (x, y) in pixels.
-        between: pairs of places (x0, y0, x1, y1).
-        colormap: of the colour picture.
-        step: every step-th pixel is kept in both directions, in files.
+        at: points (x, y) in pixels.
+        between: pairs of points (x0, y0, x1, y1).
+        colormap: of the format vis.
+        uncertainty: "flip" adds sigma to JSON and NPZ.
+        step: files keep every step-th pixel in both directions.
     """
 
     format: str = "json"
@@ -46,62 +56,84 @@ class Wanted:
     at: Sequence[tuple[float, ...]] = ()
     between: Sequence[tuple[float, ...]] = ()
     colormap: str = "inferno"
+    uncertainty: str | None = None
     step: int = 1
 
 
-def parse_query(items: Sequence[tuple[str, str]]) -> Wanted:
-    """Read the query's pairs.
+def installed_formats() -> tuple[str, ...]:
+    """The formats whose packages are installed."""
+    return tuple(
+        name
+        for name in MEDIA_TYPES
+        if name not in _PACKAGES or importlib.util.find_spec(_PACKAGES[name])
+    )
+
+
+def parse_query(items: Sequence[tuple[str, str]]) -> DepthQuery:
+    """Read the pairs of a query.
 
     Raises:
-        UsageError: a name or a value is none of the allowed, which the message lists.
+        UsageError: a name or a value is not allowed; the message lists what is.
     """
+    values = _collect(items)
+    once = {name: texts[0] for name, texts in values.items()}
+    query = DepthQuery(
+        format=_choice(once, "format", installed_formats()) or "json",
+        focal=_number(once, "focal", 0, _MAX_FOCAL, "pixels"),
+        fov=_number(once, "fov", MIN_FOV, MAX_FOV, "degrees"),
+        at=[_pixels("at", text, count=2) for text in values.get("at", ())],
+        between=[_pixels("between", text, count=4) for text in values.get("between", ())],
+        colormap=once.get("colormap", "inferno")[:_MAX_ECHO],
+        uncertainty=_choice(once, "uncertainty", _UNCERTAINTIES),
+        step=_step(once.get("step", "1")),
+    )
+    color_table(query.colormap)
+    if query.focal is not None and query.fov is not None:
+        raise UsageError("query: give at most one of focal and fov")
+    if (query.at or query.between) and query.format != "json":
+        raise UsageError("at, between: only format=json answers them")
+    return query
+
+
+def _collect(items: Sequence[tuple[str, str]]) -> dict[str, list[str]]:
+    """The values of each name, none unknown and none given too often."""
     values: dict[str, list[str]] = {}
     for name, value in items:
-        if name not in (*_ONCE, *_REPEATED):
-            known = ", ".join((*_ONCE, *_REPEATED))
+        if name not in (*_SINGLE, *_REPEATED):
+            known = ", ".join((*_SINGLE, *_REPEATED))
             raise UsageError(f"query: expected some of {known}; got {_shown(name)}")
         values.setdefault(name, []).append(value)
         if len(values[name]) > (MAX_PLACES if name in _REPEATED else 1):
             raise UsageError(f"query: {name} is given too often")
-    if "focal" in values and "fov" in values:
-        raise UsageError("query: give at most one of focal and fov")
-    fields: dict[str, Any] = {name: texts[0] for name, texts in values.items() if name in _ONCE}
-    if fields.get("format", "json") not in FORMATS:
-        got = _shown(fields["format"])
-        raise UsageError(f"format: expected one of {', '.join(FORMATS)}; got {got}")
-    for name, limit in (("focal", 1e6), ("fov", 180.0)):
-        if name in fields:
-            fields[name] = _below(name, fields[name], limit)
-    for name, count in (("at", 2), ("between", 4)):
-        fields[name] = [_numbers(name, text, count) for text in values.get(name, ())]
-    if (fields["at"] or fields["between"]) and fields.get("format", "json") != "json":
-        raise UsageError("at, between: expected format=json, which alone answers them")
-    if "step" in fields:
-        fields["step"] = _step(fields["step"])
-    if "colormap" in fields:
-        color_table(fields["colormap"][:_LONGEST_ECHO])
-    return Wanted(**fields)
+    return values
 
 
-def _below(name: str, text: str, limit: float) -> float:
-    numbers = _floats(text)
-    if len(numbers) != 1 or not 0 < numbers[0] < limit:
-        raise UsageError(
-            f"{name}: expected a number above 0 and below {limit:g}, got {_shown(text)}"
-        )
+def _choice(once: Mapping[str, str], name: str, choices: Sequence[str]) -> str | None:
+    text = once.get(name)
+    if text is not None and text not in choices:
+        raise UsageError(f"{name}: expected one of {', '.join(choices)}; got {_shown(text)}")
+    return text
+
+
+def _number(once: Mapping[str, str], name: str, low: float, high: float, unit: str) -> float | None:
+    """A number from `low` to `high`, above 0."""
+    if name not in once:
+        return None
+    numbers = _floats(once[name])
+    if len(numbers) != 1 or not (low <= numbers[0] <= high and numbers[0] > 0):
+        bounds = f"from {low:g} to {high:g}" if low else f"above 0, up to {high:g}"
+        raise UsageError(f"{name}: expected a number of {unit} {bounds}, got {_shown(once[name])}")
     return numbers[0]
 
 
 def _step(text: str) -> int:
     numbers = _floats(text)
-    if len(numbers) != 1 or numbers[0] not in range(1, _LARGEST_STEP + 1):
-        raise UsageError(
-            f"step: expected a whole number from 1 to {_LARGEST_STEP}, got {_shown(text)}"
-        )
+    if len(numbers) != 1 or numbers[0] not in range(1, _MAX_STEP + 1):
+        raise UsageError(f"step: expected a whole number from 1 to {_MAX_STEP}, got {_shown(text)}")
     return int(numbers[0])
 
 
-def _numbers(name: str, text: str, count: int) -> tuple[float, ...]:
+def _pixels(name: str, text: str, *, count: int) -> tuple[float, ...]:
     numbers = _floats(text)
     if len(numbers) != count:
         form = "x,y" if count == 2 else "x0,y0,x1,y1"
@@ -110,13 +142,13 @@ def _numbers(name: str, text: str, count: int) -> tuple[float, ...]:
 
 
 def _floats(text: str) -> tuple[float, ...]:
-    """Finite numbers with commas between; none where the text is something else."""
-    try:
-        numbers = tuple(float(part) for part in text.split(","))
-    except ValueError:
+    """The finite numbers of a comma-separated list; empty where anything else is in it."""
+    parts = text.split(",", 4)
+    if not all(len(part) <= _MAX_NUMBER and _NUMBER.fullmatch(part) for part in parts):
         return ()
+    numbers = tuple(map(float, parts))
     return numbers if all(map(math.isfinite, numbers)) else ()
 
 
 def _shown(text: str) -> str:
-    return repr(text if len(text) <= _LONGEST_ECHO else text[:_LONGEST_ECHO] + "…")
+    return repr(text if len(text) <= _MAX_ECHO else text[:_MAX_ECHO] + "…")

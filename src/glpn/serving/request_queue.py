@@ -1,4 +1,4 @@
-"""The bounded queue: a place for every request that may come in, a worker for a few of them."""
+"""The bounded queue: a slot for every request that may wait or run, a thread for a few of them."""
 
 from __future__ import annotations
 
@@ -10,47 +10,49 @@ from typing import TypeVar
 
 from starlette.requests import ClientDisconnect, Request
 
-from glpn.serving.limits import Limits, Refusal
+from glpn.serving.limits import BUSY_HEADERS, Limits, Refusal
 
-RETRY_AFTER = {"Retry-After": "1"}  # seconds; a place is free after one prediction
+HALF_CLOSED = "glpn.half_closed"  # key that `server` sets in a request's scope
 
 _Result = TypeVar("_Result")
 
 
-class Desk:
-    """Gives places and turns. The event loop never waits for a prediction, nor a worker for it.
+class RequestQueue:
+    """Bounds the requests in flight and runs them in a thread pool.
+
+    The event loop never waits for a prediction, and no thread waits for the event loop.
 
     Args:
-        limits: how many may wait, and for how long.
-        workers: pictures in work at once.
+        limits: how many requests may wait, and for how long.
+        workers: how many requests run at once.
     """
 
     def __init__(self, limits: Limits, *, workers: int) -> None:
         self._deadline = limits.deadline
-        self._free = limits.queue + workers  # places
+        self.slots = limits.queue + workers
         self._taken = 0
-        self._workers = ThreadPoolExecutor(workers, "picture")
-        self._in_work: set[object] = set()
+        self._workers = ThreadPoolExecutor(workers, "predict")
+        self._running: set[object] = set()
 
     @property
     def waiting(self) -> int:
-        """Requests that have a place and are not in work: they arrive, or wait for a turn."""
-        return max(self._taken - len(self._in_work), 0)
+        """Requests that hold a slot and do not run yet."""
+        return max(self._taken - len(self._running), 0)
 
     @property
     def full(self) -> bool:
-        """Whether `place` would refuse."""
-        return self._taken >= self._free
+        """Whether `slot` would refuse."""
+        return self._taken >= self.slots
 
     @contextmanager
-    def place(self) -> Iterator[None]:
-        """Hold one place, from before the body is read until the answer is made.
+    def slot(self) -> Iterator[None]:
+        """Hold one slot until the response is ready.
 
         Raises:
-            Refusal: 503, all are taken.
+            Refusal: 503, no slot is free.
         """
         if self.full:
-            raise all_taken()
+            raise queue_full()
         self._taken += 1
         try:
             yield
@@ -58,46 +60,52 @@ class Desk:
             self._taken -= 1
 
     async def run(self, request: Request, work: Callable[[], _Result]) -> _Result:
-        """`work()` in a thread, when its turn comes, in the order of asking.
+        """Run `work()` in a thread, first come, first served.
 
         Raises:
-            Refusal: 503, its turn did not come before the deadline.
-            ClientDisconnect: the client left; work that had not begun never does.
+            Refusal: 503, no thread was free before the deadline.
+            ClientDisconnect: the client left. Work that had not begun is dropped; work that had
+                begun is finished first.
         """
-        turn = self._workers.submit(self._do, work)
-        deadline = asyncio.get_running_loop().call_later(self._deadline, turn.cancel)
-        leaving = asyncio.ensure_future(_gone(request))
-        leaving.add_done_callback(lambda _: turn.cancel())  # what has begun ends, whoever leaves
+        job = self._workers.submit(self._run, work)
+        deadline = asyncio.get_running_loop().call_later(self._deadline, job.cancel)
+        departure = asyncio.ensure_future(_client_leaves(request))
+        departure.add_done_callback(lambda _: job.cancel())
         try:
-            result = await asyncio.wrap_future(turn)
+            result = await asyncio.wrap_future(job)
         except asyncio.CancelledError:
-            if not turn.cancelled():
+            if not job.cancelled():
                 raise
-            if not leaving.done():
-                message = f"busy: no turn within {self._deadline:g} s"
-                raise Refusal(503, message, RETRY_AFTER) from None
+            if not departure.done():
+                message = f"busy: not begun within {self._deadline:g} s"
+                raise Refusal(503, message, BUSY_HEADERS) from None
+            raise ClientDisconnect from None
         finally:
             deadline.cancel()
-            left = leaving.done()
-            leaving.cancel()
+            left = departure.done() and not request.scope.get(HALF_CLOSED)
+            departure.cancel()
         if left:
             raise ClientDisconnect
         return result
 
-    def _do(self, work: Callable[[], _Result]) -> _Result:
+    def _run(self, work: Callable[[], _Result]) -> _Result:
         token = object()
-        self._in_work.add(token)
+        self._running.add(token)
         try:
             return work()
+        except SystemExit as e:  # only the main thread may end the process
+            raise RuntimeError(f"a library called exit({e.code})") from e
         finally:
-            self._in_work.discard(token)
+            self._running.discard(token)
 
 
-def all_taken() -> Refusal:
-    """What a request is told that gets no place."""
-    return Refusal(503, "busy: all places are taken", RETRY_AFTER)
+def queue_full() -> Refusal:
+    """The refusal of a request that gets no slot."""
+    return Refusal(503, "busy: the queue is full", BUSY_HEADERS)
 
 
-async def _gone(request: Request) -> None:
+async def _client_leaves(request: Request) -> None:
+    """Return when the client has closed its connection, or its half of it."""
     while (await request.receive())["type"] != "http.disconnect":
-        pass
+        if request.scope.get(HALF_CLOSED):
+            return

@@ -1,4 +1,4 @@
-"""The bodies of answers: JSON that no page can mistake for HTML, and the files of `Depth`."""
+"""Response bodies: JSON that no browser can mistake for HTML, and the files of `Depth`."""
 
 from __future__ import annotations
 
@@ -6,90 +6,112 @@ import dataclasses
 import json
 import math
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from starlette.responses import Response
 
 from glpn.depth.depth import Depth
+from glpn.errors import UsageError
 from glpn.estimator import MAX_INPUT_PIXELS, DepthEstimator, choose_camera
-from glpn.files import FORMATS as FILES
-from glpn.image.photo import read_photo
-from glpn.serving.query import FORMATS, Wanted
+from glpn.files import FORMATS
+from glpn.image.photo import Photo, read_photo
+from glpn.serving.limits import Limits, Refusal
+from glpn.serving.query import MAX_FOV, MEDIA_TYPES, MIN_FOV, DepthQuery
 
-_NAME = "image"  # the photograph's, in messages and files: its own is not known
-# A mesh takes some 200 bytes a pixel while it is made, and the network sees no more than these.
+_PHOTO_NAME = "image"  # in messages and files: the service does not know the photo's own name
+# Making a mesh takes some 200 bytes a vertex, and the network sees no more pixels than these.
 _MAX_VERTICES = MAX_INPUT_PIXELS
-_WITH_COLORS = {"glb"}  # formats that show the photograph itself
-_SAMPLED = 17  # of so many values one: no multiple of it is a usual width
-_NEAR_MEDIAN = (0.47, 0.53)  # parts of a sorted sample
+_COLOURED = {"glb"}  # formats that show the photo itself
+_SAMPLE_STRIDE = 17  # usual widths are no multiples of it, so a sample covers all columns
+_NEAR_MEDIAN = (0.47, 0.53)  # fractions of the sorted sample
 _DECIMALS = 4  # of metres: a tenth of a millimetre
-# Inside JSON strings alone these occur; written so, nothing in the answer is markup.
+# In ASCII JSON these occur only inside strings; escaped, nothing in the body is markup.
 _MARKUP = {ord("<"): "\\u003c", ord(">"): "\\u003e", ord("&"): "\\u0026"}
 
 
 def as_json(
-    values: Mapping[str, Any], status: int = 200, headers: Mapping[str, str] | None = None
+    values: Mapping[str, object], status: int = 200, headers: Mapping[str, str] | None = None
 ) -> Response:
-    """One JSON object in ASCII, without any of <, > and &."""
+    """One JSON object in ASCII, free of <, > and &."""
     text = json.dumps(values, allow_nan=False).translate(_MARKUP)
-    return Response(text, status, headers, media_type=FORMATS["json"])
+    return Response(text, status, headers, media_type=MEDIA_TYPES["json"])
 
 
-def answer(estimator: DepthEstimator, body: bytes, wanted: Wanted) -> Response:
-    """The whole work on one picture: decode, predict, measure or encode.
+def refused(refusal: Refusal) -> Response:
+    """The response to a refused request."""
+    return as_json({"error": str(refusal)}, refusal.status, refusal.headers)
+
+
+def depth_response(
+    estimator: DepthEstimator, data: bytes, query: DepthQuery, limits: Limits
+) -> Response:
+    """All work on one photo: decode, predict, then measure or encode.
 
     Raises:
-        InvalidImage: it is no photograph.
-        UsageError: a place lies outside it.
-        MissingDependency: the format needs a package that is not installed.
+        InvalidImage: the bytes are no photo within the limits.
+        UsageError: a point lies outside the photo, or the focal length is impossible for it.
         CheckpointError: the network's output is not finite.
     """
-    fit = None if wanted.format in _WITH_COLORS else estimator.fit
-    photo = read_photo(body, name=_NAME, fit=fit)
+    whole = query.format in _COLOURED or query.uncertainty is not None
+    fit = None if whole else estimator.fit
+    photo = read_photo(data, name=_PHOTO_NAME, max_pixels=limits.max_pixels, fit=fit)
+    _require_possible_focal(query.focal, photo)
     depth = estimator.estimate(
-        photo, lambda photo: choose_camera(photo, focal=wanted.focal, fov=wanted.fov)
+        photo,
+        lambda photo: choose_camera(photo, focal=query.focal, fov=query.fov),
+        uncertainty=query.uncertainty,
     )
-    if wanted.format == "json":
-        return as_json(_record(depth, wanted))
-    depth = _every(depth, wanted.step)
-    name = f"depth{FILES[wanted.format].suffix}"
-    return Response(
-        depth.encode(wanted.format, **_options(depth, wanted)),
-        media_type=FORMATS[wanted.format],
-        headers={"Content-Disposition": f'attachment; filename="{name}"'},
-    )
+    if query.format == "json":
+        return as_json(_record(depth, query))
+    body = _encoded(_every(depth, query.step), query)
+    name = f"depth{FORMATS[query.format].suffix}"
+    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+    return Response(body, media_type=MEDIA_TYPES[query.format], headers=headers)
+
+
+def _require_possible_focal(focal: float | None, photo: Photo) -> None:
+    """Refuse a focal length whose field of view is out of range."""
+    half = photo.size[1] / 2  # pixels
+    low, high = (half / math.tan(math.radians(fov / 2)) for fov in (MAX_FOV, MIN_FOV))
+    if focal is not None and not low <= focal <= high:
+        raise UsageError(
+            f"focal: expected pixels from {low:.4g} to {high:.4g} for this photo's width "
+            f"({MAX_FOV:g}° to {MIN_FOV:g}°), got {focal:g}"
+        )
 
 
 def _every(depth: Depth, step: int) -> Depth:
-    """Every `step`-th pixel of a depth: (x, y) was (step x, step y) before, metres are the same."""
+    """Every `step`-th pixel of a depth: pixel (x, y) was (step·x, step·y); metres are unchanged."""
     if step == 1:
         return depth
     camera = depth.camera
-    fewer = dataclasses.replace(
+    thinned = dataclasses.replace(
         camera,
         fx=camera.fx / step,
         fy=camera.fy / step,
         cx=camera.cx / step,
         cy=camera.cy / step,
     )
-    image = None if depth.image is None else depth.image[::step, ::step]
     return dataclasses.replace(
-        depth, metres=depth.metres[::step, ::step], camera=fewer, image=image
+        depth,
+        metres=depth.metres[::step, ::step],
+        camera=thinned,
+        image=None if depth.image is None else depth.image[::step, ::step],
+        sigma=None if depth.sigma is None else depth.sigma[::step, ::step],
     )
 
 
-def _options(depth: Depth, wanted: Wanted) -> dict[str, Any]:
-    """Of the format's encoder."""
-    if wanted.format == "vis":
-        return {"colormap": wanted.colormap}
-    if wanted.format == "glb":
-        return {"step": math.ceil(math.sqrt(depth.metres.size / _MAX_VERTICES))}
-    return {}
+def _encoded(depth: Depth, query: DepthQuery) -> bytes:
+    if query.format == "vis":
+        return depth.encode("vis", colormap=query.colormap)
+    if query.format == "glb":
+        step = math.ceil(math.sqrt(depth.metres.size / _MAX_VERTICES))
+        return depth.encode("glb", step=step)
+    return depth.encode(query.format)
 
 
-def _record(depth: Depth, wanted: Wanted) -> dict[str, Any]:
+def _record(depth: Depth, query: DepthQuery) -> dict[str, object]:
     height, width = depth.size
     return {
         "height": height,
@@ -97,27 +119,35 @@ def _record(depth: Depth, wanted: Wanted) -> dict[str, Any]:
         "min": _metres(depth.metres.min()),
         "max": _metres(depth.metres.max()),
         "median": _metres(median(depth.metres)),
-        "at": [{"x": x, "y": y, "metres": _metres(depth.at(x, y))} for x, y in wanted.at],
+        "at": [_point(depth, x, y) for x, y in query.at],
         "between": [
             {
                 "start": [x0, y0],
                 "end": [x1, y1],
                 "metres": _metres(depth.between((x0, y0), (x1, y1))),
             }
-            for x0, y0, x1, y1 in wanted.between
+            for x0, y0, x1, y1 in query.between
         ],
         "camera": depth.camera.record(),
         "provenance": vars(depth.provenance),
     }
 
 
-def median(metres: NDArray[np.float32]) -> Any:
-    """The median of finite values, several times as fast as by `np.median`.
+def _point(depth: Depth, x: float, y: float) -> dict[str, float]:
+    record = {"x": x, "y": y, "metres": _metres(depth.at(x, y))}
+    if depth.sigma is not None:
+        record["sigma"] = _metres(depth.sigma[round(y), round(x)])
+    return record
 
-    It is looked for among the values near the median of a sample, or among all if it is not there.
+
+def median(metres: NDArray[np.float32]) -> float:
+    """The median of finite values, several times faster than `np.median`.
+
+    The search starts among the values near the median of a sample, and covers all values only
+    where the median is not among these.
     """
     values = metres.ravel()
-    sample = np.sort(values[::_SAMPLED])
+    sample = np.sort(values[::_SAMPLE_STRIDE])
     low, high = (sample[int(part * (sample.size - 1))] for part in _NEAR_MEDIAN)
     below = int(np.count_nonzero(values < low))
     near = values[(values >= low) & (values <= high)]
@@ -125,9 +155,11 @@ def median(metres: NDArray[np.float32]) -> Any:
     if not below < middle < below + near.size:
         near, below = values, 0
     middle -= below
-    parted = np.partition(near, middle)
-    return parted[middle] if values.size % 2 else (parted[middle] + parted[:middle].max()) / 2
+    ordered = np.partition(near, middle)
+    if values.size % 2:
+        return float(ordered[middle])
+    return float((ordered[middle] + ordered[:middle].max()) / 2)
 
 
-def _metres(value: Any) -> float:
+def _metres(value: float | np.floating) -> float:
     return round(float(value), _DECIMALS)

@@ -1,4 +1,4 @@
-"""The process: its socket, the deadline of headers, the log, the end without a lost answer."""
+"""The process: its socket and connections, the log, and an end that loses no response."""
 
 from __future__ import annotations
 
@@ -7,21 +7,32 @@ import gc
 import json
 import logging
 import math
+import re
 import signal
 import socket
 import sys
-from typing import Any
+from collections.abc import Collection
+from functools import partial
 
+import h11
 import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from glpn.errors import UsageError
+from glpn.serving.bodies import OVERSIZED_CHUNK
 from glpn.serving.limits import Limits
+from glpn.serving.request_queue import HALF_CLOSED
 
 MAX_CONNECTIONS = 900  # below the usual limit of 1024 open files
-MAX_HEADERS = 16 * 2**10  # bytes; h11's own default, above every browser's
-_WORK = 60  # seconds that an accepted request may be in work, at the end of the process
+MAX_HEADER_BYTES = 16 * 2**10  # h11's default, above what browsers send
+MAX_UNREAD_BYTES = 512 * 2**20  # of responses that clients have not read yet
+_BACKLOG = 64  # connections accepted at once, on top of MAX_CONNECTIONS
+_WORK_SECONDS = 60  # for requests in progress when the process ends
+# A client that closed its half of the connection may have left, or may wait for the response. It
+# gets one if the work begins within this time.
+_HALF_CLOSED_SECONDS = 0.5
+_REQUEST_LINE = re.compile(rb"[!-~]+ [!-~]+ HTTP/[0-9]\.[0-9]\r?")
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -35,95 +46,180 @@ def listen(host: str, port: int) -> socket.socket:
         listener = socket.create_server((host, port), family=family)
     except (OSError, OverflowError, UnicodeError) as e:
         raise UsageError(f"--host {host} --port {port}: cannot listen: {e}") from None
-    # Connections inherit it. asyncio sets it for sockets it makes itself alone; without it the body
-    # of every answer waits 40 ms for the client to acknowledge the headers.
+    # Accepted connections inherit this. Without it the body of every response waits 40 ms for the
+    # client to acknowledge the headers; asyncio sets it only on sockets that it opens itself.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listener
 
 
 def run(app: ASGIApp, listener: socket.socket, limits: Limits) -> None:
-    """Serve until SIGTERM or SIGINT; then answer every accepted request, and return."""
+    """Serve until SIGTERM or SIGINT, then answer every accepted request and return."""
     config = uvicorn.Config(
         app,
-        http=_Protocol,
+        http=partial(_Protocol, limits=limits),  # type: ignore[arg-type]  # a factory is enough
         ws="none",
         lifespan="off",
         log_config=None,
         access_log=False,
         proxy_headers=False,
         server_header=False,
-        limit_concurrency=MAX_CONNECTIONS,
-        h11_max_incomplete_event_size=MAX_HEADERS,
+        backlog=_BACKLOG,
+        h11_max_incomplete_event_size=MAX_HEADER_BYTES,
         timeout_keep_alive=math.ceil(limits.deadline),
-        timeout_graceful_shutdown=math.ceil(2 * limits.deadline) + _WORK,
+        timeout_graceful_shutdown=math.ceil(2 * limits.deadline) + _WORK_SECONDS,
     )
     server = uvicorn.Server(config)
-    # uvicorn raises its signal once more at the end, for the handlers that stood before.
+    # At its end uvicorn raises the signal again, for the handlers that were installed before.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, server.handle_exit)
-    # What was loaded stays: a collection that walked through all of it would hold up every answer.
+    # What is loaded now stays. A garbage collection that visits all of it would delay responses.
     gc.collect()
     gc.freeze()
     server.run([listener])
 
 
 class _Protocol(H11Protocol):
-    """uvicorn's, with more deadlines: connections that are idle, send their headers in drips or do
-    not read their answer are closed.
-    """
+    """uvicorn's protocol with more limits on what a slow or hostile connection may hold."""
 
-    _deadline: asyncio.TimerHandle | None = None
-    _unread = 0  # bytes of an answer that the client had not taken at the last look
+    def __init__(self, *args: object, limits: Limits, **kwargs: object) -> None:
+        super().__init__(*args, **kwargs)  # type: ignore[arg-type]
+        self._max_chunk = limits.max_body
+        self._deadline: asyncio.TimerHandle | None = None
+        self._unread_before = 0  # bytes of a response that the client had not read
+        self._half_closed: asyncio.TimerHandle | None = None
+        self.waiting_since = 0.0  # event-loop time since which the client owes a request
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Start the time of the first request's headers."""
+        """Start the deadline of the first headers; make room where connections run out."""
         super().connection_made(transport)
-        self._expect_headers()
+        self._start_deadline()
+        if len(self.connections) > MAX_CONNECTIONS:
+            _close_oldest_waiting(self.connections)
 
     def data_received(self, data: bytes) -> None:
-        """Stop it where they are complete."""
+        """Stop the deadline at the end of the headers; refuse framing that could only stall."""
         super().data_received(data)
+        if self.transport.is_closing():
+            return
         if self.cycle is not None and not self.cycle.response_complete:
-            self._stop()
+            self._stop_deadline()
+            self._refuse_oversized_chunk()
+        elif self.conn.their_state is h11.IDLE:
+            line, newline, _ = bytes(self.conn.trailing_data[0]).partition(b"\n")
+            if newline and not _REQUEST_LINE.fullmatch(line):
+                self.send_400_response("expected a request line of HTTP/1.1")
+
+    def _refuse_oversized_chunk(self) -> None:
+        """Wake the request if one chunk alone is larger than a body may be."""
+        reader = getattr(self.conn, "_reader", None)  # h11 has no public name for it
+        if getattr(reader, "_bytes_in_chunk", 0) > self._max_chunk:
+            self.cycle.scope[OVERSIZED_CHUNK] = True  # type: ignore[literal-required]
+            self.cycle.message_event.set()
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is no HTTP, as JSON."""
+        body = json.dumps({"error": msg}).encode()
+        headers = [
+            (b"content-type", b"application/json"),
+            (b"content-length", str(len(body)).encode()),
+            (b"connection", b"close"),
+        ]
+        for event in (
+            h11.Response(status_code=400, headers=headers, reason=b"Bad Request"),
+            h11.Data(data=body),
+            h11.EndOfMessage(),
+        ):
+            self.transport.write(self.conn.send(event) or b"")
+        self.transport.close()
+
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """Keep a half-closed connection open if its request is complete."""
+        if not self.in_service:
+            return False  # closes the connection
+        self.cycle.keep_alive = False
+        self._half_closed = self.loop.call_later(_HALF_CLOSED_SECONDS, self._note_half_closed)
+        return True
+
+    def _note_half_closed(self) -> None:
+        self.cycle.scope[HALF_CLOSED] = True  # type: ignore[literal-required]
+        self.cycle.message_event.set()
 
     def on_response_complete(self) -> None:
-        """Start it for the next request."""
-        self._expect_headers()
+        """Start the deadline of the next headers, and bound what clients have not read."""
+        self._start_deadline()
         super().on_response_complete()
-        if not self.cycle.response_complete:  # a pipelined one has begun
-            self._stop()
+        if not self.cycle.response_complete:  # the next request was pipelined
+            self._stop_deadline()
+        if self.transport.get_write_buffer_size():
+            _bound_unread(self.connections)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget it."""
-        self._stop()
+        """Stop all timers."""
+        self._stop_deadline()
+        if self._half_closed is not None:
+            self._half_closed.cancel()
         super().connection_lost(exc)
 
-    def _expect_headers(self) -> None:
-        self._stop()
-        self._unread = self.transport.get_write_buffer_size()
+    @property
+    def uploading(self) -> bool:
+        """Whether a request has begun and its body has not arrived completely."""
+        cycle = self.cycle
+        return cycle is not None and not cycle.response_complete and cycle.more_body
+
+    @property
+    def in_service(self) -> bool:
+        """Whether a request has arrived completely and has no complete response yet."""
+        cycle = self.cycle
+        return cycle is not None and not cycle.response_complete and not cycle.more_body
+
+    def _start_deadline(self) -> None:
+        self._stop_deadline()
+        self.waiting_since = self.loop.time()
+        self._unread_before = self.transport.get_write_buffer_size()
         self._deadline = self.loop.call_later(self.timeout_keep_alive, self._expire)
 
     def _expire(self) -> None:
-        left = self.transport.get_write_buffer_size()
-        if 0 < left < self._unread:  # slow, but reading
-            self._expect_headers()
-        elif left:
+        unread = self.transport.get_write_buffer_size()
+        if 0 < unread < self._unread_before:  # a slow client that reads
+            self._start_deadline()
+        elif unread:
             self.transport.abort()
         else:
             self.transport.close()
 
-    def _stop(self) -> None:
+    def _stop_deadline(self) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
 
 
+def _close_oldest_waiting(connections: Collection[asyncio.Protocol]) -> None:
+    """Close the connection that has waited longest for its client, idle ones first."""
+    waiting = [c for c in connections if isinstance(c, _Protocol) and not c.in_service]
+    if waiting:
+        oldest = min(waiting, key=lambda c: (c.uploading, c.waiting_since))
+        oldest.transport.abort()
+
+
+def _bound_unread(connections: Collection[asyncio.Protocol]) -> None:
+    """Cut off the slowest readers until the responses left in memory are within their limit."""
+    reading = [c for c in connections if isinstance(c, _Protocol)]
+    unread = {c: c.transport.get_write_buffer_size() for c in reading}
+    total = sum(unread.values())
+    for connection in sorted(unread, key=lambda c: c.waiting_since):
+        if total <= MAX_UNREAD_BYTES:
+            return
+        total -= unread[connection]
+        if unread[connection]:
+            connection.transport.abort()
+
+
 class JsonLines(logging.Formatter):
-    """One JSON object a line."""
+    """Formats each log record as one JSON object on a line."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The record's time, level, message, facts and, of an error, its traceback."""
-        values: dict[str, Any] = {
+        """The record's time, level, message, facts and, for an error, its traceback."""
+        values: dict[str, object] = {
             "time": self.formatTime(record, "%Y-%m-%dT%H:%M:%S%z"),
             "level": record.levelname.lower(),
             "event": record.getMessage().strip(),
@@ -135,7 +231,7 @@ class JsonLines(logging.Formatter):
 
 
 def log_to_standard_error() -> None:
-    """Send what this service and uvicorn say there, as JSON."""
+    """Send the log of this service and of uvicorn to standard error, as JSON."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines())
     for name in ("glpn.serving", "uvicorn"):

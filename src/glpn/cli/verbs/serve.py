@@ -36,7 +36,7 @@ def serve(
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8000,
     model: options.Model = "",
     max_body: Annotated[
-        str, typer.Option(help="Largest picture: bytes, KiB or MiB.", rich_help_panel=_LIMITS)
+        str, typer.Option(help="Largest request: bytes, KiB or MiB.", rich_help_panel=_LIMITS)
     ] = "16MiB",
     queue: Annotated[
         int, typer.Option(min=0, help="Requests that may wait.", rich_help_panel=_LIMITS)
@@ -57,6 +57,21 @@ def serve(
             rich_help_panel=_LIMITS,
         ),
     ] = None,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Host name under which clients may reach the service, besides IP addresses and "
+            "localhost; repeatable. * allows every name.",
+            rich_help_panel=_LIMITS,
+        ),
+    ] = None,
+    max_megapixels: Annotated[
+        float,
+        typer.Option(
+            min=0.1, max=200, help="Largest photo, in megapixels.", rich_help_panel=_LIMITS
+        ),
+    ] = 25,
     max_depth: options.MaxDepth = None,
     engine: options.Engine = options.EngineName.auto,
     device: options.Device = "auto",
@@ -76,7 +91,7 @@ def serve(
         from glpn.serving import server
         from glpn.serving.app import make_app
         from glpn.serving.limits import Limits
-        from glpn.serving.page import known_failures
+        from glpn.serving.page import ModelCard
     except ImportError as e:
         raise MissingDependency(f"serve needs {e.name}: pip install 'glpn[serve]'") from e
     import numpy as np
@@ -89,7 +104,14 @@ def serve(
     if not 0 < deadline <= 3600:
         raise UsageError(f"--deadline: expected seconds above 0, up to 3600; got {deadline:g}")
     key = None if api_key_env is None else _key(api_key_env)
-    limits = Limits(max_body=_bytes(max_body), queue=queue, deadline=deadline, api_key=key)
+    limits = Limits(
+        max_body=_bytes(max_body),
+        max_pixels=int(max_megapixels * 1e6),
+        queue=queue,
+        deadline=deadline,
+        api_key=key,
+        hosts=frozenset(name.lower() for name in (host, *(allow_host or ()))),
+    )
     network = Opened(
         {
             "model": model or DEFAULT_MODEL,
@@ -108,8 +130,8 @@ def serve(
     # Answers carry the provenance: no folder of this machine in it.
     provenance = dataclasses.replace(opened.provenance, model=_public_name(opened.provenance.model))
     estimator = DepthEstimator(opened.engine, opened.processor, provenance)
-    failures = known_failures(weights.resolve(model or DEFAULT_MODEL))
-    app = make_app(estimator, limits, lanes=network.lanes, failures=failures)
+    card = ModelCard.read(weights.resolve(model or DEFAULT_MODEL))
+    app = make_app(estimator, limits, concurrency=network.lanes, card=card)
     listener = server.listen(host, port)
     server.log_to_standard_error()
     shown = f"[{host}]" if ":" in host else host

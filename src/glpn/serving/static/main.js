@@ -2,7 +2,7 @@
 
 import { fieldOfView, inMetres, ticks } from "./numbers.js";
 import { Picture } from "./picture.js";
-import { about, Failure, measure, predict, stepFor } from "./service.js";
+import { about, colormaps, Failure, measure, predict, stepFor } from "./service.js";
 
 const FILES = {
   png16: ["PNG, 16 bit", "millimetres"],
@@ -17,7 +17,7 @@ const part = (id) => document.getElementById(id);
 const chosen = (name) => document.querySelector(`input[name=${name}]:checked`);
 
 /** All that the page knows. */
-const now = { about: null, photo: null, name: "", map: null, here: null, points: [], scene: null };
+const now = { about: null, colormaps: {}, photo: null, name: "", map: null, here: null, points: [], scene: null };
 const picture = new Picture(document, { onRead: read, onPick: pick, onClear: clear });
 
 let speaking;
@@ -156,7 +156,7 @@ function measured() {
 // ---- colours and their scale
 
 function colour() {
-  const table = Uint8Array.from(now.about.colormaps[part("colormap").value].match(/../g), (pair) => parseInt(pair, 16));
+  const table = Uint8Array.from(now.colormaps[part("colormap").value].match(/../g), (pair) => parseInt(pair, 16));
   picture.paint(table, now.range);
   const bar = part("bar").getContext("2d");
   const row = bar.createImageData(256, 1);
@@ -223,7 +223,7 @@ function introduce() {
   part("version").textContent = `glpn ${now.about.glpn}`;
   part("accepted").textContent = `JPEG, PNG or WebP, up to ${megabytes(now.about.max_body)}`;
   part("key-row").hidden = !now.about.needs_key;
-  part("colormap").replaceChildren(...Object.keys(now.about.colormaps).map((name) => new Option(name, name)));
+  part("colormap").replaceChildren(...Object.keys(now.colormaps).map((name) => new Option(name, name)));
   const words = now.about.failures.length
     ? now.about.failures
     : ["This model’s card names no known failures. That does not mean that there are none."];
@@ -344,4 +344,4 @@ function connect() {
 }
 
 connect();
-attempt("", async () => { now.about = await about(); introduce(); });
+attempt("", async () => { [now.about, now.colormaps] = await Promise.all([about(), colormaps()]); introduce(); });

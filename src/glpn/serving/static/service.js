@@ -28,6 +28,11 @@ export async function about() {
   return (await reach("v1/about", {})).json();
 }
 
+/** {name: 256 colours as hexadecimal}. */
+export async function colormaps() {
+  return (await reach("v1/colormaps", {})).json();
+}
+
 /** The step that keeps a map of this picture small enough to look at. */
 export const stepFor = (width, height) => Math.max(1, Math.ceil(Math.sqrt((width * height) / MAP_PIXELS)));
 
