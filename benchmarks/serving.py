@@ -190,7 +190,10 @@ async def arrivals(
 async def end_under_load(process: subprocess.Popen[str], url: str, body: bytes) -> dict[str, int]:
     """SIGTERM while clients ask; what became of the requests that the service had accepted."""
     host, port = url.removeprefix("http://").split(":")
-    head = f"POST {PATH} HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/jpeg\r\nConnection: close\r\n"
+    head = (
+        f"POST {PATH} HTTP/1.1\r\nHost: localhost\r\n"
+        "Content-Type: image/jpeg\r\nConnection: close\r\n"
+    )
     whole = f"{head}Expect: 100-continue\r\nContent-Length: {len(body)}\r\n\r\n".encode()
     outcome: Counter[str] = Counter()
 
