@@ -31,7 +31,7 @@ def _no_cache() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def real_data() -> Path:
     """The folder of real frames (environment variable GLPN_DATA); skips where it is absent."""
-    folder = Path(os.environ.get("GLPN_DATA", ROOT / "../shared/data"))
-    if not folder.is_dir():
-        pytest.skip(f"no real frames at {folder}: set GLPN_DATA")
-    return folder.resolve()
+    folder = os.environ.get("GLPN_DATA")
+    if not folder or not Path(folder).is_dir():
+        pytest.skip("set GLPN_DATA to the folder of real frames")
+    return Path(folder).resolve()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import cv2
@@ -18,7 +17,6 @@ K = [[500.5, 0, 310.25], [0, 510.5, 250.75], [0, 0, 1]]
 D = [-0.28, 0.07, 0.001, -0.002, 0.01]
 PLAIN = (500.5, 510.5, 310.25, 250.75)
 SIZE = (480, 640)
-DATA = Path(os.environ.get("GLPN_DATA", Path(__file__).parents[3] / "shared/data"))
 
 ROS_YAML = """\
 image_width: 640
@@ -212,9 +210,8 @@ def test_absent_folder_and_large_files_are_refused(tmp_path):
         read_camera(path, SIZE)
 
 
-@pytest.mark.skipif(not (DATA / "hololens_office").is_dir(), reason=f"no real frames in {DATA}")
-def test_real_calibrations_are_read():
-    hololens = read_intrinsics(DATA / "hololens_office/K.txt")
+def test_real_calibrations_are_read(real_data):
+    hololens = read_intrinsics(real_data / "hololens_office/K.txt")
     assert (round(hololens.fx, 3), round(hololens.cy, 3)) == (495.568, 169.194)
-    car = read_intrinsics(DATA / "dgp_driving/intrinsics.json", "scene_01_0_CAMERA_05")
+    car = read_intrinsics(real_data / "dgp_driving/intrinsics.json", "scene_01_0_CAMERA_05")
     assert (round(car.fx, 3), car.size) == (1062.365, (1216, 1936))
