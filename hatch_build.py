@@ -36,12 +36,11 @@ SOURCES = (
     "glpn/native/head.c",
     "glpn/native/enlarge.c",
     "glpn/native/shrink.c",
-    "glpn/native/grey16.c",
     "glpn/synthetic/rendering/rays.c",
     "glpn/synthetic/rendering/surface.c",
 )
 # Flags of some: the bits of these are numpy's, which rounds every product.
-MORE_FLAGS = {"enlarge.c": ["-ffp-contract=off"], "grey16.c": ["-ffp-contract=off"]}
+MORE_FLAGS = {"enlarge.c": ["-ffp-contract=off"]}
 
 
 class KernelHook(BuildHookInterface):  # type: ignore[type-arg]

@@ -3,7 +3,7 @@
     python benchmarks/around.py [--photos 200] [--rounds 3]
 
 Milliseconds of one core, compiled and by Pillow or numpy: a photograph of 1280×960 as the network's
-input of 480×640, 256×192 metres at 1280×960, and these as a 16-bit PNG. Folder: `glpn predict DIR`
+input of 480×640 and 256×192 metres at 1280×960. Folder: `glpn predict DIR`
 over JPEGs of 1280×960, each time in a process of its own, alternately with glibc's freed blocks
 kept and with glibc as it comes: seconds and page faults.
 """
@@ -24,10 +24,7 @@ import numpy as np
 from folder import photograph, write_photographs
 
 from glpn import GLPNImageProcessor
-from glpn.camera.camera import Camera
-from glpn.files.contents import Contents
-from glpn.files.rasters import encode_png16
-from glpn.native import enlarge, grey16, shrink
+from glpn.native import enlarge, shrink
 from glpn.processing.resize import resize_depth
 
 JOB = """
@@ -65,13 +62,9 @@ def compare_kernels() -> None:
     photo = photograph(0)
     processor = GLPNImageProcessor(short_side=480)
     small = np.random.default_rng(0).uniform(1, 5, (192, 256)).astype(np.float32)
-    metres = resize_depth(small, photo.shape[:2])
-    camera = Camera.assumed(photo.shape[:2]).record()
-    contents = Contents(metres, {"camera": camera})
     jobs: dict[str, tuple[ModuleType, Callable[[], object]]] = {
         "scaling": (shrink, lambda: processor.pixels(photo)),
         "enlargement": (enlarge, lambda: resize_depth(small, photo.shape[:2])),
-        "16-bit PNG, its compression too": (grey16, lambda: encode_png16(contents)),
     }
     for name, (kernel, job) in jobs.items():
         compiled = milliseconds(job)

@@ -39,7 +39,9 @@ def main() -> None:
         estimator.processor = dataclasses.replace(estimator.processor, short_side=side)
         moved = []
         for path in photos:
-            small = read_photo(path, fit=lambda height, width: (height // 2, width // 2))
+            small = read_photo(
+                path, min_decode_size=lambda height, width: (height // 2, width // 2)
+            )
             metres = estimator(path).metres
             moved.append(float(np.mean(np.abs(estimator(small).metres / metres - 1))))
         row = {"times_the_input": SHRUNK / side, "mean": np.mean(moved), "worst": max(moved)}

@@ -32,7 +32,7 @@ class InvalidImage(GLPNError, ValueError):
 
 
 class UnsupportedImage(InvalidImage):
-    """The bytes are no image of an allowed format (JPEG, PNG or WEBP)."""
+    """The bytes are no image of a format that glpn reads; the message names the format."""
 
     http_status = 415
 

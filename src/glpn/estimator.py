@@ -235,7 +235,9 @@ class DepthEstimator:
             factor = math.sqrt(known.fx * known.fy) / (ratio * min(photo.size))
         if photo.whole is not None and (uncertainty is not None or tiles):
             what = "tiles need" if tiles else "uncertainty needs"
-            raise UsageError(f"{photo.name}: {what} the whole photograph: read no `fit`")
+            raise UsageError(
+                f"{photo.name}: {what} the whole photograph: read it without `min_decode_size`"
+            )
         metres, count = self._detailed(photo, tiles)
         sigma = self._sigma(photo.pixels, metres, uncertainty)
         if factor != 1:

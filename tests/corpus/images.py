@@ -88,6 +88,26 @@ def _webp(**options: Any) -> bytes:
     return encoded(scene(), "WEBP", **options)
 
 
+def _tiff(**options: Any) -> bytes:
+    return encoded(scene(), "TIFF", **options)
+
+
+def _grey() -> np.ndarray:
+    return scene()[:, :, 0]
+
+
+def _camera_raw() -> bytes:
+    """A TIFF with the tag DNGVersion, whose first page is only a thumbnail."""
+    return _tiff(tiffinfo={50706: b"\1\4\0\0"})
+
+
+def _with_hidden_exif(marker: int) -> bytes:
+    """A JPEG with 2 MB of EXIF in a segment that Pillow does not know and does not skip."""
+    entries = [(1 + i, 7, 60_000, bytes(4)) for i in range(4000)]
+    inner = jpeg_segment(0xE1, b"Exif\0\0" + tiff_block(entries))
+    return jpeg_with(jpeg_segment(marker, inner[:65_000]) * 30, _jpeg())
+
+
 def _flipped(data: bytes, at: int) -> bytes:
     return data[:at] + bytes((data[at] ^ 1,)) + data[at + 1 :]
 
@@ -251,12 +271,25 @@ FILES: tuple[Case, ...] = (
     Case(4, "html", lambda: _HTML, UnsupportedImage),
     Case(5, "png-called-jpg", _png),
     Case(5, "webp-called-png", _webp, suffix=".png"),
-    Case(6, "tiff", lambda: encoded(scene(), "TIFF"), UnsupportedImage, suffix=".png"),
     Case(6, "eps", lambda: _EPS, UnsupportedImage, suffix=".png"),
     Case(6, "fits", _fits, UnsupportedImage, suffix=".png"),
     Case(6, "pdf", lambda: encoded(scene(), "PDF"), UnsupportedImage, suffix=".png"),
     Case(6, "psd", lambda: b"8BPS\0\x01".ljust(200, b"\0"), UnsupportedImage, suffix=".png"),
-    Case(6, "bmp", lambda: encoded(scene(), "BMP"), UnsupportedImage, suffix=".png"),
+    Case(6, "mp4", lambda: b"\0\0\0\x18ftypisom" + bytes(99), UnsupportedImage),
+    Case(6, "dng", _camera_raw, UnsupportedImage, suffix=".dng"),
+    Case(6, "tiff-jpeg", lambda: _tiff(compression="jpeg"), UnsupportedImage, suffix=".tif"),
+    Case(6, "text-ppm", lambda: b"P3 1 1 255 1 2 3\n", UnsupportedImage, suffix=".ppm"),
+    *(
+        Case(6, format.lower(), lambda f=format: encoded(scene(), f), suffix=".png")
+        for format in ("TIFF", "BMP", "GIF", "PPM", "AVIF")
+    ),
+    *(
+        Case(6, f"tiff-{kind}", lambda k=kind: _tiff(compression=k), suffix=".tif")
+        for kind in ("tiff_lzw", "tiff_adobe_deflate", "packbits")
+    ),
+    Case(6, "tiff-grey16", lambda: encoded(_grey() * np.uint16(257), "TIFF"), suffix=".tif"),
+    Case(6, "tiff-float", lambda: encoded(_grey() / np.float32(255), "TIFF"), suffix=".tif"),
+    Case(6, "pgm-16", lambda: encoded(_grey() * np.uint16(257), "PPM"), suffix=".pgm"),
     Case(7, "jpeg-zip-polyglot", _polyglot),
     Case(7, "jpeg-trailing-junk", lambda: _jpeg() + b"junk" * 999),
     Case(7, "png-trailing-junk", lambda: _png() + b"junk" * 999, suffix=".png"),
@@ -294,7 +327,11 @@ FILES: tuple[Case, ...] = (
     ),
     Case(16, "animated-webp", _animation("WEBP"), InvalidImage, suffix=".webp"),
     Case(16, "animated-png", _animation("PNG"), InvalidImage, suffix=".png"),
-    Case(16, "gif", _animation("GIF"), UnsupportedImage, suffix=".gif"),
+    Case(16, "animated-gif", _animation("GIF"), InvalidImage, suffix=".gif"),
+    Case(16, "animated-avif", _animation("AVIF"), InvalidImage, suffix=".avif"),
+    Case(16, "tiff-pages", _animation("TIFF"), InvalidImage, suffix=".tif"),
+    Case(16, "webp-of-one-frame", _animation("WEBP", 1), suffix=".webp"),
+    Case(16, "gif-of-one-frame", _animation("GIF", 1), suffix=".gif"),
     *(
         Case(
             17 if h == w == 1 else 18,
@@ -316,6 +353,20 @@ FILES: tuple[Case, ...] = (
     Case(23, "10000-scans", _progressive(HEIGHT, WIDTH), InvalidImage),
     Case(23, "10000-scans-12MP", _progressive(3000, 4000), InvalidImage),
     Case(24, "broken-profile-jpeg", lambda: _jpeg(icc_profile=b"no profile" * 99)),
+    *(
+        Case(75, f"hidden-exif-{marker:02X}", lambda m=marker: _with_hidden_exif(m), InvalidImage)
+        for marker in (0xC8, 0xF0, 0xF7, 0xFD)
+    ),
+    *(
+        Case(
+            76,
+            f"sliver-{w}x{h}",
+            lambda w=w, h=h: _zeros_png(w, h, GREY),
+            ImageTooLarge,
+            suffix=".png",
+        )
+        for w, h in ((1, 65_000), (65_000, 1), (1, 16_000_000), (16_000_000, 1))
+    ),
     Case(24, "broken-profile-png", lambda: _png(icc_profile=b"no profile" * 99), suffix=".png"),
 )
 
@@ -345,16 +396,19 @@ ARRAYS: tuple[Case, ...] = (
     Case(27, "negative", _with_value(-0.1), InvalidImage),
     Case(28, "uint16", lambda: scene().astype(np.uint16) * 257),
     Case(28, "uint16-big-endian", lambda: (scene().astype(np.uint16) * 257).astype(">u2")),
-    Case(28, "int32", lambda: scene().astype(np.int32), InvalidImage),
-    Case(28, "int64", lambda: scene().astype(np.int64), InvalidImage),
-    Case(28, "bool", lambda: scene() > 100, InvalidImage),
+    Case(28, "int32", lambda: scene().astype(np.int32)),
+    Case(28, "int64", lambda: scene().astype(np.int64)),
+    Case(28, "int32-256", lambda: scene().astype(np.int32) + 200, InvalidImage),
+    Case(28, "int64-negative", lambda: scene().astype(np.int64) - 200, InvalidImage),
     Case(28, "object", lambda: scene().astype(object), InvalidImage),
     Case(28, "complex", lambda: scene().astype(complex), InvalidImage),
     *(
         Case(29, f"{c}-channels", lambda c=c: np.zeros((HEIGHT, WIDTH, c), np.uint8), InvalidImage)
-        for c in (2, 4, 5)
+        for c in (2, 5)
     ),
     Case(29, "channels-first", lambda: scene().transpose(2, 0, 1)),
+    Case(29, "rgba", lambda: np.dstack([scene(), scene()[:, :, 0]])),
+    Case(29, "rgba-first", lambda: np.dstack([scene(), scene()[:, :, 0]]).transpose(2, 0, 1)),
     *(
         Case(29, f"ndim-{n}", lambda n=n: np.zeros((3,) * n, np.uint8), InvalidImage)
         for n in (0, 1, 4, 5)

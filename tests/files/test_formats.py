@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import json
 import os
 import struct
+import subprocess
 import sys
 
 import numpy as np
@@ -157,7 +159,7 @@ def test_vis_beside_has_the_photograph_on_its_left(tmp_path):
     with Image.open(depth.save(tmp_path / "a.vis.png", beside=True)) as image:
         assert np.array_equal(np.asarray(image)[:, :32], depth.image)
         assert image.size == (64, 24)
-    with pytest.raises(UsageError, match="photograph"):
+    with pytest.raises(UsageError, match="without its photo"):
         a_depth(image=False).save(tmp_path / "b.vis.png", beside=True)
 
 
@@ -213,14 +215,42 @@ def test_complete_output_is_valid_as_its_own_format_alone(tmp_path, format):
     assert [name for name in files.FORMATS if files.valid_output(path, name)] == [format]
 
 
-@pytest.mark.filterwarnings("ignore::UserWarning")
 @pytest.mark.parametrize("format", files.FORMATS)
-def test_truncated_output_is_not_valid(tmp_path, format):
+def test_an_output_that_differs_from_its_fingerprint_is_not_valid(tmp_path, format):
     path = save(a_depth(), tmp_path, format)
     data = path.read_bytes()
+    recorded = files.fingerprint(path)
+    assert files.valid_output(path, format, recorded)
     for length in (0, 1, 12, 100, len(data) // 2, len(data) - 1):
         path.write_bytes(data[:length])
+        assert not files.valid_output(path, format, recorded), length
+    for at in (0, len(data) // 2, len(data) - 1):
+        path.write_bytes(data[:at] + bytes((data[at] ^ 1,)) + data[at + 1 :])
+        assert not files.valid_output(path, format, recorded), at
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("format", files.FORMATS)
+def test_a_file_that_does_not_describe_itself_is_no_valid_output(tmp_path, format):
+    path = save(a_depth(), tmp_path, format)
+    data = path.read_bytes()
+    for length in (0, 1, 12, 50):
+        path.write_bytes(data[:length])
         assert not files.valid_output(path, format), length
+
+
+def test_every_row_of_the_table_names_functions_that_exist():
+    for row in files.FORMATS.values():
+        for reference in filter(None, (row.writer, row.metadata, row.reader)):
+            module, _, name = reference.partition(".")
+            assert callable(getattr(importlib.import_module(f"glpn.files.{module}"), name))
+        assert bool(row.reader) == bool(row.magic)
+
+
+def test_the_table_loads_without_numpy_and_pillow():
+    code = "import sys, glpn.files; print({'numpy', 'PIL'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
 
 
 def test_missing_output_and_folder_are_not_valid(tmp_path):

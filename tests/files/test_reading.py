@@ -28,7 +28,7 @@ from tests.depths import READABLE, a_depth, save
 def test_plain_png_needs_its_scale(tmp_path):
     path = tmp_path / "kitti.png"
     Image.fromarray(np.array([[0, 256, 2560]], np.uint16)).save(path)
-    with pytest.raises(UsageError, match=r"kitti\.png.*scale=.*256: KITTI"):
+    with pytest.raises(UsageError, match=r"kitti\.png.*scale.*256: KITTI"):
         read_depth(path)
     depth = read_depth(path, scale=256)
     assert depth.metres.tolist() == [[0, 1, 10]]

@@ -243,6 +243,6 @@ def test_tiles_have_no_uncertainty_and_need_the_whole_photo(estimator, tmp_path)
     with pytest.raises(UsageError, match="tiles: there is no uncertainty"):
         estimator(ramp(8, 8), tiles=2, uncertainty="flip")
     path = write_photo(tmp_path / "photo.jpg")
-    small = read_photo(path, fit=lambda height, width: (height // 2, width // 2))
+    small = read_photo(path, min_decode_size=lambda height, width: (height // 2, width // 2))
     with pytest.raises(UsageError, match="tiles need the whole photograph"):
         estimator(small, tiles=2)

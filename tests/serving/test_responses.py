@@ -147,7 +147,7 @@ def test_every_kind_of_picture_has_its_status(service, case):
 @pytest.mark.parametrize(
     ("query", "allowed"),
     [
-        ("format=exe", "json, png16, npz, exr, vis, glb"),
+        ("format=exe", "json, png16, npz, exr, tiff, ply, glb, vis"),
         ("format=", "json, png16"),
         ("format=json&format=npz", "too often"),
         ("max_side=-1", "format, focal, fov, colormap, uncertainty, step, at, between"),

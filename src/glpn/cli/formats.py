@@ -40,11 +40,11 @@ def encoders(*, colormap: str, scale: float) -> dict[str, dict[str, Any]]:
         UsageError: the colour map is unknown, or the scale no number above 0.
     """
     from glpn.depth.colormaps import color_table
+    from glpn.files import FORMATS
 
     color_table(colormap)
-    units = {"scale": positive("--scale", scale)}
+    given = {"scale": positive("--scale", scale), "colormap": colormap}
     return {
-        "png16": units,
-        _SIGMA: units,
-        "vis": {"colormap": colormap},
+        name: {option: value for option, value in given.items() if option in row.options}
+        for name, row in FORMATS.items()
     }

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from glpn.files import FORMATS
+
 ANSWERS, CAMERA, FILES, MODEL = "Answers", "Camera", "Files", "Model"  # headings of the help
 
 
@@ -143,9 +145,9 @@ Scale = Annotated[
 Formats = Annotated[
     str,
     typer.Option(
-        help="Files to write, commas between: png16 (16-bit millimetres), vis (colours), npz, "
-        "exr, tiff (floats in metres), ply (points), glb (mesh), sigma (the uncertainty as 16-bit "
-        "millimetres); or none.",
+        help="Files to write, separated by commas: "
+        + ", ".join(f"{row.name} ({row.help})" for row in FORMATS.values())
+        + "; or none.",
         rich_help_panel=FILES,
     ),
 ]

@@ -18,6 +18,7 @@ from glpn.camera.camera import Camera
 from glpn.depth import colormaps
 from glpn.depth.provenance import Provenance
 from glpn.errors import DataError, UsageError
+from glpn.files.contents import Contents
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -262,9 +263,9 @@ class Depth:
         """The bytes of the file that `save` writes; formats, options and errors as there."""
         return files.encode(self._contents(), format, **options)
 
-    def _contents(self) -> files.Contents:
+    def _contents(self) -> Contents:
         metadata = {"camera": self.camera.record(), **vars(self.provenance)}
-        return files.Contents(self.metres, metadata, self.image, self.sigma)
+        return Contents(self.metres, metadata, self.image, self.sigma)
 
 
 def read_depth(path: str | Path, *, scale: float | None = None) -> Depth:

@@ -17,6 +17,7 @@ from glpn.evaluation.pipeline import Frame, Task, task
 from glpn.evaluation.protocols import Protocol, kb_crop
 from glpn.evaluation.result import Result
 from glpn.evaluation.runner import evaluate_tasks
+from glpn.files.contents import Contents
 
 PNG_SCALES = {"nyu": 1000, "kitti": 256}  # units per metre; Kim et al. 2022's evaluator
 _SHOWN = 5  # names in an error message
@@ -40,7 +41,7 @@ def png_saver(folder: str | Path, *, scale: float) -> Callable[[str, NDArray[Any
         metres = prediction.astype(np.float32)
         if not np.isfinite(metres).all():
             raise DataError(f"{name}: a prediction that is not finite cannot be saved as PNG")
-        contents = files.Contents(np.maximum(metres, 0), {})
+        contents = Contents(np.maximum(metres, 0), {})
         path = files.safe_join(folder, png_name(name))
         files.write(path, contents, format="png16", scale=scale)
 

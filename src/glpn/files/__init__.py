@@ -1,20 +1,31 @@
 """Depth on disk: self-describing formats, written atomically under safe names.
 
-`formats` is the door (what can be written and read), `rasters` and `scenes` hold the formats
-themselves, `contents` what every format carries, `paths` the rules about names and folders.
+`formats` holds the table of formats with writing and reading; each format has a file of its own.
+`contents` is what they all carry, `paths` holds the rules about names and folders. Importing this
+package loads neither numpy nor Pillow, so that help texts can list the formats quickly.
 """
 
 from __future__ import annotations
 
-from glpn.files.contents import Contents
-from glpn.files.formats import FORMATS, encode, format_of, label, read, valid_output, write
+from glpn.files.formats import (
+    FORMATS,
+    Format,
+    encode,
+    fingerprint,
+    format_of,
+    label,
+    read,
+    valid_output,
+    write,
+)
 from glpn.files.paths import atomic_file, output_stems, require_writable_folder, safe_join
 
 __all__ = [
     "FORMATS",
-    "Contents",
+    "Format",
     "atomic_file",
     "encode",
+    "fingerprint",
     "format_of",
     "label",
     "output_stems",

@@ -1,8 +1,16 @@
-"""The door of `files`: which formats there are, writing one, reading one, checking one."""
+"""The table of output formats, and how files in them are written, read and recognised.
+
+To add a format, write one file with its encoder (and decoder, if depth can be read back from it)
+and add one row to `_TABLE`. The command line, the folder jobs and the service read this table.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import importlib
+import importlib.util
 import inspect
+import os
 import stat
 import struct
 import zipfile
@@ -10,63 +18,158 @@ import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
-
-from PIL import Image
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from glpn.errors import DataError, GLPNError, MissingInput, UsageError
-from glpn.files import checks, labels, rasters, scenes
-from glpn.files.contents import MAX_PIXELS, Contents
 from glpn.files.paths import atomic_file
 
-_Decoder = Callable[[bytes, float | None], Contents]
+if TYPE_CHECKING:
+    from glpn.files.contents import Contents
 
 
 @dataclass(frozen=True)
 class Format:
-    """One kind of file.
+    """One kind of output file.
+
+    Functions are given as "module.function" of this package and imported when first used.
 
     Attributes:
-        suffix: of its names; `.vis.png` and `.sigma.png` are told from `.png`.
-        encode: `Contents` and keyword options → bytes.
-        is_complete: whether an open file of this kind is whole, judged from its ends.
-        label: the text of the metadata of an open file, or None.
+        name: what --format and `format=` call it.
+        suffix: of file names; the longest matching suffix decides.
+        media_type: for HTTP.
+        help: one phrase for help texts.
+        writer: `Contents` and keyword options → bytes.
+        metadata: an open file → the text of its metadata, or None.
+        reader: bytes and the caller's scale → `Contents`; empty where depth cannot be read back.
+        magic: the first bytes of a file that the reader understands.
+        ending: the last bytes of a complete file, where they are always the same.
+        quantity: what the pixels are: "depth", "sigma" or "colors".
+        package: the package of the extra "3d" that the format needs.
+        needs_photo: the file shows the photo's own colours.
     """
 
+    name: str
     suffix: str
-    encode: Callable[..., bytes]
-    is_complete: Callable[[BinaryIO], bool]
-    label: Callable[[BinaryIO], Any]
+    media_type: str
+    help: str
+    writer: str
+    metadata: str
+    reader: str = ""
+    magic: tuple[bytes, ...] = ()
+    ending: bytes = b""
+    quantity: str = "depth"
+    package: str = ""
+    needs_photo: bool = False
+
+    @property
+    def encode(self) -> Callable[..., bytes]:
+        """The writer."""
+        return cast(Callable[..., bytes], _function(self.writer))
 
     @property
     def options(self) -> tuple[str, ...]:
-        """The names of the encoder's options."""
+        """The names of the writer's options."""
         parameters = inspect.signature(self.encode).parameters.values()
         return tuple(p.name for p in parameters if p.kind is p.KEYWORD_ONLY)
 
+    @property
+    def is_installed(self) -> bool:
+        """Whether the package that it needs is there."""
+        return not self.package or importlib.util.find_spec(self.package) is not None
 
-FORMATS: Mapping[str, Format] = {
-    "png16": Format(".png", rasters.encode_png16, checks.png16_is_complete, labels.png_label),
-    "npz": Format(".npz", rasters.encode_npz, checks.npz_is_complete, labels.npz_label),
-    "exr": Format(".exr", rasters.encode_exr, checks.exr_is_complete, labels.exr_label),
-    "tiff": Format(".tiff", rasters.encode_tiff, checks.tiff_is_complete, labels.tiff_label),
-    "ply": Format(".ply", scenes.encode_ply, checks.ply_is_complete, labels.ply_label),
-    "glb": Format(".glb", scenes.encode_glb, checks.glb_is_complete, labels.glb_label),
-    "vis": Format(".vis.png", rasters.encode_vis, checks.vis_is_complete, labels.png_label),
-    "sigma": Format(".sigma.png", rasters.encode_sigma, checks.sigma_is_complete, labels.png_label),
-}
 
-# A file is read as what its first bytes say, whatever its name.
-_DECODERS: Mapping[bytes, _Decoder] = {
-    b"\x89PNG": rasters.decode_png16,
-    b"PK\x03\x04": rasters.decode_npz,
-    b"v/1\x01": rasters.decode_exr,
-    b"II*\0": rasters.decode_tiff,
-    b"MM\0*": rasters.decode_tiff,
-}
-_LARGEST_FILE = 4 * MAX_PIXELS + (1 << 20)  # bytes: float32 and a generous header
+_PNG_ENDING = b"IEND\xaeB`\x82"
+_TABLE = (
+    Format(
+        name="png16",
+        suffix=".png",
+        media_type="image/png",
+        help="16-bit millimetres",
+        writer="png.encode_depth",
+        metadata="png.read_metadata",
+        reader="png.decode_depth",
+        magic=(b"\x89PNG",),
+        ending=_PNG_ENDING,
+    ),
+    Format(
+        name="npz",
+        suffix=".npz",
+        media_type="application/x-npz",
+        help="NumPy arrays",
+        writer="npz.encode",
+        metadata="npz.read_metadata",
+        reader="npz.decode",
+        magic=(b"PK\x03\x04",),
+    ),
+    Format(
+        name="exr",
+        suffix=".exr",
+        media_type="image/x-exr",
+        help="OpenEXR, floats in metres",
+        writer="exr.encode",
+        metadata="exr.read_metadata",
+        reader="exr.decode",
+        magic=(b"v/1\x01",),
+        package="OpenEXR",
+    ),
+    Format(
+        name="tiff",
+        suffix=".tiff",
+        media_type="image/tiff",
+        help="floats in metres",
+        writer="tiff.encode",
+        metadata="tiff.read_metadata",
+        reader="tiff.decode",
+        magic=(b"II*\0", b"MM\0*"),
+    ),
+    Format(
+        name="ply",
+        suffix=".ply",
+        media_type="model/ply",
+        help="coloured points",
+        writer="ply.encode",
+        metadata="ply.read_metadata",
+        package="trimesh",
+        needs_photo=True,
+    ),
+    Format(
+        name="glb",
+        suffix=".glb",
+        media_type="model/gltf-binary",
+        help="textured mesh",
+        writer="glb.encode",
+        metadata="glb.read_metadata",
+        package="trimesh",
+        needs_photo=True,
+    ),
+    Format(
+        name="vis",
+        suffix=".vis.png",
+        media_type="image/png",
+        help="colours to look at",
+        writer="png.encode_colors",
+        metadata="png.read_metadata",
+        ending=_PNG_ENDING,
+        quantity="colors",
+    ),
+    Format(
+        name="sigma",
+        suffix=".sigma.png",
+        media_type="image/png",
+        help="the uncertainty in 16-bit millimetres",
+        writer="png.encode_sigma",
+        metadata="png.read_metadata",
+        ending=_PNG_ENDING,
+        quantity="sigma",
+    ),
+)
+FORMATS: Mapping[str, Format] = MappingProxyType({row.name: row for row in _TABLE})
 
-# What Pillow, NumPy, zipfile and OpenEXR raise when the bytes make no sense.
+_MAX_FILE_BYTES = (4 * 64_000_000) + (1 << 20)  # float32 of contents.MAX_PIXELS, a large header
+
+# The errors of Pillow, NumPy, zipfile and OpenEXR for bytes that make no sense, and warnings where
+# the caller turns those into errors.
 _DAMAGE = (
     OSError,
     ValueError,
@@ -77,27 +180,27 @@ _DAMAGE = (
     SyntaxError,
     EOFError,
     MemoryError,
-    zipfile.BadZipFile,
+    StopIteration,
     zlib.error,
     struct.error,
-    Image.DecompressionBombError,
-    Warning,  # where warnings are errors
+    Warning,
+    zipfile.BadZipFile,
 )
 
 
 def format_of(path: str | Path) -> str:
-    """The format that a file name's suffix stands for.
+    """The name of the format that a file name's suffix stands for.
 
     Raises:
         UsageError: none; the message lists the suffixes.
     """
     name = Path(path).name.lower()
     name = name + "f" if name.endswith(".tif") else name
-    matching = [key for key, kind in FORMATS.items() if name.endswith(kind.suffix)]
+    matching = [row for row in _TABLE if name.endswith(row.suffix)]
     if not matching:
-        suffixes = ", ".join(kind.suffix for kind in FORMATS.values())
+        suffixes = ", ".join(row.suffix for row in _TABLE)
         raise UsageError(f"{path}: expected a name that ends in one of {suffixes}, or a format")
-    return max(matching, key=lambda key: len(FORMATS[key].suffix))
+    return max(matching, key=lambda row: len(row.suffix)).name
 
 
 def write(
@@ -111,32 +214,35 @@ def write(
     """Write one file, whole or not at all.
 
     Args:
-        path: its name.
+        path: where to.
         contents: what to write.
-        format: a key of FORMATS; by default what the suffix says.
-        overwrite: replace what is there.
-        **options: of the format's encoder.
+        format: a key of FORMATS; by default the suffix decides.
+        overwrite: replace an existing file.
+        **options: of the format's writer.
 
     Raises:
         UsageError: the format or an option is unknown, or the depth does not fit the format.
         MissingDependency: the format needs a package that is not installed.
         CannotCreateOutput, OutputFailed: as `atomic_file`.
     """
-    format = _require_format(format_of(path) if format is None else format)
-    _require_options(format, options)
+    row = _require_format(format_of(path) if format is None else format)
+    _require_options(row, options)
     with atomic_file(path, overwrite=overwrite) as file:
-        file.write(FORMATS[format].encode(contents, **options))
+        file.write(row.encode(contents, **options))
     return Path(path)
 
 
 def encode(contents: Contents, format: str, **options: Any) -> bytes:
-    """The bytes that `write` would put into a file; errors as there, but for the file's own."""
-    _require_options(_require_format(format), options)
-    return FORMATS[format].encode(contents, **options)
+    """The bytes of the file that `write` makes; raises what `write` does, except file errors."""
+    row = _require_format(format)
+    _require_options(row, options)
+    return row.encode(contents, **options)
 
 
 def read(path: str | Path, *, scale: float | None = None) -> Contents:
-    """Read a depth map that `write` wrote, or a plain one of others whose scale is known.
+    """Read a depth map that `write` wrote, or another program's depth map of known scale.
+
+    The first bytes of the file decide its format, not its name.
 
     Args:
         path: a 16-bit PNG, NPZ, EXR or TIFF file.
@@ -144,15 +250,17 @@ def read(path: str | Path, *, scale: float | None = None) -> Contents:
 
     Raises:
         MissingInput: there is no such file.
-        UsageError: the file does not say its scale, nor do you; or they differ.
-        DataError: it is damaged, too large, or no depth map.
+        UsageError: neither the file nor `scale` states the units, or they differ.
+        DataError: the file is damaged, too large, or no depth map.
         MissingDependency: it is an EXR file and OpenEXR is not installed.
     """
     path = Path(path)
-    data = _bytes_of(path)
-    decode = _DECODERS.get(data[:4])
-    if decode is None:
-        raise DataError(f"{path}: expected a PNG, NPZ, EXR or TIFF file")
+    data = _file_bytes(path)
+    readers = [row.reader for row in _TABLE if row.reader and data.startswith(row.magic)]
+    if not readers:
+        readable = ", ".join(row.name for row in _TABLE if row.reader)
+        raise DataError(f"{path}: expected a depth map ({readable}), got another kind of file")
+    decode = cast("Callable[[bytes, float | None], Contents]", _function(readers[0]))
     try:
         return decode(data, scale)
     except GLPNError as e:
@@ -161,38 +269,64 @@ def read(path: str | Path, *, scale: float | None = None) -> Contents:
         raise DataError(f"{path}: damaged: {e}") from e
 
 
-def _bytes_of(path: Path) -> bytes:
+def _file_bytes(path: Path) -> bytes:
     try:
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode):  # a pipe would wait for ever
+        if not stat.S_ISREG(path.stat().st_mode):
             raise DataError(f"{path}: not a regular file")
-        if status.st_size > _LARGEST_FILE:
-            raise DataError(f"{path}: {status.st_size} bytes; expected at most {_LARGEST_FILE}")
-        return path.read_bytes()
-    except FileNotFoundError as e:
-        raise MissingInput(f"{path}: no such file") from e
-    except GLPNError:
+        with open(path, "rb") as file:
+            data = file.read(_MAX_FILE_BYTES + 1)
+    except FileNotFoundError:
+        raise MissingInput(f"{path}: no such file") from None
+    except DataError:
         raise
     except (OSError, ValueError) as e:
         raise DataError(f"{path}: cannot be read: {e}") from e
+    if len(data) > _MAX_FILE_BYTES:
+        raise DataError(f"{path}: larger than {_MAX_FILE_BYTES} bytes")
+    return data
 
 
-def valid_output(path: str | Path, format: str) -> bool:
-    """Whether a complete file of this format is there already, so that a job may skip it.
+def fingerprint(path: str | Path) -> dict[str, Any]:
+    """The length and hash of a file, for the record that `valid_output` compares later."""
+    data = Path(path).read_bytes()
+    return {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
 
-    Looks at the file's ends, not at every pixel.
+
+def valid_output(
+    path: str | Path, format: str, recorded: Mapping[str, Any] = MappingProxyType({})
+) -> bool:
+    """Whether `path` is a file that glpn wrote in this format, so that a job may skip it.
+
+    Args:
+        path: any path.
+        format: a key of FORMATS.
+        recorded: the file's `fingerprint` from when it was written. Without one, the file only
+            has to describe itself as this format and end like it; files are written atomically.
 
     Raises:
         UsageError: the format is unknown.
     """
-    kind = FORMATS[_require_format(format)]
+    row = _require_format(format)
     try:
-        if not stat.S_ISREG(Path(path).stat().st_mode):
+        status = Path(path).stat()
+        if not stat.S_ISREG(status.st_mode):
             return False
+        if "sha256" in recorded:
+            return recorded.get("bytes") == status.st_size and fingerprint(path) == {
+                key: recorded[key] for key in ("bytes", "sha256")
+            }
         with open(path, "rb") as file:
-            return kind.is_complete(file)
-    except (*_DAMAGE, StopIteration, DataError):
+            file.seek(-len(row.ending), os.SEEK_END)
+            complete = file.read() == row.ending
+        described = label(path, format) if complete else {}
+    except (OSError, ValueError, GLPNError):
         return False
+    return bool(described) and _quantity(described) == row.quantity
+
+
+def _quantity(metadata: Mapping[str, Any]) -> str:
+    """What the pixels of a file with this metadata are, as `Format.quantity`."""
+    return "colors" if "picture" in metadata else str(metadata.get("quantity", "depth"))
 
 
 def label(path: str | Path, format: str) -> Mapping[str, Any]:
@@ -200,24 +334,38 @@ def label(path: str | Path, format: str) -> Mapping[str, Any]:
 
     Raises:
         UsageError: the format is unknown.
-        MissingDependency: EXR needs `pip install 'glpn[3d]'`.
+        MissingDependency: EXR needs the package OpenEXR.
     """
-    kind = FORMATS[_require_format(format)]
+    from glpn.files.contents import parse_metadata
+
+    read_metadata = cast(
+        Callable[[BinaryIO], "str | None"], _function(_require_format(format).metadata)
+    )
     try:
-        return labels.read_with(kind.label, Path(path))
-    except (*_DAMAGE, DataError):
+        with open(path, "rb") as file:
+            return parse_metadata(read_metadata(file))
+    except DataError:
+        return {}
+    except GLPNError:
+        raise
+    except _DAMAGE:
         return {}
 
 
-def _require_options(format: str, options: Mapping[str, Any]) -> None:
-    kind = FORMATS[format]
-    unknown = sorted(options.keys() - set(kind.options))
+def _function(reference: str) -> object:
+    """The object that "module.function" of this package names."""
+    module, _, name = reference.partition(".")
+    return getattr(importlib.import_module(f"{__package__}.{module}"), name)
+
+
+def _require_options(row: Format, options: Mapping[str, Any]) -> None:
+    unknown = sorted(options.keys() - set(row.options))
     if unknown:
-        known = ", ".join(kind.options) or "none"
-        raise UsageError(f"{format} has no option {unknown[0]!r}; it has: {known}")
+        known = ", ".join(row.options) or "none"
+        raise UsageError(f"{row.name} has no option {unknown[0]!r}; it has: {known}")
 
 
-def _require_format(format: str) -> str:
+def _require_format(format: str) -> Format:
     if format not in FORMATS:
         raise UsageError(f"format: expected one of {', '.join(FORMATS)}; got {format!r}")
-    return format
+    return FORMATS[format]

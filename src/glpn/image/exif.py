@@ -1,8 +1,8 @@
-"""The few EXIF tags that a depth estimate needs: which side is up, and how long the lens was.
+"""The few EXIF tags that a depth estimate needs: orientation, focal length and pixel dimensions.
 
-Written by hand, because a general EXIF reader follows every entry of an untrusted directory, and
-thousands of entries may point at the same megabytes. This one visits two directories and copies
-nothing; whatever it cannot read counts as absent.
+A general EXIF reader follows every entry of an untrusted directory, and thousands of entries may
+point at the same megabytes. This reader visits two directories and copies nothing; a tag that it
+cannot read counts as absent.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ _ORIENTATION = 0x0112
 _EXIF_DIRECTORY = 0x8769
 _FOCAL_LENGTH = 0x920A
 _PIXEL_WIDTH = 0xA002
+_PIXEL_HEIGHT = 0xA003
 _PLANE_X_RESOLUTION = 0xA20E
 _PLANE_RESOLUTION_UNIT = 0xA210
 _FOCAL_LENGTH_35MM = 0xA405
@@ -26,6 +27,7 @@ _WANTED = frozenset(
         _EXIF_DIRECTORY,
         _FOCAL_LENGTH,
         _PIXEL_WIDTH,
+        _PIXEL_HEIGHT,
         _PLANE_X_RESOLUTION,
         _PLANE_RESOLUTION_UNIT,
         _FOCAL_LENGTH_35MM,
@@ -33,18 +35,18 @@ _WANTED = frozenset(
 )
 
 _SHORT, _LONG, _RATIONAL = 3, 4, 5  # TIFF 6.0 field types
-_MOST_ENTRIES = 1000  # cameras write under a hundred
+_MAX_ENTRIES = 1000  # cameras write under a hundred
 _UNIT_MM = {2: 25.4, 3: 10.0, 4: 1.0, 5: 0.001}  # FocalPlaneResolutionUnit: inch, cm, mm, µm
 
 FILM_DIAGONAL_MM = math.hypot(36, 24)  # the "35 mm" frame; CIPA DCG-001 compares diagonals
-# Focal lengths outside this range, in diagonals of the picture, are no lens: 4.3 mm to 2.2 m in
-# 35 mm terms.
+# Focal lengths outside this range, in diagonals of the picture, belong to no lens: 4.3 mm to 2.2 m
+# in 35 mm terms.
 _FOCAL_RANGE = (0.1, 50.0)
 
 
 @dataclass(frozen=True)
 class Exif:
-    """What the tags say.
+    """The tags that were read.
 
     Attributes:
         orientation: 1 to 8, as in the standard; 1 where absent or impossible.
@@ -54,10 +56,19 @@ class Exif:
     orientation: int
     tags: Mapping[int, float]
 
+    @property
+    def pixel_size(self) -> tuple[int, int] | None:
+        """(width, height) of the picture as the camera stored it; None where the tags are absent.
+
+        It differs from the file's size after a crop or a resize by a program that kept the EXIF.
+        """
+        width, height = (int(self.tags.get(tag, 0)) for tag in (_PIXEL_WIDTH, _PIXEL_HEIGHT))
+        return (width, height) if width > 0 and height > 0 else None
+
     def focal(self, width: int, height: int) -> tuple[float, str] | None:
         """Focal length in pixels of a picture of this (stored) size, and the tag it comes from.
 
-        None where no tag says, or what they say is no lens.
+        None where the tags are absent or describe no possible lens.
         """
         diagonal = math.hypot(width, height)
         film = self.tags.get(_FOCAL_LENGTH_35MM, 0.0)
@@ -90,7 +101,7 @@ def _directory(tiff: memoryview, order: str, start: int) -> dict[int, float]:
     tags: dict[int, float] = {}
     try:
         (count,) = struct.unpack_from(order + "H", tiff, start)
-        for i in range(min(count, _MOST_ENTRIES)):
+        for i in range(min(count, _MAX_ENTRIES)):
             at = start + 2 + 12 * i
             tag, kind, values = struct.unpack_from(order + "HHI", tiff, at)
             if tag not in _WANTED or values != 1:

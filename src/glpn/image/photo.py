@@ -1,14 +1,15 @@
-"""Anything that holds one photograph → `Photo`: upright RGB uint8 [H, W, 3].
+"""Anything that holds one photo → `Photo`: upright RGB uint8 [H, W, 3].
 
-Every rule about pictures is here: what is accepted, how each kind becomes 8-bit RGB, what is
-refused and why. The bytes of files are taken apart in `containers.py`, their EXIF in `exif.py`.
+Every rule about photos is here: what is accepted, how each kind becomes 8-bit RGB, what is refused
+and why. Files are taken apart by `containers.py`, their EXIF is read by `exif.py`.
 
 - Alpha is dropped, never blended; grey becomes three equal channels; colour profiles are ignored.
 - 16-bit values v become round(v / 257), the exact map of 0..65535 onto 0..255. (Pillow keeps only
-  the high byte of a 16-bit *colour* PNG: there the result is below v / 257 + 1 and above
+  the high byte of a 16-bit *colour* file: there the result is below v / 257 + 1 and above
   v / 257 - 1, and equals the exact one for 0 and 65535.)
-- Float arrays lie in 0..1. An array is [H, W], [H, W, C] or [C, H, W] with 1 or 3 channels; where
-  both its ends could be channels, a numpy array is read channels last, a torch tensor first.
+- Float values lie in 0..1, integers in 0..255. An array is [H, W], [H, W, C] or [C, H, W] with 1,
+  3 or 4 channels. Where both ends could be channels, a numpy array is read channels last and a
+  torch tensor channels first.
 """
 
 from __future__ import annotations
@@ -29,35 +30,38 @@ from PIL import Image
 from glpn.errors import ImageTooLarge, InvalidImage, MissingInput, UsageError
 from glpn.image.containers import (
     DECODER_ERRORS,
-    Fit,
+    Decoded,
+    MinDecodeSize,
     decode,
     load,
     require_one_frame,
-    require_pixels,
 )
-from glpn.image.exif import Exif, read_exif
+from glpn.image.exif import read_exif
+from glpn.image.limits import DEFAULT_LIMITS, ImageLimits
 
-MAX_PIXELS = 25_000_000  # a 24-megapixel camera; the decoded picture takes 0.1 GB
-MAX_FILE_BYTES = 128 * 2**20
+MAX_FILE_BYTES = DEFAULT_LIMITS.max_bytes
 
 _UNNAMED = "image"
-_NO_EXIF = Exif(orientation=1, tags={})
-_ON_ITS_SIDE = (5, 6, 7, 8)  # EXIF orientations that swap width and height
-_FLOAT_SLACK = 1e-6  # rounding of x / 255 in float32 may leave 0..1 by this much
+_SIDEWAYS = (5, 6, 7, 8)  # EXIF orientations that swap width and height
+_FLOAT_TOLERANCE = 1e-6  # x / 255 in float32 may round to this much outside 0..1
 
 
 @dataclass(frozen=True, eq=False)
 class Photo:
-    """One decoded photograph.
+    """One decoded photo.
 
     Attributes:
         pixels: RGB uint8 [H, W, 3], upright, contiguous, sharing memory with nothing; the whole
-            picture, or a smaller one, see `read_photo`.
-        name: what the photograph is called in messages and outputs; for a file, its path.
-        focal: focal length in pixels of this picture, where EXIF tells it.
-        focal_source: which tag told it.
-        hash: SHA-256 of the file; empty where there was none.
-        whole: (height, width) of the whole picture, where `pixels` is a smaller one.
+            photo, or a smaller copy, see `read_photo`.
+        name: of the photo in messages and outputs; for a file, its path.
+        focal: focal length in pixels of this photo, from EXIF.
+        focal_source: the EXIF tags that `focal` comes from.
+        hash: SHA-256 of the file; empty for arrays and Pillow images.
+        whole: (height, width) of the whole photo, where `pixels` is smaller.
+        exif_size: (height, width), upright, of the picture that the camera stored. It differs
+            from `size` after a crop or a resize that kept the EXIF. None if EXIF does not say.
+        projection: of a panorama ("equirectangular", …), which no pinhole camera took; empty for
+            an ordinary photo.
     """
 
     pixels: NDArray[np.uint8]
@@ -66,10 +70,12 @@ class Photo:
     focal_source: str | None = None
     hash: str = ""
     whole: tuple[int, int] | None = None
+    exif_size: tuple[int, int] | None = None
+    projection: str = ""
 
     @property
     def size(self) -> tuple[int, int]:
-        """(height, width) of the whole picture."""
+        """(height, width) of the whole photo."""
         return self.whole or (self.pixels.shape[0], self.pixels.shape[1])
 
 
@@ -77,55 +83,71 @@ def read_photo(
     source: Any,
     *,
     name: str | None = None,
-    max_pixels: int = MAX_PIXELS,
-    fit: Fit | None = None,
+    limits: ImageLimits = DEFAULT_LIMITS,
+    min_decode_size: MinDecodeSize | None = None,
 ) -> Photo:
-    """Read one photograph.
+    """Read one photo.
 
     Args:
-        source: path; bytes, bytearray or memoryview of a JPEG, PNG or WEBP file; binary file
-            object, read to its end from where it stands; PIL image; numpy array or torch tensor,
-            as the module says; or a Photo, returned as it is. No source is modified.
-        name: what messages call it; the path or "image" if None.
-        max_pixels: the most pixels accepted.
-        fit: from (height, width), the least that is needed of a JPEG, which may then come smaller
-            and faster; see `containers.decode`.
+        source: path; bytes, bytearray or memoryview of an image file; binary file object, read to
+            its end from its position; PIL image; numpy array or torch tensor, as the module says;
+            or a Photo, returned unchanged. No source is modified.
+        name: for messages; the path or "image" if None.
+        limits: see `ImageLimits`; checked before decoding.
+        min_decode_size: maps (height, width) to the smallest size needed. A JPEG may then be
+            decoded smaller and faster; see `containers.decode`.
 
     Raises:
-        MissingInput: there is no such file, or it may not be read.
-        UnsupportedImage: the bytes are no JPEG, PNG or WEBP.
-        ImageTooLarge: more than `max_pixels`, or a file of more than MAX_FILE_BYTES.
-        InvalidImage: anything else that is not one photograph; the message says why.
-        UsageError: the source is of a type that never holds a photograph.
+        MissingInput: there is no such file, or it cannot be read.
+        UnsupportedImage: a format that is not read; the message names it.
+        ImageTooLarge: over one of the limits.
+        InvalidImage: anything else that is not one photo; the message says why.
+        UsageError: the source is of a type that never holds a photo.
     """
     if isinstance(source, Photo):
         return source
     called = name if name is not None else _name_of(source)
     shown = display_name(called)
     if isinstance(source, np.ndarray):
-        return Photo(_from_array(source, shown, max_pixels=max_pixels), called)
+        return Photo(_from_array(_unmasked(source, shown), shown, limits), called)
     if is_tensor(source):
         array = _tensor_as_array(source, shown)
-        return Photo(_from_array(array, shown, max_pixels=max_pixels, channels_first=True), called)
-    digest = ""
+        return Photo(_from_array(array, shown, limits, channels_first=True), called)
     if isinstance(source, Image.Image):
-        image, exif_block = _opened_by_caller(source, shown, max_pixels)
-        size = image.size
-    else:
-        data = read_bytes(source, shown)
-        digest = hashlib.sha256(data).hexdigest()
-        image, size, exif_block = decode(data, name=shown, max_pixels=max_pixels, fit=fit)
-    exif = read_exif(exif_block) if exif_block else _NO_EXIF
+        image, block = _opened_by_caller(source, shown, limits)
+        return _photo(Decoded(image, image.size, read_exif(block), ""), called, limits)
+    data = read_bytes(source, shown, max_bytes=limits.max_bytes)
+    decoded = decode(data, name=shown, limits=limits, min_decode_size=min_decode_size)
+    return _photo(decoded, called, limits, hash=hashlib.sha256(data).hexdigest())
+
+
+def _photo(decoded: Decoded, name: str, limits: ImageLimits, *, hash: str = "") -> Photo:
+    """A decoded picture as stored, turned upright."""
+    image, size, exif, projection = decoded
+    sideways = exif.orientation in _SIDEWAYS
     focal, focal_source = exif.focal(*size) or (None, None)
-    pixels = _upright(_rgb(image, shown, max_pixels), exif.orientation)
-    whole = None
-    if size != image.size:
-        whole = size if exif.orientation in _ON_ITS_SIDE else (size[1], size[0])
-    return Photo(np.array(pixels, order="C"), called, focal, focal_source, digest, whole)
+    if projection:
+        focal = focal_source = None
+    pixels = _upright(_rgb(image, display_name(name), limits), exif.orientation)
+    return Photo(
+        pixels=np.array(pixels, order="C"),
+        name=name,
+        focal=focal,
+        focal_source=focal_source,
+        hash=hash,
+        whole=_upright_size(size, sideways) if size != image.size else None,
+        exif_size=_upright_size(exif.pixel_size, sideways) if exif.pixel_size else None,
+        projection=projection,
+    )
+
+
+def _upright_size(size: tuple[int, int], sideways: bool) -> tuple[int, int]:
+    """Stored (width, height) → upright (height, width)."""
+    return size if sideways else (size[1], size[0])
 
 
 def display_name(name: str) -> str:
-    """`name` with whatever a terminal or a log could trip over written as escapes."""
+    """`name` with characters that a terminal or a log could trip over written as escapes."""
     return "".join(
         c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in name
     )
@@ -134,41 +156,41 @@ def display_name(name: str) -> str:
 def _name_of(source: Any) -> str:
     if isinstance(source, (str, os.PathLike)):
         return os.fsdecode(source)
-    told = getattr(source, "filename" if isinstance(source, Image.Image) else "name", None)
-    return os.fsdecode(told) if isinstance(told, (str, os.PathLike)) and told else _UNNAMED
+    name = getattr(source, "filename" if isinstance(source, Image.Image) else "name", None)
+    return os.fsdecode(name) if isinstance(name, (str, os.PathLike)) and name else _UNNAMED
 
 
 # --- files ---------------------------------------------------------------------------------------
 
 
-def read_bytes(source: Any, name: str) -> bytes:
+def read_bytes(source: Any, name: str, *, max_bytes: int = MAX_FILE_BYTES) -> bytes:
     """The bytes of a path, a binary file object or bytes; errors as `read_photo`."""
     if isinstance(source, (bytes, bytearray, memoryview)):
         data = bytes(source)
     elif isinstance(source, (str, os.PathLike)):
-        data = _read_file(Path(source), name)
+        data = _read_file(Path(source), name, max_bytes)
     elif hasattr(source, "read"):
-        data = _read_stream(source, name)
+        data = _read_stream(source, name, max_bytes)
     else:
         raise UsageError(
             f"{name}: expected a path, bytes, a binary file, a PIL image, an array or a tensor; "
             f"got {type(source).__name__}"
         )
-    if len(data) > MAX_FILE_BYTES:
-        raise ImageTooLarge(f"{name}: the file is larger than {MAX_FILE_BYTES} bytes")
+    if len(data) > max_bytes:
+        raise ImageTooLarge(f"{name}: the file is larger than {max_bytes / 2**20:g} MiB")
     return data
 
 
-def _read_file(path: Path, name: str) -> bytes:
-    """The bytes of a regular file; anything else is refused without being opened."""
+def _read_file(path: Path, name: str, max_bytes: int) -> bytes:
+    """The bytes of a regular file; anything else is refused without opening it."""
     try:
         _require_regular(os.stat(path), name)
         # A file swapped for a FIFO meanwhile must not block the opening.
         descriptor = os.open(path, os.O_RDONLY | _NON_BLOCKING)
         with open(descriptor, "rb") as file:
             _require_regular(os.fstat(descriptor), name)
-            return file.read(MAX_FILE_BYTES + 1)
-    except InvalidImage:  # is a ValueError as well
+            return file.read(max_bytes + 1)
+    except InvalidImage:  # a ValueError too
         raise
     except (FileNotFoundError, NotADirectoryError):
         raise MissingInput(f"{name}: no such file") from None
@@ -195,21 +217,21 @@ def _require_regular(status: os.stat_result, name: str) -> None:
     }
     if not stat.S_ISREG(status.st_mode):
         kind = kinds.get(stat.S_IFMT(status.st_mode), "no regular file")
-        raise InvalidImage(f"{name}: is {kind}; a photograph is a regular file")
+        raise InvalidImage(f"{name}: is {kind}; a photo is a regular file")
 
 
-def _read_stream(stream: Any, name: str) -> bytes:
-    """All of a binary stream, up to one byte over the limit; short reads are continued."""
+def _read_stream(stream: Any, name: str, max_bytes: int) -> bytes:
+    """All of a binary stream, up to one byte over the limit."""
     parts = []
-    left = MAX_FILE_BYTES + 1
+    left = max_bytes + 1
     while left > 0:
         try:
             part = stream.read(left)
-        except OSError as e:
-            raise MissingInput(f"{name}: cannot be read: {e}") from None
+        except Exception as e:  # the caller's code may raise anything
+            raise MissingInput(f"{name}: cannot be read: {e}") from e
         if not isinstance(part, bytes):
             raise InvalidImage(
-                f"{name}: expected a binary stream, its read() gave {type(part).__name__}"
+                f"{name}: expected a binary stream, its read() returned {type(part).__name__}"
             )
         if not part:
             break
@@ -218,13 +240,17 @@ def _read_stream(stream: Any, name: str) -> bytes:
     return b"".join(parts)
 
 
-# --- pictures ------------------------------------------------------------------------------------
+# --- pictures of Pillow --------------------------------------------------------------------------
 
 
-def _opened_by_caller(image: Image.Image, name: str, max_pixels: int) -> tuple[Image.Image, bytes]:
-    """A PIL image of any format, and its EXIF block; it is decoded if that has not happened."""
-    require_pixels(*image.size, name=name, max_pixels=max_pixels)
-    if image.format != "MPO":  # a JPEG with further pictures; the first is the photograph
+def _opened_by_caller(
+    image: Image.Image, name: str, limits: ImageLimits
+) -> tuple[Image.Image, bytes]:
+    """A PIL image of any format, decoded if necessary, and its EXIF block."""
+    if 0 in image.size:
+        raise InvalidImage(f"{name}: the picture has no pixels: {image.width}x{image.height}")
+    limits.require(*image.size, name=name, jpeg=image.format in (None, "JPEG", "MPO"))
+    if image.format != "MPO":  # a JPEG with further pictures; the first is the photo
         try:
             frames = getattr(image, "n_frames", 1)
         except DECODER_ERRORS as e:
@@ -235,15 +261,16 @@ def _opened_by_caller(image: Image.Image, name: str, max_pixels: int) -> tuple[I
     return image, block if isinstance(block, bytes) else b""
 
 
-def _rgb(image: Image.Image, name: str, max_pixels: int) -> NDArray[np.uint8]:
+def _rgb(image: Image.Image, name: str, limits: ImageLimits) -> NDArray[np.uint8]:
     """Loaded picture → [H, W, 3]; the result may be a view of it."""
-    if 0 in image.size:
-        raise InvalidImage(f"{name}: the picture has no pixels: {image.width}x{image.height}")
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        return _from_array(np.asarray(image), name, max_pixels=max_pixels)
+        values = np.asarray(image)
+        if image.format == "PPM" and image.mode == "I":  # how Pillow stores 16-bit grey PPM
+            values = values.astype(np.uint16)
+        return _from_array(values, name, limits)
     if "transparency" in image.info:
         image = image.copy()
-        del image.info["transparency"]  # else Pillow looks for an alpha channel to build
+        del image.info["transparency"]  # otherwise Pillow builds an alpha channel
     try:
         return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
     except ValueError as e:
@@ -252,7 +279,7 @@ def _rgb(image: Image.Image, name: str, max_pixels: int) -> NDArray[np.uint8]:
 
 def _upright(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
     """Undo an EXIF orientation (EXIF 2.32, 4.6.4 A) on [H, W, 3], as a view."""
-    if orientation in _ON_ITS_SIDE:
+    if orientation in _SIDEWAYS:
         pixels = pixels.swapaxes(0, 1)
     if orientation in (3, 4, 7, 8):
         pixels = pixels[::-1]
@@ -264,9 +291,9 @@ def _upright(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
 # --- arrays and tensors --------------------------------------------------------------------------
 
 
-def is_tensor(source: Any) -> bool:
-    """Whether this is a torch tensor; torch is not imported to find out."""
-    torch = sys.modules.get("torch")  # whoever holds a tensor has imported it
+def is_tensor(source: object) -> bool:
+    """Whether this is a torch tensor; does not import torch."""
+    torch = sys.modules.get("torch")  # imported already if there is a tensor
     return torch is not None and isinstance(source, torch.Tensor)
 
 
@@ -277,44 +304,59 @@ def _tensor_as_array(tensor: Any, name: str) -> NDArray[Any]:
     try:
         array: NDArray[Any] = tensor.cpu().numpy()
     except (TypeError, RuntimeError) as e:
-        raise InvalidImage(f"{name}: a tensor that is no plain array: {e}") from None
+        raise InvalidImage(f"{name}: a tensor that cannot become an array: {e}") from None
     return array
 
 
+def _unmasked(array: NDArray[Any], name: str) -> NDArray[Any]:
+    """A plain array; a mask would be lost, so it is refused."""
+    if isinstance(array, np.ma.MaskedArray) and np.ma.is_masked(array):
+        raise InvalidImage(f"{name}: a masked array; fill the masked pixels first")
+    return np.asarray(array)
+
+
 def _from_array(
-    array: NDArray[Any], name: str, *, max_pixels: int, channels_first: bool = False
+    array: NDArray[Any], name: str, limits: ImageLimits, *, channels_first: bool = False
 ) -> NDArray[np.uint8]:
     """[H, W], [H, W, C] or [C, H, W] → a new [H, W, 3]; `channels_first` decides where both fit."""
     shape = array.shape
-    ends = [axis for axis in (-1, 0) if array.ndim == 3 and shape[axis] in (1, 3)]
+    ends = [axis for axis in (-1, 0) if array.ndim == 3 and shape[axis] in (1, 3, 4)]
     if array.ndim == 2:
         array = array[:, :, None]
     elif not ends:
         raise InvalidImage(
-            f"{name}: expected shape [H, W], [H, W, 3] or [3, H, W] (or 1 channel), got {shape}"
+            f"{name}: expected shape [H, W], [H, W, C] or [C, H, W] with 1, 3 or 4 channels, "
+            f"got {shape}"
         )
     elif ends == [0] or (channels_first and 0 in ends):
         array = np.moveaxis(array, 0, -1)
     height, width, _ = array.shape
     if 0 in array.shape:
         raise InvalidImage(f"{name}: the array has no pixels: shape {shape}")
-    require_pixels(width, height, name=name, max_pixels=max_pixels)
-    levels = _levels(array, name)
+    limits.require(width, height, name=name, jpeg=True)
+    levels = _levels(array, name)[:, :, :3]  # without alpha
     return np.array(np.broadcast_to(levels, (height, width, 3)), order="C")
 
 
 def _levels(array: NDArray[Any], name: str) -> NDArray[np.uint8]:
     """Values of any accepted type → 0..255."""
+    kind = array.dtype.kind
     if array.dtype == np.uint8:
         return array
-    if array.dtype.kind == "u" and array.dtype.itemsize == 2:
+    if kind == "u" and array.dtype.itemsize == 2:
         return ((array.astype(np.uint32) + 128) // 257).astype(np.uint8)  # round(v / 257)
-    if array.dtype.kind != "f":
-        raise InvalidImage(
-            f"{name}: expected uint8, uint16 or float values, got dtype {array.dtype}"
-        )
+    if kind == "b":
+        return array.astype(np.uint8)
+    if kind not in "iuf":
+        raise InvalidImage(f"{name}: expected integer or float values, got dtype {array.dtype}")
     low, high = float(array.min()), float(array.max())
-    if not (low >= -_FLOAT_SLACK and high <= 1 + _FLOAT_SLACK):  # false for NaN too
+    if kind in "iu":
+        if not 0 <= low <= high <= 255:
+            raise InvalidImage(
+                f"{name}: {array.dtype} image must lie in [0, 255]; got [{low:.6g}, {high:.6g}]"
+            )
+        return array.astype(np.uint8)
+    if not (low >= -_FLOAT_TOLERANCE and high <= 1 + _FLOAT_TOLERANCE):  # false for NaN too
         raise InvalidImage(f"{name}: float image must lie in [0, 1]; got [{low:.3g}, {high:.3g}]")
     levels: NDArray[Any] = array.astype(np.float32, copy=False).clip(0, 1) * 255
     return np.asarray(levels.round(), np.uint8)

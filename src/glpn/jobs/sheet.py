@@ -22,7 +22,7 @@ from glpn.jobs.work import Order, Picture
 
 MOST_SHOWN = 60
 _SAYS = {"picture": "contact sheet"}  # the metadata of ours, which alone may be replaced
-_METRES = ("png16", "npz", "tiff", "exr")  # formats that can be read back
+_METRES = [name for name, row in files.FORMATS.items() if row.reader]
 _WIDTH = 200  # pixels of a photograph on the sheet
 
 

@@ -19,7 +19,7 @@ from glpn.errors import (
     MissingDependency,
     OutputFailed,
 )
-from glpn.image.containers import Fit
+from glpn.image.containers import MinDecodeSize
 from glpn.image.photo import display_name, read_bytes, read_photo
 from glpn.jobs.manifest import Entry, Manifest
 from glpn.jobs.opened import Opened
@@ -29,7 +29,6 @@ T = TypeVar("T")
 
 PREDICTED, KEPT, FAILED = "predicted", "kept", "failed"
 FATAL = (OutputFailed, MissingDependency)  # of one picture, but no other would escape them
-_WITH_COLORS = {"ply", "glb"}  # formats that show the photograph itself
 _TOLD = ("scale", "colormap")  # options that a file's own metadata holds
 
 
@@ -189,11 +188,11 @@ class Work(Generic[T]):
             raise CannotCreateOutput(f"{path}: is a photograph to be read; choose another -o")
         if self.order.overwrite:
             return True
-        if not files.valid_output(path, format):
+        noted = self._noted(picture, format, path)
+        if not files.valid_output(path, format, noted):
             raise CannotCreateOutput(
                 f"{path}: exists and is no complete {format} file; --overwrite replaces it"
             )
-        noted = self._noted(picture, format, path)
         told = noted or files.label(path, format)
         difference = origin.difference(told, _told(self.order.formats[format]))
         if difference == ANOTHER_PHOTOGRAPH and noted:
@@ -206,7 +205,7 @@ class Work(Generic[T]):
         self, picture: Picture, data: bytes, write: Mapping[str, Path], keep: Mapping[str, Path]
     ) -> T:
         try:
-            photo = read_photo(data, name=picture.name, fit=self._fit)
+            photo = read_photo(data, name=picture.name, min_decode_size=self._fit)
             depth = self.model.predict(photo, self.order.call)
             said = self._present(picture, depth, write, keep)
             for format, path in write.items():
@@ -218,10 +217,10 @@ class Work(Generic[T]):
         return said
 
     @property
-    def _fit(self) -> Fit | None:
+    def _fit(self) -> MinDecodeSize | None:
         """How much of a photograph is needed: all of it where a file takes its colours."""
-        colors = self.order.formats.keys() & _WITH_COLORS
-        if colors or self.order.call.get("uncertainty") or self.order.call.get("tiles"):
+        needs_photo = any(files.FORMATS[name].needs_photo for name in self.order.formats)
+        if needs_photo or self.order.call.get("uncertainty") or self.order.call.get("tiles"):
             return None
         return self.model.estimator().fit
 
@@ -236,7 +235,10 @@ class Work(Generic[T]):
         """Add a line, unless one says the same already."""
         if self._manifest is None or all(self._noted(picture, f, p) for f, p in made.items()):
             return
-        told = {f: {"name": p.name, **_told(self.order.formats[f])} for f, p in made.items()}
+        told = {
+            f: {"name": p.name, **files.fingerprint(p), **_told(self.order.formats[f])}
+            for f, p in made.items()
+        }
         self._manifest.append(
             Entry(picture.image, picture.stem, origin.record(), told, round(seconds, 4))
         )

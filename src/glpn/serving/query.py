@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -10,17 +9,13 @@ from dataclasses import dataclass
 
 from glpn.depth.colormaps import color_table
 from glpn.errors import UsageError
+from glpn.files import FORMATS
 
-# format → media type
+# format → media type; the uncertainty is part of JSON and NPZ
 MEDIA_TYPES = {
     "json": "application/json",
-    "png16": "image/png",
-    "npz": "application/x-npz",
-    "exr": "image/x-exr",
-    "vis": "image/png",
-    "glb": "model/gltf-binary",
+    **{row.name: row.media_type for row in FORMATS.values() if row.quantity != "sigma"},
 }
-_PACKAGES = {"exr": "OpenEXR", "glb": "trimesh"}  # that a format needs
 _SINGLE = ("format", "focal", "fov", "colormap", "uncertainty", "step")
 _REPEATED = ("at", "between")
 _UNCERTAINTIES = ("flip",)
@@ -62,11 +57,7 @@ class DepthQuery:
 
 def installed_formats() -> tuple[str, ...]:
     """The formats whose packages are installed."""
-    return tuple(
-        name
-        for name in MEDIA_TYPES
-        if name not in _PACKAGES or importlib.util.find_spec(_PACKAGES[name])
-    )
+    return tuple(name for name in MEDIA_TYPES if name not in FORMATS or FORMATS[name].is_installed)
 
 
 def parse_query(items: Sequence[tuple[str, str]]) -> DepthQuery:

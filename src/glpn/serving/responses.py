@@ -15,6 +15,7 @@ from glpn.depth.depth import Depth
 from glpn.errors import UsageError
 from glpn.estimator import MAX_INPUT_PIXELS, DepthEstimator, choose_camera
 from glpn.files import FORMATS
+from glpn.image.limits import SERVICE_LIMITS
 from glpn.image.photo import Photo, read_photo
 from glpn.serving.limits import Limits, Refusal
 from glpn.serving.query import MAX_FOV, MEDIA_TYPES, MIN_FOV, DepthQuery
@@ -22,7 +23,6 @@ from glpn.serving.query import MAX_FOV, MEDIA_TYPES, MIN_FOV, DepthQuery
 _PHOTO_NAME = "image"  # in messages and files: the service does not know the photo's own name
 # Making a mesh takes some 200 bytes a vertex, and the network sees no more pixels than these.
 _MAX_VERTICES = MAX_INPUT_PIXELS
-_COLOURED = {"glb"}  # formats that show the photo itself
 _SAMPLE_STRIDE = 17  # usual widths are no multiples of it, so a sample covers all columns
 _NEAR_MEDIAN = (0.47, 0.53)  # fractions of the sorted sample
 _DECIMALS = 4  # of metres: a tenth of a millimetre
@@ -53,9 +53,14 @@ def depth_response(
         UsageError: a point lies outside the photo, or the focal length is impossible for it.
         CheckpointError: the network's output is not finite.
     """
-    whole = query.format in _COLOURED or query.uncertainty is not None
-    fit = None if whole else estimator.fit
-    photo = read_photo(data, name=_PHOTO_NAME, max_pixels=limits.max_pixels, fit=fit)
+    needs_photo = query.format in FORMATS and FORMATS[query.format].needs_photo
+    whole = needs_photo or query.uncertainty is not None
+    photo = read_photo(
+        data,
+        name=_PHOTO_NAME,
+        limits=SERVICE_LIMITS.raised_to(limits.max_pixels),
+        min_decode_size=None if whole else estimator.fit,
+    )
     _require_possible_focal(query.focal, photo)
     depth = estimator.estimate(
         photo,
@@ -103,12 +108,10 @@ def _every(depth: Depth, step: int) -> Depth:
 
 
 def _encoded(depth: Depth, query: DepthQuery) -> bytes:
-    if query.format == "vis":
-        return depth.encode("vis", colormap=query.colormap)
-    if query.format == "glb":
-        step = math.ceil(math.sqrt(depth.metres.size / _MAX_VERTICES))
-        return depth.encode("glb", step=step)
-    return depth.encode(query.format)
+    step = math.ceil(math.sqrt(depth.metres.size / _MAX_VERTICES))
+    given: dict[str, object] = {"colormap": query.colormap, "step": step}
+    known = FORMATS[query.format].options
+    return depth.encode(query.format, **{key: given[key] for key in known if key in given})
 
 
 def _record(depth: Depth, query: DepthQuery) -> dict[str, object]:

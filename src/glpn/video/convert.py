@@ -19,7 +19,7 @@ from glpn.concurrency import map_ordered, prefetch
 from glpn.depth.colormaps import ROBUST_PERCENTILES, color_table
 from glpn.errors import DataError, UsageError
 from glpn.estimator import DepthEstimator
-from glpn.files.rasters import MILLIMETRES
+from glpn.files.png import MILLIMETRES
 from glpn.jobs import Opened
 from glpn.video.reading import Film, Frame, open_film
 from glpn.video.sequences import npz_chunks, png_frames

@@ -8,6 +8,8 @@ const FILES = {
   png16: ["PNG, 16 bit", "millimetres"],
   npz: ["NPZ", "metres, camera"],
   exr: ["EXR", "metres, channel Z"],
+  tiff: ["TIFF", "metres"],
+  ply: ["PLY", "coloured points"],
   vis: ["Picture", "colours"],
   glb: ["GLB", "mesh for Blender and browsers"],
   json: ["JSON", "figures, A and B"],

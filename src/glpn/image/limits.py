@@ -1,0 +1,80 @@
+"""Limits on photos, checked from what a file declares, before anything is decoded."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+from glpn.errors import ImageTooLarge
+
+
+@dataclass(frozen=True)
+class ImageLimits:
+    """What a photo may cost; the defaults suit a person's own files.
+
+    A decoded pixel takes 3 to 8 bytes. A JPEG may be larger than other files, because it can be
+    decoded at a fraction of its size.
+
+    Attributes:
+        max_pixels: of files other than JPEG, and of Pillow images not yet decoded.
+        max_jpeg_pixels: of JPEG files and arrays.
+        max_scan_pixels: pixels times scans of a progressive JPEG: each scan visits every pixel.
+        max_side: of either side, in pixels.
+        max_aspect: the longer side divided by the shorter. A sliver is cheap to decode, but its
+            network input is not.
+        max_bytes: of the file.
+    """
+
+    max_pixels: int = 50_000_000
+    max_jpeg_pixels: int = 120_000_000
+    max_scan_pixels: int = 2_000_000_000
+    max_side: int = 65_535
+    max_aspect: int = 5_000
+    max_bytes: int = 256 * 2**20
+
+    def raised_to(self, jpeg_pixels: int) -> ImageLimits:
+        """These limits with another `max_jpeg_pixels`, and `max_pixels` in proportion."""
+        share = self.max_pixels / self.max_jpeg_pixels
+        return dataclasses.replace(
+            self, max_jpeg_pixels=jpeg_pixels, max_pixels=int(jpeg_pixels * share)
+        )
+
+    def require(
+        self, width: int, height: int, *, name: str, jpeg: bool = False, scans: int = 1
+    ) -> None:
+        """Refuse a picture that costs too much.
+
+        Args:
+            width, height: in pixels.
+            name: of the photo, for the message.
+            jpeg: whether it can be decoded at a fraction, or is decoded already.
+            scans: passes over the whole picture.
+
+        Raises:
+            ImageTooLarge: the message names the limit.
+        """
+        size = f"{name}: {width}x{height}"
+        pixels, max_pixels = width * height, self.max_jpeg_pixels if jpeg else self.max_pixels
+        if max(width, height) > self.max_side:
+            raise ImageTooLarge(f"{size} has a side over the limit of {self.max_side} pixels")
+        if max(width, height) > self.max_aspect * min(width, height):
+            raise ImageTooLarge(f"{size} is a sliver; the sides may differ {self.max_aspect} times")
+        if pixels > max_pixels:
+            raise ImageTooLarge(
+                f"{size} is {pixels / 1e6:.1f} megapixels; the limit is {max_pixels / 1e6:g}"
+            )
+        if scans > 1 and scans * pixels > self.max_scan_pixels:
+            raise ImageTooLarge(f"{size} with {scans} scans would take too long to decode")
+
+
+DEFAULT_LIMITS = ImageLimits()
+# For a service that strangers send photos to: `benchmarks/worst_image.py` prints the cost of the
+# worst photo within these limits.
+SERVICE_LIMITS = ImageLimits(
+    max_pixels=16_000_000,
+    max_jpeg_pixels=25_000_000,
+    max_scan_pixels=300_000_000,
+    max_side=16_384,
+    max_aspect=100,
+    max_bytes=16 * 2**20,
+)
