@@ -10,10 +10,9 @@ import json
 import math
 import reprlib
 import sys
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from difflib import get_close_matches
-from functools import lru_cache
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -90,8 +89,7 @@ def decode(record: type[R], values: object, *, prefix: str = "") -> R:
     return record(**built)
 
 
-@lru_cache
-def field_types(record: Hashable) -> dict[str, Any]:
+def field_types(record: type) -> dict[str, Any]:
     """Field name → type of a dataclass, in the order of its fields."""
     hints = get_type_hints(record)
     return {field.name: hints[field.name] for field in fields(record)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from glpn.training.lock import run_lock
+from glpn.training.api import lock_run
 from tests.cli.conftest import run_for_real
 from tests.training.runs import SIZE, write_frame, write_frames
 
@@ -57,10 +58,42 @@ def test_a_recipe_is_trained_and_the_run_is_not_begun_twice(glpn, frames, recipe
     assert "train 2/2" in done.err
     log = [json.loads(line) for line in (tmp_path / "run/log.jsonl").read_text().splitlines()]
     assert done.records[0]["abs_rel"] == log[-1]["abs_rel"]
+    assert done.records[0]["scores_of_step"] == log[-1]["step"] == 2
+    assert "glpn evaluate -m" in done.err.splitlines()[-1]
+    assert "held_back.txt" in done.err.splitlines()[-1]
     again = glpn("train", recipe, *settings)
     assert again.code == 73
     assert "resume" in again.err
     assert glpn("train", recipe, *settings, "--resume").code == 0
+
+
+def test_scores_for_people_are_rounded_and_name_their_step(glpn, frames, recipe, tmp_path):
+    settings = (f"data.train={frames}", f"run.folder={tmp_path / 'run'}", "run.doctor=false")
+    done = glpn("train", recipe, *settings, "loop.validate_every=1")
+    log = [json.loads(line) for line in (tmp_path / "run/log.jsonl").read_text().splitlines()]
+    values = dict(line.rsplit(maxsplit=1) for line in done.out.splitlines())
+    assert values["scores of step"] == "2"
+    assert float(values["abs rel"]) == round(log[-1]["abs_rel"], 4)
+
+
+def test_a_run_ended_by_a_signal_says_how_to_resume(frames, recipe, tmp_path):
+    run = tmp_path / "a run"
+    command = ("train", recipe, f"data.train={frames}", f"run.folder={run}", "loop.steps=100000")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "glpn", *map(str, command), "run.doctor=false"],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+    )
+    while not (run / "log.jsonl").exists() or b"train" not in (run / "log.jsonl").read_bytes():
+        assert process.poll() is None
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate()
+    assert process.returncode == 128 + signal.SIGTERM
+    hint = errors.splitlines()[-1]
+    assert hint.startswith(f"stopped by SIGTERM; resume with: glpn train {recipe}")
+    assert f"'run.folder={run}'" in hint
+    assert hint.endswith("--resume")
 
 
 @pytest.mark.parametrize(
@@ -117,7 +150,7 @@ def test_a_second_writer_is_refused_before_torch_is_loaded(recipe, tmp_path):
         "sys.exit(99 if 'torch' in sys.modules else code)"
     )
     arguments = ("train", str(recipe), "data.train=any", f"run.folder={tmp_path / 'run'}")
-    with run_lock(tmp_path / "run"):
+    with lock_run(tmp_path / "run"):
         done = subprocess.run(
             [sys.executable, "-c", script, *arguments], capture_output=True, text=True
         )

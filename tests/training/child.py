@@ -32,7 +32,7 @@ def finished(process: subprocess.Popen[str], timeout: float = 60) -> tuple[int, 
 def main() -> int:
     warnings.simplefilter("error")
     from glpn.errors import GLPNError
-    from glpn.training.entry import train
+    from glpn.training import train
     from tests.training.runs import tiny_recipe
 
     recipe = tiny_recipe(Path(sys.argv[1]), Path(sys.argv[2]), *sys.argv[3:])

@@ -18,14 +18,15 @@ import torch
 
 import glpn
 from glpn import GLPNConfig, GLPNForDepthEstimation, GLPNModel
+from glpn.data.datasets import open_dataset
 from glpn.errors import ConfigError, DataError, MissingInput
+from glpn.training import train
 from glpn.training.checkpoint import list_checkpoints, newest_checkpoint
-from glpn.training.entry import train
 from glpn.training.recipe import read_recipe
-from glpn.training.step import _chance
+from glpn.training.step import _step_seed
 from tests.training.runs import SIZE, log_of, tiny_recipe, write_frame, write_frames
 
-RECIPES = Path(__file__).parents[2] / "recipes"
+RECIPES = Path(glpn.__file__).parent / "recipes"
 GOLDEN = Path(__file__).parents[1] / "golden/training.json"
 
 
@@ -170,6 +171,29 @@ def test_pictures_of_validation_frames_are_written(frames, tmp_path):
     assert names == ["step-00000000.png", "step-00000002.png"]
 
 
+def test_the_frames_learnt_and_held_back_are_recorded_as_lists(frames, tmp_path):
+    result = train(tiny_recipe(frames, tmp_path / "run", "loop.steps=1"))
+    assert result.held_back == tmp_path / "run/held_back.txt"
+    assert result.held_back.read_text().split() == ["006", "007"]
+    learnt = (tmp_path / "run/trained_on.txt").read_text().split()
+    assert learnt == [f"{i:03d}" for i in range(6)]
+    assert open_dataset(frames, frame_list=result.held_back).names == ("006", "007")
+    assert result.validated == result.step == 1
+
+
+def test_a_fine_tuned_model_inherits_the_terms_of_its_start(frames, tmp_path):
+    start = ("model.start=glpn-b0-indoor", "model.config={}", "loop.steps=1")
+    train(tiny_recipe(frames, tmp_path / "run", *start))
+    card = (tmp_path / "run/last/README.md").read_text()
+    bundled = (Path(glpn.__file__).parent / "models/glpn-b0-indoor/README.md").read_text()
+    licence = next(line for line in bundled.splitlines() if line.startswith("license"))
+    assert licence in card.splitlines()
+    assert "base_model: glpn-b0-indoor" in card
+    assert "## Terms" in card
+    train(tiny_recipe(frames, tmp_path / "random", "loop.steps=1"))
+    assert not (tmp_path / "random/last/README.md").exists()
+
+
 # --- where it starts -----------------------------------------------------------------------
 
 
@@ -265,6 +289,15 @@ def test_depth_beyond_the_networks_reach_is_unknown_to_it(tmp_path):
     assert log_of(tmp_path / "run")[0]["empty"] == 1
 
 
+def test_depth_beyond_the_networks_reach_can_stay_a_target(tmp_path):
+    frames = write_frames(tmp_path / "set", 4)
+    image = np.random.default_rng(0).integers(0, 256, (*SIZE, 3), np.uint8)
+    write_frame(frames, "000", image, np.full(SIZE, 30.0))
+    recipe = ("data.val_share=0", "loop.steps=1", "loop.beyond_max_depth=learn")
+    train(tiny_recipe(frames, tmp_path / "run", *recipe))
+    assert log_of(tmp_path / "run")[0]["empty"] == 0
+
+
 def test_an_all_invalid_validation_frame_is_an_error_before_the_first_step(tmp_path):
     frames = write_frames(tmp_path / "set", 4)
     write_frame(frames, "003", np.zeros((*SIZE, 3), np.uint8), np.zeros(SIZE))
@@ -349,7 +382,7 @@ def test_a_crop_larger_than_a_frame_names_the_frame(frames, tmp_path):
 
 
 def test_every_step_has_random_numbers_of_its_own():
-    seeds = {_chance(*key) for key in np.ndindex(5, 20, 3)}
+    seeds = {_step_seed(*key) for key in np.ndindex(5, 20, 3)}
     assert len(seeds) == 300
 
 

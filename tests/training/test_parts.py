@@ -13,9 +13,8 @@ import torch
 from glpn import GLPNConfig, GLPNForDepthEstimation, GLPNImageProcessor
 from glpn.data.sample import Sample
 from glpn.errors import ConfigError
-from glpn.training.ema import Average
-from glpn.training.frames import KeptFrames, ScaledFrames, open_frames
-from glpn.training.optimiser import build_optimiser, set_rate
+from glpn.training.data import KeptFrames, ScaledFrames, open_frames
+from glpn.training.optimiser import AveragedNetwork, build_optimiser, set_rate
 from glpn.training.options import DataOptions, OptimiserOptions
 from tests.training.runs import write_frames
 
@@ -30,7 +29,7 @@ def network() -> GLPNForDepthEstimation:
 def test_each_block_learns_slower_than_the_one_above():
     net = network()
     options = OptimiserOptions(kind="adamw", layer_decay=0.5, weight_decay=0.1)
-    optimiser = build_optimiser(net, options)
+    optimiser = build_optimiser(dict(net.named_parameters()), TINY.depths, options)
     set_rate(optimiser, 2.0)
     settings = {
         id(parameter): (group["lr"], group["weight_decay"])
@@ -54,7 +53,7 @@ def test_each_block_learns_slower_than_the_one_above():
 
 def test_the_average_follows_quickly_at_first_and_slowly_later():
     net = network()
-    average = Average(net, 0.5)
+    average = AveragedNetwork(net, 0.5)
     bias = average.network.head.conv2.bias
     with torch.no_grad():
         bias.zero_()

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
+import glpn
 from glpn.errors import ConfigError, MissingInput
 from glpn.training.recipe import Recipe, read_recipe
 
-RECIPES = Path(__file__).parents[2] / "recipes"
+RECIPES = Path(glpn.__file__).parent / "recipes"
 
 
 def write(folder: Path, text: str) -> Path:
@@ -79,6 +80,7 @@ def test_an_unknown_key_is_refused_naming_the_nearest(tmp_path, text, key, neare
         ("data.folder.unit=ft", "data.folder"),
         ("data.val_share=1", "data.val_share"),
         ("optimiser.layer_decay=2", "optimiser.layer_decay"),
+        ("loop.beyond_max_depth=keep", "loop.beyond_max_depth"),
         ("loop.batch", "section.key=value"),
         ("batch=4", "section.key=value"),
         ("loop=4", "section.key=value"),
@@ -131,21 +133,76 @@ def test_the_recipes_that_come_with_the_project_are_valid(path):
         assert word in header
 
 
-def test_the_published_settings_are_those_of_the_recipes_for_nyu_and_kitti():
-    nyu, kitti = read_recipe(RECIPES / "nyu.toml"), read_recipe(RECIPES / "kitti.toml")
-    for recipe, crop, reach in ((nyu, (448, 576), 10), (kitti, (352, 704), 80)):
-        assert recipe.model.network().variant == "b4"
-        assert recipe.model.network().max_depth == reach
-        assert recipe.model.network().drop_path_rate == 0.1
-        assert (recipe.loop.epochs, recipe.loop.batch) == (25, 12)
-        assert (recipe.optimiser.kind, recipe.optimiser.weight_decay) == ("adam", 0)
-        schedule = recipe.schedule
-        assert (schedule.kind, schedule.power) == ("published", 0.9)
-        assert (schedule.start_rate, schedule.rate, schedule.end_rate) == (3e-5, 1e-4, 3e-5)
-        augment = recipe.augment
-        assert augment.crop == crop
-        assert (augment.cutdepth, augment.cutdepth_probability) == ("vertical", 0.25)
-        assert augment.cutdepth_p == 0.75
+@pytest.mark.parametrize(
+    ("name", "crop", "max_depth", "peak", "end_rate", "raw_scale"),
+    [
+        # 12 of 25 epochs; 1e-4 - 7e-5 (26247 / 24228)^0.9
+        ("nyu", (448, 576), 10, 0.48, 2.477e-5, 1000),
+        # 24228 of 48246 steps; 1e-4 - 7e-5 (24018 / 24228)^0.9
+        ("kitti", (352, 704), 80, 0.50218, 3.0546e-5, 256),
+    ],
+)
+def test_the_recipes_for_nyu_and_kitti_are_as_published(
+    name, crop, max_depth, peak, end_rate, raw_scale
+):
+    recipe = read_recipe(name)
+    network = recipe.model.network()
+    assert (network.variant, network.max_depth, network.drop_path_rate) == ("b4", max_depth, 0.1)
+    assert (recipe.loop.epochs, recipe.loop.batch) == (25, 12)
+    assert recipe.loop.beyond_max_depth == "learn"
+    assert (recipe.optimiser.kind, recipe.optimiser.weight_decay) == ("adam", 0)
+    schedule, augment = recipe.schedule, recipe.augment
+    assert (schedule.kind, schedule.power) == ("published", 0.9)
+    assert (schedule.start_rate, schedule.rate, schedule.peak) == (3e-5, 1e-4, peak)
+    assert schedule.end_rate == pytest.approx(end_rate, rel=1e-3)
+    assert augment.crop == crop
+    assert (augment.cutdepth, augment.cutdepth_probability) == ("vertical", 0.25)
+    assert (augment.cutdepth_p, augment.cutdepth_values) == (0.75, "modulo")
+    assert augment.raw_scale == raw_scale
+
+
+def test_a_recipe_is_found_by_its_name_and_an_unknown_one_lists_the_names():
+    assert read_recipe("finetune").model.start == "glpn-b0-indoor"
+    with pytest.raises(MissingInput, match=r"finetuen.*one of .*finetune, kitti, nyu, smoke"):
+        read_recipe("finetuen")
+
+
+MIX = {
+    "data": {
+        "mix": {
+            "real": {"folder": "a", "count": 3, "edges": 0.5},
+            "photos": {"folder": "b", "count": 1, "labels": False, "loss": "scale-shift"},
+        }
+    },
+    "teacher": {"model": "glpn-b0-indoor"},
+    "loop": {"batch": 4},
+}
+
+
+def test_a_mix_of_datasets_arrives_in_records():
+    recipe = Recipe.from_dict(MIX)
+    assert recipe.data.mix["real"].edges == 0.5
+    assert recipe.data.mix["photos"].labels is False
+    assert Recipe.from_dict(recipe.to_dict()) == recipe
+    assert recipe.override(["data.mix.real.edges=0.25"]).data.mix["real"].edges == 0.25
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ("loop.batch=5", "loop.batch: 5 differs from .* 4"),
+        ("teacher.model=none", "without labels needs teacher.model"),
+        ("data.mix.real.cuont=3", "data.mix.real.cuont.*data.mix.real.count"),
+        ("data.mix.real.loss=l1", "data.mix.loss"),
+        ("data.mix.real.aspect=[2, 1]", "data.mix.aspect"),
+        ("data.train=c", "data.mix excludes data.train"),
+        ("teacher.max_share=2", "teacher.max_share"),
+        ("schedule.peak=1", "schedule.peak"),
+    ],
+)
+def test_an_impossible_mix_or_teacher_is_refused_by_its_key(change, named):
+    with pytest.raises(ConfigError, match=named):
+        Recipe.from_dict(MIX).override([change])
 
 
 def test_missing_and_damaged_files_are_named(tmp_path):

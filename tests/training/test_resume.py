@@ -12,9 +12,9 @@ import psutil
 import pytest
 
 from glpn.errors import CannotCreateOutput, CheckpointError, UsageError
+from glpn.training import train
+from glpn.training.api import lock_run
 from glpn.training.checkpoint import list_checkpoints
-from glpn.training.entry import train
-from glpn.training.lock import run_lock
 from tests.training import child
 from tests.training.child import finished
 from tests.training.runs import log_of, tiny_recipe, traces, write_frames
@@ -115,7 +115,7 @@ def test_a_second_writer_is_refused_at_once_by_the_holders_number(frames, tmp_pa
     process = child.start(frames, tmp_path, "loop.steps=100000", "run.save_every=1000")
     wait_for(has_begun(tmp_path), process)
     began = time.monotonic()
-    with pytest.raises(CannotCreateOutput, match=rf"process {process.pid} "), run_lock(tmp_path):
+    with pytest.raises(CannotCreateOutput, match=rf"process {process.pid} "), lock_run(tmp_path):
         pass
     assert time.monotonic() - began < 1
     with pytest.raises(CannotCreateOutput, match="is training there") as refusal:
@@ -123,7 +123,7 @@ def test_a_second_writer_is_refused_at_once_by_the_holders_number(frames, tmp_pa
     assert refusal.value.exit_code == 73
     process.kill()
     finished(process)
-    with run_lock(tmp_path):  # the lock has gone with its process
+    with lock_run(tmp_path):  # the lock has gone with its process
         pass
 
 
@@ -131,7 +131,7 @@ def test_a_run_is_not_overwritten_unless_it_is_to_be_resumed(frames, tmp_path):
     recipe = tiny_recipe(frames, tmp_path, "loop.steps=2")
     train(recipe)
     before = traces(tmp_path)
-    with pytest.raises(CannotCreateOutput, match="holds a run already"):
+    with pytest.raises(CannotCreateOutput, match="already holds a run"):
         train(recipe)
     assert train(recipe, resume=True).step == 2  # there is nothing left to do
     assert traces(tmp_path) == before
@@ -164,5 +164,5 @@ def test_reading_processes_end_with_the_one_that_trains(frames, tmp_path):
     assert len(readers) >= 2
     _, alive = psutil.wait_procs(readers, timeout=PATIENCE)
     assert not alive
-    with run_lock(tmp_path):
+    with lock_run(tmp_path):
         pass

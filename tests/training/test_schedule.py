@@ -6,9 +6,10 @@ import math
 
 import pytest
 
+from glpn.training.optimiser import learning_rate
 from glpn.training.options import ScheduleOptions
-from glpn.training.order import Order
-from glpn.training.schedule import learning_rate
+from glpn.training.recipe import read_recipe
+from glpn.training.sampling import Sampler
 
 
 def rates(options: ScheduleOptions, steps: int) -> list[float]:
@@ -31,6 +32,19 @@ def test_published_curve_stays_within_its_bounds_whatever_the_number_of_steps(st
     assert min(curve) >= 3e-5
     assert max(curve) <= 1e-4
     assert learning_rate(ScheduleOptions(), steps - 1, steps=steps) < 1e-4
+
+
+def test_published_curve_of_the_authors_code():
+    """It rises over 12 of 25 epochs of 2,019 steps, and falls along the same power to the end."""
+    options = read_recipe("nyu").schedule
+    at = {step: learning_rate(options, step, steps=50_475) for step in (12_114, 24_228, 36_342)}
+    assert at[24_228] == 1e-4
+    assert at[12_114] == pytest.approx(3e-5 + 7e-5 * 0.5**0.9, rel=1e-9)
+    # (36342 / 24228 - 1)^0.9 = 0.5^0.9, since end_rate is rounded to four digits, to 1e-3
+    assert at[36_342] == pytest.approx(1e-4 - 7e-5 * 0.5**0.9, rel=1e-3)
+    last = learning_rate(options, 50_474, steps=50_475)
+    assert last == pytest.approx(1e-4 - 7e-5 * (50_475 / 24_228 - 1) ** 0.9, rel=1e-3)
+    assert round(last, 7) == 2.48e-5
 
 
 def test_one_cycle_curve():
@@ -56,23 +70,23 @@ def test_warm_up_rises_from_nothing_to_the_curve():
 
 
 def test_steps_come_from_the_frames_that_there_are():
-    assert Order(frames=24_231, batch=12, seed=0).steps(25) == 50_482  # 605,775 / 12 = 50,481.25
-    assert Order(frames=24_231, batch=4, seed=0).steps(25) == 151_444
-    assert Order(frames=3, batch=8, seed=0).steps(2) == 1
+    assert Sampler(frames=24_231, batch=12, seed=0).steps(25) == 50_482  # 605,775 / 12 = 50,481.25
+    assert Sampler(frames=24_231, batch=4, seed=0).steps(25) == 151_444
+    assert Sampler(frames=3, batch=8, seed=0).steps(2) == 1
 
 
 def test_each_epoch_holds_every_frame_once_in_an_order_of_its_own():
-    order = Order(frames=10, batch=4, seed=3)
+    order = Sampler(frames=10, batch=4, seed=3)
     draws = [draw for step in range(order.steps(2)) for draw in order.draws(step)]
     first, second = ([i for e, i in draws if e == epoch] for epoch in (0, 1))
     assert sorted(first) == sorted(second) == list(range(10))
     assert first != second
-    assert order.draws(2) == Order(frames=10, batch=4, seed=3).draws(2)
-    assert order.draws(2) != Order(frames=10, batch=4, seed=4).draws(2)
+    assert order.draws(2) == Sampler(frames=10, batch=4, seed=3).draws(2)
+    assert order.draws(2) != Sampler(frames=10, batch=4, seed=4).draws(2)
 
 
 def test_epochs_end_with_the_step_that_holds_their_last_frame():
-    order = Order(frames=10, batch=4, seed=0)  # passes end within the 3rd, 5th and 8th step
+    order = Sampler(frames=10, batch=4, seed=0)  # passes end within the 3rd, 5th and 8th step
     assert [step for step in range(9) if order.ends_epoch(step)] == [3, 5, 8]
-    small = Order(frames=2, batch=4, seed=0)
+    small = Sampler(frames=2, batch=4, seed=0)
     assert [step for step in range(4) if small.ends_epoch(step)] == [1, 2, 3]

@@ -1,8 +1,13 @@
-"""Training: a recipe in, checkpoints and a model folder out; a killed run continues to the bit.
+"""Training: a recipe in, checkpoints and a model folder out. A killed run resumes bit-identically.
 
-`entry.train` is the door. `recipe` and `options` say what is wanted; `run` begins a run or takes it
-up where it ended, `material` makes its frames ready, `loop` does the steps. A file for each part:
-`order`, `frames`, `reading` and `feed` (which frames, read and augmented ahead of time), `network`,
-`optimiser`, `schedule`, `step` (one update), `ema`, `validate`, `checkpoint` with `state` and
-`lock`, `log`, `signals`, `parallel` (several processes).
+`api.train` is the public function. `recipe` and `options` define a run; `trainer` sets it up and
+runs its loop, and `step` makes one update. `data` opens the frames and decides which of them form
+which batch; `loading` reads and augments them ahead of time. The other files: `network` (first
+weights), `optimiser` (rates, schedule, averaged weights), `losses`, `teacher`, `validation`,
+`checkpoint`, `log` and `distributed` (several processes).
 """
+
+from __future__ import annotations
+
+from glpn.training.api import Result as Result
+from glpn.training.api import train as train

@@ -1,15 +1,19 @@
-"""Checkpoints: written whole or not at all, hashed to the last bit, found again newest first.
+"""Checkpoints: a run's state between two steps, written whole or not at all and hashed.
 
-A checkpoint is a folder `step-00001200` of safetensors pieces, `values.json` and a manifest. The
-manifest's first line is the SHA-256 of the rest of it; the rest names every other file with its
-size and SHA-256, so that no bit can change unnoticed. The folder is filled under another name and
-renamed when all of it is on the disk. No pickle anywhere.
+A checkpoint is a folder `step-00001200` that holds `tensors.safetensors`, `values.json` and a
+manifest. The manifest's first line is the SHA-256 of the rest; the rest gives the size and SHA-256
+of the other files, so that no changed bit goes unnoticed. The folder is filled under another name
+and renamed once all of it is on the disk. It holds no pickle.
+
+There is no state of random number generators: order, augmentation and dropped paths are functions
+of the seed and the step.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import re
 import shutil
@@ -19,37 +23,138 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
-from torch import Tensor
+from torch import Tensor, nn
 
+import glpn
 from glpn.errors import CheckpointError, OutputFailed
 from glpn.files import require_writable_folder
+from glpn.network.model import GLPNForDepthEstimation
+from glpn.training.optimiser import AveragedNetwork
 
 MANIFEST = "manifest"
-FORMAT = 1
-PIECE_BYTES = 15 * 2**20  # of tensors in a file: easy to copy through whatever limits file sizes
+FORMAT = 2
 
 _VALUES = "values.json"
+_TENSORS = "tensors.safetensors"
 _NAME = re.compile(r"step-(\d{8,})")
-_PART = ".part"  # what an unfinished checkpoint's name ends in
-_OLD = ".old"
+_PART = ".part"  # suffix of an unfinished checkpoint
+_OLD = ".old"  # suffix of a checkpoint that is about to be deleted
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """All that a run needs to go on: tensors by name, and JSON values."""
+    """Everything that a run needs to resume: tensors by name, and JSON values."""
 
     step: int
     tensors: Mapping[str, Tensor]
     values: Mapping[str, Any]
 
 
+@dataclass
+class TrainState:
+    """Everything that changes from step to step.
+
+    Attributes:
+        network: learns.
+        average: its moving average; None where that is off.
+        optimiser, scaler: with their own state.
+        projections: learn with the network and are not exported; see `teacher`.
+        step: updates made.
+        validated: the step of the last validation, -1 before the first.
+        best: the best score so far; smaller is better.
+        stale: validations since the best one.
+        empty: frames so far that had no valid pixel.
+        saved: `step` and `validated` of the last checkpoint on the disk.
+    """
+
+    network: GLPNForDepthEstimation
+    average: AveragedNetwork | None
+    optimiser: torch.optim.Optimizer
+    scaler: torch.amp.GradScaler
+    projections: nn.Module | None = None
+    step: int = 0
+    validated: int = -1
+    best: float = math.inf
+    stale: int = 0
+    empty: int = 0
+    saved: tuple[int, int] | None = None
+
+    @property
+    def exported(self) -> GLPNForDepthEstimation:
+        """The network that is validated and exported: the average, where there is one."""
+        return self.network if self.average is None else self.average.network
+
+    def parameters(self) -> dict[str, nn.Parameter]:
+        """Name → every parameter that the optimiser may hold."""
+        named = dict(self.network.named_parameters())
+        if self.projections is not None:
+            named |= {
+                f"projections.{name}": value for name, value in self.projections.named_parameters()
+            }
+        return named
+
+    def checkpoint(self, **values: object) -> Checkpoint:
+        """The whole state, with further JSON values."""
+        tensors = _prefixed("network", self.network.state_dict())
+        if self.average is not None:
+            tensors |= _prefixed("average", self.average.network.state_dict())
+        if self.projections is not None:
+            tensors |= _prefixed("projections", self.projections.state_dict())
+        for name, parameter in self.parameters().items():
+            tensors |= _prefixed(f"optimiser.{name}", self.optimiser.state.get(parameter, {}))
+        return Checkpoint(
+            self.step,
+            tensors,
+            {
+                "glpn": glpn.__version__,
+                "torch": torch.__version__,
+                "step": self.step,
+                "validated": self.validated,
+                "best": None if math.isinf(self.best) else self.best,
+                "stale": self.stale,
+                "empty": self.empty,
+                "scaler": self.scaler.state_dict(),
+                **values,
+            },
+        )
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Take over a checkpoint's state.
+
+        Raises:
+            CheckpointError: it belongs to another network.
+        """
+        tensors = dict(checkpoint.tensors)
+        try:
+            self.network.load_state_dict(_without_prefix("network", tensors))
+            if self.average is not None:
+                self.average.network.load_state_dict(_without_prefix("average", tensors))
+            if self.projections is not None:
+                self.projections.load_state_dict(_without_prefix("projections", tensors))
+        except RuntimeError as e:
+            raise CheckpointError(f"step {checkpoint.step}: of another network: {e}") from None
+        for name, parameter in self.parameters().items():
+            moments = _without_prefix(f"optimiser.{name}", tensors)
+            if moments:
+                self.optimiser.state[parameter] = {
+                    key: _laid_out_like(parameter, value) for key, value in moments.items()
+                }
+        values = checkpoint.values
+        self.scaler.load_state_dict(values["scaler"])
+        self.step, self.validated = values["step"], values["validated"]
+        self.best = math.inf if values["best"] is None else values["best"]
+        self.stale, self.empty = values["stale"], values["empty"]
+        self.saved = (self.step, self.validated)
+
+
 def write_checkpoint(folder: Path, checkpoint: Checkpoint, *, keep: int) -> Path:
     """Write a checkpoint into `folder`, then delete all but the newest `keep`.
 
     Raises:
-        CannotCreateOutput, OutputFailed: it cannot be written; those before it are intact.
+        CannotCreateOutput, OutputFailed: it cannot be written; earlier checkpoints are intact.
     """
     require_writable_folder(folder)
     final = folder / f"step-{checkpoint.step:08d}"
@@ -68,7 +173,7 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint, *, keep: int) -> Path
 
 
 def list_checkpoints(folder: Path) -> list[Path]:
-    """The complete checkpoints in a folder, newest first; whether they are sound is not checked."""
+    """The complete checkpoints in a folder, newest first. Their contents are not checked."""
     if not folder.is_dir():
         return []
     found = [(int(m[1]), p) for p in folder.iterdir() if (m := _NAME.fullmatch(p.name))]
@@ -76,34 +181,30 @@ def list_checkpoints(folder: Path) -> list[Path]:
 
 
 def newest_checkpoint(folder: Path) -> tuple[Checkpoint | None, list[str]]:
-    """The newest sound checkpoint, or None, and what is wrong with each that is newer."""
-    complaints: list[str] = []
+    """The newest sound checkpoint, or None, and the error of each newer one."""
+    errors: list[str] = []
     for path in list_checkpoints(folder):
         try:
-            return read_checkpoint(path), complaints
+            return read_checkpoint(path), errors
         except CheckpointError as e:
-            complaints.append(str(e))
-    return None, complaints
+            errors.append(str(e))
+    return None, errors
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
     """Read a checkpoint.
 
     Raises:
-        CheckpointError: a file of it is missing or is not, to the bit, what was written.
+        CheckpointError: one of its files is missing or differs from what was written.
     """
     manifest = _read_manifest(path)
-    if manifest["format"] > FORMAT:
-        raise CheckpointError(f"{path}: written by a newer glpn, {manifest['glpn']}")
-    files = {name: _read_file(path / name, told) for name, told in manifest["files"].items()}
-    values = json.loads(files.pop(_VALUES))
-    tensors: dict[str, Tensor] = {}
+    if manifest["format"] != FORMAT:
+        raise CheckpointError(f"{path}: written by another version of glpn, {manifest['glpn']}")
+    files = {name: _read_file(path / name, entry) for name, entry in manifest["files"].items()}
     try:
-        for data in files.values():
-            tensors |= load(data)
-    except SafetensorError as e:  # what was hashed was no safetensors file
+        return Checkpoint(manifest["step"], load(files[_TENSORS]), json.loads(files[_VALUES]))
+    except (KeyError, SafetensorError) as e:
         raise CheckpointError(f"{path}: {e}") from None
-    return Checkpoint(manifest["step"], tensors, values)
 
 
 def clean(folder: Path) -> None:
@@ -115,47 +216,34 @@ def clean(folder: Path) -> None:
 
 
 def _fill(part: Path, checkpoint: Checkpoint) -> None:
-    """Write all files, then the manifest, each down to the disk."""
-    files = {_VALUES: _write(part / _VALUES, json.dumps(checkpoint.values).encode())}
-    for number, piece in enumerate(_pieces(checkpoint.tensors)):
-        name = f"tensors-{number:04d}.safetensors"
-        files[name] = _write(part / name, save(piece))
+    """Write the files, then the manifest, and flush each to the disk."""
+    tensors = {n: t.detach().cpu().contiguous() for n, t in checkpoint.tensors.items()}
+    contents = {_VALUES: json.dumps(checkpoint.values).encode(), _TENSORS: save(tensors)}
+    for name, data in contents.items():
+        _write(part / name, data)
     manifest = {
         "format": FORMAT,
         "glpn": checkpoint.values.get("glpn"),
         "step": checkpoint.step,
-        "files": files,
+        "files": {
+            name: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+            for name, data in contents.items()
+        },
     }
     body = json.dumps(manifest).encode()
     _write(part / MANIFEST, hashlib.sha256(body).hexdigest().encode() + b"\n" + body)
     _sync_folder(part)
 
 
-def _pieces(tensors: Mapping[str, Tensor]) -> Iterator[dict[str, Tensor]]:
-    """The tensors on the CPU, a few at a time."""
-    piece: dict[str, Tensor] = {}
-    size = 0
-    for name, tensor in tensors.items():
-        plain = tensor.detach().cpu().contiguous()
-        if piece and size + plain.nbytes > PIECE_BYTES:
-            yield piece
-            piece, size = {}, 0
-        piece[name] = plain
-        size += plain.nbytes
-    yield piece
-
-
-def _write(path: Path, data: bytes) -> dict[str, Any]:
-    """Write a file down to the disk; returns what the manifest says of it."""
+def _write(path: Path, data: bytes) -> None:
     with path.open("xb") as file:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
-    return {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
 
 
 def _put_in_place(part: Path, final: Path) -> None:
-    """Rename; a damaged checkpoint of the same step makes room first."""
+    """Rename the finished folder; a damaged checkpoint of the same step is replaced."""
     old = final.with_name(final.name + _OLD)
     if final.exists():
         _discard(old)
@@ -166,7 +254,7 @@ def _put_in_place(part: Path, final: Path) -> None:
 
 
 def _discard(path: Path) -> None:
-    """Delete a folder; first out of sight, so that nobody takes half of it for a checkpoint."""
+    """Delete a folder. It is renamed first, so that nobody takes half of it for a checkpoint."""
     if not path.exists():
         return
     if _NAME.fullmatch(path.name):
@@ -190,12 +278,12 @@ def _read_manifest(path: Path) -> dict[str, Any]:
     return manifest
 
 
-def _read_file(path: Path, told: Mapping[str, Any]) -> bytes:
+def _read_file(path: Path, entry: Mapping[str, Any]) -> bytes:
     data = _bytes(path)
-    if len(data) != told["bytes"]:
-        raise CheckpointError(f"{path}: damaged: {len(data)} bytes instead of {told['bytes']}")
-    if hashlib.sha256(data).hexdigest() != told["sha256"]:
-        raise CheckpointError(f"{path}: damaged: its SHA-256 is not the manifest's")
+    if len(data) != entry["bytes"]:
+        raise CheckpointError(f"{path}: damaged: {len(data)} bytes instead of {entry['bytes']}")
+    if hashlib.sha256(data).hexdigest() != entry["sha256"]:
+        raise CheckpointError(f"{path}: damaged: its SHA-256 differs from the manifest's")
     return data
 
 
@@ -212,3 +300,21 @@ def _output_errors(path: Path) -> Iterator[None]:
         yield
     except OSError as e:
         raise OutputFailed(f"{path}: cannot be written: {e.strerror or e}") from e
+
+
+def _prefixed(prefix: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {f"{prefix}:{name}": value for name, value in state.items()}
+
+
+def _without_prefix(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    start = f"{prefix}:"
+    return {
+        name.removeprefix(start): value for name, value in tensors.items() if name.startswith(start)
+    }
+
+
+def _laid_out_like(parameter: Tensor, value: Tensor) -> Tensor:
+    """A moment in its parameter's memory format, so that sums are taken in the same order."""
+    if value.shape != parameter.shape:  # the number of updates
+        return value.to(parameter.device)
+    return torch.empty_like(parameter, dtype=value.dtype).copy_(value)

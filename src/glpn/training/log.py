@@ -1,4 +1,4 @@
-"""What is said about a run: a log that a resumed run continues to the bit, and what is shown.
+"""The record of a run: a log that a resumed run continues bit-identically, and progress.
 
 `log.jsonl` holds only what the recipe decides: losses, rates, scores. Times are in `speed.jsonl`,
 on standard error and in TensorBoard.
@@ -26,15 +26,15 @@ SPEED_NAME = "speed.jsonl"
 
 
 class Display(AbstractContextManager["Display"]):
-    """Progress on standard error, times in `speed.jsonl`, curves in TensorBoard if asked.
+    """Progress on standard error, times in `speed.jsonl`, curves in TensorBoard if wanted.
 
     Args:
-        folder: the run's; None shows and writes nothing (a process that is not the first).
-        progress: show anything on standard error.
+        folder: of the run; None reports and writes nothing (in processes other than the first).
+        progress: report on standard error.
         tensorboard: write curves.
 
     Raises:
-        MissingDependency: TensorBoard is asked for and not installed.
+        MissingDependency: TensorBoard is wanted and not installed.
     """
 
     def __init__(self, folder: Path | None, *, progress: bool, tensorboard: bool) -> None:
@@ -45,23 +45,23 @@ class Display(AbstractContextManager["Display"]):
         self._task: TaskID | None = None
         self._curves: SummaryWriter | None = None
         self._speed: JsonLog | None = None
-        self._since = (time.monotonic(), 0)  # when counting began, images since
+        self._since = (time.monotonic(), 0)  # start of the count, images since then
         if folder is not None:
             self._speed = self._stack.enter_context(closing(JsonLog(folder / SPEED_NAME)))
             if tensorboard:
                 self._curves = _open_tensorboard(folder)
                 self._stack.callback(self._curves.close)
 
-    def expect(self, steps: int) -> None:
-        """The run has so many steps; on a terminal a bar begins."""
+    def begin(self, steps: int) -> None:
+        """Set the number of steps of the run; on a terminal, show a progress bar."""
         self._steps = steps
         if self._progress and sys.stderr.isatty():
             from rich.console import Console
             from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
             from rich.progress import TimeRemainingColumn as Left
 
-            told = TextColumn("{task.description}")
-            columns = (BarColumn(), MofNCompleteColumn(), told, Left())
+            description = TextColumn("{task.description}")
+            columns = (BarColumn(), MofNCompleteColumn(), description, Left())
             bar = Progress(*columns, console=Console(stderr=True))
             self._bar = self._stack.enter_context(bar)
             self._task = bar.add_task("", total=steps)
@@ -69,8 +69,8 @@ class Display(AbstractContextManager["Display"]):
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    def say(self, sentence: str) -> None:
-        """One line on standard error; no name in it can move the cursor."""
+    def log(self, sentence: str) -> None:
+        """Print one line on standard error, with control characters escaped."""
         sentence = display_name(sentence)
         if self._bar is not None:
             self._bar.console.print(sentence, markup=False, highlight=False)
@@ -78,13 +78,13 @@ class Display(AbstractContextManager["Display"]):
             print(sentence, file=sys.stderr, flush=True)
 
     def advance(self, step: int, images: int) -> None:
-        """`step` updates are done; the last one learnt from so many images."""
+        """`step` updates are done; the last one used this number of images."""
         self._since = (self._since[0], self._since[1] + images)
         if self._bar is not None and self._task is not None:
             self._bar.update(self._task, completed=step)
 
     def report(self, values: Mapping[str, Any]) -> None:
-        """Show a line of the log, with the speed since the last one if it is of a step."""
+        """Show a line of the log; for a step, with the speed since the previous line."""
         step = int(values["step"])
         numbers = {key: value for key, value in values.items() if isinstance(value, float)}
         kind = str(values["kind"])
@@ -93,14 +93,14 @@ class Display(AbstractContextManager["Display"]):
         if self._curves is not None:
             for key, value in numbers.items():
                 self._curves.add_scalar(f"{kind}/{key}", value, step)
-        told = " ".join(f"{key} {value:.4g}" for key, value in numbers.items())
+        text = " ".join(f"{key} {value:.4g}" for key, value in numbers.items())
         if self._bar is not None and self._task is not None and kind == "train":
-            self._bar.update(self._task, description=told)
+            self._bar.update(self._task, description=text)
         else:
-            self.say(f"{kind} {step}/{self._steps} {told}")
+            self.log(f"{kind} {step}/{self._steps} {text}")
 
     def restart_clock(self) -> None:
-        """Leave what happened until now (a validation, a checkpoint) out of the next speed."""
+        """Exclude the time until now (a validation, a checkpoint) from the next speed."""
         self._since = (time.monotonic(), 0)
 
     def _measure(self, step: int) -> float:

@@ -1,4 +1,4 @@
-"""The network of a run as it is before the first step, and the processor that goes with it."""
+"""The network of a run before its first step, the processor that belongs to it, and its card."""
 
 from __future__ import annotations
 
@@ -15,19 +15,20 @@ from glpn.network.model import GLPNForDepthEstimation
 from glpn.processing.processor import GLPNImageProcessor
 from glpn.training.options import ModelOptions
 
-_WHOLE_SIZE = (-1, 3)  # values of head_in_index whose depth has the size of the image
+CARD_NAME = "README.md"
+FULL_SIZE_HEADS = (-1, 3)  # values of head_in_index that give depth at the size of the image
 
 
 def build_network(options: ModelOptions, *, seed: int) -> GLPNForDepthEstimation:
-    """The network with its first weights: a whole model's, an encoder's and random ones, or random.
+    """The network with its first weights: from a whole model, from an encoder, or random.
 
     Raises:
-        MissingInput, ConfigError, CheckpointError: what it should start from is not there,
+        MissingInput, ConfigError, CheckpointError: the model or encoder to start from is missing,
             damaged, or of another shape.
     """
     folder = None if options.start is None else weights.resolve(options.start)
     config = options.network() if folder is None else _config(folder, options)
-    if config.head_in_index not in _WHOLE_SIZE:
+    if config.head_in_index not in FULL_SIZE_HEADS:
         raise ConfigError(f"head_in_index: training needs -1 or 3, got {config.head_in_index}")
     torch.manual_seed(seed)
     network = GLPNForDepthEstimation(config)
@@ -42,16 +43,16 @@ def build_network(options: ModelOptions, *, seed: int) -> GLPNForDepthEstimation
 def build_processor(
     options: ModelOptions, *, short_side: int | None, focal_ratio: float | None = None
 ) -> GLPNImageProcessor:
-    """How photographs will be prepared for the trained network.
+    """The processor that prepares photos for the trained network.
 
     Args:
-        options: a model to start from brings its processor.
-        short_side: the scale of training; that of the model to start from if None.
-        focal_ratio: of the camera that took the frames, if there is one: not that of the model to
-            start from, which learns another camera's metres now.
+        options: a model to start from provides its own processor.
+        short_side: the scale of training; if None, that of the model to start from.
+        focal_ratio: of the camera that took the frames, if known. The starting model's value does
+            not apply: the network learns another camera's metres.
 
     Raises:
-        UsageError: the model to start from normalises its input in its own way.
+        UsageError: the model to start from normalises its input.
     """
     processor = GLPNImageProcessor()
     if options.start is not None:
@@ -65,6 +66,47 @@ def build_processor(
     return GLPNImageProcessor.from_dict({**processor.to_dict(), **learnt})
 
 
+def inherited_card(options: ModelOptions, name: str) -> str | None:
+    """A model card that passes on the terms of the model to start from; None if it states none.
+
+    Args:
+        options: name the model to start from.
+        name: of the trained model.
+    """
+    if options.start is None:
+        return None
+    card = weights.resolve(options.start) / CARD_NAME
+    text = card.read_text("utf-8") if card.is_file() else ""
+    front, terms = _front_matter(text), _terms_section(text)
+    licence = [line for line in front if line.startswith("license")]
+    if not licence:
+        return None
+    lines = ["---", f"name: {name}", *licence, f"base_model: {options.start}", "---", ""]
+    lines += [f"# {name}", "", f"Fine-tuned from `{options.start}`. Its terms apply.", "", *terms]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _front_matter(text: str) -> list[str]:
+    """The lines between the first two `---` of a model card."""
+    lines = text.splitlines()
+    if not lines or lines[0] != "---" or "---" not in lines[1:]:
+        return []
+    return lines[1 : lines.index("---", 1)]
+
+
+def _terms_section(text: str) -> list[str]:
+    """The section of a model card whose title begins with "Terms"."""
+    section: list[str] = []
+    for line in text.splitlines():
+        if line.startswith("## "):
+            if section:
+                break
+            section = [line] if line.startswith("## Terms") else []
+        elif section:
+            section.append(line)
+    return section
+
+
 def _config(folder: Path, options: ModelOptions) -> GLPNConfig:
     config = GLPNConfig.from_json_file(folder / weights.CONFIG_NAME)
     try:
@@ -76,6 +118,6 @@ def _config(folder: Path, options: ModelOptions) -> GLPNConfig:
 def _load(module: nn.Module, state: Mapping[str, Tensor], *, source: str) -> None:
     expected = {name: tuple(value.shape) for name, value in module.state_dict().items()}
     weights.require_match(state, expected, source=source)
-    # Copied, not assigned: whether a run is fresh or resumed, its tensors lie in memory alike, and
-    # so no kernel has a reason to sum in another order.
+    # Copied, not assigned: the tensors of fresh and resumed runs then have the same layout in
+    # memory, and no kernel sums in another order.
     module.load_state_dict(state)

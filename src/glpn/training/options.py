@@ -1,11 +1,10 @@
-"""The sections of a recipe, one record each: what they hold, and which values are possible."""
+"""The sections of a recipe, one record each: their settings and the values that are possible."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from glpn.data.dataset_spec import DatasetSpec
 from glpn.errors import ConfigError
@@ -13,19 +12,21 @@ from glpn.evaluation.metrics import METRIC_NAMES
 from glpn.evaluation.protocols import PROTOCOLS
 from glpn.network.config import PRESETS, GLPNConfig
 
-KEEPS = ("disk", "memory", "device")
+STORAGE = ("disk", "memory", "device")
 OPTIMISERS = ("adam", "adamw")
 SCHEDULES = ("published", "one-cycle", "cosine", "constant")
 PRECISIONS = ("fp32", "bf16", "fp16")
+LOSSES = ("silog", "scale-shift")
+BEYOND_MAX_DEPTH = ("ignore", "learn")
 
 
 @dataclass(frozen=True)
 class ModelOptions:
-    """Which network is trained and what it starts from.
+    """The network and its first weights.
 
     Attributes:
-        start: a whole GLPN to go on from: bundled name, folder or hub id.
-        encoder: or an encoder alone: MiT file, folder or hub id; the decoder starts at random.
+        start: a whole GLPN to continue from: bundled name, folder or hub id.
+        encoder: an encoder to start from (MiT file, folder or hub id); the decoder is random.
         preset: "b0" to "b5", where `start` is not given.
         config: further fields of `GLPNConfig`: max_depth, decoder_hidden_size, fusion, ...
     """
@@ -33,7 +34,7 @@ class ModelOptions:
     start: str | None = None
     encoder: str | None = None
     preset: str = "b0"
-    config: Mapping[str, Any] = field(default_factory=dict)
+    config: Mapping[str, object] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         _one_of("model.preset", self.preset, tuple(PRESETS))
@@ -43,7 +44,7 @@ class ModelOptions:
             self.network()
 
     def network(self) -> GLPNConfig:
-        """The network's configuration, where `start` does not tell it."""
+        """The network's configuration, where `start` does not define it."""
         try:
             return GLPNConfig.preset(self.preset, **self.config)
         except ConfigError as e:
@@ -51,29 +52,76 @@ class ModelOptions:
 
 
 @dataclass(frozen=True)
-class DataOptions:
-    """Which frames are learnt and which are held back; see `glpn.data.datasets`.
+class MixOptions:
+    """One dataset of a mix: `[data.mix.NAME]`.
 
     Attributes:
-        train, val: folders; `val` None means that of `train`, where a list, a split or a share
-            says which frames are held back, and no validation where nothing does.
-        layout: a known layout's name; recognised if None.
-        folder: or fields of `DatasetSpec` that describe the folders.
+        folder: of the dataset, or of photos where `labels` is False.
+        count: frames of this dataset in every batch.
+        labels: False if the photos have no depth; a teacher then supplies it.
+        layout: name of a known layout; recognised if None.
+        list, split: a list file, or "train", "val", "test".
+        limit: use at most this many frames, evenly spaced.
+        loss: "silog" for true metres, "scale-shift" for depth that is right only up to a scale and
+            a shift of 1 / depth.
+        weight: of this dataset's loss, in addition to its share of the batch.
+        edges: weight of the gradient loss, which sharpens edges.
+        aspect: least and greatest factor by which photos are widened at random; for photos whose
+            aspect ratio was changed at the source.
+    """
+
+    folder: str = ""
+    count: int = 1
+    labels: bool = True
+    layout: str | None = None
+    list: str | None = None
+    split: str | None = None
+    limit: int | None = None
+    loss: str = "silog"
+    weight: float = 1.0
+    edges: float = 0.0
+    aspect: tuple[float, float] = (1.0, 1.0)
+
+    def __post_init__(self) -> None:
+        if not self.folder:
+            raise ConfigError("data.mix: every dataset needs a folder")
+        _one_of("data.mix.loss", self.loss, LOSSES)
+        _at_least("data.mix.count", self.count, 1)
+        for key in ("weight", "edges"):
+            _at_least(f"data.mix.{key}", getattr(self, key), 0)
+        if self.limit is not None:
+            _at_least("data.mix.limit", self.limit, 1)
+        if not 0 < self.aspect[0] <= self.aspect[1] < math.inf:
+            raise ConfigError(f"data.mix.aspect: expected 0 < least <= most, got {self.aspect}")
+
+
+@dataclass(frozen=True)
+class DataOptions:
+    """The frames to learn from and the frames to hold back; see `glpn.data.datasets`.
+
+    Attributes:
+        train: folder to learn from.
+        val: folder to validate on. If None, frames of `train` are held back where `val_list`,
+            `val_split` or `val_share` selects them, and there is no validation otherwise.
+        mix: datasets to learn from together, instead of `train`.
+        layout: name of a known layout; recognised if None.
+        folder: fields of `DatasetSpec` that describe the folders, instead of a layout.
         train_list, val_list: list files. train_split, val_split: "train", "val", "test".
-        val_share: hold back this share of the training folder, the last frames in its order, so
-            that neighbours in a video are not on both sides.
-        limit, val_limit: at most so many frames, evenly spread.
-        short_side: frames are scaled until their shorter side has so many pixels, as the exported
-            model's processor will scale photographs; the starting model's own value if None, and
-            where it has none frames keep their size.
+        val_share: hold back this share of the training folder: its last frames, so that neighbours
+            in a video are not on both sides.
+        limit, val_limit: use at most this many frames, evenly spaced.
+        short_side: frames are scaled until their shorter side has this many pixels, as the
+            exported model's processor will scale photos. If None, the starting model's value is
+            used; without one, frames keep their size.
         keep: "disk" reads every frame anew, "memory" keeps them decoded, "device" keeps them on
             the accelerator and augments them there.
     """
 
     train: str | None = None
     val: str | None = None
+    mix: Mapping[str, MixOptions] = field(default_factory=dict)
     layout: str | None = None
-    folder: Mapping[str, Any] = field(default_factory=dict)
+    folder: Mapping[str, object] = field(default_factory=dict)
     train_list: str | None = None
     val_list: str | None = None
     train_split: str | None = None
@@ -85,7 +133,7 @@ class DataOptions:
     keep: str = "disk"
 
     def __post_init__(self) -> None:
-        _one_of("data.keep", self.keep, KEEPS)
+        _one_of("data.keep", self.keep, STORAGE)
         if not 0 <= self.val_share < 1:
             raise ConfigError(f"data.val_share: expected 0 <= value < 1, got {self.val_share}")
         for key in ("limit", "val_limit", "short_side"):
@@ -93,14 +141,39 @@ class DataOptions:
                 _at_least(f"data.{key}", getattr(self, key), 1)
         if self.layout is not None and self.folder:
             raise ConfigError("data.layout and data.folder exclude each other")
+        if self.mix and (self.train is not None or self.val_share or self.limit is not None):
+            raise ConfigError("data.mix excludes data.train, data.val_share and data.limit")
+        if self.mix and self.keep == "device":
+            raise ConfigError("data.mix: data.keep=device holds one dataset only")
         self.spec()
 
     def spec(self) -> DatasetSpec | None:
-        """What the folders look like, where that is not to be recognised."""
+        """The description of the folders, where they are not to be recognised."""
         try:
             return DatasetSpec.from_dict(self.folder) if self.folder else None
         except ConfigError as e:
             raise ConfigError(f"data.folder: {e}") from None
+
+
+@dataclass(frozen=True)
+class TeacherOptions:
+    """Distillation: a trained model whose depth and features the network learns.
+
+    Attributes:
+        model: the teacher: bundled name, folder or hub id. None trains without a teacher.
+        features: weight of the distance between the feature maps of both encoders.
+        max_share: the teacher's depth replaces missing depth up to this share of its `max_depth`.
+            Depth near the limit is not reliable: the sigmoid saturates there.
+    """
+
+    model: str | None = None
+    features: float = 0.0
+    max_share: float = 0.85
+
+    def __post_init__(self) -> None:
+        _at_least("teacher.features", self.features, 0)
+        if not 0 < self.max_share <= 1:
+            raise ConfigError(f"teacher.max_share: expected 0 < value <= 1, got {self.max_share}")
 
 
 @dataclass(frozen=True)
@@ -109,10 +182,10 @@ class OptimiserOptions:
 
     Attributes:
         kind: "adam" (published) or "adamw".
-        weight_decay: of matrices and kernels; biases and norms are never decayed.
-        layer_decay: each encoder block's rate is that of the block above times this; 1 is off.
+        weight_decay: of matrices and kernels; biases and norms never decay.
+        layer_decay: the rate of each encoder block is that of the block above times this; 1 is off.
         freeze: prefixes of parameters that do not learn: "glpn" is the whole encoder.
-        clip_norm: gradients longer than this are shortened to it; 0 is off.
+        clip_norm: longer gradients are shortened to this length; 0 is off.
     """
 
     kind: str = "adam"
@@ -135,14 +208,15 @@ class OptimiserOptions:
 
 @dataclass(frozen=True)
 class ScheduleOptions:
-    """The learning rate over the run; see `schedule.learning_rate`.
+    """The learning rate over the run; see `optimiser.learning_rate`.
 
     Attributes:
         kind: "published", "one-cycle", "cosine" or "constant".
-        rate: the highest.
+        rate: the highest rate.
         start_rate, end_rate: at the first and after the last step.
         power: of the published curve.
-        warmup: steps over which the rate rises from nothing to what the curve says.
+        peak: share of the run after which the published curve is highest.
+        warmup: steps over which the rate rises from 0 to the curve.
     """
 
     kind: str = "published"
@@ -150,12 +224,15 @@ class ScheduleOptions:
     start_rate: float = 3e-5
     end_rate: float = 3e-5
     power: float = 0.9
+    peak: float = 0.5
     warmup: int = 0
 
     def __post_init__(self) -> None:
         _one_of("schedule.kind", self.kind, SCHEDULES)
         for key in ("rate", "start_rate", "end_rate", "power", "warmup"):
             _at_least(f"schedule.{key}", getattr(self, key), 0)
+        if not 0 < self.peak < 1:
+            raise ConfigError(f"schedule.peak: expected 0 < value < 1, got {self.peak}")
 
 
 @dataclass(frozen=True)
@@ -163,18 +240,20 @@ class LoopOptions:
     """Everything else that decides the result.
 
     Attributes:
-        epochs: passes over the frames; `steps`, if not 0, says how many updates instead.
+        epochs: passes over the frames; `steps`, if not 0, sets the number of updates instead.
         batch: frames per update, over all processes.
-        accumulate: parts in which a batch is computed, to save memory; SiLog is then the mean of
-            the parts' losses. BatchNorm sees one part at a time.
+        accumulate: number of parts in which a batch is computed, to save memory. The loss is then
+            the mean of the parts' losses, and BatchNorm sees one part at a time.
         precision: "fp32", or autocast to "bf16" or "fp16".
         ema: decay of the averaged weights, which are then validated and exported; 0 is off.
-        checkpointing: recompute activations in the backward pass instead of keeping them.
+        beyond_max_depth: "ignore" treats depth beyond the network's range as unknown; "learn"
+            keeps it as a target, as the authors' code does.
+        checkpointing: recompute activations in the backward pass instead of storing them.
         compile: torch.compile.
-        validate_every: steps; 0 is after each epoch. There is one before the first step, too.
-        protocol: how validation scores; `max_depth` is that of the network where lower.
-        metric: which decides what is best. patience: stop after so many validations without a
-            better one; 0 is never.
+        validate_every: steps; 0 is after each epoch. The run also begins with a validation.
+        protocol: how validation scores; its `max_depth` is the network's where that is lower.
+        metric: decides which model is best.
+        patience: stop after this many validations without a better one; 0 never stops.
         log_every: steps.
         seed: of the first weights, the order, the augmentation and the dropped paths.
     """
@@ -185,6 +264,7 @@ class LoopOptions:
     accumulate: int = 1
     precision: str = "fp32"
     ema: float = 0.0
+    beyond_max_depth: str = "ignore"
     checkpointing: bool = False
     compile: bool = False
     validate_every: int = 0
@@ -202,6 +282,7 @@ class LoopOptions:
         _one_of("loop.precision", self.precision, PRECISIONS)
         _one_of("loop.protocol", self.protocol, tuple(PROTOCOLS))
         _one_of("loop.metric", self.metric, METRIC_NAMES)
+        _one_of("loop.beyond_max_depth", self.beyond_max_depth, BEYOND_MAX_DEPTH)
         if not 0 <= self.ema < 1:
             raise ConfigError(f"loop.ema: expected 0 <= value < 1, got {self.ema}")
         if self.batch % self.accumulate:
@@ -213,16 +294,17 @@ class RunOptions:
     """Where and how a run happens; none of this decides what it learns.
 
     Attributes:
-        folder: of everything that is written.
-        save_every: steps between checkpoints, of which the last `keep` are kept.
+        folder: of everything that the run writes.
+        save_every: steps between checkpoints.
+        keep: number of checkpoints to keep.
         device: "auto", "cpu", "cuda", "cuda:1", "mps".
-        threads: of torch on the CPU; 0 leaves its own choice. Another number may change the last
+        threads: of torch on the CPU; 0 keeps torch's own choice. Another number can change the last
             bits of the result.
         workers: processes that read frames; 0 reads in a thread.
-        doctor: examine the data before the first step.
-        samples: pictures of so many validation frames at each validation.
+        doctor: check the data before the first step.
+        samples: number of validation frames to draw at each validation.
         tensorboard: also log for TensorBoard.
-        progress: show on standard error what happens.
+        progress: report progress on standard error.
     """
 
     folder: str = "runs/glpn"

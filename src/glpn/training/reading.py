@@ -1,6 +1,6 @@
-"""Reading and augmenting frames beside the training, in a thread or in processes of their own.
+"""Reading and augmenting frames ahead of time, in a thread or in separate processes.
 
-No torch here: a process that reads frames starts quickly and stays small.
+This module does not import torch, so a process that reads frames starts quickly and stays small.
 """
 
 from __future__ import annotations
@@ -13,76 +13,130 @@ from collections.abc import Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.connection import wait
+from typing import NamedTuple
 
-from glpn.data.augment import AugmentConfig, augment, sample_rng
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from glpn.data.augment import AugmentConfig, Draw, apply, draw, sample_rng
 from glpn.data.sample import Sample, Samples
 from glpn.errors import DataError
+from glpn.processing.resize import nearest
+
+_ASPECT = 3  # keeps the aspect's random numbers apart from the augmentation's of the same seed
+
+
+class TrainingSample(NamedTuple):
+    """One frame as the network sees it.
+
+    `image` is RGB uint8 [H, W, 3]; `depth` is metres [H, W], 0 = unknown; `clean` is the same
+    window of the photo without CutDepth and colour changes, for a teacher.
+    """
+
+    name: str
+    image: NDArray[np.uint8]
+    depth: NDArray[np.float32]
+    clean: NDArray[np.uint8] | None = None
 
 
 @dataclass(frozen=True)
 class Reader:
-    """Reads and augments; a function of (seed, epoch, index) and the files."""
+    """Reads and augments one frame: a function of (seed, epoch, index) and the files.
+
+    Attributes:
+        frames: of all datasets.
+        augment: what is done to them.
+        seed: of the run.
+        clean: also give the window as the teacher sees it.
+        aspects: (index of the first frame, least and greatest widening) of each dataset whose
+            photos are widened; empty if none is.
+    """
 
     frames: Samples
     augment: AugmentConfig
     seed: int
+    clean: bool = False
+    aspects: tuple[tuple[int, tuple[float, float]], ...] = ()
 
-    def __call__(self, epoch: int, index: int) -> Sample:
-        """One frame as the network will see it.
+    def __call__(self, epoch: int, index: int) -> TrainingSample:
+        """Read one frame.
 
         Raises:
             MissingInput, InvalidImage, DataError: it cannot be read or is too small for the crop;
                 the message names it.
         """
-        sample = self.frames[index]
+        sample = self._widened(self.frames[index], epoch, index)
         rng = sample_rng(self.seed, epoch, index)
         try:
-            image, depth = augment(sample.image, sample.depth, rng, self.augment)
+            fate = draw(rng, self.augment, size=sample.depth.shape)
+            if fate.cut is not None and not sample.depth.any():
+                fate = replace(fate, cut=None)  # CutDepth of unknown depth would only be black
+            image, depth = apply(sample.image, sample.depth, fate, self.augment)
         except DataError as e:
             raise DataError(f"{sample.name}: {e}") from None
-        return Sample(sample.name, image, depth, sample.scene)
+        clean = None
+        if self.clean:
+            clean, _ = apply(sample.image, sample.depth, _geometry(fate), self.augment)
+        return TrainingSample(sample.name, image, depth, clean)
+
+    def _widened(self, sample: Sample, epoch: int, index: int) -> Sample:
+        """The sample at a random aspect ratio, if its dataset asks for that."""
+        least, most = next((a for first, a in reversed(self.aspects) if first <= index), (1.0, 1.0))
+        if least == most == 1:
+            return sample
+        factor = np.random.default_rng((self.seed, epoch, index, _ASPECT)).uniform(least, most)
+        height, width = sample.depth.shape
+        size = (height, max(round(width * factor), 1))
+        image = Image.fromarray(sample.image).resize(size[::-1], Image.Resampling.BILINEAR)
+        return replace(sample, image=np.asarray(image), depth=nearest(sample.depth, size))
+
+
+def _geometry(fate: Draw) -> Draw:
+    """The flip, zoom and crop of a draw."""
+    return Draw(flip=fate.flip, zoom=fate.zoom, corner=fate.corner, crop=fate.crop)
 
 
 class ReaderPool:
-    """Where frames are read: each `submit` gives a future whose order the caller decides."""
+    """Reads frames in the background; the caller decides in which order it collects them."""
 
     def __init__(self, reader: Reader, executor: Executor) -> None:
         self._reader = reader
         self._executor = executor
         self._processes = isinstance(executor, ProcessPoolExecutor)
 
-    def submit(self, epoch: int, index: int) -> Future[Sample]:
+    def submit(self, epoch: int, index: int) -> Future[TrainingSample]:
         """Begin to read one frame."""
         try:
             if self._processes:
                 return self._executor.submit(_read, epoch, index)
             return self._executor.submit(self._reader, epoch, index)
         except BrokenProcessPool:
-            raise self._died(index) from None
+            raise self._killed(index) from None
 
-    def result(self, future: Future[Sample], index: int) -> Sample:
-        """The frame, when it is there.
+    def result(self, future: Future[TrainingSample], index: int) -> TrainingSample:
+        """Wait for a frame.
 
         Raises:
-            DataError: the process that read it died. Any error of `Reader`.
+            DataError: the process that read it was killed. Any error of `Reader`.
         """
         try:
             return future.result()
         except BrokenProcessPool:
-            raise self._died(index) from None
+            raise self._killed(index) from None
 
-    def _died(self, index: int) -> DataError:
+    def _killed(self, index: int) -> DataError:
         return DataError(
-            "a process that reads frames was killed, for want of memory perhaps, about when "
-            f"{self._reader.frames.names[index]} was due; lower run.workers or data.short_side"
+            "a process that reads frames was killed, perhaps for lack of memory, at about "
+            f"{self._reader.frames.names[index]}; lower run.workers or data.short_side"
         )
 
 
 @contextmanager
 def open_pool(reader: Reader, *, processes: int, threads: int = 1) -> Iterator[ReaderPool]:
-    """A pool of processes, or where that is 0 of threads; what is pending at the end is dropped."""
+    """A pool of processes or, if `processes` is 0, of threads. Pending frames are dropped."""
     executor: Executor
     if processes:
         executor = ProcessPoolExecutor(
@@ -99,23 +153,23 @@ def open_pool(reader: Reader, *, processes: int, threads: int = 1) -> Iterator[R
         executor.shutdown(wait=True, cancel_futures=True)
 
 
-_reader_here: Reader  # in a reading process: what it reads with
+_process_reader: Reader  # set once in each reading process
 
 
 def _begin(reader: Reader) -> None:
-    global _reader_here
-    _reader_here = reader
+    global _process_reader
+    _process_reader = reader
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that trains
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=_exit_with_parent, daemon=True).start()
 
 
-def _end_with_parent() -> None:
-    """End this process when the one that trains is gone, however it went."""
+def _exit_with_parent() -> None:
+    """End this process when the one that trains is gone, whatever ended it."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         wait([parent.sentinel])
         os._exit(1)
 
 
-def _read(epoch: int, index: int) -> Sample:
-    return _reader_here(epoch, index)
+def _read(epoch: int, index: int) -> TrainingSample:
+    return _process_reader(epoch, index)

@@ -1,17 +1,15 @@
-"""Recipe: one TOML file = one whole run, read into records; `key=value` overrides single keys."""
+"""Recipe: one TOML file describes one whole run; `section.key=value` changes single settings."""
 
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import hashlib
 import json
-import math
+import os
 import sys
-import types
-import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +17,7 @@ from glpn.data.augment import AugmentConfig
 from glpn.data.dataset_spec import DatasetSpec
 from glpn.errors import ConfigError, GLPNError, MissingInput
 from glpn.network.config import GLPNConfig
+from glpn.records import decode, field_types, read_toml, unknown_key
 from glpn.training.options import (
     DataOptions,
     LoopOptions,
@@ -26,6 +25,7 @@ from glpn.training.options import (
     OptimiserOptions,
     RunOptions,
     ScheduleOptions,
+    TeacherOptions,
 )
 
 if sys.version_info >= (3, 11):
@@ -33,46 +33,65 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-_NOTHING = "none"  # TOML has no null; optional keys take this word for it
+# Tables whose keys are the fields of a record that the section itself builds.
 _FREE_TABLES: Mapping[str, type] = {"model.config": GLPNConfig, "data.folder": DatasetSpec}
-_SET_ELSEWHERE = {"augment.max_depth": "it is that of the network: set model.config.max_depth"}
+_DERIVED = {"augment.max_depth": "it is the network's: set model.config.max_depth"}
 _NO_INFLUENCE = "run"  # the section that does not decide what is learnt
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """All that defines a run; the defaults are the published settings for NYU Depth V2."""
+    """Everything that defines a run. The defaults are the published settings for NYU Depth V2."""
 
     model: ModelOptions = field(default_factory=ModelOptions)
     data: DataOptions = field(default_factory=DataOptions)
+    teacher: TeacherOptions = field(default_factory=TeacherOptions)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     optimiser: OptimiserOptions = field(default_factory=OptimiserOptions)
     schedule: ScheduleOptions = field(default_factory=ScheduleOptions)
     loop: LoopOptions = field(default_factory=LoopOptions)
     run: RunOptions = field(default_factory=RunOptions)
 
+    def __post_init__(self) -> None:
+        mix = self.data.mix.values()
+        if mix and sum(source.count for source in mix) != self.loop.batch:
+            raise ConfigError(
+                f"loop.batch: {self.loop.batch} differs from the sum of data.mix.*.count, "
+                f"{sum(source.count for source in mix)}"
+            )
+        if self.teacher.model is None:
+            if self.teacher.features:
+                raise ConfigError("teacher.features: needs teacher.model")
+            if not all(source.labels for source in mix):
+                raise ConfigError("data.mix: a dataset without labels needs teacher.model")
+        elif self.data.keep == "device":
+            raise ConfigError("teacher.model: data.keep=device does not support a teacher")
+
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Recipe:
         """The recipe that nested mappings describe.
 
         Raises:
-            ConfigError: an unknown key, naming the nearest; a mistyped or impossible value.
+            ConfigError: an unknown key (the message names the nearest one), or a mistyped or
+                impossible value.
         """
-        sections = {f.name: _section_type(f.name) for f in dataclasses.fields(cls)}
+        _check_keys(values)
+        sections = field_types(cls)
         built = {}
         for name, table in values.items():
-            if name not in sections:
-                raise _unknown(name)
-            if not isinstance(table, Mapping):
-                raise ConfigError(f"{name}: expected a table, got {table!r}")
-            built[name] = _section(name, sections[name], table)
+            try:
+                built[name] = decode(sections[name], table, prefix=f"{name}.")
+            except ConfigError:
+                raise
+            except GLPNError as e:  # AugmentConfig serves Python callers, too: a UsageError there
+                raise ConfigError(f"{name}: {e}") from None
         return cls(**built)
 
     def override(self, changes: Sequence[str]) -> Recipe:
-        """A copy with `section.key=value` changes; values are TOML, or else plain text.
+        """A copy with `section.key=value` changes. Values are TOML or, failing that, plain text.
 
         Raises:
-            ConfigError: as `from_dict`, or a change that is not of that form.
+            ConfigError: as for `from_dict`, or a change that is not of that form.
         """
         values = self.to_dict()
         for change in changes:
@@ -91,14 +110,14 @@ class Recipe:
     def to_dict(self) -> dict[str, Any]:
         """All settings as JSON types."""
         values = dataclasses.asdict(self)
-        for key in _SET_ELSEWHERE:
+        for key in _DERIVED:
             section, _, name = key.partition(".")
             del values[section][name]
         plain: dict[str, Any] = json.loads(json.dumps(values))
         return plain
 
     def flat(self) -> dict[str, Any]:
-        """Dotted key → value, of all settings that decide the result."""
+        """Dotted key → value, for all settings that decide the result."""
         return {
             f"{section}.{key}": value
             for section, table in self.to_dict().items()
@@ -112,110 +131,82 @@ class Recipe:
         return hashlib.sha256(text.encode()).hexdigest()
 
 
-def read_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
-    """Read a recipe's TOML file.
+def read_recipe(source: str | os.PathLike[str], changes: Sequence[str] = ()) -> Recipe:
+    """Read a recipe.
 
     Args:
-        path: the file; relative paths in it are relative to the working directory.
-        overrides: `section.key=value` each, applied in order.
+        source: a TOML file, or the name of a recipe that comes with glpn. Relative paths in a
+            recipe are relative to the working directory.
+        changes: `section.key=value` each, applied in order.
 
     Raises:
-        MissingInput: there is no such file.
-        ConfigError: it is not TOML, a key is unknown (the nearest is named) or a value impossible.
+        MissingInput: there is no such file or recipe.
+        ConfigError: it is not TOML, a key is unknown (the message names the nearest one) or a value
+            is impossible.
     """
-    path = Path(path)
+    path = find_recipe(source)
+    values = read_toml(path)
     try:
-        values = tomllib.loads(path.read_text("utf-8"))
         recipe = Recipe.from_dict(values)
-    except FileNotFoundError:
-        raise MissingInput(f"{path}: no such recipe") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as e:
-        raise ConfigError(f"{path}: not readable as TOML: {e}") from None
     except ConfigError as e:
         raise ConfigError(f"{path}: {e}") from None
-    return recipe.override(overrides)
+    return recipe.override(changes) if changes else recipe
 
 
-def _section_type(name: str) -> Any:
-    return typing.get_type_hints(Recipe)[name]
+def find_recipe(source: str | os.PathLike[str]) -> Path:
+    """The file of a recipe that is given by its path or by its name.
+
+    Raises:
+        MissingInput: there is neither such a file nor such a recipe.
+    """
+    path = Path(source)
+    known = bundled_recipes()
+    if path.is_file():
+        return path
+    if str(source) in known:
+        return known[str(source)]
+    raise MissingInput(
+        f"{path}: no such recipe; expected a TOML file or one of {', '.join(sorted(known))}"
+    )
 
 
-def _section(name: str, kind: Any, table: Mapping[str, Any]) -> Any:
-    hints = typing.get_type_hints(kind)
-    values = {}
-    for key, value in table.items():
-        dotted = f"{name}.{key}"
-        if dotted in _SET_ELSEWHERE:
-            raise ConfigError(f"{dotted}: {_SET_ELSEWHERE[dotted]}")
-        if key not in hints:
-            raise _unknown(dotted)
-        values[key] = _typed(dotted, value, hints[key])
-    try:
-        return kind(**values)
-    except ConfigError:
-        raise
-    except GLPNError as e:  # AugmentConfig is also called by hand, where it is a usage error
-        raise ConfigError(f"{name}: {e}") from None
+def bundled_recipes() -> dict[str, Path]:
+    """Name → file of the recipes that come with glpn."""
+    folder = Path(str(files("glpn") / "recipes"))
+    return {path.stem: path for path in sorted(folder.glob("*.toml"))}
 
 
-def _unknown(key: str) -> ConfigError:
-    near = difflib.get_close_matches(key, _known_keys(), n=1, cutoff=0)
-    return ConfigError(f"unknown key {key!r}: did you mean {near[0]!r}?")
+def _check_keys(values: Mapping[str, Any]) -> None:
+    """Refuse unknown keys here, where all known ones can be searched for the nearest."""
+    known = _known_keys()
+    for section, table in values.items():
+        if section not in known:
+            raise unknown_key(section, known)
+        if not isinstance(table, Mapping):
+            raise ConfigError(f"{section}: expected a table, got {table!r}")
+        for key, value in table.items():
+            dotted = f"{section}.{key}"
+            if dotted in _DERIVED:
+                raise ConfigError(f"{dotted}: {_DERIVED[dotted]}")
+            if dotted not in known:
+                raise unknown_key(dotted, known)
+            if dotted in _FREE_TABLES and isinstance(value, Mapping):
+                for name in value:
+                    if f"{dotted}.{name}" not in known:
+                        raise unknown_key(f"{dotted}.{name}", known)
 
 
 def _known_keys() -> list[str]:
     keys = []
-    for section in dataclasses.fields(Recipe):
-        keys.append(section.name)
-        kind = _section_type(section.name)
-        keys += [f"{section.name}.{f.name}" for f in dataclasses.fields(kind)]
-    for table, kind in _FREE_TABLES.items():
-        keys += [f"{table}.{f.name}" for f in dataclasses.fields(kind)]
-    return [key for key in keys if key not in _SET_ELSEWHERE]
+    for section, record in field_types(Recipe).items():
+        keys += [section, *(f"{section}.{name}" for name in field_types(record))]
+    for table, record in _FREE_TABLES.items():
+        keys += [f"{table}.{name}" for name in field_types(record) if name != "extra"]
+    return [key for key in keys if key not in _DERIVED]
 
 
-def _value(text: str) -> Any:
+def _value(text: str) -> object:
     try:
         return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         return text
-
-
-def _typed(key: str, value: Any, hint: Any) -> Any:
-    """`value` in the type of its field; a list becomes a tuple."""
-    choices = typing.get_args(hint)
-    origin = typing.get_origin(hint)
-    if origin in (types.UnionType, typing.Union):
-        if value is None or value == _NOTHING:
-            return None
-        return _typed(key, value, next(c for c in choices if c is not type(None)))
-    if origin is tuple:
-        return _tuple(key, value, choices)
-    if origin is not None and issubclass(origin, Mapping):
-        return _free_table(key, value)
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
-    if type(value) is not hint or (hint is float and not math.isfinite(value)):
-        raise ConfigError(f"{key}: expected {hint.__name__}, got {value!r}")
-    return value
-
-
-def _tuple(key: str, value: Any, kinds: tuple[Any, ...]) -> tuple[Any, ...]:
-    if not isinstance(value, (list, tuple)):
-        raise ConfigError(f"{key}: expected a list, got {value!r}")
-    if kinds[-1] is Ellipsis:
-        kinds = (kinds[0],) * len(value)
-    if len(value) != len(kinds):
-        raise ConfigError(f"{key}: expected {len(kinds)} values, got {value!r}")
-    return tuple(_typed(key, item, kind) for item, kind in zip(value, kinds, strict=True))
-
-
-def _free_table(key: str, value: Any) -> Mapping[str, Any]:
-    """A table whose keys are the fields of another record, which the section's own builds."""
-    if not isinstance(value, Mapping):
-        raise ConfigError(f"{key}: expected a table, got {value!r}")
-    known = {f.name for f in dataclasses.fields(_FREE_TABLES[key])} - {"extra"}
-    for name in value:
-        if name not in known:
-            raise _unknown(f"{key}.{name}")
-    return dict(value)

@@ -89,11 +89,12 @@ def show(
 
     Example:
 
-      glpn data show my-frames -o seen.png --recipe recipes/finetune.toml
+      glpn data show my-frames -o seen.png --recipe finetune
     """
     from glpn.data.contact_sheet import contact_sheet
     from glpn.data.datasets import open_dataset
-    from glpn.training.frames import ScaledFrames, spread
+    from glpn.data.sample import Sample
+    from glpn.training.data import ScaledFrames, spread
     from glpn.training.network import build_processor
     from glpn.training.reading import Reader
     from glpn.training.recipe import Recipe, read_recipe
@@ -105,7 +106,8 @@ def show(
     read = Reader(frames, chosen.augment, chosen.loop.seed)
     seen = [read(epoch, index) for index in range(len(frames)) for epoch in range(epochs)]
     labels = [f"{sample.name}, epoch {i % epochs + 1}" for i, sample in enumerate(seen)]
-    _write(output, contact_sheet(seen, columns=epochs, labels=labels), overwrite=overwrite)
+    samples = [Sample(sample.name, sample.image, sample.depth) for sample in seen]
+    _write(output, contact_sheet(samples, columns=epochs, labels=labels), overwrite=overwrite)
 
 
 def _write(path: Path, picture: NDArray[np.uint8], *, overwrite: bool) -> None:

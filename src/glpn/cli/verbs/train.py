@@ -1,45 +1,73 @@
-"""`glpn train`: a recipe, from its first step or from where it ended."""
+"""`glpn train`: run a recipe from its first step, or resume it."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
+import shlex
+import signal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from glpn.cli import console, options
 
-_BY_SIGNAL = 128  # plus the signal's number: the shell's exit code
+if TYPE_CHECKING:
+    from glpn.training import Result
+
+_BY_SIGNAL = 128  # the shell's exit code is this plus the signal's number
+_DIGITS = 4  # of the scores that people read
 
 
 def train(
-    recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="A TOML file; see recipes/.")],
+    recipe: Annotated[
+        str,
+        typer.Argument(
+            metavar="RECIPE", help="finetune, distill, nyu, kitti or smoke; or a TOML file."
+        ),
+    ],
     changes: Annotated[
         list[str] | None,
         typer.Argument(metavar="[KEY=VALUE]…", help="Settings that replace the recipe's own."),
     ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with the run in run.folder, if there is one.")
+        bool, typer.Option("--resume", help="Resume the run in run.folder, if there is one.")
     ] = False,
     as_json: options.AsJson = False,
 ) -> None:
-    """Train or fine-tune a network by a recipe.
+    """Train or fine-tune a network with a recipe.
 
-    A run that was killed goes on with --resume and ends with the same bits. SIGINT (Ctrl-C) and
-    SIGTERM end it after the step at hand, with a checkpoint.
+    An interrupted run resumes with --resume and ends with the same bits. SIGINT (Ctrl-C) and
+    SIGTERM end it after the current step, with a checkpoint.
 
     Examples:
 
-      glpn train recipes/finetune.toml data.train=my-frames
-      glpn train recipes/finetune.toml data.train=my-frames loop.batch=4 --resume
-      torchrun --nproc-per-node 2 -m glpn train recipes/nyu.toml data.train=nyu/sync
+      glpn train finetune data.train=my-frames
+      glpn train finetune data.train=my-frames loop.batch=4 --resume
+      torchrun --nproc-per-node 2 -m glpn train nyu data.train=nyu/sync
     """
-    from glpn.training.entry import train as run
-    from glpn.training.recipe import read_recipe
+    from glpn.training import train as run
 
-    result = run(read_recipe(recipe, changes or ()), resume=resume)
-    metrics = {} if result.metrics is None else result.metrics._asdict()
-    facts = {"run": str(result.folder), "step": result.step, "of": result.steps, **metrics}
-    console.say_facts(facts, as_json=as_json)
+    result = run(recipe, changes or (), resume=resume)
+    console.say_facts(_summary(result, exact=as_json), as_json=as_json)
     if result.stopped_by is not None:
+        command = shlex.join(["glpn", "train", recipe, *(changes or ()), "--resume"])
+        console.note(f"stopped by {signal.Signals(result.stopped_by).name}; resume with: {command}")
         raise typer.Exit(_BY_SIGNAL + result.stopped_by)
+    if result.held_back is not None and result.data is not None:
+        arguments = ["-m", str(result.folder / "best"), "--data", result.data]
+        command = shlex.join(["glpn", "evaluate", *arguments, "--list", str(result.held_back)])
+        console.note(f"score the held-back frames with: {command}")
+
+
+def _summary(result: Result, *, exact: bool) -> dict[str, object]:
+    """The result as shown to people, or, if `exact`, with all digits."""
+    values: dict[str, object] = {
+        "run": str(result.folder),
+        "step": result.step,
+        "of": result.steps,
+    }
+    if result.metrics is not None:
+        scores = result.metrics._asdict()
+        if not exact:
+            scores = {name: round(value, _DIGITS) for name, value in scores.items()}
+        values |= {"scores_of_step": result.validated, **scores}
+    return values

@@ -1,30 +1,35 @@
-"""Validation: the network as it would be used, scored by the evaluation room's own protocol."""
+"""Validation: the network predicts as in use, and an evaluation protocol scores it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 import glpn
 from glpn.data.sample import Samples
+from glpn.depth.colormaps import colorize
 from glpn.depth.provenance import Provenance
 from glpn.engines.torch import TorchEngine
 from glpn.estimator import DepthEstimator
 from glpn.evaluation.metrics import HIGHER_IS_BETTER, Metrics
 from glpn.evaluation.pipeline import Score, Task, predict_image, score_tasks, task
 from glpn.evaluation.protocols import Protocol
+from glpn.files import atomic_file, require_writable_folder
 from glpn.network.model import GLPNForDepthEstimation
 from glpn.processing.processor import GLPNImageProcessor
-from glpn.training.parallel import World
+from glpn.training.distributed import World
+
+_TILE = (320, 240)  # largest width and height of a picture in the sheet
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A validation frame with what was predicted for it."""
+    """A validation frame with its prediction."""
 
     image: NDArray[np.uint8]
     target: NDArray[np.float32]
@@ -33,13 +38,13 @@ class Picture:
 
 @dataclass(frozen=True)
 class Validator:
-    """What validation needs besides the network.
+    """Everything that validation needs besides the network.
 
     Attributes:
         frames: held back, at their own size.
         protocol: masks and clamps.
-        processor: prepares photographs, as it will for the exported model.
-        samples: of how many frames pictures are kept, evenly spread.
+        processor: prepares photos, as it will for the exported model.
+        samples: number of frames to keep pictures of, evenly spaced.
     """
 
     frames: Samples
@@ -50,12 +55,12 @@ class Validator:
     def __call__(
         self, network: GLPNForDepthEstimation, world: World, pause: Callable[[], None]
     ) -> tuple[Metrics, list[Picture]]:
-        """Score the network; every process scores its share of the frames.
+        """Score the network; each process scores its share of the frames.
 
         Args:
             network: left in eval mode.
             world: the processes.
-            pause: called before each frame; may raise to give up.
+            pause: called before each frame; may raise to stop.
 
         Returns:
             The protocol's average over all frames, and pictures of this process's frames.
@@ -83,7 +88,7 @@ class Validator:
         return self._average(world.gather(scores)), pictures
 
     def _average(self, gathered: list[list[Score]]) -> Metrics:
-        """The mean over frames, or the metrics of all pixels, in one order for any world."""
+        """The mean over frames, or the metrics of all pixels, in one order for any `World`."""
         sums = {score.name: score.sums for own in gathered for score in own}
         ordered = [sums[name] for name in self.frames.names]
         if self.protocol.average == "pooled":
@@ -95,13 +100,13 @@ class Validator:
 
 
 def score_of(metrics: Metrics, metric: str) -> float:
-    """A metric as a number that is better when smaller."""
+    """A metric as a number of which smaller is better."""
     value: float = getattr(metrics, metric)
     return -value if metric in HIGHER_IS_BETTER else value
 
 
 def _estimator(network: GLPNForDepthEstimation, processor: GLPNImageProcessor) -> DepthEstimator:
-    here = Path("training")  # what the engine's messages call the network
+    here = Path("training")  # the network's name in the engine's messages
     provenance = Provenance(
         model=str(here),
         model_hash="",
@@ -110,3 +115,31 @@ def _estimator(network: GLPNForDepthEstimation, processor: GLPNImageProcessor) -
         max_depth=float(network.config.max_depth),
     )
     return DepthEstimator(TorchEngine(network, folder=here), processor, provenance)
+
+
+def write_pictures(pictures: Sequence[Picture], path: Path) -> None:
+    """Write a PNG with a row per frame: photo, measured depth and prediction.
+
+    Both depth maps of a row share one colour range.
+
+    Raises:
+        CannotCreateOutput, OutputFailed: it cannot be written.
+    """
+    width, height = _TILE
+    sheet = Image.new("RGB", (3 * width, len(pictures) * height))
+    for row, picture in enumerate(pictures):
+        for column, tile in enumerate(_tiles(picture)):
+            tile.thumbnail(_TILE, Image.Resampling.NEAREST)
+            sheet.paste(tile, (column * width, row * height))
+    require_writable_folder(path.parent)
+    with atomic_file(path, overwrite=True) as file:
+        sheet.save(file, format="PNG")
+
+
+def _tiles(picture: Picture) -> list[Image.Image]:
+    known = picture.target[picture.target > 0]
+    near, far = (float(value) for value in np.percentile(known, (2, 98)))
+    far = max(far, near + 1e-3)
+    depths = (picture.target, picture.prediction)
+    colours = [colorize(depth, near=near, far=far) for depth in depths]
+    return [Image.fromarray(array) for array in (picture.image, *colours)]

@@ -13,9 +13,9 @@ import torch
 
 from glpn import GLPNForDepthEstimation
 from glpn.errors import ConfigError
-from glpn.training.entry import train
-from glpn.training.order import Order, Share
-from glpn.training.parallel import World
+from glpn.training import train
+from glpn.training.distributed import World
+from glpn.training.sampling import Sampler, Share
 from tests.training import child
 from tests.training.runs import log_of, tiny_recipe, write_frames
 
@@ -80,13 +80,15 @@ def test_a_signal_to_one_of_two_ends_both_with_a_checkpoint(frames, tmp_path):
 
 
 def test_the_shares_of_all_processes_are_the_batch():
-    order = Order(frames=10, batch=8, seed=0)
+    sampler = Sampler(frames=10, batch=8, seed=0)
     for step in range(3):
-        shares = [Share(order, accumulate=2, rank=r, processes=2).parts(step) for r in range(2)]
+        shares = [
+            Share((sampler,), accumulate=2, rank=r, processes=2).parts(step) for r in range(2)
+        ]
         joined = [draw for part in range(2) for share in shares for draw in share[part]]
-        assert joined == order.draws(step)
+        assert joined == sampler.draws(step)
     with pytest.raises(ConfigError, match=r"loop\.batch: 8.*multiple of 3"):
-        Share(order, processes=3)
+        Share((sampler,), processes=3)
 
 
 def test_numbers_that_torchrun_would_not_write_are_refused(monkeypatch):

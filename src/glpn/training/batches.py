@@ -1,4 +1,4 @@
-"""Feeding the network: batches on the device, step after step, prepared ahead of time."""
+"""Batches on the device, step after step, prepared ahead of time."""
 
 from __future__ import annotations
 
@@ -10,43 +10,52 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from glpn.data.augment import AugmentConfig, draw, sample_rng
 from glpn.data.augment_torch import augment_batch
-from glpn.data.sample import Sample, Samples
+from glpn.data.sample import Samples
 from glpn.errors import DataError
-from glpn.training.order import Share
-from glpn.training.reading import Reader, ReaderPool, open_pool
+from glpn.training.reading import Reader, ReaderPool, TrainingSample, open_pool
+from glpn.training.sampling import Draw, Share
 
-_AHEAD = 3  # steps whose frames are being read while one is computed
-
-Draws = list[tuple[int, int]]  # (epoch, index) each
+_STEPS_AHEAD = 3  # whose frames are read while one step is computed
 
 
 class Batch(NamedTuple):
-    """Frames on the device: pixels float32 [B, 3, H, W] in 0..1, depth in metres [B, H, W]."""
+    """Frames on the device.
+
+    Attributes:
+        names: one per frame.
+        pixels: float32 [B, 3, H, W] in 0..1.
+        depth: metres [B, H, W], 0 = unknown.
+        sources: the number of the dataset of each frame; frames of a dataset are neighbours.
+        clean: the pixels without CutDepth and colour changes, where a teacher needs them.
+    """
 
     names: tuple[str, ...]
     pixels: Tensor
     depth: Tensor
+    sources: tuple[int, ...]
+    clean: Tensor | None = None
 
 
-class Feed(Protocol):
-    """Hands out the parts of every step's batch."""
+class BatchLoader(Protocol):
+    """Gives the parts of every step's batch."""
 
     def batches(self, first: int, last: int) -> Generator[Sequence[Batch], None, None]:
         """The parts of steps `first` to `last` - 1, in order."""
         ...
 
 
-class ReadingFeed:
+class ReadingLoader:
     """Reads and augments frames on the CPU, ahead of time.
 
     Args:
         reader: reads one frame.
-        share: which frames, when.
-        device: where the batches go.
+        share: decides which frames, and when.
+        device: of the batches.
         processes, threads: see `open_pool`.
     """
 
@@ -66,42 +75,56 @@ class ReadingFeed:
         self._threads = threads
 
     def batches(self, first: int, last: int) -> Generator[Sequence[Batch], None, None]:
-        """See `Feed`; any error of reading is raised when the step is reached that needs it."""
+        """See `BatchLoader`. An error of reading is raised at the step that needs the frame."""
         steps = iter(range(first, last))
         with open_pool(self._reader, processes=self._processes, threads=self._threads) as pool:
-            pending = deque(self._begin(pool, step) for step in islice(steps, _AHEAD))
+            pending = deque(self._begin(pool, step) for step in islice(steps, _STEPS_AHEAD))
             while pending:
                 parts = [
-                    [pool.result(future, index) for future, index in part]
+                    [(pool.result(future, index), index) for future, index in part]
                     for part in pending.popleft()
                 ]
                 pending.extend(self._begin(pool, step) for step in islice(steps, 1))
                 yield [self._batch(items) for items in parts]
 
-    def _begin(self, pool: ReaderPool, step: int) -> list[list[tuple[Future[Sample], int]]]:
+    def _begin(self, pool: ReaderPool, step: int) -> list[list[tuple[Future[TrainingSample], int]]]:
         return [
             [(pool.submit(epoch, index), index) for epoch, index in draws]
             for draws in self._share.parts(step)
         ]
 
-    def _batch(self, items: Sequence[Sample]) -> Batch:
-        _require_one_size([item.name for item in items], [item.depth.shape for item in items])
-        images = torch.from_numpy(np.stack([item.image for item in items]))  # [B, H, W, 3]
-        depth = torch.from_numpy(np.stack([item.depth for item in items]))
+    def _batch(self, items: Sequence[tuple[TrainingSample, int]]) -> Batch:
+        samples = [sample for sample, _ in items]
+        names = tuple(sample.name for sample in samples)
+        _require_one_size(names, [sample.depth.shape for sample in samples])
+        depth = self._on_device(np.stack([sample.depth for sample in samples]))
+        clean = [sample.clean for sample in samples if sample.clean is not None]
+        return Batch(
+            names,
+            self._pixels([sample.image for sample in samples]),
+            depth,
+            tuple(self._share.source(index) for _, index in items),
+            self._pixels(clean) if clean else None,
+        )
+
+    def _pixels(self, images: Sequence[NDArray[np.uint8]]) -> Tensor:
+        """Images [H, W, 3] each → pixels [B, 3, H, W] in 0..1."""
+        return self._on_device(np.stack(images)).permute(0, 3, 1, 2).float() / 255
+
+    def _on_device(self, array: NDArray[np.generic]) -> Tensor:
+        tensor = torch.from_numpy(array)
         if self._device.type == "cuda":
-            images, depth = images.pin_memory(), depth.pin_memory()
-        pixels = images.to(self._device, non_blocking=True).permute(0, 3, 1, 2).float() / 255
-        depth = depth.to(self._device, non_blocking=True)
-        return Batch(tuple(item.name for item in items), pixels, depth)
+            tensor = tensor.pin_memory()
+        return tensor.to(self._device, non_blocking=True)
 
 
-class ResidentFeed:
-    """Keeps all frames on the device and augments them there, a whole batch at a time.
+class ResidentLoader:
+    """Keeps all frames on the device and augments a whole batch at a time there.
 
     Args:
         frames: read once, here; all of one size.
         augment: what is done to them.
-        share: which frames, when.
+        share: decides which frames, and when.
         device: where they are kept.
 
     Raises:
@@ -121,14 +144,14 @@ class ResidentFeed:
         self._share = share
 
     def batches(self, first: int, last: int) -> Generator[Sequence[Batch], None, None]:
-        """See `Feed`."""
+        """See `BatchLoader`."""
         for step in range(first, last):
             yield [self._batch(draws) for draws in self._share.parts(step)]
 
-    def _batch(self, draws: Draws) -> Batch:
+    def _batch(self, draws: list[Draw]) -> Batch:
         indices = [index for _, index in draws]
         height, width = self._depth.shape[1:]
-        seed = self._share.order.seed
+        seed = self._share.samplers[0].seed
         fates = [
             draw(sample_rng(seed, epoch, index), self._augment, size=(height, width))
             for epoch, index in draws
@@ -138,13 +161,14 @@ class ResidentFeed:
             self._images[chosen], self._depth[chosen], fates, self._augment
         )
         pixels = pixels.contiguous(memory_format=torch.channels_last)
-        return Batch(tuple(self._names[index] for index in indices), pixels, depth)
+        names = tuple(self._names[index] for index in indices)
+        return Batch(names, pixels, depth, (0,) * len(names))
 
 
 def _require_one_size(names: Sequence[str], sizes: Sequence[tuple[int, ...]]) -> None:
     for name, size in zip(names, sizes, strict=True):
         if size != sizes[0]:
             raise DataError(
-                f"{name}: {size} (height, width) where {names[0]} has {sizes[0]}: frames of one "
-                "batch need one size; set augment.crop"
+                f"{name}: {size} (height, width), but {names[0]} has {sizes[0]}: frames of one "
+                "batch must have one size; set augment.crop"
             )

@@ -1,9 +1,9 @@
-"""Several processes as one: sums over all of them, gradients and BatchNorm included.
+"""Several processes as one: sums over all of them, including gradients and BatchNorm.
 
 Started by `torchrun`, each process takes its share of every batch, and all compute the loss of the
-whole batch. Gradients are added, not averaged, since each process's are those of its own pixels.
-With the same batch in all, the result is that of one process but for rounding; dropped paths and
-dropout alone are drawn by each process for itself.
+whole batch. Gradients are added, not averaged, because each process has those of its own pixels.
+The result equals that of one process with the same batch, except for rounding and for dropped paths
+and dropout, which each process draws for itself.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class World:
 
     @classmethod
     def from_environment(cls) -> World:
-        """What `torchrun` says in the environment; one process where it says nothing.
+        """The world that `torchrun` describes in the environment; one process without it.
 
         Raises:
             ConfigError: the variables are not numbers.
@@ -47,7 +47,7 @@ class World:
 
     @property
     def first(self) -> bool:
-        """Whether this process is the one that writes files."""
+        """Whether this process writes the files."""
         return self.rank == 0
 
     def total(self, values: Tensor) -> Tensor:
@@ -86,7 +86,7 @@ class World:
 
 @contextmanager
 def open_world(device: torch.device) -> Iterator[World]:
-    """The processes that `torchrun` started, connected; this one alone where it was not used."""
+    """Connect the processes that `torchrun` started; without it, there is one process."""
     world = World.from_environment()
     if world.size == 1:
         yield world
@@ -99,7 +99,7 @@ def open_world(device: torch.device) -> Iterator[World]:
 
 
 def synchronise_norms(module: nn.Module) -> None:
-    """Replace every BatchNorm by one that sees the batches of all processes, in place."""
+    """Replace, in place, every BatchNorm with one that sees the batches of all processes."""
     for name, child in module.named_children():
         if type(child) is nn.BatchNorm2d:
             synced = SyncedBatchNorm(child.num_features, eps=child.eps, momentum=child.momentum)
@@ -110,10 +110,10 @@ def synchronise_norms(module: nn.Module) -> None:
 
 
 class SyncedBatchNorm(nn.BatchNorm2d):
-    """BatchNorm over the batch of all processes, each of which holds equally many positions.
+    """BatchNorm over the batch of all processes; each process holds the same number of positions.
 
-    torch's own SyncBatchNorm refuses tensors on the CPU; with one of our own, what is tested
-    there is what runs on GPUs.
+    torch's SyncBatchNorm refuses tensors on the CPU. This one runs on both, so tests on the CPU
+    cover the code that runs on GPUs.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -146,7 +146,7 @@ def _sum_over_processes(values: Tensor) -> Tensor:
 
 
 class _SumOverProcesses(torch.autograd.Function):
-    """All processes' sum; as its gradient, the sum of what each derives from that sum."""
+    """The sum over all processes; its gradient is the sum of their gradients."""
 
     @staticmethod
     def forward(ctx: Any, values: Tensor) -> Tensor:

@@ -1,0 +1,264 @@
+"""The frames of a run: opened, split, checked, and scaled to the network's scale."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from itertools import accumulate
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from glpn.data.datasets import open_dataset
+from glpn.data.doctor import check
+from glpn.data.frames import IMAGE_SUFFIXES, FrameSet
+from glpn.data.sample import Sample, Samples
+from glpn.errors import ConfigError, DataError, MissingInput
+from glpn.image.photo import read_photo
+from glpn.processing.processor import GLPNImageProcessor
+from glpn.processing.resize import nearest
+from glpn.training.options import DataOptions, MixOptions
+
+_CHECKED = 32  # frames per dataset that the doctor reads before a run
+
+
+@dataclass(frozen=True)
+class Callbacks:
+    """How long preparations report: `log` a sentence, and `pause`, which may raise to stop."""
+
+    log: Callable[[str], None]
+    pause: Callable[[], None]
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """One dataset of a run.
+
+    Attributes:
+        frames: to learn from.
+        count: of its frames in every batch.
+        options: its loss and how its photos are changed.
+    """
+
+    frames: Samples
+    count: int
+    options: MixOptions
+
+    @property
+    def labelled(self) -> FrameSet | None:
+        """The frames, if their files hold depth."""
+        return self.frames if isinstance(self.frames, FrameSet) else None
+
+
+def open_datasets(options: DataOptions, batch: int) -> tuple[list[Dataset], FrameSet | None]:
+    """The datasets to learn from, and the frames held back, if any. No image is decoded.
+
+    Raises:
+        ConfigError: the recipe names no folder.
+        MissingInput, DataError: as for `open_dataset`.
+    """
+    if options.mix:
+        return [_mixed(source) for source in options.mix.values()], _validation_set(options)
+    train, held_back = open_frames(options)
+    return [Dataset(train, batch, MixOptions(folder=train.name, count=batch))], held_back
+
+
+def open_frames(options: DataOptions) -> tuple[FrameSet, FrameSet | None]:
+    """The frames of a single dataset to learn from, and those held back, if any.
+
+    Raises:
+        ConfigError: the recipe names no folder.
+        MissingInput, DataError: as for `open_dataset`.
+    """
+    if options.train is None:
+        raise ConfigError("data.train: the recipe leaves it open; add data.train=FOLDER")
+    train = _open(options, options.train, options.train_list, options.train_split)
+    held_back = _validation_set(options)
+    if held_back is None and options.val_share > 0:
+        learnt = len(train) - max(round(options.val_share * len(train)), 1)
+        if learnt < 1:
+            raise ConfigError(f"data.val_share: leaves no frame of {len(train)} to learn from")
+        held_back = spread(train.subset(range(learnt, len(train))), options.val_limit)
+        train = train.subset(range(learnt))
+    return spread(train, options.limit), held_back
+
+
+def spread(frames: FrameSet, limit: int | None) -> FrameSet:
+    """At most `limit` of the frames, evenly spaced from the first to the last."""
+    if limit is None or limit >= len(frames):
+        return frames
+    return frames.subset(int(i) for i in np.linspace(0, len(frames) - 1, limit))
+
+
+def check_frames(
+    datasets: Sequence[Dataset], held_back: FrameSet | None, callbacks: Callbacks
+) -> None:
+    """Let the doctor read some frames of each dataset.
+
+    Raises:
+        DataError: it found errors.
+    """
+    for dataset in datasets:
+        if dataset.labelled is None:
+            continue
+        report = check(
+            dataset.labelled, held_back, limit=_CHECKED, progress=lambda _: callbacks.pause()
+        )
+        for finding in report.findings:
+            callbacks.log(str(finding))
+        if report.errors:
+            raise DataError(
+                f"{dataset.labelled.name}: {'; '.join(map(str, report.errors))}; `glpn data check` "
+                "gives the details, run.doctor=false trains nevertheless"
+            )
+
+
+def focal_ratio(frames: Samples) -> float | None:
+    """Focal length of the frames' camera in units of the image's shorter side; None if unknown.
+
+    It is taken from the first and the last frame; None, too, if they differ by more than 2 %.
+    """
+    ratios = []
+    for index in (0, len(frames) - 1):
+        sample = frames[index]
+        if sample.camera is None:
+            return None
+        ratios.append(math.sqrt(sample.camera.fx * sample.camera.fy) / min(sample.depth.shape))
+    return ratios[0] if math.isclose(*ratios, rel_tol=0.02) else None
+
+
+def _mixed(source: MixOptions) -> Dataset:
+    if not source.labels:
+        return Dataset(PhotoFrames.of(source.folder, source.limit), source.count, source)
+    frames = open_dataset(source.folder, source.layout, frame_list=source.list, split=source.split)
+    return Dataset(spread(frames, source.limit), source.count, source)
+
+
+def _validation_set(options: DataOptions) -> FrameSet | None:
+    """The frames held back, where a folder, a list or a split names them."""
+    if options.val is None and options.val_list is None and options.val_split is None:
+        return None
+    folder = options.val or options.train
+    if folder is None:
+        raise ConfigError("data.val: a mix of datasets needs a folder to validate on")
+    return spread(_open(options, folder, options.val_list, options.val_split), options.val_limit)
+
+
+def _open(options: DataOptions, folder: str, frame_list: str | None, split: str | None) -> FrameSet:
+    layout = options.layout or options.spec()
+    return open_dataset(folder, layout, frame_list=frame_list, split=split)
+
+
+@dataclass(frozen=True)
+class PhotoFrames:
+    """Photos without depth: their samples have a depth of 0, which means unknown."""
+
+    files: tuple[Path, ...]
+
+    @classmethod
+    def of(cls, folder: str, limit: int | None) -> PhotoFrames:
+        """The photos in a folder and its subfolders, sorted by name.
+
+        Raises:
+            MissingInput: the folder holds no photo.
+        """
+        paths = sorted(p for p in Path(folder).rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
+        if not paths:
+            raise MissingInput(f"{folder}: no photo in this folder")
+        if limit is not None and limit < len(paths):
+            paths = [paths[int(i)] for i in np.linspace(0, len(paths) - 1, limit)]
+        return cls(tuple(paths))
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    @property
+    def names(self) -> Sequence[str]:
+        """One name per photo."""
+        return tuple(str(path) for path in self.files)
+
+    def __getitem__(self, index: int, /) -> Sample:
+        image = read_photo(self.files[index]).pixels
+        return Sample(str(self.files[index]), image, np.zeros(image.shape[:2], np.float32))
+
+
+@dataclass(frozen=True)
+class JoinedFrames:
+    """The frames of several datasets, numbered one after another."""
+
+    sets: tuple[Samples, ...]
+
+    def __len__(self) -> int:
+        return sum(map(len, self.sets))
+
+    @property
+    def names(self) -> Sequence[str]:
+        """One name per frame."""
+        return tuple(name for frames in self.sets for name in frames.names)
+
+    def __getitem__(self, index: int, /) -> Sample:
+        ends = list(accumulate(map(len, self.sets)))
+        number = bisect_right(ends, index)
+        return self.sets[number][index - (ends[number] - len(self.sets[number]))]
+
+
+@dataclass(frozen=True)
+class ScaledFrames:
+    """Frames at the scale at which the network sees photos in use: that of the processor.
+
+    A processor without `short_side` leaves frames as they are. Images are resampled with its
+    filter, and depth with the nearest pixel, so that no two depths are blended.
+    """
+
+    frames: Samples
+    processor: GLPNImageProcessor
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    @property
+    def names(self) -> Sequence[str]:
+        """One name per frame."""
+        return self.frames.names
+
+    def __getitem__(self, index: int, /) -> Sample:
+        sample = self.frames[index]
+        before = (sample.depth.shape[0], sample.depth.shape[1])
+        size = self.processor.input_size(*before)
+        if self.processor.short_side is None or size == before:
+            return sample
+        resample = Image.Resampling(self.processor.resample)
+        image = Image.fromarray(sample.image).resize(size[::-1], resample)
+        camera = sample.camera and sample.camera.scaled(before, size)
+        depth = nearest(sample.depth, size)
+        return replace(sample, image=np.asarray(image), depth=depth, camera=camera)
+
+
+@dataclass(frozen=True)
+class KeptFrames:
+    """Frames that are read once and stay in memory."""
+
+    samples: tuple[Sample, ...]
+
+    @classmethod
+    def read(cls, frames: Samples, pause: Callable[[], None]) -> KeptFrames:
+        """Read all frames. `pause` is called before each and may raise to stop."""
+        samples = []
+        for index in range(len(frames)):
+            pause()
+            samples.append(frames[index])
+        return cls(tuple(samples))
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    @property
+    def names(self) -> Sequence[str]:
+        """One name per frame."""
+        return tuple(sample.name for sample in self.samples)
+
+    def __getitem__(self, index: int, /) -> Sample:
+        return self.samples[index]

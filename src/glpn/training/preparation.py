@@ -1,0 +1,128 @@
+"""Everything that a run learns from and validates on, prepared before its first step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+
+from glpn.data.frames import FrameSet
+from glpn.data.sample import Samples
+from glpn.evaluation.protocols import Protocol, protocol
+from glpn.processing.processor import GLPNImageProcessor
+from glpn.training.batches import BatchLoader, ReadingLoader, ResidentLoader
+from glpn.training.data import (
+    Callbacks,
+    Dataset,
+    JoinedFrames,
+    KeptFrames,
+    ScaledFrames,
+    check_frames,
+    focal_ratio,
+    open_datasets,
+)
+from glpn.training.distributed import World
+from glpn.training.network import build_processor
+from glpn.training.reading import Reader
+from glpn.training.recipe import Recipe
+from glpn.training.sampling import Sampler, Share, consecutive
+from glpn.training.validation import Validator
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """The data of a run.
+
+    Attributes:
+        datasets: to learn from.
+        sampler: of the first dataset; it counts the epochs.
+        steps: updates of the whole run.
+        loader: of the batches.
+        processor: prepares photos for the trained model.
+        held_back: the frames to validate on, if any.
+        validator: scores the network on them.
+    """
+
+    datasets: Sequence[Dataset]
+    sampler: Sampler
+    steps: int
+    loader: BatchLoader
+    processor: GLPNImageProcessor
+    held_back: FrameSet | None
+    validator: Validator | None
+
+
+def prepare_data(
+    recipe: Recipe, world: World, device: torch.device, *, max_depth: float, callbacks: Callbacks
+) -> TrainingData:
+    """Open and check the frames and, if the recipe says so, read all of them.
+
+    Raises:
+        ConfigError, MissingInput, DataError, InvalidImage: frames are missing or unusable, or
+            cannot be shared by these processes; the message names them.
+    """
+    recipe = replace(recipe, augment=replace(recipe.augment, max_depth=max_depth))
+    datasets, held_back = open_datasets(recipe.data, recipe.loop.batch)
+    labelled = [dataset.labelled for dataset in datasets if dataset.labelled is not None]
+    notes = [
+        note for frames in (*labelled, *([held_back] if held_back else [])) for note in frames.notes
+    ]
+    for note in dict.fromkeys(notes):
+        callbacks.log(note)
+    if recipe.run.doctor and world.first:
+        check_frames(datasets, held_back, callbacks)
+    ratio = focal_ratio(labelled[0]) if labelled else None
+    processor = build_processor(recipe.model, short_side=recipe.data.short_side, focal_ratio=ratio)
+    samplers = consecutive([(len(d.frames), d.count) for d in datasets], recipe.loop.seed)
+    share = Share(samplers, recipe.loop.accumulate, world.rank, world.size)
+    validator = None
+    if held_back is not None:
+        rules = _rules(recipe.loop.protocol, max_depth)
+        validator = Validator(held_back, rules, processor, samples=recipe.run.samples)
+    return TrainingData(
+        datasets=datasets,
+        sampler=samplers[0],
+        steps=recipe.loop.steps or samplers[0].steps(recipe.loop.epochs),
+        loader=_loader(recipe, datasets, share, processor, device, callbacks),
+        processor=processor,
+        held_back=held_back,
+        validator=validator,
+    )
+
+
+def _rules(name: str, max_depth: float) -> Protocol:
+    """The protocol, limited to the network's range."""
+    rules = protocol(name)
+    return rules.replace(max_depth=max_depth) if max_depth < rules.max_depth else rules
+
+
+def _loader(
+    recipe: Recipe,
+    datasets: Sequence[Dataset],
+    share: Share,
+    processor: GLPNImageProcessor,
+    device: torch.device,
+    callbacks: Callbacks,
+) -> BatchLoader:
+    joined = datasets[0].frames
+    if len(datasets) > 1:
+        joined = JoinedFrames(tuple(dataset.frames for dataset in datasets))
+    frames: Samples = ScaledFrames(joined, processor)
+    keep, workers = recipe.data.keep, recipe.run.workers
+    if keep != "disk":
+        frames = KeptFrames.read(frames, callbacks.pause)
+    if keep == "device":
+        return ResidentLoader(frames, recipe.augment, share, device=device)
+    firsts = zip(share.samplers, datasets, strict=True)
+    aspects = tuple((sampler.first, dataset.options.aspect) for sampler, dataset in firsts)
+    reader = Reader(
+        frames,
+        recipe.augment,
+        recipe.loop.seed,
+        clean=recipe.teacher.model is not None,
+        aspects=aspects if any(aspect != (1.0, 1.0) for _, aspect in aspects) else (),
+    )
+    if keep == "memory":  # each process would need its own copy
+        return ReadingLoader(reader, share, device=device, threads=max(workers, 1))
+    return ReadingLoader(reader, share, device=device, processes=workers)

@@ -1,0 +1,367 @@
+"""A run from its recipe: set up or resumed, then step, log, validate and save to its end."""
+
+from __future__ import annotations
+
+import json
+import math
+import platform
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import glpn
+from glpn.engines.torch import best_device, require_device
+from glpn.errors import CannotCreateOutput, CheckpointError, UsageError
+from glpn.evaluation.metrics import Metrics
+from glpn.files import atomic_file, require_writable_folder
+from glpn.files.jsonl import JsonLog
+from glpn.training.api import Result
+from glpn.training.batches import Batch
+from glpn.training.checkpoint import (
+    Checkpoint,
+    TrainState,
+    clean,
+    list_checkpoints,
+    newest_checkpoint,
+    write_checkpoint,
+)
+from glpn.training.data import Callbacks
+from glpn.training.distributed import World, open_world, synchronise_norms
+from glpn.training.log import LOG_NAME, Display
+from glpn.training.network import CARD_NAME, build_network, inherited_card
+from glpn.training.optimiser import AveragedNetwork, build_optimiser, learning_rate
+from glpn.training.preparation import TrainingData, prepare_data
+from glpn.training.recipe import Recipe
+from glpn.training.signals import StopRequested, StopSignals
+from glpn.training.step import Forward, Update, Updater
+from glpn.training.teacher import FeatureProjections, Teacher, check_teacher
+from glpn.training.validation import Validator, score_of, write_pictures
+
+BEST, LAST, CHECKPOINTS, SAMPLES = "best", "last", "checkpoints", "samples"
+SETTINGS_NAME, HELD_BACK_NAME, TRAINED_ON_NAME = "recipe.json", "held_back.txt", "trained_on.txt"
+
+
+@dataclass(frozen=True)
+class Output:
+    """Where a run writes; `log` is None in processes other than the first."""
+
+    folder: Path
+    log: JsonLog | None
+    display: Display
+
+
+def run(recipe: Recipe, *, resume: bool) -> Result:
+    """Train; see `api.train`, which holds the run's lock meanwhile."""
+    if recipe.run.threads:
+        torch.set_num_threads(recipe.run.threads)
+    folder = require_writable_folder(recipe.run.folder)
+    found, notes = _find_checkpoint(recipe, folder, resume=resume)
+    with ExitStack() as stack:
+        signals = stack.enter_context(StopSignals())
+        device = _device(recipe.run.device)
+        world = stack.enter_context(open_world(device))
+        options = recipe.run
+        shown = folder if world.first else None
+        display = stack.enter_context(
+            Display(shown, progress=options.progress, tensorboard=options.tensorboard)
+        )
+        for note in notes:
+            display.log(note)
+        state, teacher = _state(recipe, device, world)
+        if found is not None:
+            state.restore(found)
+            display.log(f"{folder}: resuming from step {state.step}")
+        # A run that resumes has passed the doctor already.
+        checked = recipe if found is None else replace(recipe, run=replace(options, doctor=False))
+        callbacks = Callbacks(display.log, signals.pause)
+        max_depth = float(state.network.config.max_depth)
+        try:
+            data = prepare_data(checked, world, device, max_depth=max_depth, callbacks=callbacks)
+        except StopRequested:  # nothing has been done yet that could be saved
+            return Result(folder, state.step, steps=0, stopped_by=signals.received)
+        log = None
+        if world.first:
+            clean(folder / CHECKPOINTS)
+            _write_settings(recipe, data, folder)
+            size = found.values["log"] if found else 0
+            log = stack.enter_context(closing(JsonLog(folder / LOG_NAME, size)))
+        display.begin(data.steps)
+        output = Output(folder, log, display)
+        trainer = Trainer(recipe, state, data, output=output, world=world, signals=signals)
+        forward = torch.compile(state.network) if recipe.loop.compile else state.network
+        return replace(trainer.run(forward, teacher), notes=tuple(notes))
+
+
+class Trainer:
+    """One run from the current step of `state` to its end.
+
+    Args:
+        recipe: all settings.
+        state: everything that learns.
+        data: to learn from and to validate on.
+        output: where it is written.
+        world: the processes.
+        signals: requests to stop.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        state: TrainState,
+        data: TrainingData,
+        *,
+        output: Output,
+        world: World,
+        signals: StopSignals,
+    ) -> None:
+        self._recipe = recipe
+        self._state = state
+        self._data = data
+        self._output = output
+        self._world = world
+        self._signals = signals
+        self._metrics: Metrics | None = None
+        # In distributed runs no rank may abort a validation on its own: the others would hang in
+        # the next collective.
+        self._pause: Callable[[], None] = signals.pause if world.size == 1 else _do_not_stop
+
+    def run(self, forward: Forward, teacher: Teacher | None) -> Result:
+        """Make all remaining steps.
+
+        Args:
+            forward: the network of the state, possibly compiled.
+            teacher: if the recipe names one.
+
+        Raises:
+            DataError, MissingInput, InvalidImage: a frame is unusable, or the loss is not finite;
+                the message names the frames, and the last checkpoint is intact.
+            CannotCreateOutput, OutputFailed: a file cannot be written.
+        """
+        datasets = [dataset.options for dataset in self._data.datasets]
+        updater = Updater(
+            self._state, forward, self._recipe, datasets, world=self._world, teacher=teacher
+        )
+        steps = self._data.steps
+        with closing(self._data.loader.batches(self._state.step, steps)) as batches:
+            stopped_by = self._go(updater, batches)
+        if self._output.log is not None:
+            self._export(LAST)
+        return self._result(stopped_by)
+
+    def _go(self, updater: Updater, batches: Iterator[Sequence[Batch]]) -> int:
+        """Step until the end or a signal; returns the signal, or 0 at the end."""
+        state = self._state
+        while True:
+            self._validate_if_due()
+            signal = self._signal()
+            done = state.step >= self._data.steps or self._is_out_of_patience()
+            if signal or done or state.step % self._recipe.run.save_every == 0:
+                self._save()
+            if signal or done:
+                return signal
+            rate = learning_rate(self._recipe.schedule, state.step, steps=self._data.steps)
+            update = updater(next(batches), rate=rate, seed=self._recipe.loop.seed)
+            self._report(update, rate)
+
+    def _signal(self) -> int:
+        """The signal that some process received, or 0. All processes stop after the same step."""
+        return self._world.largest(self._signals.received or 0, self._state.network.device)
+
+    def _is_out_of_patience(self) -> bool:
+        patience = self._recipe.loop.patience
+        return patience > 0 and self._state.stale >= patience
+
+    def _report(self, update: Update, rate: float) -> None:
+        """Write a line of the log if one is due or if the step was skipped."""
+        state, options, output = self._state, self._recipe.loop, self._output
+        output.display.advance(state.step, options.batch)
+        if output.log is None or (state.step % options.log_every and update.made):
+            return
+        line: dict[str, Any] = {
+            "kind": "train",
+            "step": state.step,
+            "epoch": self._data.sampler.epoch(state.step),
+            "rate": rate,
+            "loss": update.loss,
+            "norm": update.norm,
+            "empty": state.empty,
+        }
+        if update.features is not None:
+            line["features"] = update.features
+        if not update.made:
+            line["skipped"] = "no frame of the batch has a valid pixel"
+        output.log.append(line)
+        output.display.report(line)
+
+    def _validate_if_due(self) -> None:
+        """Validate at the beginning, at the end, and as often as the recipe says."""
+        state, every = self._state, self._recipe.loop.validate_every
+        at_end = state.step in (0, self._data.steps)
+        due = state.step % every == 0 if every else self._data.sampler.ends_epoch(state.step)
+        validator = self._data.validator
+        if validator is None or state.validated == state.step or not (at_end or due):
+            return
+        try:
+            self._validate(validator)
+        except StopRequested:  # the checkpoint then says that this validation is still to come
+            return
+        self._output.display.restart_clock()
+
+    def _validate(self, validator: Validator) -> None:
+        state, output = self._state, self._output
+        metrics, pictures = validator(state.exported, self._world, self._pause)
+        score = score_of(metrics, self._recipe.loop.metric)
+        better = score < state.best
+        state.best, state.stale = (score, 0) if better else (state.best, state.stale + 1)
+        state.validated = state.step
+        self._metrics = metrics
+        if output.log is None:
+            return
+        line = {"kind": "validation", "step": state.step, **metrics._asdict()}
+        output.log.append(line)
+        output.display.report(line)
+        if better:
+            self._export(BEST)
+        if pictures:
+            write_pictures(pictures, output.folder / SAMPLES / f"step-{state.step:08d}.png")
+
+    def _save(self) -> None:
+        state, log = self._state, self._output.log
+        if log is None or state.saved == (state.step, state.validated):
+            return
+        checkpoint = state.checkpoint(log=log.flush_to_disk(), recipe=self._recipe.flat())
+        folder = self._output.folder / CHECKPOINTS
+        write_checkpoint(folder, checkpoint, keep=self._recipe.run.keep)
+        state.saved = (state.step, state.validated)
+        self._output.display.restart_clock()
+
+    def _export(self, name: str) -> None:
+        """Write the model as a folder that glpn and transformers load."""
+        folder = self._output.folder / name
+        self._state.exported.save_pretrained(folder)
+        self._data.processor.save_pretrained(folder)
+        card = inherited_card(self._recipe.model, self._output.folder.resolve().name)
+        if card is not None:
+            _write(folder / CARD_NAME, card)
+
+    def _result(self, stopped_by: int) -> Result:
+        folder = self._output.folder
+        held_back = self._data.held_back
+        return Result(
+            folder=folder,
+            step=self._state.step,
+            steps=self._data.steps,
+            metrics=self._metrics,
+            validated=None if self._metrics is None else self._state.validated,
+            best=None if math.isinf(self._state.best) else abs(self._state.best),
+            held_back=None if held_back is None else folder / HELD_BACK_NAME,
+            data=None if held_back is None else held_back.name,
+            stopped_by=stopped_by or None,
+        )
+
+
+def _do_not_stop() -> None:
+    pass
+
+
+def _device(name: str) -> torch.device:
+    """The device of this process; under torchrun, each process of a machine has its own GPU."""
+    device = torch.device(best_device() if name == "auto" else require_device(name))
+    if device.type == "cuda" and device.index is None:
+        device = torch.device("cuda", World.from_environment().local_rank)
+        torch.cuda.set_device(device)
+    return device
+
+
+def _find_checkpoint(
+    recipe: Recipe, folder: Path, *, resume: bool
+) -> tuple[Checkpoint | None, list[str]]:
+    """The checkpoint to resume from, and a note on each newer one that is damaged.
+
+    Raises:
+        CannotCreateOutput: the folder holds a run, and `resume` is False.
+        CheckpointError: it holds checkpoints, and none is sound.
+        UsageError: the run was started with another recipe.
+    """
+    there = list_checkpoints(folder / CHECKPOINTS)
+    if there and not resume:
+        raise CannotCreateOutput(
+            f"{folder}: already holds a run ({there[0].name}); resume it, or choose another "
+            "run.folder"
+        )
+    found, errors = newest_checkpoint(folder / CHECKPOINTS)
+    if found is None:
+        if there:
+            raise CheckpointError(f"{folder}: no sound checkpoint: {'; '.join(errors)}")
+        return None, []
+    _require_same_recipe(recipe, found, folder)
+    return found, [f"{error}: falling back to step {found.step}" for error in errors]
+
+
+def _require_same_recipe(recipe: Recipe, checkpoint: Checkpoint, folder: Path) -> None:
+    before, now = checkpoint.values["recipe"], recipe.flat()
+    changed = [
+        f"{key} was {before.get(key)!r}, is {now.get(key)!r}"
+        for key in sorted(before.keys() | now.keys())
+        if before.get(key) != now.get(key)
+    ]
+    if changed:
+        raise UsageError(
+            f"{folder}: was started with another recipe: {'; '.join(changed)}; to continue with "
+            f"this one, start a run with model.start={folder}/{LAST}"
+        )
+
+
+def _state(recipe: Recipe, device: torch.device, world: World) -> tuple[TrainState, Teacher | None]:
+    """Everything that learns, as it is before the first step, and the teacher if there is one."""
+    network = build_network(recipe.model, seed=recipe.loop.seed)
+    check_teacher(recipe.teacher, network.config)
+    projections, teacher = None, None
+    if recipe.teacher.model is not None:
+        teacher = Teacher(recipe.teacher, device)
+        if recipe.teacher.features:
+            projections = FeatureProjections(network.config.hidden_sizes, teacher.widths).to(device)
+    if world.size > 1:
+        synchronise_norms(network)
+    network = network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network.gradient_checkpointing_enable(recipe.loop.checkpointing)
+    average = AveragedNetwork(network, recipe.loop.ema) if recipe.loop.ema > 0 else None
+    parameters = dict(network.named_parameters())
+    if projections is not None:
+        parameters |= {
+            f"projections.{name}": value for name, value in projections.named_parameters()
+        }
+    state = TrainState(
+        network=network,
+        average=average,
+        optimiser=build_optimiser(parameters, network.config.depths, recipe.optimiser),
+        scaler=torch.amp.GradScaler(device.type, enabled=recipe.loop.precision == "fp16"),
+        projections=projections,
+    )
+    return state, teacher
+
+
+def _write_settings(recipe: Recipe, data: TrainingData, folder: Path) -> None:
+    """Record the recipe, and which frames are learnt and which are held back."""
+    values = {
+        "recipe": recipe.to_dict(),
+        "recipe_hash": recipe.hash(),
+        "glpn": glpn.__version__,
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+    }
+    _write(folder / SETTINGS_NAME, json.dumps(values, indent=2) + "\n")
+    trained_on = [name for dataset in data.datasets for name in dataset.frames.names]
+    _write(folder / TRAINED_ON_NAME, "".join(f"{name}\n" for name in trained_on))
+    if data.held_back is not None:
+        names = data.held_back.names
+        _write(folder / HELD_BACK_NAME, "".join(f"{name}\n" for name in names))
+
+
+def _write(path: Path, text: str) -> None:
+    with atomic_file(path, overwrite=True) as file:
+        file.write(text.encode())
