@@ -49,7 +49,7 @@ def write_model(folder: Path) -> None:
 
 def start(work: Path, output: Path) -> subprocess.Popen[bytes]:
     files = (work / "photos", "-o", output, "--format", "png16", "--quiet")
-    model = ("-m", work / "model", "--engine", "onnxruntime", "--precision", "exact")
+    model = ("-m", work / "model", "--engine", "onnxruntime", "--precision", "float32")
     command = [sys.executable, "-m", "glpn", "predict", *files, *model, "--threads", "1"]
     return subprocess.Popen([str(part) for part in command])
 

@@ -11,7 +11,8 @@ the system after each call. Each process's figures go into benchmarks/results/la
 ends, and what is there is not measured again (`--fresh` forgets it, and so do other versions of the
 packages or another number of threads): a run that was cut off goes on where it was.
 
-Quick (bfloat16, 8-bit products) runs here whether or not these weights would pass `glpn gate`:
+Reduced precision (bfloat16, 8-bit products) runs here whether or not the weights passed
+`glpn precision`:
 random ones tell its speed, and its deviation on trained ones is measured there. The ranges of the
 8-bit products are those of another picture.
 """
@@ -124,16 +125,18 @@ def predictor(case: str, folder: Path, threads: int) -> Callable[[np.ndarray], n
                 return model(torch.from_numpy(pixels)).predicted_depth.numpy()
 
         return run
-    from glpn.engines.registry import open_candidate
-    from glpn.engines.selection import Candidate
+    from glpn.engines.protocol import EngineSettings
+    from glpn.engines.selection import Candidate, open_candidate
 
     ranges = json.loads((folder / RANGES).read_text())
-    return open_candidate(folder, Candidate(*CASES[case]), threads=threads, ranges=ranges)
+    settings = EngineSettings(threads=threads, ranges=ranges)
+    return open_candidate(folder, Candidate(*CASES[case]), settings)
 
 
 def child(case: str, step: Step, folder: Path, *, threads: int, seconds: float) -> None:
     """Measure one case in this process, print one line of JSON."""
     from glpn import GLPNConfig
+    from glpn.engines.registry import engine_row
     from glpn.engines.roofline import multiply_adds, peak
 
     pixels = picture(step.batch, step.size)
@@ -151,7 +154,7 @@ def child(case: str, step: Step, folder: Path, *, threads: int, seconds: float) 
     found = {"open_s": opened, "times_s": times, "peak_mb": peak_mb()}
     engine, precision = CASES[case] or ("torch", "float32")
     network = GLPNConfig.from_json_file(folder / "config.json")
-    each = multiply_adds(network, *step.size) / peak(engine, precision, threads=threads)
+    each = multiply_adds(network, *step.size) / peak(engine_row(engine), precision, threads=threads)
     print(json.dumps({**found, "floor_ms": each * 1000}))
 
 

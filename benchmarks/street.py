@@ -48,7 +48,7 @@ def floor(count: int) -> Guess:
 
 
 def model(name: str) -> Guess:
-    estimator = glpn.load(name, precision="exact")
+    estimator = glpn.load(name, precision="float32")
     return lambda frame: estimator(frame.image, camera=frame.camera).metres
 
 

@@ -21,8 +21,8 @@ from glpn.camera.intrinsics import Intrinsics
 from glpn.depth.depth import Depth
 from glpn.depth.provenance import Provenance
 from glpn.engines.options import DEFAULT_MODEL, EngineOptions, HubOptions
-from glpn.engines.protocol import Engine, PlanningEngine, StochasticEngine
-from glpn.engines.registry import open_engine
+from glpn.engines.protocol import Engine, PreparingEngine, StochasticEngine
+from glpn.engines.selection import open_engine
 from glpn.errors import UsageError
 from glpn.image.photo import Photo, read_photo
 from glpn.processing import tiling
@@ -174,15 +174,16 @@ class DepthEstimator:
 
         return map(estimate, images) if is_many(images) else estimate(images)
 
-    def expect(self, sizes: Iterable[tuple[int, int]]) -> None:
-        """Tell which (height, width) photographs will have, the most usual first.
+    def prepare_sizes(self, sizes: Iterable[tuple[int, int]]) -> None:
+        """Prepare the engine for photos of these (height, width), the most common first.
 
-        An engine that prepares itself for every size does so for these alone; other photographs
-        take longer, but none has those that come with it wait.
+        An engine that prepares itself for each size then does so only for these. Photos of other
+        sizes take longer, but do not delay the photos predicted at the same time.
         """
-        if isinstance(self.engine, PlanningEngine):
-            fit = self.processor.input_size
-            self.engine.expect([fit(*size, max_pixels=MAX_INPUT_PIXELS) for size in sizes])
+        if isinstance(self.engine, PreparingEngine):
+            input_size = self.processor.input_size
+            inputs = [input_size(*size, max_pixels=MAX_INPUT_PIXELS) for size in sizes]
+            self.engine.prepare_sizes(inputs)
 
     def require_uncertainty(self, uncertainty: str | None) -> None:
         """Refuse an uncertainty that this estimator cannot tell.

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 import glpn as library
-from glpn.engines import selection
+from glpn.engines.selection import Candidate, Cost, save_costs
 from tests.cli.conftest import write_photo
 
 
@@ -161,10 +161,12 @@ def test_shards_together_do_what_one_run_does_and_share_its_folder(predict, fold
 def test_shards_take_the_engine_that_suits_them_all(predict, model, folder, tmp_path, monkeypatch):
     pytest.importorskip("openvino", reason="needs pip install 'glpn[openvino]'")
     monkeypatch.setenv("GLPN_CACHE", str(tmp_path / "cache"))
-    slow_start = dict.fromkeys(("openvino float32", "openvino bfloat16"), selection.Cost(1.0, 0.1))
-    slow = dict.fromkeys(("onnxruntime float32", "torch float32"), selection.Cost(0.1, 0.5))
+    slow_start = dict.fromkeys(
+        [Candidate("openvino", "float32"), Candidate("openvino", "bfloat16")], Cost(1.0, 0.1)
+    )
+    slow = {Candidate("onnxruntime", "float32"): Cost(0.1, 0.5)}
     for threads in (1, 2):  # openvino is faster from three photographs on
-        selection.remember(model, threads, {**slow_start, **slow})
+        save_costs(model, threads, {**slow_start, **slow})
     for i in (1, 2):
         predict(folder, "-o", tmp_path / "depth", "--shard", f"{i}/2", "--format", "npz")
     depths = [library.read_depth(path) for path in (tmp_path / "depth").glob("*.npz")]

@@ -1,4 +1,4 @@
-"""OpenVINO's plans: one for each size, the latest kept, the same bits whatever ran before."""
+"""OpenVINO compiles once for each size, keeps the latest, and always gives the same bits."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import pytest
 from glpn import GLPNConfig, GLPNForDepthEstimation
 from glpn.engines.openvino import compiled_models
 from glpn.engines.openvino import engine as openvino
+from glpn.engines.protocol import EngineSettings
 from glpn.export.onnx import write_graph
 from tests.networks import photograph, randomise
 
@@ -33,20 +34,20 @@ def folder(tmp_path_factory):
 
 @pytest.fixture
 def compiled(monkeypatch):
-    """The (height, width) of every plan that is made, in a list."""
+    """The (height, width) of every compiled model, in a list."""
     sizes = []
-    original = compiled_models.Plans.compiled
+    original = compiled_models.CompiledModels.compile
 
     def counted(self, shape):
         sizes.append(shape[2:])
         return original(self, shape)
 
-    monkeypatch.setattr(compiled_models.Plans, "compiled", counted)
+    monkeypatch.setattr(compiled_models.CompiledModels, "compile", counted)
     return sizes
 
 
 def open_exact(folder):
-    return openvino.OpenVinoEngine.open(folder, threads=1)
+    return openvino.OpenVinoEngine.open(folder, EngineSettings(threads=1))
 
 
 def test_a_batch_has_the_bits_of_its_pictures_alone(folder):
@@ -58,7 +59,7 @@ def test_a_batch_has_the_bits_of_its_pictures_alone(folder):
 
 
 def test_bits_do_not_depend_on_the_sizes_that_came_before(folder, monkeypatch):
-    monkeypatch.setattr(openvino, "_MOST_PLANS", 2)  # so that plans are dropped and made again
+    monkeypatch.setattr(openvino, "_MAX_COMPILED", 2)  # so that some are dropped and compiled again
     engine = open_exact(folder)
     pictures = [photograph(*size).numpy() for size in SIZES]
     alone = [open_exact(folder)(pixels) for pixels in pictures]
@@ -77,9 +78,9 @@ def test_a_size_is_compiled_once_while_few_sizes_come_and_old_ones_are_dropped(
     assert compiled == [SIZES[0], SIZES[1], SIZES[2], SIZES[1]]  # the least lately used goes
 
 
-def test_sizes_that_are_not_expected_share_one_plan(folder, compiled):
+def test_other_sizes_share_one_compiled_model(folder, compiled):
     exact, engine = open_exact(folder), open_exact(folder)
-    engine.expect([SIZES[0], SIZES[0]])
+    engine.prepare_sizes([SIZES[0], SIZES[0]])
     sizes = [(64, 64), SIZES[0], (128, 64), (32, 160), SIZES[0]]
     pictures = [photograph(*size, batch=2).numpy() for size in sizes]
     depths = [engine(pixels) for pixels in pictures]
@@ -88,18 +89,18 @@ def test_sizes_that_are_not_expected_share_one_plan(folder, compiled):
         np.testing.assert_allclose(depth, exact(pixels), rtol=1e-4)
 
 
-def test_a_plan_in_the_making_holds_up_no_other_size(folder, monkeypatch):
+def test_compiling_one_size_does_not_delay_another(folder, monkeypatch):
     engine = open_exact(folder)
     engine(photograph(*SIZES[1]).numpy())
     begun, go_on = threading.Event(), threading.Event()
-    original = compiled_models.Plans.compiled
+    original = compiled_models.CompiledModels.compile
 
     def slow(self, shape):
         begun.set()
         assert go_on.wait(60)
         return original(self, shape)
 
-    monkeypatch.setattr(compiled_models.Plans, "compiled", slow)
+    monkeypatch.setattr(compiled_models.CompiledModels, "compile", slow)
     with ThreadPoolExecutor(2) as pool:
         waiting = [pool.submit(engine, photograph(*SIZES[0]).numpy()) for _ in range(2)]
         assert begun.wait(60)
@@ -109,10 +110,10 @@ def test_a_plan_in_the_making_holds_up_no_other_size(folder, monkeypatch):
         assert all(future.result().shape == (1, *SIZES[0]) for future in waiting)
 
 
-def test_a_plan_that_could_not_be_made_is_made_anew(folder, monkeypatch):
+def test_a_failed_compilation_is_tried_again(folder, monkeypatch):
     engine = open_exact(folder)
     with monkeypatch.context() as patch:
-        patch.setattr(compiled_models.Plans, "compiled", lambda self, shape: 1 / 0)
+        patch.setattr(compiled_models.CompiledModels, "compile", lambda self, shape: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             engine(photograph(*SIZES[0]).numpy())
     assert engine(photograph(*SIZES[0]).numpy()).shape == (1, *SIZES[0])

@@ -1,4 +1,4 @@
-"""Quick precision runs with weights that passed, and with no others."""
+"""Reduced precision runs with weights that passed their check, and with no others."""
 
 from __future__ import annotations
 
@@ -18,16 +18,18 @@ from glpn.engines.openvino.engine import computes_bfloat16
 from glpn.engines.options import EngineOptions
 from glpn.engines.precision import (
     Record,
-    kinds_here,
-    quick_kinds,
+    available_precisions,
+    computable_precisions,
     read_records,
     write_records,
 )
-from glpn.engines.registry import open_candidate, open_engine
-from glpn.engines.selection import Candidate
+from glpn.engines.protocol import EngineSettings
+from glpn.engines.registry import engine_row
+from glpn.engines.selection import Candidate, open_candidate, open_engine
 from glpn.errors import CheckpointError, UsageError
 from tests.networks import photograph
 
+OPENVINO = engine_row("openvino")
 BUNDLED = weights.bundled()["glpn-b0-indoor"]
 bfloat16_here = pytest.mark.skipif(not computes_bfloat16(), reason="this CPU has no bfloat16")
 int8_here = pytest.mark.skipif(
@@ -40,7 +42,7 @@ EIGHT_BITS = ("int8+bfloat16", "int8+float32")
 def folder(tmp_path):
     """The bundled model's files, with nothing measured of it."""
     copy = shutil.copytree(BUNDLED, tmp_path / "model")
-    (copy / "quick.json").unlink(missing_ok=True)
+    (copy / "precision.json").unlink(missing_ok=True)
     return copy
 
 
@@ -62,9 +64,9 @@ def passing(folder, **changes):
 
 def test_the_bundled_models_record_passes_and_is_of_its_weights():
     records = [r for r in read_records(BUNDLED) if r.engine == "openvino"]
-    assert {r.precision for r in records} == set(precision.QUICK["openvino"])
+    assert {r.precision for r in records} == set(OPENVINO.reduced)
     for record in records:
-        assert record.faults() == []
+        assert record.violations() == []
         assert record.weights_sha256 == weights.file_hash(BUNDLED / "model.safetensors")
 
 
@@ -85,16 +87,16 @@ def test_the_bundled_models_record_passes_and_is_of_its_weights():
 def test_figures_beyond_a_limit_are_refused_by_name(folder, change, named):
     write_records(folder, [passing(folder, **change)])
     with pytest.raises(UsageError, match=f"did not pass: .*{named}"):
-        open_engine(folder, EngineOptions(engine="openvino", precision="quick"))
+        open_engine(folder, EngineOptions(engine="openvino", precision="reduced"))
     assert (
         open_engine(folder, EngineOptions(engine="openvino", precision="auto")).precision
         == "float32"
     )
 
 
-def test_without_a_record_quick_says_which_command_makes_one(folder):
-    with pytest.raises(UsageError, match=r"glpn gate .*model --data"):
-        open_engine(folder, EngineOptions(engine="openvino", precision="quick"))
+def test_without_a_record_the_error_names_the_command_that_makes_one(folder):
+    with pytest.raises(UsageError, match=r"glpn precision .*model --data"):
+        open_engine(folder, EngineOptions(engine="openvino", precision="reduced"))
 
 
 def test_new_weights_need_a_new_record(folder):
@@ -104,44 +106,41 @@ def test_new_weights_need_a_new_record(folder):
     tensors["head.head.2.bias"] = tensors["head.head.2.bias"] + 1e-3
     metadata = dict(weights.read_header(file).metadata)
     save_file({k: v.contiguous() for k, v in tensors.items()}, file, metadata=metadata)
-    with pytest.raises(UsageError, match="nothing was measured of openvino with these weights"):
-        open_engine(folder, EngineOptions(engine="openvino", precision="quick"))
+    with pytest.raises(UsageError, match="no measurement of openvino with these weights"):
+        open_engine(folder, EngineOptions(engine="openvino", precision="reduced"))
 
 
-def test_a_record_of_another_engine_counts_nothing(folder):
+def test_a_record_of_another_engine_does_not_count(folder):
     write_records(folder, [passing(folder, engine="torch")])
-    with pytest.raises(UsageError, match="nothing was measured of openvino"):
-        open_engine(folder, EngineOptions(engine="openvino", precision="quick"))
+    with pytest.raises(UsageError, match="no measurement of openvino"):
+        open_engine(folder, EngineOptions(engine="openvino", precision="reduced"))
 
 
-NO_RECORDS = [b"", b"{}", b"[]", b'{"format": "glpn-quick-1", "records": [{}]}']
+NO_RECORDS = [b"", b"{}", b"[]", b'{"format": "glpn-precision-1", "records": [{}]}']
 
 
 @pytest.mark.parametrize("content", NO_RECORDS)
-def test_a_damaged_record_counts_nothing(folder, content):
-    (folder / "quick.json").write_bytes(content)
-    with pytest.raises(UsageError, match=r"quick\.json: damaged.*glpn gate"):
-        open_engine(folder, EngineOptions(engine="openvino", precision="quick"))
-    assert (
-        open_engine(folder, EngineOptions(engine="openvino", precision="auto")).precision
-        == "float32"
-    )
+@pytest.mark.parametrize("asked", ["auto", "reduced"])
+def test_a_damaged_record_is_an_error_with_the_remedy(folder, content, asked):
+    (folder / "precision.json").write_bytes(content)
+    with pytest.raises(CheckpointError, match=r"precision\.json.*glpn precision"):
+        open_engine(folder, EngineOptions(engine="openvino", precision=asked))
 
 
-def test_an_engine_without_quick_precision_says_which_has(folder):
-    with pytest.raises(UsageError, match="onnxruntime has none but exact; openvino"):
-        open_engine(folder, EngineOptions(engine="onnxruntime", precision="quick"))
+def test_an_engine_without_reduced_precision_names_those_with_it(folder):
+    with pytest.raises(UsageError, match="onnxruntime computes float32 only; use openvino"):
+        open_engine(folder, EngineOptions(engine="onnxruntime", precision="reduced"))
 
 
 def test_unknown_precision_is_refused_with_the_known_ones(folder):
-    with pytest.raises(UsageError, match="auto, exact, quick; got 'int8'"):
+    with pytest.raises(UsageError, match="auto, float32, reduced; got 'int8'"):
         open_engine(folder, EngineOptions(precision="int8"))
 
 
 @bfloat16_here
-def test_quick_runs_in_bfloat16_and_every_depth_says_so(folder):
+def test_reduced_precision_is_recorded_in_every_depth(folder):
     write_records(folder, [passing(folder)])
-    estimator = glpn.load(folder, engine="openvino", precision="quick", threads=1)
+    estimator = glpn.load(folder, engine="openvino", precision="reduced", threads=1)
     depth = estimator(np.full((64, 96, 3), 127, np.uint8))
     assert depth.provenance.precision == "bfloat16"
 
@@ -151,26 +150,36 @@ def test_quick_runs_in_bfloat16_and_every_depth_says_so(folder):
 @pytest.mark.parametrize("size", [(64, 96), (33, 47)])
 def test_bfloat16_stays_near_float32(engine, size):
     pixels = photograph(*size, batch=2).numpy()
-    exact, quick = (
-        open_candidate(BUNDLED, Candidate(engine, kind), threads=1)(pixels)
+    full, reduced = (
+        open_candidate(BUNDLED, Candidate(engine, kind), EngineSettings(threads=1))(pixels)
         for kind in ("float32", "bfloat16")
     )
-    deviation = np.abs(quick - exact) / exact
-    assert quick.shape == (2, *size)
+    deviation = np.abs(reduced - full) / full
+    assert reduced.shape == (2, *size)
     assert 0 < deviation.mean() <= 0.01
-    assert torch.isfinite(torch.from_numpy(quick)).all()
+    assert torch.isfinite(torch.from_numpy(reduced)).all()
 
 
 @pytest.mark.parametrize(
-    "ranges", [{"w": [1, 2]}, {"w": [0, 0]}, {"w": [0]}, {"w": [0, "inf"]}, {"w": None}, [1]]
+    "ranges",
+    [
+        {"w": [1, 2]},
+        {"w": [0, 0]},
+        {"w": [0]},
+        {"w": [0, "inf"]},
+        {"w": None},
+        {"w": [0, 1e-30]},
+        {"w": [-1e300, 1]},
+        [1],
+    ],
 )
-def test_impossible_ranges_are_damage(folder, ranges):
+def test_impossible_ranges_are_refused_by_name(folder, ranges):
     write_records(folder, [passing(folder, precision=EIGHT_BITS[1])])
-    file = folder / "quick.json"
+    file = folder / "precision.json"
     values = json.loads(file.read_text())
     values["records"][0]["ranges"] = ranges
     file.write_text(json.dumps(values))
-    with pytest.raises(CheckpointError, match=r"quick\.json: damaged"):
+    with pytest.raises(CheckpointError, match=r"precision\.json: .*ranges"):
         read_records(folder)
 
 
@@ -179,7 +188,7 @@ def test_the_fastest_precision_that_passed_is_taken(folder):
     ranges = read_records(BUNDLED)[0].ranges
     records = [
         passing(folder, precision=kind, ranges=ranges if "int8" in kind else None)
-        for kind in kinds_here("openvino")
+        for kind in computable_precisions(OPENVINO)
     ]
 
     def opened():
@@ -206,26 +215,26 @@ def test_the_fastest_precision_that_passed_is_taken(folder):
         ),
     ],
 )
-def test_what_a_cpu_takes_first(monkeypatch, features, kinds):
+def test_a_cpu_computes_the_fastest_precision_first(monkeypatch, features, kinds):
     monkeypatch.setattr(precision, "cpu_features", lambda: {"flags", *features.split()})
-    assert quick_kinds(BUNDLED, "openvino")[0] == kinds
+    assert available_precisions(BUNDLED, OPENVINO)[0] == kinds
 
 
 @int8_here
 @pytest.mark.parametrize("size", [(64, 96), (33, 47)])
 def test_8_bit_products_stay_near_float32(size):
     pixels = photograph(*size, batch=2).numpy()
-    exact, quick = (
-        open_candidate(BUNDLED, Candidate("openvino", kind), threads=1)(pixels)
+    full, reduced = (
+        open_candidate(BUNDLED, Candidate("openvino", kind), EngineSettings(threads=1))(pixels)
         for kind in ("float32", "int8+float32")
     )
-    deviation = np.abs(quick - exact) / exact
-    assert quick.shape == (2, *size)
+    deviation = np.abs(reduced - full) / full
+    assert reduced.shape == (2, *size)
     assert 1e-4 < deviation.mean() <= 0.02  # noise is no photograph
 
 
 def test_8_bit_products_without_ranges_are_refused(folder):
-    with pytest.raises(UsageError, match=r"no ranges for int8\+float32; `glpn gate`"):
+    with pytest.raises(UsageError, match=r"no ranges for int8\+float32; `glpn precision`"):
         open_candidate(folder, Candidate("openvino", "int8+float32"))
 
 
@@ -235,4 +244,4 @@ def test_records_are_written_as_json_that_reads_back(folder):
     write_records(folder, [other, passing(folder, deviation=0.5)])
     write_records(folder, records)
     assert read_records(folder) == [other, *records]
-    assert json.loads((folder / "quick.json").read_text())["format"] == "glpn-quick-1"
+    assert json.loads((folder / "precision.json").read_text())["format"] == "glpn-precision-1"

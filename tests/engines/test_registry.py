@@ -18,7 +18,8 @@ from safetensors.torch import load_file, save_file
 from glpn import GLPNConfig, GLPNForDepthEstimation, native, weights
 from glpn.engines.hardware import cpu_features, usable_cores
 from glpn.engines.options import EngineOptions
-from glpn.engines.registry import ENGINES, open_engine
+from glpn.engines.registry import engine_names
+from glpn.engines.selection import open_engine
 from glpn.errors import (
     CheckpointError,
     ConfigError,
@@ -66,7 +67,7 @@ def graph_file(request, copy):
 
 
 def open_cpu(folder, engine, **options):
-    fixed = {"engine": engine, "device": "cpu", "threads": 1, "precision": "exact"}
+    fixed = {"engine": engine, "device": "cpu", "threads": 1, "precision": "float32"}
     return open_engine(folder, EngineOptions(**(fixed | options)))
 
 
@@ -139,10 +140,10 @@ def test_calls_from_many_threads_do_not_disturb_each_other(model, name):
 
 
 @pytest.mark.parametrize("name", ["onnxruntime", "openvino"])
-@pytest.mark.parametrize("precision", ["exact", "quick"])
+@pytest.mark.parametrize("precision", ["float32", "reduced"])
 def test_calls_side_by_side_have_the_bits_of_calls_in_turn(name, precision):
-    if (name, precision) == ("onnxruntime", "quick") or not quick_here(precision):
-        pytest.skip("this engine or this CPU has no quick precision")
+    if (name, precision) == ("onnxruntime", "reduced") or not computed_here(precision):
+        pytest.skip("this engine or this CPU has no reduced precision")
     options = {"engine": name, "threads": 1, "precision": precision}
     bundled = weights.bundled()["glpn-b0-indoor"]
     alone = open_engine(bundled, EngineOptions(**options))
@@ -154,8 +155,8 @@ def test_calls_side_by_side_have_the_bits_of_calls_in_turn(name, precision):
             np.testing.assert_array_equal(got, wanted)
 
 
-def quick_here(precision):
-    return precision == "exact" or bool({"avx512_bf16", "amx_bf16"} & cpu_features())
+def computed_here(precision):
+    return precision == "float32" or bool({"avx512_bf16", "amx_bf16"} & cpu_features())
 
 
 # Metres
@@ -187,26 +188,28 @@ def test_impossible_max_depth_is_refused(model, name):
 
 
 def test_auto_takes_onnxruntime_where_the_graph_is(model):
-    assert open_engine(model, EngineOptions(device="cpu", precision="exact")).name == "onnxruntime"
+    assert (
+        open_engine(model, EngineOptions(device="cpu", precision="float32")).name == "onnxruntime"
+    )
 
 
 def test_auto_takes_torch_where_no_graph_is(copy):
     (copy / "model.onnx").unlink()
-    assert open_engine(copy, EngineOptions(device="cpu", precision="exact")).name == "torch"
+    assert open_engine(copy, EngineOptions(device="cpu", precision="float32")).name == "torch"
 
 
 def test_auto_without_graph_and_torch_says_what_to_do(copy, monkeypatch):
     (copy / "model.onnx").unlink()
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(MissingDependency, match=r"glpn\[torch\].*glpn export onnx"):
-        open_engine(copy, EngineOptions(precision="exact"))
+        open_engine(copy, EngineOptions(precision="float32"))
 
 
 @pytest.mark.parametrize("name", ALL)
 def test_engine_that_is_not_installed_is_named(model, monkeypatch, name):
     monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(MissingDependency, match=rf"engine {name}.*pip install 'glpn"):
-        open_engine(model, EngineOptions(engine=name, precision="exact"))
+        open_engine(model, EngineOptions(engine=name, precision="float32"))
 
 
 @pytest.mark.parametrize("name", ["onnxruntime", "openvino"])
@@ -217,31 +220,31 @@ def test_a_folder_without_graph_says_how_to_write_it(copy, name):
 
 
 def test_unknown_engine_is_refused_with_the_known_ones(model):
-    with pytest.raises(UsageError, match=", ".join(ENGINES)):
-        open_engine(model, EngineOptions(engine="tensorrt", precision="exact"))
+    with pytest.raises(UsageError, match=", ".join(engine_names())):
+        open_engine(model, EngineOptions(engine="tensorrt", precision="float32"))
 
 
 @pytest.mark.parametrize("device", ["gpu", "cuda:", "cuda:-1", "cpu:0", "CUDA", ""])
 def test_unknown_device_is_refused_with_the_known_ones(model, device):
     with pytest.raises(UsageError, match="auto, cpu, cuda, cuda:N or mps"):
-        open_engine(model, EngineOptions(device=device, precision="exact"))
+        open_engine(model, EngineOptions(device=device, precision="float32"))
 
 
 def test_device_that_is_not_here_is_refused_with_those_that_are(model):
     with pytest.raises(UsageError, match=r"torch finds cpu.* here, not 'cuda:999'"):
-        open_engine(model, EngineOptions(device="cuda:999", precision="exact"))
+        open_engine(model, EngineOptions(device="cuda:999", precision="float32"))
 
 
 @pytest.mark.parametrize("name", ["onnxruntime", "openvino"])
 def test_engines_of_the_cpu_refuse_a_gpu(model, name):
     with pytest.raises(UsageError, match=f"engine {name} runs on the cpu"):
-        open_engine(model, EngineOptions(engine=name, device="cuda", precision="exact"))
+        open_engine(model, EngineOptions(engine=name, device="cuda", precision="float32"))
 
 
 @pytest.mark.parametrize("threads", [0, -2])
 def test_impossible_number_of_threads_is_refused(model, threads):
     with pytest.raises(UsageError, match="threads"):
-        open_engine(model, EngineOptions(threads=threads, precision="exact"))
+        open_engine(model, EngineOptions(threads=threads, precision="float32"))
 
 
 def test_usable_cores_are_no_more_than_the_machine_has():
@@ -273,7 +276,7 @@ def test_onnxruntime_predicts_quietly_where_torch_and_onnx_cannot_be_imported(mo
     code = (
         "import sys; sys.modules['torch'] = None; sys.modules['onnx'] = None\n"
         "import numpy as np; from glpn.engines.options import EngineOptions\n"
-        "from glpn.engines.registry import open_engine\n"
+        "from glpn.engines.selection import open_engine\n"
         "engine = open_engine(sys.argv[1], EngineOptions(threads=1))\n"
         "np.save(sys.argv[3], engine(np.load(sys.argv[2]))); print(engine.name)"
     )
@@ -384,7 +387,7 @@ def test_folder_of_links_works_as_in_the_cache_of_the_hub(name, model, tmp_path)
 def test_cuda_agrees_with_the_cpu(model):
     pixels = photograph(64, 96).numpy()
     with torch.backends.cudnn.flags(allow_tf32=False):
-        depth = open_engine(model, EngineOptions(device="cuda", precision="exact"))(pixels)
+        depth = open_engine(model, EngineOptions(device="cuda", precision="float32"))(pixels)
     np.testing.assert_allclose(depth, open_cpu(model, "torch")(pixels), rtol=1e-4)
 
 

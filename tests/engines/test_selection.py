@@ -1,155 +1,125 @@
-"""The automatic engine suits the job, remembers what was measured, and needs no cache."""
+"""The automatic engine follows a rule; saved measurements refine it, and no cache is needed."""
 
 from __future__ import annotations
 
-import time
-from functools import partial
+import json
 
 import pytest
 
-from glpn import GLPNConfig
-from glpn.engines import selection
-from glpn.engines.selection import Candidate, Cost
+from glpn.engines import precision, registry, selection
+from glpn.engines.options import EngineOptions
+from glpn.engines.selection import Candidate, Cost, choose, save_costs, saved_costs
+from glpn.errors import MissingDependency
 
-QUICK = Candidate("openvino", "bfloat16")
 LIGHT = Candidate("onnxruntime", "float32")
+HEAVY = Candidate("openvino", "float32")
+FAST = Candidate("openvino", "bfloat16")
+CPU = EngineOptions(device="cpu", threads=1)
 
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path, monkeypatch):
-    """A cache of the test's own, on a machine that is never too busy."""
-    monkeypatch.setattr(selection, "_OWN", 0)
+    """A cache of the test's own, on a machine where every engine is installed."""
+    monkeypatch.setattr(registry.EngineRow, "is_installed", lambda row: True)
     monkeypatch.setenv("GLPN_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache"
 
 
-class Engine:
-    """Something that can be timed."""
-
-    name, precision, config = "engine", "float32", GLPNConfig()
-
-    def __call__(self, pixels):
-        return pixels[:, 0]
-
-
 @pytest.fixture
-def folder(tmp_path):
-    """A network that sees photographs as they are, and is asked about those of 480×640."""
+def folder(tmp_path, monkeypatch):
+    """A network for 480×640 images whose weights passed in bfloat16 on OpenVINO."""
     folder = tmp_path / "model"
     folder.mkdir()
     (folder / "config.json").write_text("{}")
+    (folder / "model.onnx").touch()
+    passed = {"openvino": (["bfloat16"], "")}
+    monkeypatch.setattr(
+        precision, "available_precisions", lambda _, row: passed.get(row.name, ([], "no record"))
+    )
     return folder
 
 
-def pick(folder, photos, opened=None):
-    def make(candidate):
-        if opened is None:
-            pytest.fail("measured")
-        opened.append(candidate)
-        return Engine()
-
-    return selection.best([QUICK, LIGHT], folder, photos=photos, threads=2, open_candidate=make)
-
-
-@pytest.fixture
-def best(folder):
-    """Photographs → what is chosen; `opened` takes down what is measured, which else fails."""
-    return partial(pick, folder)
-
-
-def test_one_photo_takes_the_engine_that_starts_fast_and_measures_nothing(best):
-    assert best(1) == LIGHT
-
-
-@pytest.mark.parametrize("photos", [None, selection.FEW, selection.MANY - 1])
-def test_more_take_the_one_that_runs_fast_and_measure_nothing(best, photos):
-    assert best(photos) == QUICK
-
-
-def test_many_are_worth_one_measurement_that_is_remembered(best):
-    opened = []
-    first = best(selection.MANY, opened)
-    assert opened == [QUICK, LIGHT]
-    assert best(selection.MANY) == first
-
-
-def test_what_a_busy_machine_says_is_neither_believed_nor_kept(folder, cache, monkeypatch):
-    monkeypatch.setattr(selection, "_OWN", 0.75)
-    opened = []
-
-    class Waiting(Engine):
-        """What others keep from the processor, the longer the better it is by rule."""
-
-        def __init__(self, candidate):
-            self.seconds = 0.05 if candidate == QUICK else 0.01
-
-        def __call__(self, pixels):
-            time.sleep(self.seconds)
-            return pixels[:, 0]
-
-    def make(candidate):
-        opened.append(candidate)
-        return Waiting(candidate)
-
-    for _ in range(2):
-        chosen = selection.best([QUICK, LIGHT], folder, photos=500, threads=1, open_candidate=make)
-        assert chosen == QUICK
-    assert opened == [QUICK, LIGHT] * 2 and not cache.exists()
-
-
-def test_the_fastest_call_counts():
-    class Disturbed(Engine):
-        calls = 0
-
-        def __call__(self, pixels):
-            Disturbed.calls += 1
-            time.sleep(0.2 if Disturbed.calls == 2 else 0.01)
-            return pixels[:, 0]
-
-    cost, _ = selection.measure(Disturbed)
-    assert 0.01 <= cost.image < 0.1
-
-
-def test_photographs_count_by_what_the_network_sees_of_them(folder, best):
-    (folder / "preprocessor_config.json").write_text('{"short_side": 240}')  # a quarter
-    assert [best(n) for n in (4 * selection.FEW - 1, 4 * selection.FEW)] == [LIGHT, QUICK]
-    opened = []
-    best(4 * selection.MANY - 1)
-    best(4 * selection.MANY, opened)
-    assert opened == [QUICK, LIGHT]
-
-
-def test_what_was_measured_decides_by_the_length_of_the_job(best, folder):
-    # 1 + n·0.05 against 0.1 + n·0.1: the first is faster from 18 photographs on.
-    costs = {"openvino bfloat16": Cost(1.0, 0.05), "onnxruntime float32": Cost(0.1, 0.1)}
-    selection.remember(folder, 2, costs)
-    assert [best(n) for n in (1, 17, 19, 500)] == [LIGHT, LIGHT, QUICK, QUICK]
-
-
-def test_a_measurement_with_other_threads_does_not_count(best, folder):
-    selection.remember(folder, 1, {" ".join(QUICK): Cost(9, 9), " ".join(LIGHT): Cost(1, 1)})
-    assert best(None) == QUICK
-
-
 @pytest.mark.parametrize(
-    "content", [b"", b"[]", b'{"openvino bfloat16": 3}', b"\xff", b'{"a":[0,0]}']
+    ("photos", "chosen"), [(1, LIGHT), (19, LIGHT), (20, FAST), (9999, FAST), (None, FAST)]
 )
-def test_a_broken_cache_is_as_if_it_were_not_there(best, folder, cache, content):
-    selection.remember(folder, 2, {" ".join(QUICK): Cost(9, 9), " ".join(LIGHT): Cost(1, 1)})
-    [file] = (cache / "engines").iterdir()
-    file.write_bytes(content)
-    assert best(None) == QUICK
+def test_few_photos_take_the_engine_that_starts_fast(folder, photos, chosen):
+    assert choose(folder, CPU, photos=photos) == chosen
 
 
-def test_a_cache_that_cannot_be_written_is_as_if_it_were_not_there(best, cache):
-    cache.write_text("no folder")
-    opened = []
-    assert best(selection.MANY, opened) in (QUICK, LIGHT)
-    assert opened == [QUICK, LIGHT]
+def test_photos_count_by_the_pixels_that_the_network_sees(folder):
+    (folder / "preprocessor_config.json").write_text('{"short_side": 240}')
+    assert choose(folder, CPU, photos=79) == LIGHT
+    assert choose(folder, CPU, photos=80) == FAST
 
 
-def test_a_single_candidate_is_never_measured(folder):
-    assert (
-        selection.best([LIGHT], folder, photos=10_000, threads=2, open_candidate=lambda _: None)
-        == LIGHT
-    )
+def test_float32_takes_the_engine_that_starts_fast_for_any_job(folder):
+    options = EngineOptions(device="cpu", precision="float32")
+    assert {choose(folder, options, photos=n) for n in (1, 9999, None)} == {LIGHT}
+
+
+def test_reduced_precision_is_taken_for_one_photo_if_asked(folder):
+    options = EngineOptions(device="cpu", precision="reduced")
+    assert choose(folder, options, photos=1) == FAST
+
+
+def test_without_a_graph_torch_runs_the_weights(folder):
+    (folder / "model.onnx").unlink()
+    assert choose(folder, CPU, photos=1) == Candidate("torch", "float32")
+
+
+def test_without_any_engine_the_error_names_what_to_install(folder, monkeypatch):
+    monkeypatch.setattr(registry.EngineRow, "is_installed", lambda row: False)
+    with pytest.raises(MissingDependency, match=r"glpn\[torch\]"):
+        choose(folder, CPU, photos=1)
+
+
+def test_saved_measurements_replace_the_rule(folder):
+    costs = {LIGHT: Cost(0.1, 0.5), HEAVY: Cost(1.0, 0.2), FAST: Cost(2.0, 0.1)}
+    save_costs(folder, 1, costs)
+    assert saved_costs(folder, 1) == costs
+    chosen = [choose(folder, CPU, photos=photos) for photos in (1, 5, 11, None)]
+    assert chosen == [LIGHT, HEAVY, FAST, FAST]
+    assert choose(folder, EngineOptions(device="cpu", threads=2), photos=5) == LIGHT
+
+
+def test_measurements_that_miss_an_engine_do_not_decide(folder):
+    save_costs(folder, 1, {LIGHT: Cost(9.0, 9.0), FAST: Cost(0.1, 0.1)})
+    assert choose(folder, CPU, photos=1) == LIGHT
+
+
+DAMAGED = [b"", b"{}", b"\xff", b"[" * 100_000, json.dumps({"rows": [["a", "b", -1, 2]]}).encode()]
+
+
+@pytest.mark.parametrize("content", DAMAGED)
+def test_a_damaged_cache_counts_as_none(folder, content):
+    save_costs(folder, 1, {LIGHT: Cost(1.0, 1.0)}).write_bytes(content)
+    assert saved_costs(folder, 1) == {}
+
+
+@pytest.mark.parametrize("home", ["XDG_CACHE_HOME", "LOCALAPPDATA"])
+def test_the_cache_is_the_users(folder, tmp_path, monkeypatch, home):
+    for name in ("GLPN_CACHE", "XDG_CACHE_HOME", "LOCALAPPDATA"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv(home, str(tmp_path / "user"))
+    file = save_costs(folder, 1, {LIGHT: Cost(1.0, 1.0)})
+    assert file.parent == tmp_path / "user" / "glpn" / "engines"
+
+
+def test_a_fake_engine_needs_only_a_row_and_a_module(folder, monkeypatch):
+    class Fake:
+        name, precision = "fake", "float32"
+
+        @classmethod
+        def open(cls, folder, settings):
+            engine = cls()
+            engine.settings = settings
+            return engine
+
+    row = registry.EngineRow("fake", "fake", "fake", __name__, "Fake", runs_graph=True)
+    monkeypatch.setitem(globals(), "Fake", Fake)
+    monkeypatch.setattr(registry, "TABLE", (row, *registry.TABLE))
+    engine = selection.open_engine(folder, EngineOptions(engine="fake", threads=3))
+    assert isinstance(engine, Fake) and engine.settings.threads == 3
+    assert choose(folder, CPU, photos=1) == Candidate("fake", "float32")
+    assert "fake" in registry.engine_names()
+    assert "fake" in registry.usable_engines(folder)

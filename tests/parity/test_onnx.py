@@ -10,7 +10,7 @@ import torch
 
 from glpn import GLPNConfig, GLPNForDepthEstimation, weights
 from glpn.engines.options import EngineOptions
-from glpn.engines.registry import open_engine
+from glpn.engines.selection import open_engine
 from glpn.errors import CheckpointError, MissingInput
 from glpn.export.onnx import build_graph, write_graph
 from tests.networks import photograph, randomise, twins
@@ -36,7 +36,7 @@ def relative_error(depth, expected):
 
 
 def run(folder, pixels):
-    return open_engine(folder, EngineOptions(engine="onnxruntime", threads=1, precision="exact"))(
+    return open_engine(folder, EngineOptions(engine="onnxruntime", threads=1, precision="float32"))(
         pixels.numpy()
     )
 

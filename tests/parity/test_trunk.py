@@ -8,7 +8,7 @@ import pytest
 
 from glpn import GLPNConfig, GLPNForDepthEstimation, native, weights
 from glpn.engines.options import EngineOptions
-from glpn.engines.registry import open_engine
+from glpn.engines.selection import open_engine
 from glpn.export.onnx import write_graph
 from tests.networks import photograph, randomise
 
@@ -33,10 +33,12 @@ def written(folder, **fields):
 @pytest.mark.parametrize("size", [(64, 96), (33, 47), (1, 1), (31, 200)])
 def test_the_bundled_models_trunk_agrees_with_torch(engine, size):
     pixels = photograph(*size, batch=2).numpy()
-    expected = open_engine(BUNDLED, EngineOptions(engine="torch", threads=1, precision="exact"))(
+    expected = open_engine(BUNDLED, EngineOptions(engine="torch", threads=1, precision="float32"))(
         pixels
     )
-    depth = open_engine(BUNDLED, EngineOptions(engine=engine, threads=1, precision="exact"))(pixels)
+    depth = open_engine(BUNDLED, EngineOptions(engine=engine, threads=1, precision="float32"))(
+        pixels
+    )
     assert np.max(np.abs(depth - expected) / expected) <= 1e-4
 
 
@@ -44,11 +46,13 @@ def test_the_bundled_models_trunk_agrees_with_torch(engine, size):
 def test_a_folder_from_before_there_were_trunks_runs_the_whole_graph(tmp_path, engine):
     folder = written(tmp_path, depths=(1, 1, 1, 1))
     pixels = photograph(64, 96).numpy()
-    expected = open_engine(folder, EngineOptions(engine="torch", threads=1, precision="exact"))(
+    expected = open_engine(folder, EngineOptions(engine="torch", threads=1, precision="float32"))(
         pixels
     )
     (folder / "trunk.onnx").unlink()
-    depth = open_engine(folder, EngineOptions(engine=engine, threads=1, precision="exact"))(pixels)
+    depth = open_engine(folder, EngineOptions(engine=engine, threads=1, precision="float32"))(
+        pixels
+    )
     assert np.max(np.abs(depth - expected) / expected) <= 1e-4
 
 
@@ -58,7 +62,7 @@ def test_a_head_that_the_kernel_does_not_fit_gets_no_trunk(tmp_path, fields):
     folder = written(tmp_path, depths=(1, 1, 1, 1), **fields)
     assert not (folder / "trunk.onnx").exists()
     assert (
-        open_engine(folder, EngineOptions(engine="onnxruntime", precision="exact"))(
+        open_engine(folder, EngineOptions(engine="onnxruntime", precision="float32"))(
             photograph(64, 96).numpy()
         ).size
         > 0
@@ -73,5 +77,7 @@ def test_the_fast_path_has_no_operation_at_the_size_of_the_picture():
     assert [len(found) for found in doublings] == [3, 5]
     used = [{t.name for t in g.initializer if t.external_data} for g in (trunk, whole)]
     assert {name.split(".")[0] for name in used[1] - used[0]} == {"head"}
-    engine = open_engine(BUNDLED, EngineOptions(engine="onnxruntime", threads=1, precision="exact"))
+    engine = open_engine(
+        BUNDLED, EngineOptions(engine="onnxruntime", threads=1, precision="float32")
+    )
     assert [output.name for output in engine._session.get_outputs()] == ["features"]

@@ -15,9 +15,9 @@ from glpn.cli.verbs import (
     data,
     evaluate,
     export,
-    gate,
     info,
     points,
+    precision,
     predict,
     reproduce,
     serve,
@@ -63,7 +63,7 @@ app.command("points", no_args_is_help=True)(points.points)
 app.command("convert", no_args_is_help=True)(convert.convert)
 app.command("evaluate", no_args_is_help=True)(evaluate.evaluate)
 app.command("bench")(bench.bench)
-app.command("gate", no_args_is_help=True)(gate.gate)
+app.command("precision", no_args_is_help=True)(precision.precision)
 app.command("reproduce", no_args_is_help=True)(reproduce.reproduce)
 app.command("train", no_args_is_help=True)(train.train)
 app.command("synth", no_args_is_help=True)(synth.synth)

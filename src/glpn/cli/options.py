@@ -4,30 +4,33 @@ from __future__ import annotations
 
 from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from glpn.engines.registry import engine_names
 from glpn.files import FORMATS
 
 ANSWERS, CAMERA, FILES, MODEL = "Answers", "Camera", "Files", "Model"  # headings of the help
 
 
-class EngineName(str, Enum):
-    """What may run the network; `glpn.engines.registry.ENGINES`."""
+if TYPE_CHECKING:
 
-    auto = "auto"
-    onnxruntime = "onnxruntime"
-    openvino = "openvino"
-    torch = "torch"
+    class EngineName(str, Enum):
+        """The values of --engine: "auto" and the engines of the table."""
+
+        auto = "auto"
+
+else:
+    EngineName = Enum("EngineName", {name: name for name in engine_names()}, type=str)
 
 
 class PrecisionName(str, Enum):
-    """How the network may be computed; `glpn.engines.precision.PRECISIONS`."""
+    """The values of --precision; those of `glpn.engines.precision.PRECISIONS`."""
 
     auto = "auto"
-    exact = "exact"
-    quick = "quick"
+    float32 = "float32"
+    reduced = "reduced"
 
 
 Model = Annotated[
@@ -76,8 +79,8 @@ Engine = Annotated[EngineName, typer.Option(help="What runs the network.", rich_
 Precision = Annotated[
     PrecisionName,
     typer.Option(
-        help="exact is float32; quick is faster and coarser, for weights that passed glpn gate; "
-        "auto is quick where that is allowed and pays.",
+        help="float32; reduced, which is faster and less accurate, for weights that passed "
+        "glpn precision; or auto: reduced where it is available and faster.",
         rich_help_panel=MODEL,
     ),
 ]

@@ -2,77 +2,85 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from glpn import weights
-from glpn.engines import selection
-from glpn.engines.precision import EXACT, quick_kinds
-from glpn.engines.registry import ENGINES, open_candidate
+from glpn.engines.precision import available_precisions
+from glpn.engines.protocol import EngineSettings
+from glpn.engines.registry import FLOAT32, TABLE, engine_row, usable_engines
 from glpn.engines.roofline import multiply_adds
-from glpn.engines.selection import Candidate
+from glpn.engines.selection import Candidate, Cost, open_candidate, save_costs
 from glpn.network.config import GLPNConfig
 
 _SIZE = (480, 640)
-_CALLS, _SECONDS = 20, 2.0  # of each row and batch: whichever is reached first
+_MAX_CALLS, _MAX_SECONDS = 20, 2.0  # per row and batch size; the first limit reached ends it
+_MIN_CALLS = 3
+
+Measurement = dict[str, Any]  # a row of the table, as JSON values
 
 
-def rows(folder: Path, threads: int) -> Iterator[dict[str, Any]]:
-    """Measure every engine that is installed, each in a process of its own, and remember it.
+def rows(folder: Path, threads: int) -> Iterator[Measurement]:
+    """Measure every installed engine, each in a process of its own.
 
     Args:
         folder: the model's.
         threads: CPU threads.
 
     Yields:
-        What was measured of an engine in a precision, as JSON values.
+        The measurements of an engine in a precision.
     """
-    done: list[dict[str, Any]] = []
+    first: Measurement | None = None
     candidates = _candidates(folder)
-    floors = _floors_ms(folder, candidates, threads)
+    bounds = _rooflines_ms(folder, candidates, threads)
     with tempfile.TemporaryDirectory() as scratch:
         for candidate in candidates:
             row = _run(folder, candidate, threads, Path(scratch))
-            done.append(row)
-            _compare(row, Path(scratch), first=done[0])
-            row["floor_ms"] = floors[candidate[1]]
-            row["share_of_floor"] = floors[candidate[1]] / row["median_ms"]
+            first = first or row
+            _compare(row, Path(scratch), first=first)
+            row["roofline_ms"] = bounds[candidate.precision]
+            row["fraction_of_peak"] = bounds[candidate.precision] / row["median_ms"]
             yield row
+
+
+def save(folder: Path, threads: int, measured: list[Measurement]) -> Path:
+    """Let these measurements decide which engine "auto" is on this machine.
+
+    Returns:
+        The file that holds them.
+    """
     costs = {
-        f"{row['engine']} {row['precision']}": selection.Cost(
-            row["start_s"], row["median_ms"] / 1000
-        )
-        for row in done
+        Candidate(row["engine"], row["precision"]): Cost(row["start_s"], row["median_ms"] / 1000)
+        for row in measured
     }
-    selection.remember(folder, threads, costs)
+    return save_costs(folder, threads, costs)
 
 
-def _candidates(folder: Path) -> list[tuple[str, str]]:
-    """Engine and precision of every row: exact ones first."""
-    there = [name for name in ENGINES[1:] if importlib.util.find_spec(name) is not None]
-    if not (folder / weights.GRAPH_NAME).is_file():
-        there = [name for name in there if name == "torch"]
-    quick = [(name, kind) for name in there for kind in quick_kinds(folder, name)[0]]
-    return [(name, EXACT) for name in there] + quick
+def _candidates(folder: Path) -> list[Candidate]:
+    """The engine and the precision of every row, float32 first."""
+    names = usable_engines(folder)
+    able = [row for row in TABLE if row.name in names]
+    reduced = [
+        Candidate(row.name, kind) for row in able for kind in available_precisions(folder, row)[0]
+    ]
+    return [*(Candidate(name, FLOAT32) for name in names), *reduced]
 
 
-def _floors_ms(folder: Path, candidates: list[tuple[str, str]], threads: int) -> dict[str, float]:
-    """Precision → the milliseconds below which no engine can come, by one measurement each."""
+def _rooflines_ms(folder: Path, candidates: list[Candidate], threads: int) -> dict[str, float]:
+    """Precision → lower bound of an image's milliseconds, by one measurement for each."""
     count = multiply_adds(GLPNConfig.from_json_file(folder / weights.CONFIG_NAME), *_SIZE)
     code = (
-        "import sys, json; from glpn.engines.roofline import peak; "
-        "engine, precision, threads = json.loads(sys.argv[1]); "
-        "print(peak(engine, precision, threads=threads))"
+        "import sys, json; from glpn.engines.bench import measure_peak; "
+        "measure_peak(*json.loads(sys.argv[1]))"
     )
     # The last candidate of a precision counts: torch's products are as fast as any.
     return {
@@ -81,19 +89,26 @@ def _floors_ms(folder: Path, candidates: list[tuple[str, str]], threads: int) ->
     }
 
 
-def _run(folder: Path, candidate: tuple[str, str], threads: int, scratch: Path) -> dict[str, Any]:
-    """One row, from a process of its own."""
+def measure_peak(engine: str, precision: str, threads: int) -> None:
+    """Print the multiply-adds per second of an engine's run time in this process."""
+    from glpn.engines.roofline import peak
+
+    print(peak(engine_row(engine), precision, threads=threads))
+
+
+def _run(folder: Path, candidate: Candidate, threads: int, scratch: Path) -> Measurement:
+    """One row, measured in a process of its own."""
     asked = [str(folder), *candidate, threads, str(scratch)]
     code = (
         "import sys, json; from glpn.engines.bench import measure; "
         "measure(*json.loads(sys.argv[1]))"
     )
-    row: dict[str, Any] = _in_a_process(code, asked, threads)
+    row: Measurement = _in_a_process(code, asked, threads)
     return row
 
 
 def _in_a_process(code: str, asked: list[Any], threads: int) -> Any:
-    """What the code prints as its last line of JSON; NumPy's products on so many threads."""
+    """The last line that the code prints, as JSON; NumPy's products use `threads` threads."""
     command = [sys.executable, "-c", code, json.dumps(asked)]
     environment = {**os.environ, "OPENBLAS_NUM_THREADS": str(threads)}
     done = subprocess.run(command, check=True, capture_output=True, env=environment)  # noqa: S603 - ourselves
@@ -103,7 +118,8 @@ def _in_a_process(code: str, asked: list[Any], threads: int) -> Any:
 def measure(folder: str, engine: str, precision: str, threads: int, scratch: str) -> None:
     """Measure one row in this process and print it as JSON; the depth goes into a file."""
     began = time.perf_counter()
-    opened = open_candidate(Path(folder), Candidate(engine, precision), threads=threads)
+    settings = EngineSettings(threads=threads)
+    opened = open_candidate(Path(folder), Candidate(engine, precision), settings)
     channels = opened.config.num_channels
     pixels = np.random.default_rng(0).random((4, channels, *_SIZE), np.float32)
     np.save(Path(scratch, f"{engine} {precision}.npy"), opened(pixels[:1]))
@@ -125,11 +141,11 @@ def measure(folder: str, engine: str, precision: str, threads: int, scratch: str
     print(json.dumps(row, allow_nan=False))
 
 
-def _times(run: Any) -> list[float]:
-    """Seconds of each call, after one that is not counted."""
+def _times(run: Callable[[], object]) -> list[float]:
+    """Seconds of each call after the first, which does not count."""
     run()
     times: list[float] = []
-    while len(times) < 3 or (len(times) < _CALLS and sum(times) < _SECONDS):
+    while len(times) < _MIN_CALLS or (len(times) < _MAX_CALLS and sum(times) < _MAX_SECONDS):
         began = time.perf_counter()
         run()
         times.append(time.perf_counter() - began)
@@ -137,7 +153,7 @@ def _times(run: Any) -> list[float]:
 
 
 def _peak_mb() -> float | None:
-    """The most memory that this process had at a time; None where the system does not say."""
+    """The peak memory of this process; None where the system does not report it."""
     try:
         status = Path("/proc/self/status").read_text("ascii")
     except OSError:
@@ -145,8 +161,8 @@ def _peak_mb() -> float | None:
     return int(status.split("VmHWM:")[1].split()[0]) / 1024
 
 
-def _compare(row: dict[str, Any], scratch: Path, *, first: dict[str, Any]) -> None:
-    """Add the deviation from the first row."""
+def _compare(row: Measurement, scratch: Path, *, first: Measurement) -> None:
+    """Add the relative deviation from the depth of the first row."""
     depth, expected = (
         np.load(scratch / f"{one['engine']} {one['precision']}.npy") for one in (row, first)
     )

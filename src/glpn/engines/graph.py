@@ -1,7 +1,7 @@
-"""What `model.onnx` and `trunk.onnx` promise: their tensors, and the files that they fit.
+"""The contract of `model.onnx` and `trunk.onnx`: their tensors, and the files they fit.
 
-The graphs hold no weights, only places in `model.safetensors`. So they fit any file with the same
-tensors at the same places, and record that layout rather than trust the file beside them.
+The graphs hold no weights, only offsets into `model.safetensors`. They fit any file with the same
+tensors at the same offsets, and record that layout in their metadata.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from numpy.typing import NDArray
 from glpn import __version__, native, weights
 from glpn.engines.protocol import require_finite, require_pixels
 from glpn.errors import CheckpointError
-from glpn.network.config import GLPNConfig
+from glpn.network.config import MAX_MAX_DEPTH, MIN_MAX_DEPTH, GLPNConfig
 
 INPUT = "pixel_values"
 OUTPUT = "predicted_depth"  # of model.onnx: metres [B, H, W]
-FEATURES = "features"  # of trunk.onnx: what goes into the head, [B, H/4, W/4, C]
+FEATURES = "features"  # of trunk.onnx: the input of the head, [B, H/4, W/4, C]
 
-# The fields of a configuration that the nodes of the graph depend on. `max_depth` is not among
-# them: it only scales the output, so an engine can correct it.
+# The configuration fields that the nodes of the graph depend on. `max_depth` is not one of them:
+# it only scales the output, and an engine corrects it.
 _NETWORK_FIELDS = (
     "num_channels",
     "depths",
@@ -55,7 +55,7 @@ def describe(config: GLPNConfig, header: weights.Header) -> dict[str, str]:
 
 
 def layout(header: weights.Header) -> str:
-    """SHA-256 of every tensor's name, type, shape and place in the file."""
+    """SHA-256 of every tensor's name, type, shape and offsets in the file."""
     lines = (
         f"{name} {entry.dtype} {entry.shape} {entry.begin} {entry.end}\n"
         for name, entry in sorted(header.tensors.items())
@@ -64,38 +64,39 @@ def layout(header: weights.Header) -> str:
 
 
 def has_trunk(config: GLPNConfig) -> bool:
-    """Whether the native head fits the network, so that a graph without head is of use.
+    """Whether the native head fits the network, so that a graph without head is useful.
 
-    The kernel enlarges the last map four times, and takes whole vectors of channels.
+    The kernel enlarges the last map four times, and needs whole vectors of channels.
     """
     last = config.head_in_index % config.num_encoder_blocks == config.num_encoder_blocks - 1
     return last and config.decoder_hidden_size % native.CHANNEL_MULTIPLE == 0
 
 
 def require_fit(metadata: Mapping[str, str], file: Path, config: GLPNConfig) -> float:
-    """Refuse a graph that was not made for the weights and the configuration beside it.
+    """Refuse a graph that was made for other weights or another configuration.
 
     Only the header of the weights is read.
 
     Args:
         metadata: of the graph.
-        file: the graph's own, for what the messages say.
-        config: that of its folder.
+        file: the graph's path, named in messages.
+        config: of the same folder.
 
     Returns:
-        The max_depth, in metres, that the graph multiplies by.
+        The max_depth in metres that the graph multiplies by.
 
     Raises:
-        MissingInput: there are no weights.
-        CheckpointError: they are damaged, or the graph does not fit; the message names both files.
+        MissingInput: the weights are missing.
+        CheckpointError: the weights are damaged, or the graph does not fit; the message names
+            both files.
     """
     folder = file.parent
     weights_file = folder / weights.WEIGHTS_NAME
-    advice = f"write it anew with `glpn export onnx {folder}`"
+    advice = f"write it again with `glpn export onnx {folder}`"
     try:
         network, known_layout = json.loads(metadata["network"]), metadata["weights_layout"]
         max_depth = float(metadata["max_depth"])
-        if not max_depth > 0:
+        if not MIN_MAX_DEPTH <= max_depth <= MAX_MAX_DEPTH:
             raise ValueError
     except (KeyError, ValueError):
         raise CheckpointError(f"{file}: not written by glpn: {advice}") from None
@@ -119,20 +120,20 @@ def run_at_any_size(
     *,
     folder: Path,
 ) -> NDArray[np.float32]:
-    """Pad a batch to sides that a graph takes, run it, cut the depth.
+    """Pad a batch to sides that the graph accepts, run it, and crop the depth.
 
     Args:
         run: float32 [B, 3, H, W], both sides multiples of `size_divisor` → metres.
-        pixels: [B, 3, H, W] of any size; the last row and column are repeated.
+        pixels: [B, 3, H, W] of any size, padded by repeating the last row and column.
         config: the network's.
-        folder: for what the messages say.
+        folder: named in messages.
 
     Raises:
         InvalidImage, CheckpointError: as an engine's call.
     """
     require_pixels(pixels, config)
     batch, _, height, width = pixels.shape
-    if batch == 0:  # run times cannot reshape what is empty
+    if batch == 0:  # run times cannot reshape an empty batch
         return np.empty((0, height, width), np.float32)
     down, right = -height % config.size_divisor, -width % config.size_divisor
     if down or right:

@@ -18,6 +18,8 @@ from onnxruntime.capi.onnxruntime_pybind11_state import (
 
 from glpn import weights
 from glpn.engines import graph
+from glpn.engines.hardware import usable_cores
+from glpn.engines.protocol import EngineSettings
 from glpn.engines.trunk import NativeHead, open_folder
 from glpn.errors import CheckpointError
 from glpn.network.config import GLPNConfig
@@ -30,22 +32,22 @@ _LOAD_ERRORS = (
     NotImplemented,
     RuntimeException,
 )
-_FATAL_ONLY = 4  # of onnxruntime's log: what is wrong with a file, the exception says
+_FATAL_ONLY = 4  # level of onnxruntime's log; the exception says what is wrong with a file
 
-# Some versions from 1.24 on refuse weights outside the graph's folder, links resolved, as they lie
-# in the hub's cache. Those versions take them from memory; plain files they map, which is smaller.
+# Some versions from 1.24 on resolve links and refuse weights outside the graph's folder, as in the
+# hub's cache. They accept weights from memory. Plain files are mapped, which takes less memory.
 _FROM_MEMORY = "add_external_initializers_from_files_in_memory"
 
 
 class OnnxRuntimeEngine:
-    """An engine that needs no torch; runs on the CPU. See `glpn.engines.protocol.Engine`.
+    """An engine on the CPU that does not need torch. See `glpn.engines.protocol.Engine`.
 
     Args:
-        session: of `trunk.onnx` where there is a head, else of `model.onnx`.
+        session: of `trunk.onnx` if there is a head, else of `model.onnx`.
         config: the network's.
-        folder: for what the messages say.
-        head: what turns the trunk's features into metres.
-        scale: of the metres that `model.onnx` says.
+        folder: named in messages.
+        head: turns the trunk's features into metres.
+        scale: factor for the metres of `model.onnx`.
     """
 
     name = "onnxruntime"
@@ -67,22 +69,20 @@ class OnnxRuntimeEngine:
         self._scale = np.float32(scale)
 
     @classmethod
-    def open(
-        cls, folder: Path, *, threads: int, max_depth: float | None = None
-    ) -> OnnxRuntimeEngine:
+    def open(cls, folder: Path, settings: EngineSettings) -> OnnxRuntimeEngine:
         """Load `trunk.onnx` or `model.onnx`, after checking that it fits the files beside it.
 
         Args:
             folder: with `config.json`, `model.safetensors` and `model.onnx`.
-            threads: CPU threads.
-            max_depth: metres at the sigmoid's 1; the configuration's if None.
+            settings: `precision` is float32.
 
         Raises:
-            MissingInput: a file is not there.
+            MissingInput: a file is missing.
             ConfigError, CheckpointError: a file is damaged or does not fit the others, or a
                 weight is NaN or infinite.
         """
-        opened = open_folder(folder, max_depth=max_depth)
+        threads = settings.threads or usable_cores()
+        opened = open_folder(folder, max_depth=settings.max_depth)
         session = _session(opened.file, threads)
         metadata = session.get_modelmeta().custom_metadata_map
         graph_max_depth = graph.require_fit(metadata, opened.file, opened.config)
@@ -105,8 +105,8 @@ def _session(file: Path, threads: int) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = _FATAL_ONLY
-    # Plans made for one input size hold their memory until the next size: without them a 480×640
-    # run peaks at three fifths of the memory, in the same time.
+    # A memory plan for one input size stays allocated until the next size. Without plans a 480×640
+    # run peaks at three fifths of the memory and takes the same time.
     options.enable_mem_pattern = False
     data = file.with_name(weights.WEIGHTS_NAME)
     if (file.is_symlink() or data.is_symlink()) and hasattr(options, _FROM_MEMORY):

@@ -1,54 +1,53 @@
-"""Precision: which engine may compute faster and coarser, and on what evidence.
+"""Reduced precision: which engine may compute with fewer bits, and on what evidence.
 
-"quick" is allowed for weights alone that were measured: `quick.json` in the model's folder holds
-the figures, and they are judged here, each time a model is opened, against limits that no option
-changes.
+Reduced precision is available only for weights that were measured: `precision.json` in the model's
+folder holds the figures of `glpn precision`. They are compared with the limits below each time a
+model is opened, and no option changes these limits.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
-import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from glpn import weights
 from glpn.engines.hardware import cpu_features
-from glpn.errors import CheckpointError, UsageError
+from glpn.engines.protocol import Ranges
+from glpn.engines.registry import AUTO, FLOAT32, TABLE, EngineRow
+from glpn.errors import CheckpointError, ConfigError, UsageError
 from glpn.files import atomic_file
+from glpn.records import decode, read_json
 
-PRECISIONS = ("auto", "exact", "quick")
-EXACT = "float32"
-# Engine → what it computes in when it may be quick, fastest first on most CPUs. "int8+" is products
-# with 8-bit factors, and behind it stands what the rest is computed in.
-QUICK = {
-    "openvino": ("int8+bfloat16", "int8+float32", "bfloat16"),
-    "torch": ("bfloat16",),
-}
+REDUCED = "reduced"
+PRECISIONS = (AUTO, FLOAT32, REDUCED)
 
-MOST_DEVIATION = 0.01  # mean of |quick - exact| / exact over the pixels of real frames
-MOST_CHANGE = 0.005  # of AbsRel and of δ1 on held-back frames, as a share of the exact one's
+MAX_MEAN_DEVIATION = 0.01  # mean of |reduced - float32| / float32 over the pixels of real frames
+MAX_SCORE_CHANGE = 0.005  # relative change of AbsRel and of δ1 on held-back frames
 
-_FORMAT = "glpn-quick-1"
-_INT8 = {"avx512_vnni", "avx_vnni", "amx_int8"}  # others saturate, or are slow
+# Widths of a trained network's activations; nobody measured a range outside these limits.
+MIN_RANGE, MAX_RANGE = 1e-4, 1e4
+
+_FORMAT = "glpn-precision-1"
+_INT8_INSTRUCTIONS = {"avx512_vnni", "avx_vnni", "amx_int8"}  # others saturate, or are slow
+_BFLOAT16_INSTRUCTIONS = {"avx512_bf16", "amx_bf16"}
 
 
 @dataclass(frozen=True)
 class Record:
-    """What was measured of one engine's quick precision with one file of weights.
+    """Measurements of one reduced precision of one engine with one weights file.
 
     Attributes:
         weights_sha256: of `model.safetensors`.
-        engine, precision: what ran.
+        engine, precision: what was measured.
         version: of the engine's package.
-        data: the folder's name of the frames.
-        deviation_frames: over which the mean deviation was taken.
-        deviation: mean of |quick - exact| / exact.
-        score_frames: over which the scores were taken.
-        abs_rel, delta1: exact, then quick.
+        data: name of the folder of frames.
+        deviation_frames: number of frames behind the mean deviation.
+        deviation: mean of |reduced - float32| / float32.
+        score_frames: number of frames behind the scores.
+        abs_rel, delta1: in float32, then reduced.
         ranges: of 8-bit products: weight's name → smallest and largest value multiplied with it,
             as seen on other frames than those above. They are part of what was measured.
     """
@@ -63,17 +62,17 @@ class Record:
     score_frames: int
     abs_rel: tuple[float, float]
     delta1: tuple[float, float]
-    ranges: Mapping[str, tuple[float, float]] | None = None
+    ranges: Ranges | None = None
 
-    def faults(self) -> list[str]:
-        """What exceeds the limits, in words; empty where the record passes."""
+    def violations(self) -> list[str]:
+        """Descriptions of the limits that the record exceeds; empty where it passes."""
         found = []
-        if not 0 <= self.deviation <= MOST_DEVIATION:
-            found.append(f"mean deviation {self.deviation:.2%} (at most {MOST_DEVIATION:.0%})")
-        for name, (exact, quick) in (("AbsRel", self.abs_rel), ("δ1", self.delta1)):
-            change = abs(quick - exact) / exact if exact > 0 else float("inf")
-            if not change <= MOST_CHANGE:
-                found.append(f"{name} changed by {change:.2%} (at most {MOST_CHANGE:.1%})")
+        if not 0 <= self.deviation <= MAX_MEAN_DEVIATION:
+            found.append(f"mean deviation {self.deviation:.2%} (at most {MAX_MEAN_DEVIATION:.0%})")
+        for name, (before, after) in (("AbsRel", self.abs_rel), ("δ1", self.delta1)):
+            change = abs(after - before) / before if before > 0 else float("inf")
+            if not change <= MAX_SCORE_CHANGE:
+                found.append(f"{name} changed by {change:.2%} (at most {MAX_SCORE_CHANGE:.1%})")
         if not min(self.deviation_frames, self.score_frames) > 0:
             found.append("no frames")
         if self.precision.startswith("int8") and not self.ranges:
@@ -81,144 +80,157 @@ class Record:
         return found
 
 
-def allowed(folder: Path, engine: str, *, asked: str) -> str:
-    """The precision in which an engine is to run.
+def choose_precision(folder: Path, row: EngineRow, *, asked: str) -> str:
+    """The precision in which an installed engine runs a model.
 
     Args:
         folder: the model's.
-        engine: installed.
-        asked: one of `PRECISIONS`; "auto" is quick wherever that is allowed.
+        row: the engine.
+        asked: one of `PRECISIONS`; "auto" is reduced wherever that is available.
 
     Raises:
-        UsageError: quick is asked for and not allowed; the message names what would allow it.
+        UsageError: reduced precision is requested and unavailable; the message says what would
+            make it available.
+        CheckpointError: the precision record is damaged.
     """
-    if asked == "exact":
-        return EXACT
-    kinds, obstacle = quick_kinds(folder, engine)
+    if asked == FLOAT32:
+        return FLOAT32
+    kinds, obstacle = available_precisions(folder, row)
     if kinds:
         return kinds[0]
-    if asked == "quick":
-        raise UsageError(f"precision: quick is not to be had: {obstacle}")
-    return EXACT
+    if asked == REDUCED:
+        raise UsageError(f"precision='reduced' is unavailable: {obstacle}")
+    return FLOAT32
 
 
-def quick_kinds(folder: Path, engine: str) -> tuple[list[str], str]:
-    """Those of `QUICK` that are allowed here, the best first; or none, and why."""
-    if engine not in QUICK:
-        return [], f"engine {engine} has none but exact; {', '.join(QUICK)} has (glpn[openvino])"
-    advice = f"measure it with `glpn gate {folder} --data FRAMES`"
-    try:
-        records = fitting_records(folder, engine)
-    except CheckpointError as e:
-        return [], f"{e}: {advice}"
+def available_precisions(folder: Path, row: EngineRow) -> tuple[list[str], str]:
+    """The reduced precisions that these weights passed and this CPU computes, the fastest first.
+
+    Returns:
+        The precisions; or none, and the reason.
+
+    Raises:
+        CheckpointError: the precision record is damaged.
+    """
+    if not row.reduced:
+        able = ", ".join(other.name for other in TABLE if other.reduced)
+        return [], f"engine {row.name} computes float32 only; use {able} (glpn[openvino])"
+    records = {r.precision: r for r in matching_records(folder, row.name)}
     if not records:
-        return [], f"{folder}: nothing was measured of {engine} with these weights: {advice}"
-    passed = [kind for kind in _in_order(engine) if kind in records and not records[kind].faults()]
+        return [], (
+            f"{folder}: no measurement of {row.name} with these weights: run "
+            f"`glpn precision {folder} --data FRAMES`"
+        )
+    ordered = _fastest_first(row)
+    passed = [kind for kind in ordered if kind in records and not records[kind].violations()]
     if not passed:
-        faults = "; ".join(f for record in records.values() for f in record.faults())
-        return [], f"{folder}: these weights did not pass: {faults}"
-    kinds = [kind for kind in passed if _computes(engine, kind)]
+        violations = "; ".join(v for record in records.values() for v in record.violations())
+        return [], f"{folder}: these weights did not pass: {violations}"
+    kinds = [kind for kind in passed if _computes(row, kind)]
     return kinds, "" if kinds else f"this CPU has no {' nor '.join(passed)}"
 
 
-def kinds_here(engine: str) -> list[str]:
-    """Those of `QUICK` that this CPU computes, the best first.
+def computable_precisions(row: EngineRow) -> list[str]:
+    """The reduced precisions of an engine that this CPU computes, the fastest first.
 
     Raises:
-        UsageError: there are none, or the engine has no quick precision.
+        UsageError: there are none.
     """
-    if engine not in QUICK:
-        raise UsageError(f"precision: engine {engine} has none but exact; {', '.join(QUICK)} has")
-    kinds = [kind for kind in _in_order(engine) if _computes(engine, kind)]
+    kinds = [kind for kind in _fastest_first(row) if _computes(row, kind)]
+    if not row.reduced:
+        raise UsageError(f"precision: engine {row.name} computes float32 only")
     if not kinds:
-        raise UsageError(f"precision: this CPU has no {' nor '.join(QUICK[engine])}")
+        raise UsageError(f"precision: this CPU has no {' nor '.join(row.reduced)}")
     return kinds
 
 
-def _in_order(engine: str) -> list[str]:
-    """Those of `QUICK`, the best first: with AMX bfloat16, as fast there and nearer to float32."""
+def _fastest_first(row: EngineRow) -> list[str]:
+    """An engine's reduced precisions; bfloat16 first on CPUs with AMX.
+
+    There it is as fast as products with 8-bit factors, and closer to float32.
+    """
     with_amx = "amx_bf16" in cpu_features()
-    return sorted(QUICK[engine], key=lambda kind: with_amx and kind != "bfloat16")
+    return sorted(row.reduced, key=lambda kind: with_amx and kind != "bfloat16")
 
 
 def multiplies_8_bits() -> bool:
     """Whether this CPU has fast instructions for 8-bit products."""
-    return bool(_INT8 & cpu_features())
+    return bool(_INT8_INSTRUCTIONS & cpu_features())
 
 
-def _computes(engine: str, kind: str) -> bool:
-    """Whether this CPU has fast instructions for it."""
+def _computes(row: EngineRow, kind: str) -> bool:
+    """Whether this machine has fast instructions for a precision."""
     rest = kind.removeprefix("int8+")
     if rest != kind and not multiplies_8_bits():
         return False
-    if rest == EXACT:
-        return True
-    return _openvino_computes_bfloat16() if engine == "openvino" else _torch_computes_bfloat16()
-
-
-def _openvino_computes_bfloat16() -> bool:
-    """What OpenVINO would say: Linux tells it without the 0.15 s that loading OpenVINO takes."""
     features = cpu_features()
-    if "flags" in features:
-        return bool({"avx512_bf16", "amx_bf16"} & features)
-    from glpn.engines.openvino.engine import computes_bfloat16
-
-    return computes_bfloat16()
-
-
-def _torch_computes_bfloat16() -> bool:
-    from glpn.engines.torch import computes_bfloat16
-
-    return computes_bfloat16()
+    if rest == FLOAT32 or _BFLOAT16_INSTRUCTIONS & features:
+        return True
+    if features and row.devices == ("cpu",):
+        return False  # known without loading the run time, which takes 0.15 s
+    return bool(row.load_module().computes_bfloat16())
 
 
-def fitting_records(folder: Path, engine: str) -> dict[str, Record]:
-    """Precision → what was measured of it with the weights that are there now.
+def matching_records(folder: Path, engine: str) -> list[Record]:
+    """The measurements of an engine with the weights that lie in the folder now.
 
     Raises:
-        CheckpointError: the file of records is damaged.
+        CheckpointError: the precision record is damaged.
     """
     records = [record for record in read_records(folder) if record.engine == engine]
     sha256 = weights.file_hash(folder / weights.WEIGHTS_NAME) if records else ""
-    return {r.precision: r for r in records if r.weights_sha256 == sha256}
+    return [record for record in records if record.weights_sha256 == sha256]
+
+
+def saved_ranges(folder: Path, engine: str, precision: str) -> Ranges | None:
+    """The ranges of 8-bit products measured with the weights in the folder; None without any."""
+    for record in matching_records(folder, engine):
+        if record.precision == precision:
+            return record.ranges
+    return None
 
 
 def read_records(folder: Path) -> list[Record]:
-    """What was measured of the weights in a folder; nothing where there is no file.
+    """The measurements in a model's folder; none where `precision.json` is missing.
 
     Raises:
-        CheckpointError: the file is damaged.
+        CheckpointError: the file is damaged, or holds an impossible value.
     """
-    file = folder / weights.QUICK_NAME
-    try:
-        values = json.loads(file.read_bytes())
-        if values["format"] != _FORMAT:
-            raise ValueError
-        return [_record(value) for value in values["records"]]
-    except FileNotFoundError:
+    file = folder / weights.PRECISION_NAME
+    if not file.is_file():
         return []
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        raise CheckpointError(f"{file}: damaged, or not written by glpn") from None
+    advice = f"run `glpn precision {folder} --data FRAMES` again, or delete it"
+    try:
+        values = read_json(file)
+        if not isinstance(values, dict) or values.get("format") != _FORMAT:
+            raise ConfigError(f"{file}: expected the format {_FORMAT!r}")
+        records = decode(_File, values, prefix=f"{file}: ").records
+    except (ConfigError, TypeError) as e:  # TypeError: a field is missing
+        raise CheckpointError(f"{e}: {advice}") from None
+    for record in records:
+        _require_possible_ranges(file, record.ranges or {})
+    return list(records)
 
 
-def _record(values: dict[str, Any]) -> Record:
-    scores = {key: _pair(values[key]) for key in ("abs_rel", "delta1")}
-    ranges = values.get("ranges")
-    if ranges is not None:
-        ranges = {name: _pair(extremes) for name, extremes in ranges.items()}
-        if not all(-math.inf < low <= 0 < high < math.inf for low, high in ranges.values()):
-            raise ValueError
-    deviation = float(values["deviation"])
-    return Record(**{**values, **scores, "deviation": deviation, "ranges": ranges})
+@dataclass(frozen=True)
+class _File:
+    """The contents of `precision.json`."""
+
+    format: str
+    records: tuple[Record, ...]
 
 
-def _pair(values: Any) -> tuple[float, float]:
-    first, second = map(float, values)
-    return first, second
+def _require_possible_ranges(file: Path, ranges: Ranges) -> None:
+    for name, (low, high) in ranges.items():
+        if not (low <= 0 < high and MIN_RANGE <= high - low <= MAX_RANGE):
+            raise CheckpointError(
+                f"{file}: ranges.{name}: expected a range around 0 that is {MIN_RANGE:g} to "
+                f"{MAX_RANGE:g} wide, got {low:g} to {high:g}"
+            )
 
 
 def write_records(folder: Path, records: Iterable[Record]) -> Path:
-    """Keep records in `quick.json`, in the place of the same engines'; passed or not.
+    """Keep measurements in `precision.json`, replacing those of the same engines.
 
     Raises:
         CannotCreateOutput, OutputFailed: the folder cannot be written.
@@ -231,7 +243,7 @@ def write_records(folder: Path, records: Iterable[Record]) -> Path:
     measured = {record.engine for record in new}
     kept = [other for other in others if other.engine not in measured]
     lines = ",\n".join(json.dumps(dataclasses.asdict(item)) for item in (*kept, *new))
-    file = folder / weights.QUICK_NAME
+    file = folder / weights.PRECISION_NAME
     with atomic_file(file, overwrite=True) as stream:
         stream.write(f'{{"format": "{_FORMAT}", "records": [\n{lines}\n]}}\n'.encode())
     return file

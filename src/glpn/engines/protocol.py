@@ -1,10 +1,12 @@
-"""The protocols that engines follow, and what every engine refuses."""
+"""The protocols that engines follow, how they are opened, and the input every engine refuses."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import dataclasses
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,14 +14,46 @@ from numpy.typing import NDArray
 from glpn.errors import CheckpointError, InvalidImage
 from glpn.network.config import GLPNConfig
 
+# Of 8-bit products: weight's name → smallest and largest value multiplied with it.
+Ranges: TypeAlias = Mapping[str, tuple[float, float]]
 
-class Engine(Protocol):
-    """A loaded network, ready to run.
+
+@dataclass(frozen=True)
+class EngineSettings:
+    """What an engine needs to know to open a folder.
 
     Attributes:
-        name: one of `ENGINES`.
+        device: "auto", or a device of the engine.
+        threads: CPU threads of one prediction; the engine's own default if None.
+        max_depth: metres at the sigmoid's 1; the configuration's if None.
+        precision: "float32", or a reduced precision of the engine.
+        ranges: of 8-bit products; required for precisions that have them.
+        concurrency: predictions that run at once, each on `threads` threads.
+    """
+
+    device: str = "auto"
+    threads: int | None = None
+    max_depth: float | None = None
+    precision: str = "float32"
+    ranges: Ranges | None = None
+    concurrency: int = 1
+
+    def with_precision(self, precision: str) -> EngineSettings:
+        """The same settings with another precision."""
+        return dataclasses.replace(self, precision=precision)
+
+    def with_ranges(self, ranges: Ranges | None) -> EngineSettings:
+        """The same settings with other ranges."""
+        return dataclasses.replace(self, ranges=ranges)
+
+
+class Engine(Protocol):
+    """A loaded network, ready to run. Its class has `open(folder, settings)`.
+
+    Attributes:
+        name: its name in the table of engines.
         config: the network's.
-        precision: "float32", or what a quick engine computes in.
+        precision: "float32", or the reduced precision it computes in.
     """
 
     name: str
@@ -45,20 +79,20 @@ class Engine(Protocol):
 
 @runtime_checkable
 class StochasticEngine(Protocol):
-    """An engine that can also leave out parts of the network at random."""
+    """An engine that can also drop parts of the network at random."""
 
     def stochastic(
         self, pixels: NDArray[np.float32], count: int, *, seed: int
     ) -> NDArray[np.float32]:
-        """Predict `count` times with drop path and dropout at work in the encoder.
+        """Predict `count` times with drop path and dropout active in the encoder.
 
         Args:
             pixels: as the engine's call.
-            count: of the passes.
+            count: number of passes.
             seed: the same seed gives the same passes on the same machine.
 
         Returns:
-            Metres, float32 [count, B, H, W]; all alike where the configuration's rates are 0.
+            Metres, float32 [count, B, H, W]; all equal where the configuration's rates are 0.
 
         Raises:
             InvalidImage, CheckpointError: as the engine's call.
@@ -67,22 +101,22 @@ class StochasticEngine(Protocol):
 
 
 @runtime_checkable
-class PlanningEngine(Protocol):
-    """An engine that prepares itself for every size of its input, which takes time."""
+class PreparingEngine(Protocol):
+    """An engine that spends time preparing itself for each size of its input."""
 
-    def expect(self, sizes: Iterable[tuple[int, int]]) -> None:
-        """Prepare for these (height, width) alone, when they first come.
+    def prepare_sizes(self, sizes: Iterable[tuple[int, int]]) -> None:
+        """Prepare only for these (height, width), when each first arrives.
 
-        Others are predicted too, more slowly. The last digits of the metres may differ.
+        Other sizes are predicted too, more slowly. The last digits of the metres may differ.
         """
         ...
 
 
-def require_pixels(pixels: NDArray[Any], config: GLPNConfig) -> None:
-    """Refuse an array that is no batch of images.
+def require_pixels(pixels: NDArray[np.float32], config: GLPNConfig) -> None:
+    """Refuse an array that is not a batch of images.
 
     Raises:
-        InvalidImage: its shape is not [B, num_channels, H, W].
+        InvalidImage: the shape is not [B, num_channels, H, W].
     """
     if pixels.ndim != 4 or pixels.shape[1] != config.num_channels or 0 in pixels.shape[2:]:
         raise InvalidImage(
@@ -95,7 +129,7 @@ def require_finite(depth: NDArray[np.float32], folder: Path) -> None:
     """Refuse NaN and infinity in a prediction.
 
     Raises:
-        CheckpointError: there is one; weights too large for the activations are the usual reason.
+        CheckpointError: it holds one, usually because the weights are too large.
     """
     if not np.isfinite(depth).all():
         raise CheckpointError(f"{folder}: the network's output holds NaN or infinity")

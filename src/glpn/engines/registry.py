@@ -1,190 +1,137 @@
-"""The engines that there are; `open_engine` picks one and loads a model into it."""
+"""The table of engines. One row and one module make an engine; nothing else names it."""
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
-import os
-import platform
-import re
-import sys
-from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
 
-from glpn import weights
-from glpn.engines import selection
-from glpn.engines.hardware import usable_cores
-from glpn.engines.options import EngineOptions
-from glpn.engines.precision import EXACT, PRECISIONS, allowed, fitting_records
-from glpn.engines.protocol import Engine
-from glpn.engines.selection import Candidate
 from glpn.errors import MissingDependency, UsageError
 
-ENGINES = ("auto", "onnxruntime", "openvino", "torch")
-_DEFAULTS = EngineOptions()
-_DEVICE = re.compile(r"auto|cpu|mps|cuda(:[0-9]{1,3})?")
+if TYPE_CHECKING:  # the command line reads the table at every start, without NumPy
+    from glpn.engines.protocol import Engine, EngineSettings
 
-# What the drivers of a GPU that torch could use leave on a Linux machine: NVIDIA's, NVIDIA's
-# under Windows Subsystem for Linux, AMD's.
-_GPU_DRIVERS = ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd")
+AUTO = "auto"
+FLOAT32 = "float32"  # every engine computes it
 
 
-def open_engine(
-    folder: str | Path,
-    options: EngineOptions = _DEFAULTS,
-    *,
-    photos: int | None = None,
-    concurrency: int = 1,
-) -> Engine:
-    """Load a model's folder into the engine that suits it, this machine and the job.
+@dataclass(frozen=True)
+class EngineRow:
+    """One engine.
 
-    Args:
-        folder: with `config.json` and `model.safetensors`; engines other than torch also need
-            `model.onnx`, and are faster with `trunk.onnx`.
-        options: how to open it; `model` and `hub`, which lead to the folder, are not read again.
-            The engine "auto" is torch on a GPU, else what `selection` finds among those that run
-            the folder's graph, else torch. Threads set for torch are those of the whole process.
-        photos: how many are to be predicted, if that is known; "auto" depends on it.
-        concurrency: calls that several threads make at once, each on `threads` threads; torch
-            runs them one by one.
+    Attributes:
+        name: what users call it.
+        package: the import name of the run time.
+        extra: the extra of the glpn package that installs it; empty for the core install.
+        module: holds the engine's class. It also has `computes_bfloat16()` if `reduced` names
+            bfloat16, `best_device()` if the engine runs on other devices than the CPU, and may
+            have `matrix_product(matrix, precision, threads)` for `roofline`.
+        class_name: the engine's class, with `open(folder, settings)`.
+        runs_graph: whether it runs the folder's `model.onnx`, instead of the modules in Python.
+        reduced: precisions below float32, the fastest on most CPUs first. "int8+bfloat16" has
+            products with 8-bit factors and computes the rest in bfloat16.
+        devices: kinds of devices it runs on.
+        side_by_side: whether several predictions at once, on one core each, take less time than
+            one after the other on all cores.
+    """
+
+    name: str
+    package: str
+    extra: str
+    module: str
+    class_name: str
+    runs_graph: bool = False
+    reduced: tuple[str, ...] = ()
+    devices: tuple[str, ...] = ("cpu",)
+    side_by_side: bool = False
+
+    def is_installed(self) -> bool:
+        """Whether the run time can be imported; it is not imported here."""
+        return importlib.util.find_spec(self.package) is not None
+
+    def require_installed(self) -> None:
+        """Refuse an engine that is not installed.
+
+        Raises:
+            MissingDependency: with the command that installs it.
+        """
+        if not self.is_installed():
+            extra = f"glpn[{self.extra}]" if self.extra else "glpn"
+            raise MissingDependency(f"engine {self.name} is not installed: pip install '{extra}'")
+
+    def load_module(self) -> ModuleType:
+        """Import the engine's module, and with it the run time."""
+        return importlib.import_module(self.module)
+
+    def open(self, folder: Path, settings: EngineSettings) -> Engine:
+        """Load a model's folder; errors are those of the engine's `open`."""
+        if settings.device not in (AUTO, *self.devices) and self.devices == ("cpu",):
+            raise UsageError(f"device: engine {self.name} runs on the cpu; got {settings.device!r}")
+        engine: Engine = getattr(self.load_module(), self.class_name).open(folder, settings)
+        return engine
+
+
+# The engines that start fastest come first: `selection` takes the first one that can run a model.
+TABLE = (
+    EngineRow(
+        "onnxruntime",
+        package="onnxruntime",
+        extra="",
+        module="glpn.engines.onnxruntime",
+        class_name="OnnxRuntimeEngine",
+        runs_graph=True,
+        side_by_side=True,
+    ),
+    EngineRow(
+        "openvino",
+        package="openvino",
+        extra="openvino",
+        module="glpn.engines.openvino.engine",
+        class_name="OpenVinoEngine",
+        runs_graph=True,
+        reduced=("int8+bfloat16", "int8+float32", "bfloat16"),
+        side_by_side=True,
+    ),
+    EngineRow(
+        "torch",
+        package="torch",
+        extra="torch",
+        module="glpn.engines.torch",
+        class_name="TorchEngine",
+        reduced=("bfloat16",),
+        devices=("cpu", "cuda", "mps"),
+    ),
+)
+
+
+def engine_names() -> tuple[str, ...]:
+    """The values of an engine option: "auto" and every engine."""
+    return (AUTO, *(row.name for row in TABLE))
+
+
+def engine_row(name: str) -> EngineRow:
+    """The row of an engine.
 
     Raises:
-        UsageError: an engine, a device, a precision or a number of threads that does not exist; or
-            a reduced precision is asked for and unavailable.
-        MissingDependency: the engine's package is not installed.
-        MissingInput, ConfigError, CheckpointError: a file is not there, damaged, or does not fit
-            the others.
+        UsageError: there is no engine of this name.
     """
-    folder = Path(folder)
-    engine, device, threads = options.engine, options.device, options.threads
-    precision = options.precision
-    _require_known(engine, device, threads, precision=precision)
-    if engine == "auto":
-        engine, kind = _choose(folder, device, threads, precision=precision, photos=photos)
-    else:
-        _require_installed(engine)
-        kind = allowed(folder, engine, asked=precision)
-    return open_candidate(
-        folder,
-        Candidate(engine, kind),
-        device=device,
-        threads=threads,
-        max_depth=options.max_depth,
-        concurrency=concurrency,
+    for row in TABLE:
+        if row.name == name:
+            return row
+    known = ", ".join(engine_names())
+    raise UsageError(f"engine: expected one of {known}; got {name!r}")
+
+
+def usable_engines(folder: Path) -> tuple[str, ...]:
+    """The installed engines that find their file in a model's folder."""
+    from glpn.weights import GRAPH_NAME, WEIGHTS_NAME
+
+    files = {True: GRAPH_NAME, False: WEIGHTS_NAME}
+    return tuple(
+        row.name
+        for row in TABLE
+        if row.is_installed() and (folder / files[row.runs_graph]).is_file()
     )
-
-
-def _require_known(engine: str, device: str, threads: int | None, *, precision: str) -> None:
-    if engine not in ENGINES:
-        raise UsageError(f"engine: expected one of {', '.join(ENGINES)}; got {engine!r}")
-    if not _DEVICE.fullmatch(device):
-        raise UsageError(f"device: expected auto, cpu, cuda, cuda:N or mps; got {device!r}")
-    if threads is not None and threads < 1:
-        raise UsageError(f"threads: expected at least 1, got {threads}")
-    if precision not in PRECISIONS:
-        raise UsageError(f"precision: expected one of {', '.join(PRECISIONS)}; got {precision!r}")
-
-
-def open_candidate(
-    folder: Path,
-    candidate: Candidate,
-    *,
-    device: str = "cpu",
-    threads: int | None = None,
-    max_depth: float | None = None,
-    ranges: Mapping[str, tuple[float, float]] | None = None,
-    concurrency: int = 1,
-) -> Engine:
-    """The engine itself, asked for no evidence: for `open_engine`, and for what measures it.
-
-    8-bit products go by `ranges`, else by those that were measured with the weights.
-    """
-    engine, precision = candidate
-    if engine == "torch":
-        from glpn.engines.torch import TorchEngine
-
-        return TorchEngine.open(
-            folder, device=device, threads=threads, max_depth=max_depth, precision=precision
-        )
-    if device not in ("auto", "cpu"):
-        raise UsageError(f"device: engine {engine} runs on the cpu; got {device!r}")
-    cores = threads or usable_cores()
-    if engine == "openvino":
-        from glpn.engines.openvino.engine import OpenVinoEngine
-
-        if precision.startswith("int8") and ranges is None:
-            known = fitting_records(folder, engine).get(precision)
-            ranges = known.ranges if known else None
-        return OpenVinoEngine.open(
-            folder,
-            threads=cores,
-            max_depth=max_depth,
-            precision=precision,
-            ranges=ranges,
-            concurrency=concurrency,
-        )
-    from glpn.engines.onnxruntime import OnnxRuntimeEngine
-
-    return OnnxRuntimeEngine.open(folder, threads=cores, max_depth=max_depth)
-
-
-def _choose(
-    folder: Path, device: str, threads: int | None, *, precision: str, photos: int | None
-) -> Candidate:
-    """The engine and the precision that "auto" means."""
-    if device.startswith(("cuda", "mps")) or (device == "auto" and _has_gpu()):
-        _require_installed("torch")
-        return Candidate("torch", allowed(folder, "torch", asked=precision))
-    candidates = _candidates(folder, precision)
-    if candidates:
-        return selection.best(
-            candidates,
-            folder,
-            photos=photos,
-            threads=threads or usable_cores(),
-            open_candidate=lambda candidate: open_candidate(folder, candidate, threads=threads),
-        )
-    if _is_installed("torch"):
-        return Candidate("torch", allowed(folder, "torch", asked=precision))
-    raise MissingDependency(
-        f"{folder}: no engine can run this model: pip install 'glpn[torch]', or write its "
-        f"{weights.GRAPH_NAME} for onnxruntime with `glpn export onnx` where that is installed"
-    )
-
-
-def _candidates(folder: Path, precision: str) -> list[Candidate]:
-    """What can run the folder's graph on the CPU, the fastest by rule first."""
-    if not (folder / weights.GRAPH_NAME).is_file():
-        return []
-    if precision == "quick":
-        _require_installed("openvino")
-    quick = []
-    if _is_installed("openvino"):
-        kind = allowed(folder, "openvino", asked=precision)
-        quick = [] if kind == EXACT else [Candidate("openvino", kind)]
-    if precision == "quick":
-        return quick
-    installed = filter(_is_installed, ("onnxruntime", "openvino"))
-    return [*quick, *(Candidate(engine, EXACT) for engine in installed)]
-
-
-def _has_gpu() -> bool:
-    """Whether torch is here and has a GPU; torch is only imported where drivers are seen."""
-    if not _is_installed("torch"):
-        return False
-    apple = sys.platform == "darwin" and platform.machine() == "arm64"
-    windows = sys.platform == "win32" and Path(r"C:\Windows\System32\nvcuda.dll").exists()
-    if not (apple or windows or any(map(os.path.exists, _GPU_DRIVERS))):
-        return False
-    from glpn.engines.torch import best_device
-
-    return best_device() != "cpu"
-
-
-def _is_installed(package: str) -> bool:
-    return importlib.util.find_spec(package) is not None
-
-
-def _require_installed(engine: str) -> None:
-    extra = {"onnxruntime": "glpn"}.get(engine, f"glpn[{engine}]")
-    if not _is_installed(engine):
-        raise MissingDependency(f"engine {engine} is not installed: pip install '{extra}'")

@@ -1,31 +1,32 @@
-"""Roofline: the time below which no engine can come here, from two counts.
+"""Roofline: a lower bound for the time of any engine on this machine.
 
-The network's multiply-adds, over those that the machine makes in a second in large matrix products.
+It is the network's number of multiply-adds, divided by the number that the machine computes per
+second in large matrix products.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
+from glpn.engines.registry import FLOAT32, EngineRow
 from glpn.errors import UsageError
 from glpn.network.config import GLPNConfig, Stage
 
-_SIDE = 2048  # of the measured matrices
-_ENOUGH = 0.5  # seconds of products, the fastest counts
+_SIDE = 2048  # rows and columns of the measured matrices
+_MEASURED_SECONDS = 0.5  # of products; the fastest one counts
 
 
 def multiply_adds(config: GLPNConfig, height: int, width: int, *, written: bool = False) -> int:
-    """Multiplications (each with an addition) of one picture in convolutions and products.
+    """Multiplications (each with an addition) in the convolutions and products of one image.
 
     Args:
         config: the network's.
         height, width: of its input, multiples of `config.size_divisor`.
-        written: count the head's first convolution where `decoder.py` has it, at full size, and not
-            at a quarter of the sides, where it gives the same (`native/head.c`).
+        written: count the head's first convolution at full size, as in `decoder.py`, and not at a
+            quarter of the sides, as in `native/head.c`, which gives the same result.
     """
     total, positions = 0, []
     for stage in config.stages:
@@ -43,7 +44,7 @@ def multiply_adds(config: GLPNConfig, height: int, width: int, *, written: bool 
 
 
 def _stage(stage: Stage, positions: int) -> int:
-    """An encoder stage's, which makes so many positions."""
+    """Multiply-adds of an encoder stage with this number of output positions."""
     channels = stage.width
     hidden = int(channels * stage.mlp_ratio)
     keys = positions // stage.sr_ratio**2
@@ -56,7 +57,7 @@ def _stage(stage: Stage, positions: int) -> int:
 
 
 def _decoder(config: GLPNConfig, positions: list[int]) -> int:
-    """The decoder's, before the head."""
+    """Multiply-adds of the decoder before its head."""
     channels, total = config.decoder_hidden_size, 0
     for i, wide in enumerate(reversed(config.hidden_sizes)):
         count = positions[-1 - i]
@@ -67,62 +68,30 @@ def _decoder(config: GLPNConfig, positions: list[int]) -> int:
     return total
 
 
-def peak(engine: str, precision: str, *, threads: int) -> float:
-    """Multiply-adds a second in the product of large matrices, measured for about half a second.
+def peak(row: EngineRow, precision: str, *, threads: int) -> float:
+    """Multiply-adds per second in the product of large matrices, measured for half a second.
 
     Args:
-        engine: whose run time multiplies: "torch", "openvino", or NumPy's for any other; that takes
-            its number of threads from the environment alone.
-        precision: as the engine has it; of "int8+..." the 8-bit products count.
+        row: the engine whose run time multiplies; NumPy multiplies for engines without a
+            `matrix_product` of their own, with the threads that the environment gives it.
+        precision: of the engine; of "int8+..." the 8-bit products count.
         threads: CPU threads.
 
     Raises:
-        UsageError: NumPy has float32 alone.
+        UsageError: NumPy computes only float32.
     """
-    if engine == "torch":
-        run = _torch(precision, threads)
-    elif engine == "openvino":
-        run = _openvino(precision, threads)
-    elif precision == "float32":
-        matrix = _matrix()
+    matrix = np.random.default_rng(0).random((_SIDE, _SIDE), np.float32)
+    product = getattr(row.load_module(), "matrix_product", None)
+    if product is not None:
+        run: Callable[[], object] = product(matrix, precision, threads)
+    elif precision == FLOAT32:
         run = lambda: matrix @ matrix  # noqa: E731
     else:
-        raise UsageError(f"precision: engine {engine} has no {precision}")
+        raise UsageError(f"precision: engine {row.name} has no {precision}")
     run()
     times: list[float] = []
-    while sum(times) < _ENOUGH:
+    while sum(times) < _MEASURED_SECONDS:
         began = time.perf_counter()
         run()
         times.append(time.perf_counter() - began)
     return _SIDE**3 / min(times)
-
-
-def _matrix() -> np.ndarray[Any, np.dtype[np.float32]]:
-    return np.random.default_rng(0).random((_SIDE, _SIDE), np.float32)
-
-
-def _torch(precision: str, threads: int) -> Callable[[], object]:
-    import torch
-
-    torch.set_num_threads(threads)
-    matrix = torch.from_numpy(_matrix()).to(getattr(torch, precision))
-    return lambda: matrix @ matrix
-
-
-def _openvino(precision: str, threads: int) -> Callable[[], object]:
-    import openvino
-    from openvino import opset13 as ops
-
-    from glpn.engines.openvino.compiled_models import Plans
-    from glpn.engines.openvino.int8 import quantised
-
-    taken = ops.parameter([1, _SIDE, _SIDE], openvino.Type.f32)
-    product = ops.matmul(taken, ops.constant(_matrix(), name="weight"), False, True)
-    model = openvino.Model([product], [taken])
-    rest = precision.removeprefix("int8+")
-    if rest != precision:
-        quantised(model, {"weight": (0.0, 1.0)})
-    plans = Plans(model, rest, threads=threads, most=1)
-    request = plans.compiled((1, _SIDE, _SIDE)).create_infer_request()
-    matrix = _matrix()[None]
-    return lambda: request.infer([matrix], share_inputs=True)

@@ -13,18 +13,18 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from glpn.engines.hardware import cpu_features
-from glpn.engines.protocol import require_finite, require_pixels
+from glpn.engines.protocol import EngineSettings, require_finite, require_pixels
 from glpn.errors import UsageError
 from glpn.network import inference
 from glpn.network.model import GLPNForDepthEstimation
 
 _Predict = Callable[[Tensor], Tensor]
 _TYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-_DRAWING = threading.Lock()  # torch's generators belong to the whole process
+_DRAWING = threading.Lock()  # torch's random generators are shared by the whole process
 
 
 class TorchEngine:
-    """An engine in float32 or bfloat16; on CUDA convolutions follow torch's TF32 setting.
+    """An engine in float32 or bfloat16. On CUDA, convolutions follow torch's TF32 setting.
 
     See `glpn.engines.protocol.Engine`.
 
@@ -34,7 +34,7 @@ class TorchEngine:
         precision: "float32" or "bfloat16".
 
     Raises:
-        UsageError: the precision is another, or the network has float32 alone (see
+        UsageError: the precision is unknown, or the network computes only float32 (see
             `glpn.network.inference.supports`).
     """
 
@@ -50,37 +50,28 @@ class TorchEngine:
         self._predict = _predictor(model, precision)
 
     @classmethod
-    def open(
-        cls,
-        folder: Path,
-        *,
-        device: str = "auto",
-        threads: int | None = None,
-        max_depth: float | None = None,
-        precision: str = "float32",
-    ) -> TorchEngine:
+    def open(cls, folder: Path, settings: EngineSettings) -> TorchEngine:
         """Load `config.json` and `model.safetensors`.
 
         Args:
             folder: holds both.
-            device: "auto", "cpu", "cuda", "cuda:1" or "mps".
-            threads: CPU threads, for all of torch in this process; unchanged if None.
-            max_depth: metres at the sigmoid's 1; the configuration's if None.
-            precision: "float32" or "bfloat16".
+            settings: `threads` holds for all of torch in this process; `concurrency` has no
+                effect, because torch runs one prediction at a time.
 
         Raises:
-            UsageError: the device or the precision is not to be had.
-            MissingInput, ConfigError, CheckpointError: a file is not there, damaged, or does not
+            UsageError: the device or the precision is unavailable.
+            MissingInput, ConfigError, CheckpointError: a file is missing, damaged, or does not
                 fit the other.
         """
-        place = best_device() if device == "auto" else require_device(device)
-        if threads is not None:
-            torch.set_num_threads(threads)
+        device = settings.device
+        device = best_device() if device == "auto" else require_device(device)
+        if settings.threads is not None:
+            torch.set_num_threads(settings.threads)
         model = GLPNForDepthEstimation.from_pretrained(
-            folder, max_depth=max_depth, dtype=torch.float32
+            folder, max_depth=settings.max_depth, dtype=torch.float32
         )
-        model = model.to(place).requires_grad_(False)
-        return cls(model, folder=folder, precision=precision)
+        model = model.to(device).requires_grad_(False)
+        return cls(model, folder=folder, precision=settings.precision)
 
     def __call__(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
         """Predict depth: float32 [B, 3, H, W] → metres [B, H, W]."""
@@ -91,7 +82,7 @@ class TorchEngine:
     ) -> NDArray[np.float32]:
         """Predict at random: [B, 3, H, W] → [count, B, H, W]; see `StochasticEngine`.
 
-        BatchNorm keeps its statistics, and torch's own random state is left as it was.
+        BatchNorm keeps its statistics, and torch's own random state is unchanged.
         """
         device = self._model.device
         own = [device] if device.type == "cuda" else []
@@ -102,9 +93,9 @@ class TorchEngine:
 
     @functools.cached_property
     def _random(self) -> GLPNForDepthEstimation:
-        """The network over the same weights, its encoder as in training.
+        """A second network over the same weights, with its encoder in training mode.
 
-        A network of its own, so that predictions in other threads stay as they are.
+        Predictions in other threads keep using the first one, which stays in eval mode.
         """
         with torch.device("meta"):
             twin = GLPNForDepthEstimation(self.config)
@@ -124,13 +115,13 @@ class TorchEngine:
 
 
 def _predictor(model: GLPNForDepthEstimation, precision: str) -> _Predict:
-    """What predicts: the model's inference form, or the model where it has none."""
+    """The model's inference form, or the model itself where it has none."""
     if precision not in _TYPES:
         raise UsageError(f"precision: expected one of {', '.join(_TYPES)}; got {precision!r}")
     if inference.supports(model.config) and model.device.type in ("cpu", "cuda"):
         return inference.fast(model, dtype=_TYPES[precision])
     if precision != "float32":
-        raise UsageError(f"precision: this network runs in float32 alone here, not in {precision}")
+        raise UsageError(f"precision: this network runs only in float32 here; got {precision}")
     return functools.partial(_metres, model)
 
 
@@ -141,22 +132,31 @@ def _metres(network: GLPNForDepthEstimation, pixels: Tensor) -> Tensor:
 
 
 def computes_bfloat16() -> bool:
-    """Whether a GPU is here, or a CPU that multiplies bfloat16 faster than float32."""
+    """Whether this machine has a GPU, or a CPU that multiplies bfloat16 faster than float32."""
     return best_device() == "cuda" or bool({"avx512_bf16", "amx_bf16"} & cpu_features())
 
 
+def matrix_product(
+    matrix: NDArray[np.float32], precision: str, threads: int
+) -> Callable[[], object]:
+    """The product of a matrix with itself in a precision, for `roofline`."""
+    torch.set_num_threads(threads)
+    factor = torch.from_numpy(matrix).to(_TYPES[precision])
+    return lambda: factor @ factor
+
+
 def best_device() -> str:
-    """The fastest kind of device that torch finds here: "cuda", "mps" or "cpu"."""
+    """The fastest kind of device that torch finds: "cuda", "mps" or "cpu"."""
     if torch.cuda.is_available():
         return "cuda"
     return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
 def require_device(device: str) -> str:
-    """Refuse a device that torch does not find here.
+    """Refuse a device that torch does not find.
 
     Raises:
-        UsageError: with the devices that it does find.
+        UsageError: the message lists the devices that it finds.
     """
     found = ["cpu"]
     if torch.backends.mps.is_available():

@@ -1,4 +1,4 @@
-"""The native head behind a run time's trunk: `trunk.onnx`, then `glpn.native`."""
+"""A run time computes the trunk (`trunk.onnx`), `glpn.native` the head."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ class NativeHead:
 
 
 @dataclass(frozen=True)
-class Opened:
-    """What a run time takes from a model's folder.
+class GraphFolder:
+    """A model's folder, as a run time for graphs needs it.
 
     Attributes:
-        file: the graph to run: `trunk.onnx` where the native head can follow, else `model.onnx`.
+        file: the graph to run: `trunk.onnx` if the native head fits it, else `model.onnx`.
         config: the network's.
         arrays: the weights under their names on disk.
     """
@@ -57,25 +57,25 @@ class Opened:
     arrays: Mapping[str, NDArray[Any]]
 
     def head(self, threads: int) -> NativeHead | None:
-        """What follows the trunk; to be asked after the graph was found to fit the weights."""
+        """The head that follows a trunk; None for a whole graph. The graph must fit the weights."""
         if self.file.name != weights.TRUNK_NAME:
             return None
         return NativeHead(self.arrays, self.config, threads=threads)
 
 
-def open_folder(folder: Path, *, max_depth: float | None) -> Opened:
-    """Read what the graphs' run times have in common; the graph itself stays unread.
+def open_folder(folder: Path, *, max_depth: float | None) -> GraphFolder:
+    """Read everything but the graph from a model's folder.
 
-    The whole graph is run in a folder from before there were trunks, on a machine that the kernel
-    was not compiled for, and where the network's head does not fit the kernel.
+    The whole graph runs if the folder has no trunk, if no kernel was compiled for this machine, or
+    if the network's head does not fit the kernel.
 
     Args:
         folder: with `config.json`, `model.safetensors` and `model.onnx`.
         max_depth: metres at the sigmoid's 1; the configuration's if None.
 
     Raises:
-        MissingInput: a file is not there.
-        ConfigError, CheckpointError: one is damaged, or a weight is NaN or infinite.
+        MissingInput: a file is missing.
+        ConfigError, CheckpointError: a file is damaged, or a weight is NaN or infinite.
     """
     config = GLPNConfig.from_json_file(folder / weights.CONFIG_NAME)
     if max_depth is not None:
@@ -87,4 +87,4 @@ def open_folder(folder: Path, *, max_depth: float | None) -> Opened:
     trunk = folder / weights.TRUNK_NAME
     if trunk.is_file() and has_trunk(config) and native.available():
         file = trunk
-    return Opened(file, config, arrays)
+    return GraphFolder(file, config, arrays)

@@ -181,7 +181,7 @@ class Model:
     @classmethod
     def load(cls, options: Mapping[str, Any]) -> Model:
         """Open a model, in float32; options and errors are those of `glpn.load`."""
-        estimator = load(**{**options, "precision": "exact"})
+        estimator = load(**{**options, "precision": "float32"})
         told = estimator.provenance
         # Asked of the module: the package may be onnxruntime-gpu.
         engine = f"{told.engine} {importlib.import_module(told.engine).__version__}"

@@ -11,10 +11,11 @@ from typing import Any
 from glpn import weights
 from glpn.depth.depth import Depth
 from glpn.engines.hardware import usable_cores
+from glpn.engines.registry import TABLE
 from glpn.estimator import DepthEstimator, load
 
 _MOST_LANES = 8  # predictions at a time: each has the memory of a network at work
-_SIDE_BY_SIDE = ("onnxruntime", "openvino")  # engines that gain by it: n runs on one core each
+_SIDE_BY_SIDE = tuple(row.name for row in TABLE if row.side_by_side)
 
 
 class Opened:

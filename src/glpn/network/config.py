@@ -36,6 +36,8 @@ PRESETS: Mapping[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
     "b5": ((3, 6, 40, 3), (64, 128, 320, 512)),
 }
 
+MIN_MAX_DEPTH, MAX_MAX_DEPTH = 0.01, 1e6  # metres
+
 # Inclusive upper bounds: far above any network in use, low enough that a hostile file allocates
 # nothing before it is refused.
 _LARGEST = {
@@ -49,7 +51,7 @@ _LARGEST = {
     "num_attention_heads": 1024,
     "mlp_ratios": 64,
     "decoder_hidden_size": 4096,
-    "max_depth": 1e6,
+    "max_depth": MAX_MAX_DEPTH,
     "initializer_range": 10.0,
     "layer_norm_eps": 1.0,
 }
@@ -273,7 +275,8 @@ class GLPNConfig:
             value = getattr(self, key)
             if not 0 <= value < 1:
                 raise ConfigError(f"{key}: expected 0 <= value < 1, got {value}")
-        for key in ("max_depth", "initializer_range", "layer_norm_eps"):
+        _within("max_depth", self.max_depth, MIN_MAX_DEPTH)
+        for key in ("initializer_range", "layer_norm_eps"):
             value = getattr(self, key)
             if not 0 < value <= _LARGEST[key]:
                 raise ConfigError(f"{key}: expected 0 < value <= {_LARGEST[key]}, got {value}")

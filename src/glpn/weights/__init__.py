@@ -22,8 +22,8 @@ from glpn.weights.names import to_disk_names as to_disk_names
 from glpn.weights.names import to_memory_names as to_memory_names
 from glpn.weights.shapes import expected_shapes as expected_shapes
 from glpn.weights.store import GRAPH_NAME as GRAPH_NAME
+from glpn.weights.store import PRECISION_NAME as PRECISION_NAME
 from glpn.weights.store import PROCESSOR_NAME as PROCESSOR_NAME
-from glpn.weights.store import QUICK_NAME as QUICK_NAME
 from glpn.weights.store import TRUNK_NAME as TRUNK_NAME
 from glpn.weights.store import WEIGHTS_NAME as WEIGHTS_NAME
 from glpn.weights.store import file_hash as file_hash

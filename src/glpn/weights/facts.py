@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import math
 from collections.abc import Iterator
@@ -20,11 +19,6 @@ from glpn.weights.store import PICKLE_SUFFIXES
 MODEL_SUFFIXES = (".safetensors", ".onnx", *PICKLE_SUFFIXES)
 _BUFFERS = ("running_mean", "running_var", "num_batches_tracked")
 _CARD = "README.md"
-_NEEDS = {  # engine → its file
-    "onnxruntime": weights.GRAPH_NAME,
-    "openvino": weights.GRAPH_NAME,
-    "torch": weights.WEIGHTS_NAME,
-}
 _LONGEST_CARD = 1 << 20  # characters
 
 
@@ -38,7 +32,6 @@ class ModelFacts:
         parameters: how many weights there are, buffers not counted.
         sha256: of the weights; empty where they are in several files.
         sizes: file → bytes.
-        engines: those that are installed and find their file.
         terms: the licence that the card states; empty where none does.
     """
 
@@ -47,7 +40,6 @@ class ModelFacts:
     parameters: int
     sha256: str
     sizes: dict[str, int]
-    engines: tuple[str, ...]
     terms: str
 
     @classmethod
@@ -69,11 +61,6 @@ class ModelFacts:
             parameters=sum(parameters(weights.read_header(shard)) for shard in shards),
             sha256=weights.file_hash(shards[0]) if len(shards) == 1 else "",
             sizes={file.name: file.stat().st_size for file in sorted(_files(folder))},
-            engines=tuple(
-                engine
-                for engine, name in _NEEDS.items()
-                if name in (file.name for file in _files(folder)) and _is_installed(engine)
-            ),
             terms=_terms(folder / _CARD),
         )
 
@@ -87,7 +74,6 @@ class ModelFacts:
             "sha256": self.sha256,
             "bytes": sum(self.sizes.values()),
             "files": self.sizes,
-            "engines": list(self.engines),
             "terms": self.terms,
         }
 
@@ -148,10 +134,6 @@ _FIGURES: dict[str, Any] = {"min": np.min, "max": np.max, "median": np.median}
 
 def _files(folder: Path) -> Iterator[Path]:
     return (file for file in folder.iterdir() if file.is_file())
-
-
-def _is_installed(package: str) -> bool:
-    return importlib.util.find_spec(package) is not None
 
 
 def _terms(card: Path) -> str:

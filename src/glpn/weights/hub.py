@@ -15,8 +15,8 @@ from glpn.weights.store import (
     GRAPH_NAME,
     INDEX_NAME,
     PICKLE_NAME,
+    PRECISION_NAME,
     PROCESSOR_NAME,
-    QUICK_NAME,
     TRUNK_NAME,
     WEIGHTS_NAME,
 )
@@ -31,7 +31,7 @@ _WANTED = [
     PROCESSOR_NAME,
     GRAPH_NAME,
     TRUNK_NAME,
-    QUICK_NAME,
+    PRECISION_NAME,
     "*.md",
 ]
 

@@ -28,7 +28,7 @@ PICKLE_NAME = "pytorch_model.bin"
 PICKLE_SUFFIXES = (".bin", ".ckpt", ".pt", ".pth")
 GRAPH_NAME = "model.onnx"
 TRUNK_NAME = "trunk.onnx"  # the same network up to its head
-QUICK_NAME = "quick.json"  # evidence that these weights may be computed with less precision
+PRECISION_NAME = "precision.json"  # measurements of reduced precision with these weights
 PROCESSOR_NAME = "preprocessor_config.json"
 
 _RACY = 2 * 10**9  # nanoseconds in which a file may change twice without a later time

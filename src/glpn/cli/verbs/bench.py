@@ -8,34 +8,45 @@ import typer
 
 from glpn.cli import console, options
 
+_Save = Annotated[
+    bool,
+    typer.Option("--save", help="Let these measurements decide what --engine auto uses here."),
+]
 _Model = Annotated[str, typer.Argument(help="A bundled name, a folder, or a hub id user/name.")]
 
 
 def bench(
     model: _Model = "",
     threads: options.Threads = None,
+    save: _Save = False,
     as_json: options.AsJson = False,
 ) -> None:
-    """Measure every engine that is installed, each in a process of its own, and remember it.
+    """Measure every installed engine, each in a process of its own.
 
-    Milliseconds for a 480×640 picture, images a second in batches of 1 and 4, peak memory of the
-    process, mean and largest deviation from the first exact row, and the share of the floor: the
-    time that the network's multiply-adds would take at this machine's rate in large matrix
-    products, measured in the same precision, over the median. Quick rows are those that are allowed
-    for these weights. `--engine auto` takes note of the figures.
+    The table has the milliseconds of a 480×640 image, images per second in batches of 1 and 4, the
+    peak memory of the process, the mean and largest deviation from the first float32 row, and the
+    fraction of the machine's peak rate, which is measured with large matrix products in the same
+    precision. Reduced precisions appear if these weights passed `glpn precision`.
 
-    Example:
+    Examples:
 
       glpn bench
+      glpn bench my-model --save
     """
     from glpn import weights
-    from glpn.engines.bench import rows
+    from glpn.engines import bench as measurements
     from glpn.engines.hardware import usable_cores
     from glpn.engines.options import DEFAULT_MODEL
 
     folder = weights.resolve(model or DEFAULT_MODEL)
-    for number, row in enumerate(rows(folder, threads or usable_cores())):
-        _say(row, heading=number == 0, as_json=as_json)
+    count = threads or usable_cores()
+    rows: list[measurements.Measurement] = []
+    for row in measurements.rows(folder, count):
+        _say(row, heading=not rows, as_json=as_json)
+        rows.append(row)
+    if save:
+        file = measurements.save(folder, count, rows)
+        console.note(f"saved: {console.escaped(str(file))}; --engine auto now follows it")
 
 
 def _say(row: dict[str, Any], *, heading: bool, as_json: bool) -> None:
@@ -45,11 +56,11 @@ def _say(row: dict[str, Any], *, heading: bool, as_json: bool) -> None:
     if heading:
         console.say(
             f"{'engine':12} {'precision':13} {'median ms':>10} {'p95 ms':>8} {'images/s':>9} "
-            f"{'in fours':>9} {'MB':>6} {'deviation: mean, max':>22} {'of floor':>9}"
+            f"{'batch of 4':>10} {'MB':>6} {'deviation: mean, max':>22} {'of peak':>9}"
         )
     memory = "?" if row["peak_mb"] is None else f"{row['peak_mb']:.0f}"
     console.say(
         f"{row['engine']:12} {row['precision']:13} {row['median_ms']:10.1f} {row['p95_ms']:8.1f} "
-        f"{row['images_s']:9.1f} {row['images_s_4']:9.1f} {memory:>6} "
-        f"{row['deviation_mean']:12.1e} {row['deviation_max']:9.1e} {row['share_of_floor']:9.0%}"
+        f"{row['images_s']:9.1f} {row['images_s_4']:10.1f} {memory:>6} "
+        f"{row['deviation_mean']:12.1e} {row['deviation_max']:9.1e} {row['fraction_of_peak']:9.0%}"
     )

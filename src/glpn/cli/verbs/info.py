@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from glpn.cli import console, options
+from glpn.engines.registry import usable_engines
 
 if TYPE_CHECKING:
     from glpn.weights.facts import ModelFacts
@@ -46,8 +47,9 @@ def info(
         lines = _depth_lines(record)
     else:
         found = facts.ModelFacts.of(facts.model_folder(source))
-        record = {"model": source, **found.record()}
-        lines = {"model": source, **_model_lines(found)}
+        engines = usable_engines(found.folder)
+        record = {"model": source, **found.record(), "engines": list(engines)}
+        lines = {"model": source, **_model_lines(found, engines)}
     console.say_facts(record if as_json else lines, as_json=as_json)
 
 
@@ -59,7 +61,8 @@ def models(as_json: options.AsJson = False) -> None:
     found = {name: ModelFacts.of(folder) for name, folder in weights.bundled().items()}
     if as_json:
         for name, model in found.items():
-            console.say_json({"model": name, **model.record()})
+            engines = list(usable_engines(model.folder))
+            console.say_json({"model": name, **model.record(), "engines": engines})
         return
     if found:
         _say_table(found)
@@ -87,7 +90,7 @@ def _say_table(found: dict[str, ModelFacts]) -> None:
         console.say(console.escaped(line.rstrip()))
 
 
-def _model_lines(model: ModelFacts) -> dict[str, Any]:
+def _model_lines(model: ModelFacts, engines: tuple[str, ...]) -> dict[str, Any]:
     sizes = ", ".join(f"{name} {_size(size)}" for name, size in model.sizes.items())
     return {
         "folder": model.folder,
@@ -97,7 +100,7 @@ def _model_lines(model: ModelFacts) -> dict[str, Any]:
         "LayerNorm": f"as {model.config.layer_norm_convention}' code",
         "sha256": model.sha256 or "several files",
         "files": sizes,
-        "engines": ", ".join(model.engines) or "none is installed",
+        "engines": ", ".join(engines) or "none is installed",
         "terms": model.terms or "not stated",
     }
 

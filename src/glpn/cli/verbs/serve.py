@@ -125,7 +125,7 @@ def serve(
         photographs=_UNENDING,
     )
     opened = network.estimator()
-    opened.expect(_PHOTOGRAPHS)
+    opened.prepare_sizes(_PHOTOGRAPHS)
     opened.metres(np.zeros((480, 640, 3), np.uint8))  # or the first request would wait longer
     # Answers carry the provenance: no folder of this machine in it.
     provenance = dataclasses.replace(opened.provenance, model=_public_name(opened.provenance.model))

@@ -1,4 +1,4 @@
-"""OpenVINO's plans: a network compiled for each size of its input, run by several threads."""
+"""OpenVINO's compiled models: one for each size of the input, shared by threads."""
 
 from __future__ import annotations
 
@@ -16,22 +16,23 @@ import openvino
 if TYPE_CHECKING:
     _Requests: TypeAlias = LifoQueue[openvino.InferRequest]
 
-_HINTS = {"float32": "f32", "bfloat16": "bf16"}  # left alone, OpenVINO takes bfloat16 by itself
+# Without a hint OpenVINO would choose bfloat16 by itself.
+_HINTS = {"float32": "f32", "bfloat16": "bf16"}
 
 
-class Plans:
-    """The network compiled for each size of its input, the latest sizes kept.
+class CompiledModels:
+    """The network compiled for each size of its input; the latest sizes are kept.
 
-    Where sizes are unknown OpenVINO copies maps from one layout into another between convolutions
-    and matrix products: for b0 at 480×640 in bfloat16 71 ms instead of 44. A size costs 0.3 s of
-    compiling (b4: 2 s) when it comes first. Pictures of a batch run one by one, which is as fast,
-    needs one plan for all batches, and gives the bits of single ones.
+    Compiled for unknown sizes, OpenVINO copies maps from one layout to another between convolutions
+    and matrix products: 71 ms instead of 44 for b0 at 480×640 in bfloat16. Compiling takes 0.3 s
+    for each new size (b4: 2 s). The images of a batch run one by one. That is as fast, needs one
+    compiled model for all batch sizes, and gives the same bits as single images.
 
     Args:
         model: of pixels [B, C, H, W], any B, H and W.
-        precision: "float32" or "bfloat16", of all that is no 8-bit product.
+        precision: "float32" or "bfloat16", of everything that is not an 8-bit product.
         threads: CPU threads of one run.
-        most: how many plans are kept.
+        capacity: how many compiled models are kept.
         concurrency: runs at a time. Two runs on one core each predict more images per second than
             one run on two cores (`benchmarks/folder.py`).
     """
@@ -42,68 +43,71 @@ class Plans:
         precision: str,
         *,
         threads: int,
-        most: int,
+        capacity: int,
         concurrency: int = 1,
     ) -> None:
         self._model = model
+        hint = {"NUM_STREAMS": concurrency} if concurrency > 1 else {"PERFORMANCE_HINT": "LATENCY"}
         self._options = {
             "INFERENCE_PRECISION_HINT": _HINTS[precision],
             "INFERENCE_NUM_THREADS": threads * concurrency,
-            **(
-                {"NUM_STREAMS": concurrency} if concurrency > 1 else {"PERFORMANCE_HINT": "LATENCY"}
-            ),
+            **hint,
         }
-        self._most, self._concurrency = most, concurrency
-        self._expected: frozenset[tuple[int, int]] | None = None
-        self._plans: OrderedDict[tuple[int, ...], Future[_Requests]] = OrderedDict()
+        self._capacity, self._concurrency = capacity, concurrency
+        self._prepared: frozenset[tuple[int, int]] | None = None
+        self._idle: OrderedDict[tuple[int, ...], Future[_Requests]] = OrderedDict()
         self._changing = threading.Lock()
 
-    def expect(self, sizes: Iterable[tuple[int, int]]) -> None:
-        """Compile for these (height, width) alone, as many as are kept.
+    def prepare_sizes(self, sizes: Iterable[tuple[int, int]]) -> None:
+        """Compile only for these (height, width), at most `capacity` of them.
 
-        All other sizes share one plan, which is slower: no picture of a new size has others wait.
+        All other sizes share one slower compiled model, so that an image of a new size does not
+        delay the others.
         """
-        self._expected = frozenset(islice(dict.fromkeys(sizes), self._most))
+        self._prepared = frozenset(islice(dict.fromkeys(sizes), self._capacity))
 
     @contextmanager
     def request(self, shape: tuple[int, ...]) -> Iterator[openvino.InferRequest]:
-        """Lend what runs an input [1, C, H, W] of this shape; waits until one is free."""
-        known = self._expected is None or shape[2:] in self._expected
-        free = self._requests(shape if known else (*shape[:2], -1, -1))
-        request = free.get()
+        """Lend an infer request for inputs [1, C, H, W] of this shape; wait until one is idle."""
+        known = self._prepared is None or shape[2:] in self._prepared
+        idle = self._idle_requests(shape if known else (*shape[:2], -1, -1))
+        request = idle.get()
         try:
             yield request
         finally:
-            free.put(request)
+            idle.put(request)
 
-    def _requests(self, shape: tuple[int, ...]) -> _Requests:
-        """Those of a plan that are free; the first to ask makes it, and who asks then waits."""
+    def _idle_requests(self, shape: tuple[int, ...]) -> _Requests:
+        """Idle infer requests for this shape.
+
+        The first caller compiles the model; concurrent callers wait.
+        """
         with self._changing:
-            plan = self._plans.get(shape)
-            missing = plan is None
-            if plan is None:
-                plan = self._plans[shape] = Future()
-                while len(self._plans) > self._most + (self._expected is not None):
-                    self._plans.popitem(last=False)
-            self._plans.move_to_end(shape)
+            future = self._idle.get(shape)
+            missing = future is None
+            if future is None:
+                future = self._idle[shape] = Future()
+                while len(self._idle) > self._capacity + (self._prepared is not None):
+                    self._idle.popitem(last=False)
+            self._idle.move_to_end(shape)
         if missing:
             try:
-                plan.set_result(self._made(shape))
+                future.set_result(self._new_requests(shape))
             except BaseException as e:
-                plan.set_exception(e)
+                future.set_exception(e)
                 with self._changing:
-                    self._plans.pop(shape, None)
-        return plan.result()
+                    self._idle.pop(shape, None)
+        return future.result()
 
-    def _made(self, shape: tuple[int, ...]) -> _Requests:
-        plan = self.compiled(shape)
-        free: _Requests = LifoQueue()  # the latest one's memory is still in the cache
+    def _new_requests(self, shape: tuple[int, ...]) -> _Requests:
+        compiled = self.compile(shape)
+        requests: _Requests = LifoQueue()  # the memory of the latest request is still in the cache
         for _ in range(self._concurrency):
-            free.put(plan.create_infer_request())
-        return free
+            requests.put(compiled.create_infer_request())
+        return requests
 
-    def compiled(self, shape: tuple[int, ...]) -> openvino.CompiledModel:
-        """The network for inputs of this shape, not kept; -1 is any height or width."""
+    def compile(self, shape: tuple[int, ...]) -> openvino.CompiledModel:
+        """Compile the network for inputs of this shape, without keeping it; -1 is any size."""
         with self._changing:
             model = self._model.clone()
         model.reshape(list(shape))

@@ -1,4 +1,4 @@
-"""How OpenVINO reads the graphs: operators that it does not know, or would spell slowly."""
+"""How OpenVINO reads the graphs: operators it does not know or would translate badly."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from openvino.frontend.onnx import ConversionExtension
 from glpn import weights
 from glpn.errors import CheckpointError
 
-_TO_LAST, _TO_FIRST = np.array([0, 2, 3, 1]), np.array([0, 3, 1, 2])  # where the channels go
+_TO_LAST, _TO_FIRST = np.array([0, 2, 3, 1]), np.array([0, 3, 1, 2])  # moving the channels
 
 
 def read(file: Path) -> openvino.Model:
@@ -28,28 +28,28 @@ def read(file: Path) -> openvino.Model:
     try:
         if not (file.is_symlink() or file.with_name(weights.WEIGHTS_NAME).is_symlink()):
             return _core().read_model(file)
-        # OpenVINO refuses weights outside the graph's folder, links resolved, as they lie in the
-        # hub's cache.
+        # OpenVINO resolves links and refuses weights outside the graph's folder, as in the hub's
+        # cache.
         with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
             for name in (file.name, weights.WEIGHTS_NAME):
-                _bring(file.with_name(name).resolve(), Path(folder, name))
+                _link_or_copy(file.with_name(name).resolve(), Path(folder, name))
             return _core().read_model(Path(folder, file.name))
     except RuntimeError as e:
         raise CheckpointError(
             f"{file}: openvino cannot load it: it is damaged, or made for other weights than "
-            f"{file.with_name(weights.WEIGHTS_NAME)}: write it anew with "
+            f"{file.with_name(weights.WEIGHTS_NAME)}: write it again with "
             f"`glpn export onnx {file.parent}`"
         ) from e
 
 
 def metadata(model: openvino.Model) -> dict[str, Any]:
-    """What the file says about itself."""
+    """The metadata of the file."""
     path = ["framework"]
     return dict(model.get_rt_info(path).value) if model.has_rt_info(path) else {}
 
 
 def with_bfloat16_output(model: openvino.Model) -> openvino.Model:
-    """The features as they are computed: half the memory for the head to read."""
+    """Features in bfloat16 as computed, so that the head reads half the memory."""
     steps = openvino.preprocess.PrePostProcessor(model)
     steps.output().tensor().set_element_type(openvino.Type.bf16)
     return steps.build()
@@ -63,8 +63,8 @@ def _core() -> openvino.Core:
     return core
 
 
-def _bring(source: Path, target: Path) -> None:
-    """The same file under another name, without a copy where the disk allows."""
+def _link_or_copy(source: Path, target: Path) -> None:
+    """Give a file a second name; copy it where the disk does not support hard links."""
     try:
         os.link(source, target)
     except OSError:
@@ -74,8 +74,8 @@ def _bring(source: Path, target: Path) -> None:
 def _convolution(node: Any) -> list[Any]:
     """A convolution; one of 1×1 as a matrix product between two transpositions.
 
-    Those meet their inverses and go; as a convolution it costs two copies. The bias comes before
-    the second of them, or it would stand between the two.
+    The transpositions cancel with their neighbours; a convolution would cost two copies. The bias
+    is added before the second transposition, or it would keep them from cancelling.
     """
     x, kernel, bias = (node.get_input(i) for i in range(3))  # kernel [out, in / groups, kh, kw]
     strides, groups = list(node.get_attribute("strides", [1, 1])), node.get_attribute("group", 1)
@@ -95,7 +95,7 @@ def _convolution(node: Any) -> list[Any]:
 
 
 def _layer_norm(node: Any) -> list[Any]:
-    """One kernel, which takes rows, instead of the four that OpenVINO's own reading becomes."""
+    """One kernel over rows instead of the four that OpenVINO's own translation makes."""
     x, weight, bias = (node.get_input(i) for i in range(3))
     rows = ops.reshape(x, np.array([-1, weight.get_shape()[0]]), False)
     eps = float(node.get_attribute("epsilon"))
@@ -105,7 +105,7 @@ def _layer_norm(node: Any) -> list[Any]:
 
 
 def _attention(node: Any) -> list[Any]:
-    """onnxruntime's operator as OpenVINO knows attention: softmax(Q·Kᵀ/√d)·V, [B, N, C]."""
+    """onnxruntime's attention operator in OpenVINO's: softmax(Q·Kᵀ/√d)·V, [B, N, C]."""
     query, key, value = (node.get_input(i) for i in range(3))
     heads = node.get_attribute("num_heads")
     width = query.get_partial_shape()[2].get_length()

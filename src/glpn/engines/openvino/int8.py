@@ -1,14 +1,14 @@
-"""int8 on OpenVINO: products with 8-bit factors, by ranges that were seen on real photographs.
+"""int8 on OpenVINO: products with 8-bit factors, with ranges measured on real photos.
 
-A product is a convolution or matrix product with weights, of the encoder or the decoder; the head
-is not among them, nor are convolutions of 8×8. Its weights are cut into 255 steps a row, what goes
-into it into 256 steps between the smallest and the largest value seen. OpenVINO makes whole
-numbers of that by itself wherever it can.
+A product is a convolution or matrix product with weights in the encoder or the decoder, except
+the head and 8×8 convolutions. Each row of its weights is rounded to 255 steps, its input to 256
+steps between the smallest and the largest value seen. OpenVINO turns these into integer
+arithmetic wherever it can.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,30 +17,29 @@ from numpy.typing import NDArray
 from openvino import opset13 as ops
 
 from glpn.engines.openvino import graph
-from glpn.engines.openvino.compiled_models import Plans
+from glpn.engines.openvino.compiled_models import CompiledModels
+from glpn.engines.protocol import Ranges
 from glpn.engines.trunk import open_folder
 
-Ranges = Mapping[str, tuple[float, float]]  # weight's name → smallest and largest input of it
-
 _PRODUCTS = {"Convolution", "MatMul"}
-_BETWEEN = {"Convert", "Reshape"}  # a weight as it lies in the file, and the product
+_BETWEEN = {"Convert", "Reshape"}  # operators between a weight in the file and its product
 _HEAD = "head."
 _STEPS, _WEIGHT_STEPS = 255, 254
-_LEAST = 1e-6  # of a range, that it is one
-# Sides of a convolution's kernel. On CPUs with AMX OpenVINO's 8-bit convolutions of 8×8 are wrong:
-# two of them took b0's features 23 % from float32, all other products 1.5 %.
-_LARGEST = 7
+_MIN_RANGE = 1e-6  # narrowest range
+# On CPUs with AMX, OpenVINO's 8-bit convolutions of 8×8 are wrong: two of them moved b0's features
+# by 23 % from float32, all other products together by 1.5 %.
+_MAX_KERNEL_SIDE = 7
 
 
 def quantised(model: openvino.Model, ranges: Ranges) -> openvino.Model:
-    """Cut the factors of all products that have a range into steps; the model itself is changed."""
+    """Round the factors of all products that have a range to steps; changes the model itself."""
     for name, (product, weight) in _products(model).items():
         if name not in ranges:
             continue
         taken, kernel = product.input(0), product.input(1)
         low, high = _with_zero_on_a_step(*ranges[name])
         steps = ops.fake_quantize(taken.get_source_output(), low, high, low, high, _STEPS + 1)
-        largest = np.abs(weight.reshape(len(weight), -1)).max(axis=1).clip(_LEAST)
+        largest = np.abs(weight.reshape(len(weight), -1)).max(axis=1).clip(_MIN_RANGE)
         rank = kernel.get_partial_shape().rank.get_length()
         bound = largest.astype(np.float32).reshape(-1, *[1] * (rank - 1))
         rows = ops.fake_quantize(
@@ -55,11 +54,11 @@ def quantised(model: openvino.Model, ranges: Ranges) -> openvino.Model:
 def seen_ranges(
     folder: Path, batches: Iterable[NDArray[np.float32]], *, threads: int
 ) -> dict[str, tuple[float, float]]:
-    """What goes into every product of a folder's network, in float32.
+    """The range of the inputs of every product of a folder's network, in float32.
 
     Args:
         folder: the model's.
-        batches: pixels [1, 3, H, W] of photographs, at least one, with sides that the graph takes.
+        batches: pixels [1, 3, H, W] of at least one photo, with sides that the graph accepts.
         threads: CPU threads.
 
     Raises:
@@ -68,25 +67,27 @@ def seen_ranges(
     model = graph.read(open_folder(folder, max_depth=None).file)
     products = _products(model)
     model.add_outputs([extreme for p, _ in products.values() for extreme in _extremes(p)])
-    plans = Plans(model, "float32", threads=threads, most=2)
-    seen = [_seen(plans, pixels, len(products)) for pixels in batches]
+    compiled = CompiledModels(model, "float32", threads=threads, capacity=2)
+    seen = [_seen(compiled, pixels, len(products)) for pixels in batches]
     lows, highs = np.min(seen, axis=0)[:, 0], np.max(seen, axis=0)[:, 1]
     return {
-        name: (min(_short(low), 0.0), max(_short(high), _LEAST))
+        name: (min(_short(low), 0.0), max(_short(high), _MIN_RANGE))
         for name, low, high in zip(products, lows, highs, strict=True)
     }
 
 
-def _seen(plans: Plans, pixels: NDArray[np.float32], products: int) -> NDArray[np.float32]:
+def _seen(
+    compiled: CompiledModels, pixels: NDArray[np.float32], products: int
+) -> NDArray[np.float32]:
     """[products, 2]: smallest and largest."""
-    with plans.request(pixels.shape) as request:
+    with compiled.request(pixels.shape) as request:
         request.infer([pixels], share_inputs=True)
         values = [request.get_output_tensor(1 + i).data.item() for i in range(2 * products)]
     return np.array(values, np.float32).reshape(products, 2)
 
 
 def _short(value: np.float32) -> float:
-    """The value with six digits: the seventh is no evidence."""
+    """The value with six digits; the seventh differs between machines."""
     return float(f"{value:.6g}")
 
 
@@ -111,13 +112,13 @@ def _products(
         if source.get_type_name() != "Constant" or name.startswith(_HEAD):
             continue
         weight = np.asarray(source.data, np.float32)
-        if max(weight.shape[2:], default=1) <= _LARGEST:
+        if max(weight.shape[2:], default=1) <= _MAX_KERNEL_SIDE:
             found[name] = (node, weight)
     return found
 
 
 def _with_zero_on_a_step(low: float, high: float) -> tuple[np.float32, np.float32]:
-    """A range of 255 steps, one of them at 0: a padded border stays what it is."""
+    """A range of 255 steps with one of them at 0, so that zero padding stays exactly zero."""
     step = (high - low) / _STEPS
     below = round(-low / step)
     return np.float32(-below * step), np.float32((_STEPS - below) * step)

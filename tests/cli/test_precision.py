@@ -1,4 +1,4 @@
-"""`glpn gate` measures a quick precision and keeps the figures beside the weights."""
+"""`glpn precision` measures reduced precisions and keeps the figures beside the weights."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ import pytest
 from glpn import weights
 from glpn.engines.openvino.engine import computes_bfloat16
 from glpn.engines.options import EngineOptions
-from glpn.engines.precision import kinds_here, multiplies_8_bits
-from glpn.engines.registry import open_engine
+from glpn.engines.precision import computable_precisions, multiplies_8_bits
+from glpn.engines.registry import engine_row
+from glpn.engines.selection import open_engine
 from tests.cli import sets
 
 pytestmark = pytest.mark.skipif(not computes_bfloat16(), reason="this CPU has no bfloat16")
@@ -28,17 +29,19 @@ def spec(folder):
 
 def test_measured_figures_lie_beside_the_weights_and_decide(glpn, tmp_path):
     folder = shutil.copytree(weights.bundled()["glpn-b0-indoor"], tmp_path / "model")
-    (folder / "quick.json").unlink()
+    (folder / "precision.json").unlink()
     sets.plain(tmp_path / "frames", 4)
-    run = glpn("gate", folder, "--data", tmp_path / "frames", "--spec", spec(tmp_path), "--json")
-    kinds = kinds_here("openvino")
+    run = glpn(
+        "precision", folder, "--data", tmp_path / "frames", "--spec", spec(tmp_path), "--json"
+    )
+    kinds = computable_precisions(engine_row("openvino"))
     assert [record["precision"] for record in run.records] == kinds, run.err
     eight_bits = any(kind.startswith("int8") for kind in kinds)
     for record in run.records:
         assert record["deviation"] > 0 and record["score_frames"] == 4
         assert record["deviation_frames"] == (2 if eight_bits else 4)  # others told the ranges
         assert bool(record["ranges"]) == record["precision"].startswith("int8")
-    kept = json.loads((folder / "quick.json").read_text())["records"]
+    kept = json.loads((folder / "precision.json").read_text())["records"]
     assert [(record["engine"], record["precision"]) for record in kept] == [
         ("openvino", kind) for kind in kinds
     ]
@@ -52,9 +55,9 @@ def test_measured_figures_lie_beside_the_weights_and_decide(glpn, tmp_path):
 def test_too_few_frames_are_refused(glpn, tmp_path):
     sets.plain(tmp_path / "frames", 1)
     folder = shutil.copytree(weights.bundled()["glpn-b0-indoor"], tmp_path / "model")
-    run = glpn("gate", folder, "--data", tmp_path / "frames", "--spec", spec(tmp_path))
+    run = glpn("precision", folder, "--data", tmp_path / "frames", "--spec", spec(tmp_path))
     assert run.code == 65 and "too few frames" in run.err
 
 
 def test_without_frames_nothing_is_measured(glpn, model):
-    assert glpn("gate", model).code == 2
+    assert glpn("precision", model).code == 2

@@ -1,9 +1,9 @@
-"""How far quick precisions deviate from float32 on photographs that the gate did not see.
+"""How far reduced precisions deviate from float32 on photos that the precision check did not see.
 
-    python benchmarks/quick_elsewhere.py FOLDER [FOLDER …] [--model glpn-b0-indoor] [--most 30]
+    python benchmarks/reduced_elsewhere.py FOLDER [FOLDER …] [--model glpn-b0-indoor] [--most 30]
 
-For each folder of photographs and each quick precision that this CPU computes and that passed for
-the model: mean of |quick - exact| / exact over photographs, and the largest of one photograph.
+For each folder of photos and each reduced precision that this CPU computes and the model passed:
+the mean of |reduced - float32| / float32 over the photos, and the largest of one photo.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ import numpy as np
 
 import glpn
 from glpn import weights
-from glpn.engines.precision import quick_kinds
-from glpn.engines.registry import open_candidate
-from glpn.engines.selection import Candidate
+from glpn.engines.precision import available_precisions
+from glpn.engines.registry import engine_row
+from glpn.engines.selection import Candidate, open_candidate
 from glpn.estimator import DepthEstimator
 from glpn.export.quantize import find_photos
 from glpn.image.photo import read_photo
@@ -31,14 +31,14 @@ def main() -> None:
     parser.add_argument("--model", default="glpn-b0-indoor")
     parser.add_argument("--most", type=int, default=30, help="photographs of a folder")
     given = parser.parse_args()
-    exact = glpn.load(given.model, engine=ENGINE, precision="exact")
+    full = glpn.load(given.model, engine=ENGINE, precision="float32")
     folder = weights.resolve(given.model)
-    kinds, obstacle = quick_kinds(folder, ENGINE)
+    kinds, obstacle = available_precisions(folder, engine_row(ENGINE))
     if not kinds:
         raise SystemExit(obstacle)
-    quick = {
+    reduced = {
         kind: DepthEstimator(
-            open_candidate(folder, Candidate(ENGINE, kind)), exact.processor, exact.provenance
+            open_candidate(folder, Candidate(ENGINE, kind)), full.processor, full.provenance
         )
         for kind in kinds
     }
@@ -48,8 +48,8 @@ def main() -> None:
         found: dict[str, list[float]] = {kind: [] for kind in kinds}
         for file in files:
             image = read_photo(file).pixels
-            expected = exact.metres(image)
-            for kind, estimator in quick.items():
+            expected = full.metres(image)
+            for kind, estimator in reduced.items():
                 metres = estimator.metres(image)
                 found[kind].append(float(np.mean(np.abs(metres - expected) / expected)))
         told = ", ".join(f"{k} {np.mean(v):.2%} (at most {max(v):.2%})" for k, v in found.items())

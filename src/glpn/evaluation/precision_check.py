@@ -1,11 +1,10 @@
-"""The gate: what quick precisions cost, measured on real frames."""
+"""The precision check: how far reduced precisions move the metres of real frames."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,19 +12,17 @@ from numpy.typing import NDArray
 from glpn import weights
 from glpn.data.frames import FrameSet
 from glpn.engines.hardware import usable_cores
-from glpn.engines.precision import Record, kinds_here
-from glpn.engines.registry import open_candidate
-from glpn.engines.selection import Candidate
+from glpn.engines.precision import Record, computable_precisions
+from glpn.engines.protocol import EngineSettings, Ranges
+from glpn.engines.registry import FLOAT32, engine_row
+from glpn.engines.selection import Candidate, open_candidate
 from glpn.errors import DataError
 from glpn.estimator import MAX_INPUT_PIXELS, DepthEstimator, load
 from glpn.evaluation.protocols import Protocol
 from glpn.evaluation.runner import evaluate
 
-if TYPE_CHECKING:
-    from glpn.engines.openvino.int8 import Ranges
 
-
-def measure_quick(
+def measure_reduced(
     folder: Path,
     engine: str,
     *,
@@ -35,42 +32,42 @@ def measure_quick(
     data: str,
     advance: Callable[[], None] = lambda: None,
 ) -> list[Record]:
-    """Compare an engine's quick precisions, as many as this CPU computes, with its float32.
+    """Compare the reduced precisions of an engine that this CPU computes with its float32.
 
     Args:
         folder: the model's.
-        engine: one that has a quick precision.
-        deviation_frames: for the mean of |quick - exact| / exact over all pixels. For 8-bit
-            products every second one tells their ranges instead.
-        score_frames: with depth, for AbsRel and δ1; best of a set that nobody trained with.
+        engine: has reduced precisions.
+        deviation_frames: for the mean of |reduced - float32| / float32 over all pixels. Every
+            second frame gives the ranges of 8-bit products instead, where there are such products.
+        score_frames: with depth, for AbsRel and δ1; ideally of a dataset not used for training.
         protocol: the rules of the scores.
-        data: what the records call the frames.
+        data: name of the frames in the records.
         advance: called after each frame; `score_frames` count once more for each precision.
 
     Raises:
-        UsageError: the engine or this CPU has no quick precision.
+        UsageError: the engine or this CPU has no reduced precision.
         MissingInput, CheckpointError, ConfigError, DataError: the model or a frame is unusable.
     """
-    kinds = kinds_here(engine)
+    kinds = computable_precisions(engine_row(engine))
     shown = None
     if any(kind.startswith("int8") for kind in kinds):
         shown, deviation_frames = (_every_second(deviation_frames, first) for first in (0, 1))
     if not len(deviation_frames) or not len(score_frames):
         raise DataError(f"{data}: too few frames to measure with")
-    exact = load(folder, engine=engine, device="cpu", precision="exact")
-    ranges = None if shown is None else _ranges(folder, exact, shown, advance)
-    quick = {
+    full = load(folder, engine=engine, device="cpu", precision=FLOAT32)
+    ranges = None if shown is None else _ranges(folder, full, shown, advance)
+    reduced = {
         kind: DepthEstimator(
-            open_candidate(folder, Candidate(engine, kind), ranges=ranges),
-            exact.processor,
-            exact.provenance,
+            open_candidate(folder, Candidate(engine, kind), EngineSettings(ranges=ranges)),
+            full.processor,
+            full.provenance,
         )
         for kind in kinds
     }
-    deviations = _deviations(exact, quick, deviation_frames, advance)
-    before = _scores(exact, score_frames, protocol, advance)
+    deviations = _deviations(full, reduced, deviation_frames, advance)
+    before = _scores(full, score_frames, protocol, advance)
     records = []
-    for kind, estimator in quick.items():
+    for kind, estimator in reduced.items():
         after = _scores(estimator, score_frames, protocol, advance)
         records.append(
             Record(
@@ -95,30 +92,30 @@ def _every_second(frames: FrameSet, first: int) -> FrameSet:
 
 
 def _ranges(
-    folder: Path, exact: DepthEstimator, frames: FrameSet, advance: Callable[[], None]
+    folder: Path, full: DepthEstimator, frames: FrameSet, advance: Callable[[], None]
 ) -> Ranges:
-    """What 8-bit products have to hold, by these frames."""
+    """The ranges of 8-bit products on these frames."""
     from glpn.engines.openvino.int8 import seen_ranges
 
     def batches() -> Iterator[NDArray[np.float32]]:
         for frame in frames:
-            yield exact.processor.pixels(frame.image, max_pixels=MAX_INPUT_PIXELS)[None]
+            yield full.processor.pixels(frame.image, max_pixels=MAX_INPUT_PIXELS)[None]
             advance()
 
     return seen_ranges(folder, batches(), threads=usable_cores())
 
 
 def _deviations(
-    exact: DepthEstimator,
-    quick: Mapping[str, DepthEstimator],
+    full: DepthEstimator,
+    reduced: Mapping[str, DepthEstimator],
     frames: FrameSet,
     advance: Callable[[], None],
 ) -> dict[str, float]:
-    """Precision → mean of |quick - exact| / exact."""
-    found: dict[str, list[float]] = {kind: [] for kind in quick}
+    """Precision → mean of |reduced - float32| / float32."""
+    found: dict[str, list[float]] = {kind: [] for kind in reduced}
     for frame in frames:
-        expected = exact.metres(frame.image)
-        for kind, estimator in quick.items():
+        expected = full.metres(frame.image)
+        for kind, estimator in reduced.items():
             metres = estimator.metres(frame.image)
             found[kind].append(float(np.mean(np.abs(metres - expected) / expected)))
         advance()
