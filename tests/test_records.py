@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from glpn.errors import ConfigError, MissingInput
-from glpn.records import decode, read_toml, typed
+from glpn.records import decode, read_json, read_toml, typed
 
 
 @dataclass(frozen=True)
@@ -85,3 +85,60 @@ def test_bad_toml_is_refused_by_file(tmp_path):
         (tmp_path / "bad.toml").write_bytes(text)
         with pytest.raises(ConfigError, match=r"bad\.toml"):
             read_toml(tmp_path / "bad.toml")
+
+
+HUGE = "9" * 400
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"a": ' + HUGE + "}",
+        '{"a": ' + "9" * 5000 + "}",
+        '{"a": 1e' + HUGE + "}",
+        '{"a": 1e400}',
+        '{"a": 0.' + HUGE + "}",
+        "[" * 100_000,
+        '{"a": ' * 100_000,
+        '{"a": 1, "a": 2}',
+        '{"a": NaN}',
+        '{"a": -Infinity}',
+        "\ufeff{",
+        "",
+    ],
+)
+def test_hostile_json_is_refused_with_the_name_of_the_file(tmp_path, text):
+    path = tmp_path / "odd.json"
+    path.write_text(text, "utf-8")
+    with pytest.raises(ConfigError, match=r"odd\.json: ") as raised:
+        read_json(path)
+    assert len(str(raised.value)) < 500
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a = " + HUGE,
+        "a = " + "9" * 5000,
+        "a = [[{b = " + HUGE + "}]]",
+        "a = 0." + HUGE,
+        "a = " + "[" * 100_000,
+        "a = " + "{a=" * 100_000,
+        "a" + ".a" * 100_000 + " = 1",
+        "a = 1\na = 2",
+        "a = ",
+    ],
+)
+def test_hostile_toml_is_refused_with_the_name_of_the_file(tmp_path, text):
+    path = tmp_path / "odd.toml"
+    path.write_text(text, "utf-8")
+    with pytest.raises(ConfigError, match=r"odd\.toml: ") as raised:
+        read_toml(path)
+    assert len(str(raised.value)) < 500
+
+
+def test_a_file_that_is_no_utf8_is_refused_by_name(tmp_path):
+    path = tmp_path / "odd.json"
+    path.write_bytes(b"\xff\xfe{")
+    with pytest.raises(ConfigError, match=r"odd\.json"):
+        read_json(path)

@@ -27,11 +27,15 @@ else:
 R = TypeVar("R")
 
 NONE = "none"  # TOML has no null; an optional field takes this word for it
-_DEEPEST = 32  # levels of nesting
+_MAX_NESTING = 32  # levels
+_MAX_TEXT_BYTES = 64 * 2**20  # the index of a model in many files has some
+_MAX_INTEGER = 2**63
 
 
 def read_json(path: str | Path) -> Any:
-    """Decode a small JSON file; duplicate keys, NaN and deep nesting are refused.
+    """Decode a small JSON file.
+
+    Refused are duplicate keys, NaN and infinity, integers beyond 64 bits, and deep nesting.
 
     Raises:
         MissingInput: there is no such file.
@@ -39,10 +43,16 @@ def read_json(path: str | Path) -> Any:
     """
     path = Path(path)
     text = _read_text(path)
-    if _nesting(text) > _DEEPEST:
-        raise ConfigError(f"{path}: nested more than {_DEEPEST} levels deep")
+    if _nesting(text) > _MAX_NESTING:
+        raise ConfigError(f"{path}: nested more than {_MAX_NESTING} levels deep")
     try:
-        return json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
+        return json.loads(
+            text,
+            object_pairs_hook=_unique,
+            parse_constant=_no_constant,
+            parse_int=_integer,
+            parse_float=_finite,
+        )
     except ConfigError as e:
         raise ConfigError(f"{path}: {e}") from None
     except ValueError as e:
@@ -50,7 +60,7 @@ def read_json(path: str | Path) -> Any:
 
 
 def read_toml(path: str | Path) -> dict[str, Any]:
-    """Decode a small TOML file.
+    """Decode a small TOML file; integers beyond 64 bits and deep nesting are refused.
 
     Raises:
         MissingInput: there is no such file.
@@ -59,8 +69,13 @@ def read_toml(path: str | Path) -> dict[str, Any]:
     path = Path(path)
     text = _read_text(path)
     try:
-        values: dict[str, Any] = tomllib.loads(text)
-    except (ValueError, RecursionError) as e:
+        values: dict[str, Any] = tomllib.loads(text, parse_float=_float)
+        _require_bounded(values)
+    except ConfigError as e:
+        raise ConfigError(f"{path}: {e}") from None
+    except RecursionError:
+        raise ConfigError(f"{path}: nested too deeply") from None
+    except ValueError as e:
         raise ConfigError(f"{path}: not valid TOML: {e}") from None
     return values
 
@@ -180,7 +195,11 @@ def _mistyped(key: str, wanted: str, value: object) -> ConfigError:
 
 def _read_text(path: Path) -> str:
     try:
-        return path.read_text("utf-8")
+        with path.open("rb") as file:
+            data = file.read(_MAX_TEXT_BYTES + 1)
+        if len(data) > _MAX_TEXT_BYTES:
+            raise ConfigError(f"{path}: larger than {_MAX_TEXT_BYTES} bytes")
+        return data.decode("utf-8").replace("\r\n", "\n")
     except FileNotFoundError:
         raise MissingInput(f"{path}: no such file") from None
     except (OSError, UnicodeDecodeError) as e:
@@ -210,3 +229,34 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_constant(name: str) -> float:
     raise ConfigError(f"{name} is not a number that a configuration may hold")
+
+
+def _integer(text: str) -> int:
+    if len(text) > 20 or abs(int(text)) > _MAX_INTEGER:
+        raise ConfigError(f"an integer of {len(text)} digits; the limit is 64 bits")
+    return int(text)
+
+
+def _finite(text: str) -> float:
+    number = _float(text)
+    if not math.isfinite(number):
+        raise ConfigError(f"{text[:20]} is beyond the range of numbers")
+    return number
+
+
+def _float(text: str) -> float:
+    if len(text) > 100:
+        raise ConfigError(f"a number of {len(text)} digits")
+    return float(text)
+
+
+def _require_bounded(value: object) -> None:
+    """Refuse integers beyond 64 bits anywhere inside a decoded TOML value."""
+    if isinstance(value, dict):
+        for item in value.values():
+            _require_bounded(item)
+    elif isinstance(value, list):
+        for item in value:
+            _require_bounded(item)
+    elif isinstance(value, int) and abs(value) > _MAX_INTEGER:
+        raise ConfigError("an integer beyond the limit of 64 bits")
