@@ -75,6 +75,6 @@ SERVICE_LIMITS = ImageLimits(
     max_jpeg_pixels=25_000_000,
     max_scan_pixels=300_000_000,
     max_side=16_384,
-    max_aspect=100,
+    max_aspect=5_000,
     max_bytes=16 * 2**20,
 )
