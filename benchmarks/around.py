@@ -18,7 +18,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
+from typing import Any
 
 import numpy as np
 from folder import photograph, write_photographs
@@ -62,7 +62,7 @@ def compare_kernels() -> None:
     photo = photograph(0)
     processor = GLPNImageProcessor(short_side=480)
     small = np.random.default_rng(0).uniform(1, 5, (192, 256)).astype(np.float32)
-    jobs: dict[str, tuple[ModuleType, Callable[[], object]]] = {
+    jobs: dict[str, tuple[Any, Callable[[], object]]] = {
         "scaling": (shrink, lambda: processor.pixels(photo)),
         "enlargement": (enlarge, lambda: resize_depth(small, photo.shape[:2])),
     }

@@ -14,6 +14,7 @@ import statistics
 import time
 import zlib
 from collections.abc import Callable
+from functools import partial
 from importlib import import_module
 
 import numpy as np
@@ -57,8 +58,12 @@ def compressors() -> dict[str, Callable[[bytes], bytes]]:
             compress = getattr(import_module(package), function)
         except ImportError:
             continue
-        found[name] = lambda data, compress=compress: compress(data, 1)
+        found[name] = partial(_at_level_1, compress)
     return found
+
+
+def _at_level_1(compress: Callable[[bytes, int], bytes], data: bytes) -> bytes:
+    return compress(data, 1)
 
 
 def milliseconds(compress: Callable[[bytes], bytes], data: bytes) -> float:

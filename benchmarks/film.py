@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -62,7 +63,7 @@ def pictures(rate: int) -> Iterator[NDArray[np.uint8]]:
 
 def noisy(picture: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
     noise = rng.standard_normal(picture.shape, np.float32) * np.float32(NOISE)
-    return (picture + noise).clip(0, 255).round().astype(np.uint8)
+    return np.asarray((picture + noise).clip(0, 255).round().astype(np.uint8))
 
 
 def write_film(path: Path, seconds: int, rate: int) -> None:
@@ -102,7 +103,17 @@ class Run:
 
 
 def run(film: Path, output: Path, *options: str) -> Run:
-    command = [sys.executable, "-m", "glpn", "video", film, "-o", output, "--json", *options]
+    command = [
+        sys.executable,
+        "-m",
+        "glpn",
+        "video",
+        str(film),
+        "-o",
+        str(output),
+        "--json",
+        *options,
+    ]
     began = time.perf_counter()
     rss: list[float] = []
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
@@ -140,7 +151,9 @@ def flicker(depth: NDArray[np.float32], rate: int) -> float:
     return float(np.mean([np.abs(np.diff(np.log(scene), axis=0)).mean() for scene in scenes]))
 
 
-def whole(film: Path, folder: Path, seconds: int, rate: int) -> tuple[dict, dict]:
+def whole(
+    film: Path, folder: Path, seconds: int, rate: int
+) -> tuple[dict[str, Any], dict[str, bool]]:
     """Figures and claims of the film from end to end."""
     output = folder / "depth.mp4"
     done = run(film, output, "--smooth")
@@ -166,7 +179,7 @@ def whole(film: Path, folder: Path, seconds: int, rate: int) -> tuple[dict, dict
     return figures, claims
 
 
-def excerpt(film: Path, folder: Path, rate: int) -> tuple[dict, dict]:
+def excerpt(film: Path, folder: Path, rate: int) -> tuple[dict[str, Any], dict[str, bool]]:
     """Figures and claims that need metres with and without smoothing."""
     run(film, folder / "plain", "--format", "npz")
     run(film, folder / "smooth", "--format", "npz", "--smooth")

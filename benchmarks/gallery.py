@@ -65,8 +65,10 @@ def main() -> None:
 
 def of_photographs(estimator: glpn.DepthEstimator, photos: list[Path]) -> Any:
     lines = -(-len(photos) // COLUMNS)
-    shape = {"figsize": (5 * COLUMNS, 2.1 * lines), "squeeze": False, "layout": "constrained"}
-    figure, axes = plt.subplots(lines, 2 * COLUMNS, **shape)
+    size = (5 * COLUMNS, 2.1 * lines)
+    figure, axes = plt.subplots(
+        lines, 2 * COLUMNS, figsize=size, squeeze=False, layout="constrained"
+    )
     for axis in axes.flat:
         axis.axis("off")
     for place, photo in enumerate(photos):
@@ -85,8 +87,8 @@ def of_photographs(estimator: glpn.DepthEstimator, photos: list[Path]) -> Any:
 def of_dataset(estimator: glpn.DepthEstimator, frames: Samples, count: int) -> Any:
     scores = [row(estimator, frames, index).abs_rel for index in range(len(frames))]
     order = np.argsort(scores)[np.linspace(0, len(frames) - 1, count).round().astype(int)]
-    shape = {"figsize": (11, 2.2 * count), "squeeze": False, "layout": "constrained"}
-    figure, axes = plt.subplots(count, 4, **shape)
+    size = (11, 2.2 * count)
+    figure, axes = plt.subplots(count, 4, figsize=size, squeeze=False, layout="constrained")
     for line, index in zip(axes, order, strict=True):
         shown = row(estimator, frames, int(index))
         known = shown.truth > 0

@@ -48,6 +48,8 @@ def main() -> None:
         files = {name: Path(folder) / f"{name}.onnx" for name in ("float32", "int8")}
         export(onnx_format(portable=True), source, files["float32"])
         report = export_quantized(source, files["int8"], photos=given.photos)
+        if report is None:
+            raise SystemExit("int8: refused by the accuracy check")
         contents = {name: file.read_bytes() for name, file in files.items()}
     print(json.dumps({"held": len(report.rows), "mean": report.mean, "largest": report.largest}))
     print(json.dumps({"bytes": {name: len(content) for name, content in contents.items()}}))

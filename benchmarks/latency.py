@@ -122,7 +122,7 @@ def predictor(case: str, folder: Path, threads: int) -> Callable[[np.ndarray], n
 
         def run(pixels: np.ndarray) -> np.ndarray:
             with torch.no_grad():
-                return model(torch.from_numpy(pixels)).predicted_depth.numpy()
+                return np.asarray(model(torch.from_numpy(pixels)).predicted_depth)
 
         return run
     from glpn.engines.protocol import EngineSettings
@@ -179,7 +179,7 @@ def run(step: Step, folder: Path, threads: int, seconds: float) -> dict[str, Any
     return {"round": step.round, "took_s": time.perf_counter() - began, **found}
 
 
-def summary(name: str, runs: dict[str, list[dict]], batch: int) -> dict[str, Any]:
+def summary(name: str, runs: dict[str, list[dict[str, Any]]], batch: int) -> dict[str, Any]:
     """Milliseconds for an image, ratios to the peer in the same round, memory, deviation."""
     medians = {run["round"]: statistics.median(run["times_s"]) for run in runs[name]}
     ratios = {}
@@ -224,7 +224,7 @@ class Results:
         self.values = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {}
         self.now = circumstances(threads)
 
-    def runs(self, key: str) -> dict[str, list[dict]]:
+    def runs(self, key: str) -> dict[str, list[dict[str, Any]]]:
         """Name → what was measured before, if it was under the same circumstances."""
         table = self.values.get(key, {})
         if any(table.get(field) != value for field, value in self.now.items()):
@@ -253,7 +253,7 @@ class Results:
         draft.replace(RESULTS)
 
 
-def show(key: str, found: dict[str, dict]) -> None:
+def show(key: str, found: dict[str, dict[str, Any]]) -> None:
     print(f"\n{key}")
     print(
         f"{'':26} {'ms/image':>9} {'× HF':>7} {'× tuned HF':>11} {'MB':>6} "

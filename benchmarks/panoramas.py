@@ -119,7 +119,7 @@ def gathered(pictures: list[NDArray[np.uint8]]) -> NDArray[np.uint8]:
         for picture in pictures
     ]
     table = np.stack(small).reshape(SIDE, SIDE, rows, columns, 3)
-    return table.swapaxes(1, 2).reshape(SIDE * rows, SIDE * columns, 3)
+    return np.asarray(table.swapaxes(1, 2).reshape(SIDE * rows, SIDE * columns, 3))
 
 
 def read(path: Path) -> NDArray[np.float32]:
@@ -130,7 +130,9 @@ def read(path: Path) -> NDArray[np.float32]:
     scratch = path.with_suffix("")
     scratch.write_bytes(base64.b64decode(found[1]))
     light = np.asarray(OpenEXR.File(str(scratch)).channels()["RGB"].pixels, np.float32)
-    broken = ~np.isfinite(light).all(-1) | (light <= 0).any(-1)  # the compression's, round lamps
+    broken = np.asarray(
+        ~np.isfinite(light).all(-1) | (light <= 0).any(-1)
+    )  # the compression's, round lamps
     light[broken] = 0
     around = maximum_filter(light, size=(5, 5, 1), mode="wrap")
     return np.where(broken[..., None], around, light).clip(1e-4)
@@ -159,7 +161,7 @@ def view(
     ]
     log = np.log(panorama)  # a lamp must not ring
     channels = [map_coordinates(log[..., c], at, order=3, mode="grid-wrap") for c in range(3)]
-    return np.exp(np.stack(channels, -1))
+    return np.asarray(np.exp(np.stack(channels, -1)))
 
 
 def developed(light: NDArray[np.float32]) -> NDArray[np.uint8]:

@@ -18,6 +18,8 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -43,9 +45,10 @@ def measure(model: str, what: str, height: int, width: int) -> dict[str, float]:
     estimator = glpn.load(model)
     coarse = np.random.default_rng(0).integers(0, 256, (height // 32, width // 32, 3), np.uint8)
     image = coarse.repeat(32, axis=0).repeat(32, axis=1)
-    pixels = np.ascontiguousarray(image.transpose(2, 0, 1)[None], np.float32) / np.float32(255)
-    call = {"network": lambda: estimator.engine(pixels), "photo": lambda: estimator(image)}[what]
-    if what == "photo":
+    call: Callable[[], object] = partial(estimator, image)
+    if what == "network":
+        pixels = np.ascontiguousarray(image.transpose(2, 0, 1)[None], np.float32)
+        call = partial(estimator.engine, pixels / np.float32(255))
         del pixels
     call()
     times: list[float] = []

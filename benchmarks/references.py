@@ -54,9 +54,11 @@ def main() -> None:
                 places = rng.integers(len(truth), size=count)
                 measured = truth[places] * (1 + NOISE * rng.standard_normal(count))
                 for name, cost in COSTS.items():
-                    calibration.SHIFT_COST = cost  # type: ignore[misc]
+                    calibration.SHIFT_COST = cost
                     fit = calibration.fit_references(
-                        predicted[places], measured, nearest=predicted.min()
+                        predicted[places].tolist(),
+                        measured.tolist(),
+                        nearest=float(predicted.min()),
                     )
                     calibrated = fit.scale * predicted + fit.shift
                     errors.setdefault((count, name), []).append(abs_rel(calibrated, truth))

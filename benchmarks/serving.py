@@ -43,6 +43,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import cycle, takewhile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -77,6 +78,7 @@ def service(*options: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
         command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     )
     try:
+        assert process.stdout is not None
         yield process, process.stdout.readline().split()[-1]
     finally:
         process.kill()
@@ -260,7 +262,7 @@ class Library:
         return count / (time.perf_counter() - began)
 
 
-Figures = dict[str, object]
+Figures = dict[str, Any]
 
 
 def capacity(bodies: list[bytes], _known: Figures, options: argparse.Namespace) -> Figures:

@@ -16,6 +16,7 @@ import matplotlib
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
+from matplotlib.figure import Figure
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "latency.json"
@@ -35,7 +36,7 @@ def tables(results: dict[str, Any]) -> dict[tuple[str, str, tuple[int, int]], Ta
     return found
 
 
-def sizes(measured: dict[tuple[str, str, tuple[int, int]], Table]) -> plt.Figure:
+def sizes(measured: dict[tuple[str, str, tuple[int, int]], Table]) -> Figure:
     """Milliseconds against megapixels, one line a case, b0 alone."""
     figure, ax = plt.subplots(figsize=(6, 4), layout="constrained")
     chosen = {
@@ -49,7 +50,7 @@ def sizes(measured: dict[tuple[str, str, tuple[int, int]], Table]) -> plt.Figure
     return figure
 
 
-def deviations(measured: dict[tuple[str, str, tuple[int, int]], Table]) -> plt.Figure:
+def deviations(measured: dict[tuple[str, str, tuple[int, int]], Table]) -> Figure:
     """Times as fast as the peer against the mean deviation from it, at 480×640."""
     figure, ax = plt.subplots(figsize=(8, 4.5), layout="constrained")
     for preset, mark in (("b0", "o"), ("b4", "s")):
@@ -72,7 +73,7 @@ def deviations(measured: dict[tuple[str, str, tuple[int, int]], Table]) -> plt.F
     return figure
 
 
-def floors(measured: dict[tuple[str, str, tuple[int, int]], Table]) -> plt.Figure:
+def floors(measured: dict[tuple[str, str, tuple[int, int]], Table]) -> Figure:
     """A bar a case: the floor's time over the measured one, at 480×640."""
     figure, ax = plt.subplots(figsize=(6, 4), layout="constrained")
     rows = [

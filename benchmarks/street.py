@@ -19,7 +19,7 @@ from PIL import Image
 
 import glpn
 from glpn.data.datasets import open_dataset
-from glpn.data.frames import Sample
+from glpn.data.sample import Sample
 from glpn.evaluation.metrics import depth_metrics
 from glpn.synthetic import render
 
@@ -42,7 +42,9 @@ def floor(count: int) -> Guess:
     def guess(frame: Sample) -> NDArray[np.float32]:
         height, width = frame.depth.shape
         grown = Image.fromarray(mean).resize((width, height), Image.Resampling.BILINEAR)
-        return np.asarray(grown) * np.float32(frame.camera.fy / height)
+        if frame.camera is None:
+            raise SystemExit("a street frame has no camera")
+        return np.asarray(np.asarray(grown) * np.float32(frame.camera.fy / height))
 
     return guess
 

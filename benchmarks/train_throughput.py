@@ -26,8 +26,9 @@ def theirs(config: GLPNConfig) -> torch.nn.Module:
     from transformers import GLPNConfig as ReferenceConfig
     from transformers import GLPNForDepthEstimation as Reference
 
-    shapes = {"depths": list(config.depths), "hidden_sizes": list(config.hidden_sizes)}
-    return Reference(ReferenceConfig(**shapes))
+    depths, widths = list(config.depths), list(config.hidden_sizes)
+    model: torch.nn.Module = Reference(ReferenceConfig(depths=depths, hidden_sizes=widths))
+    return model
 
 
 def stepper(
@@ -60,16 +61,18 @@ def main() -> None:
     config = GLPNConfig.preset(arguments.preset)
     pixels = torch.rand(arguments.batch, 3, height, width)
     labels = 1 + 8 * torch.rand(arguments.batch, height, width)
-    nhwc = {"memory_format": torch.channels_last}
+    nhwc = torch.channels_last
 
     def ours() -> torch.nn.Module:
-        return GLPNForDepthEstimation(config).to(**nhwc)
+        model = GLPNForDepthEstimation(config)
+        model.to(memory_format=nhwc)  # type: ignore[call-overload]
+        return model
 
     variants = {
         "transformers float32": stepper(theirs(config), pixels, labels, half=False),
         "transformers bfloat16": stepper(theirs(config), pixels, labels, half=True),
-        "glpn float32": stepper(ours(), pixels.to(**nhwc), labels, half=False),
-        "glpn bfloat16": stepper(ours(), pixels.to(**nhwc), labels, half=True),
+        "glpn float32": stepper(ours(), pixels.to(memory_format=nhwc), labels, half=False),
+        "glpn bfloat16": stepper(ours(), pixels.to(memory_format=nhwc), labels, half=True),
     }
     seconds: dict[str, list[float]] = {name: [] for name in variants}
     for step in variants.values():
