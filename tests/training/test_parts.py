@@ -11,9 +11,10 @@ import pytest
 import torch
 
 from glpn import GLPNConfig, GLPNForDepthEstimation, GLPNImageProcessor
+from glpn.camera.camera import Camera
 from glpn.data.sample import Sample
 from glpn.errors import ConfigError
-from glpn.training.data import KeptFrames, ScaledFrames, open_frames
+from glpn.training.data import CanonicalFrames, KeptFrames, ScaledFrames, open_frames
 from glpn.training.optimiser import AveragedNetwork, build_optimiser, set_rate
 from glpn.training.options import DataOptions, OptimiserOptions
 from tests.training.runs import write_frames
@@ -81,6 +82,15 @@ def test_frames_come_at_the_size_that_the_processor_gives_photographs():
     assert small.depth.shape == (64, 96)
     assert small.depth[:, 0].tolist() == [1] * 16 + [2] * 16 + [3] * 16 + [4] * 16
     assert ScaledFrames(frames, GLPNImageProcessor())[0] is frames[0]
+
+
+def test_frames_of_two_cameras_get_the_metres_of_one():
+    depth = np.full((64, 96), 2.0, np.float32)
+    image = np.zeros((64, 96, 3), np.uint8)
+    cameras = (Camera(80, 80, 48, 32, "given"), Camera(40, 40, 48, 32, "given"), None)
+    frames = KeptFrames(tuple(Sample(str(i), image, depth, None, c) for i, c in enumerate(cameras)))
+    one = CanonicalFrames(frames, ratio=1.25)  # that of the first: 80 / 64
+    assert [float(one[i].depth[0, 0]) for i in range(3)] == pytest.approx([2.0, 4.0, 2.0])
 
 
 def test_the_last_share_of_a_folder_is_held_back_in_one_block(tmp_path):

@@ -121,13 +121,16 @@ def focal_ratio(frames: Samples) -> float | None:
 
     It is taken from the first and the last frame; None, too, if they differ by more than 2 %.
     """
-    ratios = []
-    for index in (0, len(frames) - 1):
-        sample = frames[index]
-        if sample.camera is None:
-            return None
-        ratios.append(math.sqrt(sample.camera.fx * sample.camera.fy) / min(sample.depth.shape))
-    return ratios[0] if math.isclose(*ratios, rel_tol=0.02) else None
+    first, last = (_focal_ratio(frames[index]) for index in (0, len(frames) - 1))
+    if first is None or last is None:
+        return None
+    return first if math.isclose(first, last, rel_tol=0.02) else None
+
+
+def _focal_ratio(sample: Sample) -> float | None:
+    if sample.camera is None:
+        return None
+    return math.sqrt(sample.camera.fx * sample.camera.fy) / min(sample.depth.shape)
 
 
 def _mixed(source: MixOptions) -> Dataset:
@@ -203,6 +206,34 @@ class JoinedFrames:
         ends = list(accumulate(map(len, self.sets)))
         number = bisect_right(ends, index)
         return self.sets[number][index - (ends[number] - len(self.sets[number]))]
+
+
+@dataclass(frozen=True)
+class CanonicalFrames:
+    """Frames of several cameras with the depth that one camera would see in the same images.
+
+    A camera with a focal length of r times the image's shorter side sees the same image of a scene
+    at ratio / r times the depth (Yin et al. 2023, Metric3D, section 3.1). Frames without a camera
+    keep their depth.
+    """
+
+    frames: Samples
+    ratio: float
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    @property
+    def names(self) -> Sequence[str]:
+        """One name per frame."""
+        return self.frames.names
+
+    def __getitem__(self, index: int, /) -> Sample:
+        sample = self.frames[index]
+        own = _focal_ratio(sample)
+        if own is None:
+            return sample
+        return replace(sample, depth=sample.depth * np.float32(self.ratio / own), camera=None)
 
 
 @dataclass(frozen=True)

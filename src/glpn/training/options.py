@@ -113,6 +113,9 @@ class DataOptions:
         short_side: frames are scaled until their shorter side has this many pixels, as the
             exported model's processor will scale photos. If None, the starting model's value is
             used; without one, frames keep their size.
+        focal_ratio: convert the depth of every frame whose camera is known to that of a camera with
+            this focal length, in units of the image's shorter side; for datasets of several
+            cameras. The exported model's metres are then those of this camera.
         keep: "disk" reads every frame anew, "memory" keeps them decoded, "device" keeps them on
             the accelerator and augments them there.
     """
@@ -130,6 +133,7 @@ class DataOptions:
     limit: int | None = None
     val_limit: int | None = None
     short_side: int | None = None
+    focal_ratio: float | None = None
     keep: str = "disk"
 
     def __post_init__(self) -> None:
@@ -139,6 +143,8 @@ class DataOptions:
         for key in ("limit", "val_limit", "short_side"):
             if getattr(self, key) is not None:
                 _at_least(f"data.{key}", getattr(self, key), 1)
+        if self.focal_ratio is not None and not self.focal_ratio > 0:
+            raise ConfigError(f"data.focal_ratio: expected a number > 0, got {self.focal_ratio}")
         if self.layout is not None and self.folder:
             raise ConfigError("data.layout and data.folder exclude each other")
         if self.mix and (self.train is not None or self.val_share or self.limit is not None):

@@ -14,6 +14,7 @@ from glpn.processing.processor import GLPNImageProcessor
 from glpn.training.batches import BatchLoader, ReadingLoader, ResidentLoader
 from glpn.training.data import (
     Callbacks,
+    CanonicalFrames,
     Dataset,
     JoinedFrames,
     KeptFrames,
@@ -72,14 +73,17 @@ def prepare_data(
         callbacks.log(note)
     if recipe.run.doctor and world.first:
         check_frames(datasets, held_back, callbacks)
-    ratio = focal_ratio(labelled[0]) if labelled else None
+    ratio = recipe.data.focal_ratio
+    if ratio is None and labelled:
+        ratio = focal_ratio(labelled[0])
     processor = build_processor(recipe.model, short_side=recipe.data.short_side, focal_ratio=ratio)
     samplers = consecutive([(len(d.frames), d.count) for d in datasets], recipe.loop.seed)
     share = Share(samplers, recipe.loop.accumulate, world.rank, world.size)
     validator = None
     if held_back is not None:
         rules = _rules(recipe.loop.protocol, max_depth)
-        validator = Validator(held_back, rules, processor, samples=recipe.run.samples)
+        scored = _one_camera(held_back, recipe.data.focal_ratio)
+        validator = Validator(scored, rules, processor, samples=recipe.run.samples)
     return TrainingData(
         datasets=datasets,
         sampler=samplers[0],
@@ -97,6 +101,10 @@ def _rules(name: str, max_depth: float) -> Protocol:
     return rules.replace(max_depth=max_depth) if max_depth < rules.max_depth else rules
 
 
+def _one_camera(frames: Samples, ratio: float | None) -> Samples:
+    return frames if ratio is None else CanonicalFrames(frames, ratio)
+
+
 def _loader(
     recipe: Recipe,
     datasets: Sequence[Dataset],
@@ -108,7 +116,7 @@ def _loader(
     joined = datasets[0].frames
     if len(datasets) > 1:
         joined = JoinedFrames(tuple(dataset.frames for dataset in datasets))
-    frames: Samples = ScaledFrames(joined, processor)
+    frames: Samples = ScaledFrames(_one_camera(joined, recipe.data.focal_ratio), processor)
     keep, workers = recipe.data.keep, recipe.run.workers
     if keep != "disk":
         frames = KeptFrames.read(frames, callbacks.pause)
