@@ -23,7 +23,7 @@ def start(
     return subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, env=variables)
 
 
-def finished(process: subprocess.Popen[str], timeout: float = 60) -> tuple[int, str]:
+def finished(process: subprocess.Popen[str], timeout: float = 180) -> tuple[int, str]:
     """Exit code and standard error of a process, once it has ended."""
     _, errors = process.communicate(timeout=timeout)
     return process.returncode, errors

@@ -130,7 +130,8 @@ def focal_ratio(frames: Samples) -> float | None:
 def _focal_ratio(sample: Sample) -> float | None:
     if sample.camera is None:
         return None
-    return math.sqrt(sample.camera.fx * sample.camera.fy) / min(sample.depth.shape)
+    focal: float = math.sqrt(sample.camera.fx * sample.camera.fy)
+    return focal / min(sample.depth.shape[0], sample.depth.shape[1])
 
 
 def _mixed(source: MixOptions) -> Dataset:
