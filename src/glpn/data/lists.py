@@ -131,4 +131,4 @@ def _focal(path: Path, number: int, text: str) -> float:
     try:
         return float(text)
     except ValueError:
-        raise DataError(f"{path}:{number}: expected a focal length, got {text!r}") from None
+        raise DataError(f"{path}:{number}: expected a focal length, got {text[:40]!r}") from None

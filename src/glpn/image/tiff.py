@@ -8,7 +8,7 @@ describe pixels.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 
 from PIL.TiffImagePlugin import TiffImageFile
 
@@ -20,9 +20,10 @@ _WIDTH, _HEIGHT, _COMPRESSION, _NEW_SUBFILE_TYPE = 256, 257, 259, 254
 _KEPT = frozenset(
     (256, 257, 258, 259, 262, 266, 273, 277, 278, 279, 284, 317, 320, 322, 323, 324, 325, 338, 339)
 )
+_LISTS = frozenset((258, 273, 279, 320, 324, 325, 338, 339))  # the others hold one number
 _COMPRESSIONS = {1, 5, 8, 32773, 32946}  # none, LZW, Deflate (two numbers), PackBits
 _RAW_TAGS = {50706: "DNG", 330: "camera raw"}  # DNGVersion; SubIFDs hold the real picture
-_TYPE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8}
+_TYPE_BYTES = {3: 2, 4: 4}  # SHORT and LONG, which all kept tags have
 _MAX_ENTRIES = 1_000  # of the directory; scanners write under a hundred
 _MAX_VALUES_BYTES = 2**23  # of all kept tags: a million strips with their offsets
 
@@ -59,7 +60,7 @@ def take_apart(data: bytes, name: str) -> Parts:
             "save it uncompressed, or with LZW or Deflate"
         )
     kept = {tag: entry for tag, entry in entries.items() if tag in _KEPT}
-    _require_small_values(kept.values(), order, len(data), name)
+    _require_numbers(kept, order, len(data), name)
     directory = struct.pack(order + "H", len(kept)) + b"".join(kept[tag] for tag in sorted(kept))
     file = bytearray(data)
     file[start : start + len(directory) + 4] = directory + bytes(4)
@@ -103,11 +104,14 @@ def _require_one_page(data: bytes, order: str, at: int, name: str) -> None:
         raise InvalidImage(f"{name}: one photo expected, got a TIFF of several pages or frames")
 
 
-def _require_small_values(entries: Iterable[bytes], order: str, file_bytes: int, name: str) -> None:
+def _require_numbers(entries: Mapping[int, bytes], order: str, file_bytes: int, name: str) -> None:
+    """Refuse values of wrong types and numbers, of which Pillow warns, and values too large."""
     total = 0
-    for entry in entries:
-        _, kind, count = struct.unpack_from(order + "HHI", entry)
-        length = count * _TYPE_BYTES.get(kind, 0)
+    for tag, entry in entries.items():
+        kind, count = struct.unpack_from(order + "HI", entry, 2)
+        if kind not in _TYPE_BYTES or count == 0 or (count > 1 and tag not in _LISTS):
+            raise InvalidImage(f"{name}: TIFF tag {tag} has {count} values of type {kind}")
+        length = count * _TYPE_BYTES[kind]
         total += length
         if length > 4 and struct.unpack_from(order + "I", entry, 8)[0] + length > file_bytes:
             raise truncated(name, "a TIFF tag ends after the file")
