@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import json
+import pickle
 
 import pytest
 from hypothesis import given
@@ -70,7 +72,7 @@ def test_json_round_trip(tmp_path):
         ({"max_depth": "10"}, "max_depth: expected a finite number"),
         ({"max_depth": True}, "max_depth"),
         ({"drop_path_rate": 1.0}, "drop_path_rate"),
-        ({"hidden_act": "mish"}, "hidden_act: expected one of"),
+        ({"hidden_act": "wish"}, "hidden_act: expected one of"),
         ({"head_in_index": 4}, "head_in_index"),
         ({"decoder_hidden_size": 63}, "decoder_hidden_size: must be even"),
         ({"num_encoder_blocks": 5}, "num_encoder_blocks"),
@@ -134,10 +136,74 @@ def test_presets_are_named_back():
         GLPNConfig.preset("b6")
 
 
-def test_a_config_cannot_be_changed_in_place():
+def test_assignment_validates_and_leaves_the_field_alone_on_an_error():
+    config = GLPNConfig()
+    config.max_depth = 80
+    with pytest.raises(ConfigError, match="max_depth"):
+        config.max_depth = -1
+    with pytest.raises(ConfigError, match="num_attention_heads: 5 heads do not divide"):
+        config.hidden_sizes = (32, 64, 161, 256)
+    with pytest.raises(ConfigError, match="did you mean 'max_depth'"):
+        config.max_dept = 10
+    assert (config.max_depth, config.hidden_sizes) == (80, (32, 64, 160, 256))
+    assert GLPNConfig().max_depth == 10
+
+
+def test_fields_that_depend_on_each_other_are_updated_together():
+    config = GLPNConfig()
+    config.update({"num_attention_heads": (1, 2, 7, 8), "hidden_sizes": (32, 64, 161, 256)})
+    assert config.hidden_sizes == (32, 64, 161, 256)
+    before = config.to_dict()
+    with pytest.raises(ConfigError):
+        config.update({"max_depth": 20, "depths": (2, 2)})
+    assert config.to_dict() == before
+
+
+def test_derived_records_stay_frozen():
     with pytest.raises(dataclasses.FrozenInstanceError):
-        GLPNConfig().max_depth = 80
-    assert GLPNConfig().replace(max_depth=80).max_depth == 80
+        GLPNConfig().stages[0].width = 3
+
+
+def test_attributes_of_the_ecosystem_can_be_read_and_set():
+    from transformers import GLPNConfig as Reference
+
+    reference, config = Reference(), GLPNConfig()
+    for name in (
+        *("architectures", "chunk_size_feed_forward", "dtype", "id2label", "is_encoder_decoder"),
+        *("label2id", "model_type", "name_or_path", "num_labels", "output_attentions"),
+        *("output_hidden_states", "problem_type", "return_dict", "use_return_dict"),
+    ):
+        assert getattr(config, name) == getattr(reference, name), name
+    config.use_cache = False
+    config.num_labels = 3
+    config.dtype = "float16"
+    assert config.id2label == {0: "LABEL_0", 1: "LABEL_1", 2: "LABEL_2"}
+    assert (config.to_dict()["dtype"], str(config.dtype)) == ("float16", "torch.float16")
+    with pytest.raises(ConfigError, match="dtype: expected one of"):
+        config.dtype = "int8"
+
+
+def test_folder_file_dictionary_and_overrides_give_the_same_config(tmp_path):
+    config = GLPNConfig.preset("b1", max_depth=20, note="kept")
+    config.save_pretrained(tmp_path / "folder")
+    config.to_json_file(tmp_path / "changed.json")
+    assert json.loads((tmp_path / "changed.json").read_text()) == config.to_diff_dict()
+    assert GLPNConfig.from_pretrained(tmp_path / "folder") == config
+    assert GLPNConfig.from_pretrained(tmp_path, subfolder="folder") == config
+    assert GLPNConfig.from_json_file(tmp_path / "changed.json") == config
+    assert GLPNConfig.from_pretrained(tmp_path / "folder", max_depth=80).max_depth == 80
+    assert GLPNConfig.from_dict(config.to_dict(), note="new").note == "new"
+    with pytest.raises(ConfigError, match="did you mean 'max_depth'"):
+        GLPNConfig.from_pretrained(tmp_path / "folder", max_dept=80)
+    assert GLPNConfig.from_pretrained("glpn-b0-indoor/").variant == "b0"
+
+
+def test_copies_and_pickles_are_equal_and_independent():
+    config = GLPNConfig(note={"a": 1})
+    again = pickle.loads(pickle.dumps(copy.deepcopy(config)))
+    assert again == config
+    again.max_depth = 80
+    assert config.max_depth == 10
 
 
 JSON = st.recursive(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
+import copy
 import json
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -384,12 +385,12 @@ def test_the_published_file_and_all_variants_load_as_the_defaults(tmp_path: Path
 
 
 def test_unknown_keys_are_kept_and_written_back(tmp_path: Path) -> None:
-    values = {**PUBLISHED, "data_format": "channels_first", "crop_size": None}
+    values = {**PUBLISHED, "processor_class": "Mine", "crop_size": None}
     processor = GLPNImageProcessor.from_dict(values)
-    assert processor.extra == {"data_format": "channels_first", "crop_size": None}
-    processor.save_pretrained(tmp_path)
+    assert processor.extra == {"processor_class": "Mine", "crop_size": None}
+    assert processor.save_pretrained(tmp_path) == [str(tmp_path / PROCESSOR_NAME)]
     written = json.loads((tmp_path / PROCESSOR_NAME).read_text())
-    assert written["data_format"] == "channels_first"
+    assert written["processor_class"] == "Mine"
     assert written["image_processor_type"] == "GLPNImageProcessor"
 
 
@@ -472,11 +473,91 @@ def test_the_older_name_is_the_same_processor() -> None:
     )
 
 
-def test_a_processor_is_frozen_and_hashable() -> None:
+def test_assignment_validates_and_copies_are_independent() -> None:
     processor = GLPNImageProcessor(extra={"a": [1]}, image_mean=[0.1, 0.2, 0.3])
-    with pytest.raises(dataclasses.FrozenInstanceError):
-        processor.size_divisor = 16  # type: ignore[misc]
-    assert hash(processor) == hash(dataclasses.replace(processor))
+    again = pickle.loads(pickle.dumps(copy.deepcopy(processor)))
+    assert again == processor
+    again.size_divisor = 16
+    assert processor.size_divisor == 32
+    with pytest.raises(ConfigError, match="size_divisor"):
+        again.size_divisor = 0
+    with pytest.raises(ConfigError, match="did you mean 'size_divisor'"):
+        again.size_divisors = 16
+
+
+def test_overrides_replace_fields_of_a_file(tmp_path: Path) -> None:
+    GLPNImageProcessor().save_pretrained(tmp_path)
+    assert GLPNImageProcessor.from_pretrained(tmp_path, size_divisor=64).size_divisor == 64
+    assert GLPNImageProcessor.from_dict(PUBLISHED, do_resize=False).do_resize is False
+    file = tmp_path / "other.json"
+    GLPNImageProcessor(resample=3).to_json_file(file)
+    assert GLPNImageProcessor.from_json_file(file).resample == 3
+
+
+# --- arrays as code for transformers passes them -------------------------------------------------
+
+
+def test_a_float_image_stays_in_0_to_1_without_rescaling() -> None:
+    levels = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    image = np.kron(np.stack([levels] * 3, axis=2), np.ones((2, 2, 1), np.uint8))
+    unit = image.astype(np.float32) / 255
+    expected = unit.transpose(2, 0, 1)
+    for source in (unit, torch.from_numpy(unit)):
+        for resize in (True, False):
+            processor = GLPNImageProcessor(do_resize=resize, do_rescale=False)
+            np.testing.assert_array_equal(processor(source).pixel_values[0], expected)
+
+
+def test_a_float_image_at_its_own_size_is_not_rounded_to_levels() -> None:
+    unit = np.random.default_rng(0).random((9, 7, 3), np.float32)
+    for rescale in (True, False):
+        pixels = GLPNImageProcessor(do_resize=False, do_rescale=rescale)(unit).pixel_values[0]
+        np.testing.assert_allclose(pixels, unit.transpose(2, 0, 1), rtol=1e-6)
+
+
+def test_floats_from_0_to_255_are_refused_with_the_remedy() -> None:
+    with pytest.raises(InvalidImage, match=r"\[0, 1\].*divide it by 255"):
+        GLPNImageProcessor()(scene(32, 32).astype(np.float32))
+
+
+def test_integers_booleans_alpha_and_nested_lists_are_understood() -> None:
+    image = scene(33, 64)
+    processor = GLPNImageProcessor()
+    expected = processor(image).pixel_values[0]
+    alpha = np.dstack([image, image[:, :, :1]])
+    for source in (image.astype(np.int32), image.astype(np.int64), alpha, [[image], [image]]):
+        np.testing.assert_array_equal(processor(source).pixel_values[0], expected)
+    assert processor(alpha, do_convert_rgb=False).pixel_values[0].shape == (4, 32, 64)
+    mask = image[:, :, 0] > 128
+    assert set(np.unique(processor(mask, resample=0).pixel_values[0])) == {0.0, 1.0}
+    for bad in (image.astype(np.int32) + 200, image.astype(np.int64) - 300):
+        with pytest.raises(InvalidImage, match=r"0\.\.255"):
+            processor(bad)
+
+
+def test_the_layout_of_ambiguous_arrays_can_be_told() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (3, 40, 3), np.uint8)
+    processor = GLPNImageProcessor(do_resize=False)
+    first = processor(image, input_data_format="channels_first").pixel_values[0]
+    last = processor(image, input_data_format="channels_last").pixel_values[0]
+    assert (first.shape, last.shape) == ((3, 40, 3), (3, 3, 40))
+    np.testing.assert_array_equal(last, first.transpose(2, 0, 1))
+    turned = processor(image, data_format="channels_last").pixel_values[0]
+    assert turned.shape == (3, 40, 3)
+    with pytest.raises(ConfigError, match="input_data_format"):
+        processor(image, input_data_format="HWC")
+    with pytest.raises(InvalidImage, match="channels_first"):
+        processor(scene(33, 64), input_data_format="channels_first")
+
+
+def test_the_batch_goes_to_a_device_and_only_floats_are_cast() -> None:
+    batch = GLPNImageProcessor()(scene(32, 32), return_tensors="pt", device="meta")
+    assert batch.pixel_values.device.type == "meta"
+    batch = GLPNImageProcessor()(scene(32, 32), return_tensors="pt")
+    batch.update(ids=torch.ones(2, dtype=torch.long), target_size=(32, 32))
+    batch.to("cpu", torch.float16)
+    assert (batch.pixel_values.dtype, batch.ids.dtype) == (torch.float16, torch.long)
+    assert batch.target_size == (32, 32)
 
 
 def test_everything_but_tensors_works_where_torch_is_not_installed() -> None:

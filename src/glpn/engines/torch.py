@@ -68,7 +68,10 @@ class TorchEngine:
         if settings.threads is not None:
             torch.set_num_threads(settings.threads)
         model = GLPNForDepthEstimation.from_pretrained(
-            folder, max_depth=settings.max_depth, dtype=torch.float32
+            folder,
+            max_depth=settings.max_depth,
+            dtype=torch.float32,
+            allow_new_head=False,
         )
         model = model.to(device).requires_grad_(False)
         return cls(model, folder=folder, precision=settings.precision)

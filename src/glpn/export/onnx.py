@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 
 from glpn import weights
 from glpn.engines import graph as contract
+from glpn.errors import UsageError
 from glpn.export.onnx_nodes import ONNXRUNTIME, Graph
 from glpn.files import atomic_file
-from glpn.network.config import GLPNConfig, Stage
+from glpn.network.config import PLAIN_ACTIVATIONS, GLPNConfig, Stage
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -219,6 +220,9 @@ def activation(g: Graph, x: str) -> str:
         return g.add("Relu", x)
     if kind in ("silu", "swish"):
         return g.add("Mul", x, g.add("Sigmoid", x))
+    if kind not in PLAIN_ACTIVATIONS:
+        known = ", ".join(PLAIN_ACTIVATIONS)
+        raise UsageError(f"hidden_act: the ONNX graph has {known}; this network has {kind!r}")
     return g.add("Gelu", x, approximate="none" if kind == "gelu" else "tanh")
 
 

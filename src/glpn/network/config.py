@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
-import difflib
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 from glpn.errors import ConfigError
-from glpn.records import field_types, read_json, typed
-
-CONFIG_NAME = "config.json"
+from glpn.network.pretrained_config import CONFIG_NAME as CONFIG_NAME
+from glpn.network.pretrained_config import PretrainedConfig
+from glpn.records import field_types, typed
 
 # LayerNorm epsilons of the two reference implementations (authors: block and stage norms, then
 # patch-embedding and reduction norms; transformers: one everywhere, `layer_norm_eps` ignored).
@@ -24,7 +21,15 @@ LAYER_NORM_EPS = {"transformers": (1e-5, 1e-5), "authors": (1e-6, 1e-5)}
 # ablation of Kim et al. 2022, table 4; such a network has no fusion weights).
 FUSIONS = ("selective", "sum")
 
-ACTIVATIONS = ("gelu", "gelu_new", "gelu_pytorch_tanh", "relu", "silu", "swish")
+# The names of transformers' activation table; `network/activations.py` has the functions.
+ACTIVATIONS = (
+    *("gelu", "gelu_10", "gelu_accurate", "gelu_fast", "gelu_new", "gelu_python"),
+    *("gelu_python_tanh", "gelu_pytorch_tanh", "hardswish", "laplace", "leaky_relu", "linear"),
+    *("mish", "prelu", "quick_gelu", "relu", "relu2", "relu6", "sigmoid", "silu"),
+    *("sqrtsoftplus", "swish", "tanh", "xielu"),
+)
+# The activations that the inference form and the ONNX graph know.
+PLAIN_ACTIVATIONS = ("gelu", "gelu_new", "gelu_pytorch_tanh", "relu", "silu", "swish")
 
 # MiT depths and widths; Xie et al. 2021 (SegFormer), table 6.
 PRESETS: Mapping[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
@@ -82,13 +87,14 @@ class Stage:
     drop_paths: tuple[float, ...]  # one rate per block
 
 
-@dataclass(frozen=True, init=False, repr=False)
-class GLPNConfig:
+@dataclass(init=False, repr=False, eq=False)
+class GLPNConfig(PretrainedConfig):
     """The network's hyper-parameters; the defaults are MiT-b0 with a 10 m range.
 
-    Keyword arguments are the fields below, under the names of the Hugging Face `config.json`.
-    Keys that GLPN does not know are kept in `extra` and written back, unless one is so close to a
-    known name that it must be a typing mistake.
+    Keyword arguments are the fields below, under the names of the Hugging Face `config.json`. A
+    field can be set (`config.max_depth = 80`); the assignment is validated. A model copies what
+    it needs when it is built: only `max_depth`, `head_in_index` and the `output_…` and
+    `return_dict` switches of a model's configuration act after that.
 
     Raises:
         ConfigError: a value is impossible; the message names the key.
@@ -117,38 +123,8 @@ class GLPNConfig:
     return_dict: bool = True
     layer_norm_convention: str = "transformers"  # or "authors": see LAYER_NORM_EPS
     fusion: str = "selective"  # or "sum": see FUSIONS
-    extra: Mapping[str, Any] = field(default_factory=dict)
 
-    model_type = "glpn"
-
-    def __init__(self, **values: Any) -> None:
-        extra = dict(values.pop("extra", {}))
-        hints = field_types(GLPNConfig)
-        for f in dataclasses.fields(self):
-            if f.name != "extra":
-                value = typed(f.name, values.pop(f.name, f.default), hints[f.name])
-                object.__setattr__(self, f.name, value)
-        for key, value in values.items():
-            if key != "model_type":
-                _refuse_near_miss(key)
-                extra[key] = value
-            elif value != self.model_type:
-                raise ConfigError(f"model_type: expected 'glpn', got {value!r}")
-        object.__setattr__(self, "extra", extra)
-        self._validate()
-
-    def __getattr__(self, name: str) -> Any:
-        extra = self.__dict__.get("extra", {})
-        if name in extra:
-            return extra[name]
-        raise AttributeError(f"GLPNConfig has no field {name!r}")
-
-    def __repr__(self) -> str:
-        shown = {k: v for k, v in self.to_dict().items() if k != "model_type"}
-        return f"GLPNConfig({', '.join(f'{k}={v!r}' for k, v in shown.items())})"
-
-    def __hash__(self) -> int:
-        return hash(json.dumps(self.to_dict(), sort_keys=True, default=str))
+    model_type: ClassVar[str] = "glpn"
 
     @classmethod
     def preset(cls, name: str, **values: Any) -> GLPNConfig:
@@ -212,35 +188,20 @@ class GLPNConfig:
         return GLPNConfig(**{**self.to_dict(), **values})
 
     def to_dict(self) -> dict[str, Any]:
-        """All fields as JSON types, in the Hugging Face names, unknown keys included."""
-        known = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        extra = known.pop("extra")
-        lists = {k: list(v) if isinstance(v, tuple) else v for k, v in known.items()}
+        """All fields as JSON types, in the Hugging Face names, and every key that was set."""
+        values = super().to_dict()
         if self.max_depth == int(self.max_depth):
-            lists["max_depth"] = int(self.max_depth)  # transformers takes whole metres only
-        return {"model_type": self.model_type, **lists, **extra}
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> GLPNConfig:
-        """The configuration that a decoded `config.json` describes."""
-        if not isinstance(values, Mapping):
-            raise ConfigError(f"config: expected a JSON object, got {type(values).__name__}")
-        return cls(**{str(k): v for k, v in values.items()})
+            values["max_depth"] = int(self.max_depth)  # transformers takes whole metres only
+        return values
 
     def to_json(self) -> str:
-        """The text of `config.json`."""
+        """The text of a model's `config.json`."""
         values = {"architectures": ["GLPNForDepthEstimation"], **self.to_dict()}
         return json.dumps(values, indent=2, sort_keys=True) + "\n"
 
     @classmethod
-    def from_json_file(cls, path: str | Path) -> GLPNConfig:
-        """Read a `config.json`.
-
-        Raises:
-            MissingInput: there is no such file.
-            ConfigError: it is not JSON, or a value in it is impossible.
-        """
-        return cls.from_dict(read_json(path))
+    def _typed(cls, key: str, value: Any) -> Any:
+        return typed(key, value, field_types(cls)[key])
 
     def _validate(self) -> None:
         for key in ("num_channels", "num_encoder_blocks", "decoder_hidden_size"):
@@ -296,10 +257,3 @@ class GLPNConfig:
 def _within(key: str, value: float, least: float) -> None:
     if not least <= value <= _LARGEST[key]:
         raise ConfigError(f"{key}: expected {least} to {_LARGEST[key]}, got {value}")
-
-
-def _refuse_near_miss(key: str) -> None:
-    names = [f.name for f in dataclasses.fields(GLPNConfig) if f.name != "extra"]
-    near = difflib.get_close_matches(key, names, n=1, cutoff=0.85)
-    if near:
-        raise ConfigError(f"unknown key {key!r}: did you mean {near[0]!r}?")

@@ -94,13 +94,17 @@ class DepthHead(nn.Module):
     def __init__(self, config: GLPNConfig) -> None:
         super().__init__()
         width = config.decoder_hidden_size
-        self.index = config.head_in_index
-        self.max_depth = float(config.max_depth)
+        self.config = config
         self.conv1 = nn.Conv2d(width, width, kernel_size=3, padding=1)
         self.conv2 = nn.Conv2d(width, 1, kernel_size=3, padding=1)
 
+    @property
+    def max_depth(self) -> float:
+        """Metres at the sigmoid's 1; follows the configuration."""
+        return float(self.config.max_depth)
+
     def forward(self, maps: Sequence[Tensor]) -> Tensor:
         """The decoder's maps → metres [B, H, W] from the one that `head_in_index` picks."""
-        x = F.relu(self.conv1(maps[self.index]))  # [B, C, H, W]
+        x = F.relu(self.conv1(maps[self.config.head_in_index]))  # [B, C, H, W]
         x = self.conv2(x)  # [B, 1, H, W]
         return torch.sigmoid(x).squeeze(1) * self.max_depth

@@ -8,22 +8,14 @@ same memory as channels-last NCHW.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from typing import Any
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from glpn.network.activations import make_activation
 from glpn.network.config import GLPNConfig, Stage
-
-_ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
-    "gelu": F.gelu,
-    "gelu_new": lambda x: F.gelu(x, approximate="tanh"),
-    "gelu_pytorch_tanh": lambda x: F.gelu(x, approximate="tanh"),
-    "relu": F.relu,
-    "silu": F.silu,
-    "swish": F.silu,
-}
 
 
 def _convolve(convolution: nn.Conv2d, x: Tensor) -> Tensor:
@@ -118,7 +110,7 @@ class FeedForward(nn.Module):
         self.expand = nn.Linear(stage.width, hidden)
         self.depthwise = nn.Conv2d(hidden, hidden, kernel_size=3, padding=1, groups=hidden)
         self.shrink = nn.Linear(hidden, stage.width)
-        self.activation = _ACTIVATIONS[config.hidden_act]
+        self.activation = make_activation(config.hidden_act)
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -157,15 +149,15 @@ class EncoderStage(nn.Module):
         self.embed = PatchEmbedding(config, stage)
         self.blocks = nn.ModuleList([Block(config, stage, rate) for rate in stage.drop_paths])
         self.norm = nn.LayerNorm(stage.width, eps=config.block_norm_eps)
-        self.checkpointing = False
+        self.checkpointing: dict[str, Any] | None = None  # options of torch.utils.checkpoint
 
     def forward(self, x: Tensor, *, weights: bool = False) -> tuple[Tensor, list[Tensor]]:
         """[B, H, W, C_in] → [B, H/s, W/s, C], and the blocks' probabilities, if asked for."""
         x = self.embed(x)  # [B, H/s, W/s, C]
         attentions = []
         for block in self.blocks:
-            if self.checkpointing and self.training:
-                x, probabilities = checkpoint(block, x, weights, use_reentrant=False)
+            if self.checkpointing is not None and self.training:
+                x, probabilities = checkpoint(block, x, weights, **self.checkpointing)
             else:
                 x, probabilities = block(x, weights)
             if probabilities is not None:

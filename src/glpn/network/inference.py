@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from glpn import native
 from glpn.errors import UsageError
-from glpn.network.config import GLPNConfig
+from glpn.network.config import PLAIN_ACTIVATIONS, GLPNConfig
 from glpn.network.decoder import DepthHead, SelectiveFusion, upsample
 from glpn.network.inference_layers import Maker, can_fuse
 from glpn.network.model import GLPNForDepthEstimation, pad_to_multiple
@@ -26,8 +26,8 @@ _MOST_SCORES = 8_000_000  # 16 MB in half precision; a 480×640 photo has 5.8 mi
 
 
 def supports(config: GLPNConfig) -> bool:
-    """Whether a network has an inference form: its head must take the full-size map."""
-    return config.head_in_index in (-1, 3)
+    """Whether a network has an inference form: full-size map, an activation without weights."""
+    return config.head_in_index in (-1, 3) and config.hidden_act in PLAIN_ACTIVATIONS
 
 
 def fast(model: GLPNForDepthEstimation, *, dtype: torch.dtype = torch.float32) -> FastDepth:

@@ -2,86 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, fields
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from glpn import weights
-from glpn.errors import InvalidImage, UsageError
+from glpn.errors import UsageError
 from glpn.network.config import GLPNConfig
 from glpn.network.decoder import Decoder, DepthHead
-from glpn.network.encoder import Encoder, EncoderStage
+from glpn.network.encoder import Encoder
 from glpn.network.loss import silog_loss
-
-_Self = TypeVar("_Self", bound="PretrainedModel")
-
-
-class _Record:
-    """Fields by name, by key and by position; positions and keys skip fields that are None."""
-
-    def keys(self) -> tuple[str, ...]:
-        """Names of the fields that hold something."""
-        return tuple(f.name for f in fields(self) if getattr(self, f.name) is not None)  # type: ignore[arg-type]
-
-    def to_tuple(self) -> tuple[Any, ...]:
-        """The values of `keys()`, in order."""
-        return tuple(getattr(self, name) for name in self.keys())
-
-    def __getitem__(self, key: str | int | slice) -> Any:
-        if isinstance(key, str):
-            if key not in self.keys():
-                raise KeyError(key)
-            return getattr(self, key)
-        return self.to_tuple()[key]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.keys())
-
-    def __len__(self) -> int:
-        return len(self.keys())
-
-    def __contains__(self, key: object) -> bool:
-        return key in self.keys()
-
-
-@dataclass
-class GLPNModelOutput(_Record):
-    """What the encoder returns.
-
-    Attributes:
-        last_hidden_state: [B, C4, H/32, W/32].
-        hidden_states: four maps [B, C_i, H/4·2^-i, W/4·2^-i], if asked.
-        attentions: one [B, heads, N, N/sr²] a block, if asked.
-    """
-
-    last_hidden_state: Tensor
-    hidden_states: tuple[Tensor, ...] | None = None
-    attentions: tuple[Tensor, ...] | None = None
-
-
-@dataclass
-class DepthEstimatorOutput(_Record):
-    """What GLPNForDepthEstimation returns.
-
-    Attributes:
-        loss: scalar SiLog, if labels were given.
-        predicted_depth: metres [B, H, W].
-        hidden_states, attentions: as in GLPNModelOutput, if asked.
-    """
-
-    loss: Tensor | None = None
-    predicted_depth: Tensor | None = None
-    hidden_states: tuple[Tensor, ...] | None = None
-    attentions: tuple[Tensor, ...] | None = None
-
-
-for _record in (GLPNModelOutput, DepthEstimatorOutput):
-    torch.export.register_dataclass(_record)
+from glpn.network.outputs import DepthEstimatorOutput, GLPNModelOutput
+from glpn.network.pretrained import PretrainedModel, initialise
 
 
 def pad_to_multiple(pixels: Tensor, multiple: int) -> Tensor:
@@ -91,147 +23,17 @@ def pad_to_multiple(pixels: Tensor, multiple: int) -> Tensor:
     return F.pad(pixels, (0, right, 0, down), mode="replicate")
 
 
-class PretrainedModel(nn.Module):
-    """Loading, saving and initialising, shared by the two public models."""
-
-    _prefix = ""  # this model's names on disk, inside the names of the whole network
-
-    def __init__(self, config: GLPNConfig) -> None:
-        super().__init__()
-        if not isinstance(config, GLPNConfig):
-            raise UsageError(f"config: expected a GLPNConfig, got {type(config).__name__}")
-        self.config = config
-
-    @classmethod
-    def from_pretrained(
-        cls: type[_Self],
-        source: str | Path,
-        *,
-        max_depth: float | None = None,
-        dtype: torch.dtype | str | None = None,
-        **hub: Any,
-    ) -> _Self:
-        """Load a bundled name, a folder or a hub id; the model comes in eval mode.
-
-        Args:
-            source: folder with `config.json` and `model.safetensors`, a bundled model's name, or
-                a hub id.
-            max_depth: metres at the sigmoid's 1, where the file's own value is wrong (the
-                published KITTI checkpoint says 10 and means 80).
-            dtype: floating type of the weights. If None, float16 and bfloat16 files are widened to
-                float32 (halves are slow and inexact on a CPU) and others stay as they are; "auto"
-                keeps the file's own.
-            **hub: revision, cache_dir, local_files_only, token.
-
-        Raises:
-            MissingInput: no such folder or hub id.
-            ConfigError, CheckpointError: the files are damaged or do not fit each other.
-        """
-        folder = weights.resolve(source, **hub)
-        config = GLPNConfig.from_json_file(folder / weights.CONFIG_NAME)
-        if max_depth is not None:
-            config = config.replace(max_depth=max_depth)
-        with torch.device("meta"):
-            model = cls(config)
-        state = weights.to_memory_names(weights.read_tensors(folder), prefix=cls._prefix)
-        expected = {name: tuple(value.shape) for name, value in model.state_dict().items()}
-        weights.require_match(state, expected, source=str(source))
-        model.load_state_dict(state, assign=True)
-        if dtype is None and model.dtype in (torch.float16, torch.bfloat16):
-            dtype = torch.float32
-        if isinstance(dtype, torch.dtype):
-            model = model.to(dtype)
-        elif dtype not in (None, "auto"):
-            raise UsageError(f'dtype: expected a torch.dtype, "auto" or None; got {dtype!r}')
-        return model.eval().requires_grad_(True)
-
-    def save_pretrained(self, folder: str | Path) -> None:
-        """Write `config.json` and `model.safetensors` in the Hugging Face names, atomically.
-
-        Raises:
-            CannotCreateOutput, OutputFailed: the folder cannot be made or written.
-        """
-        state = weights.to_disk_names(self.state_dict(), prefix=self._prefix)
-        weights.write_model(Path(folder), self.config, state)
-
-    def push_to_hub(self, repo_id: str, **hub: Any) -> str:
-        """Upload what `save_pretrained` writes; returns the commit's address.
-
-        Args:
-            repo_id: "user/name".
-            **hub: token, private, revision, commit_message, endpoint.
-        """
-        return weights.push(self.save_pretrained, repo_id, **hub)
-
-    def gradient_checkpointing_enable(self, enable: bool = True) -> None:
-        """Recompute each block's activations in the backward pass instead of keeping them."""
-        for module in self.modules():
-            if isinstance(module, EncoderStage):
-                module.checkpointing = enable
-
-    def gradient_checkpointing_disable(self) -> None:
-        """Keep activations again."""
-        self.gradient_checkpointing_enable(False)
-
-    def num_parameters(self) -> int:
-        """How many weights the model has, buffers not counted."""
-        return sum(parameter.numel() for parameter in self.parameters())
-
-    @property
-    def device(self) -> torch.device:
-        """Where the weights lie."""
-        return next(self.parameters()).device
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """The weights' floating type."""
-        return next(self.parameters()).dtype
-
-    def _choose(self, name: str, value: bool | None) -> bool:
-        return bool(getattr(self.config, name) if value is None else value)
-
-    def _require_pixels(self, pixels: Tensor) -> None:
-        channels = self.config.num_channels
-        if pixels.ndim != 4 or pixels.shape[1] != channels or 0 in pixels.shape[2:]:
-            raise InvalidImage(
-                f"pixel_values: expected shape [batch, {channels}, height, width], "
-                f"got {tuple(pixels.shape)}"
-            )
-
-
-def initialise(model: nn.Module, std: float) -> None:
-    """Weights for training from scratch, in place.
-
-    Linear layers truncated normal; encoder convolutions normal by fan-out; LayerNorm 1 and 0. The
-    decoder keeps torch's defaults, as the authors' code does.
-    """
-    for module in model.modules():
-        if isinstance(module, nn.Linear):
-            nn.init.trunc_normal_(module.weight, std=std)
-            nn.init.zeros_(module.bias)
-        elif isinstance(module, Encoder):
-            for layer in module.modules():
-                if isinstance(layer, nn.Conv2d):
-                    nn.init.kaiming_normal_(layer.weight, mode="fan_out")
-                    _divide_by_groups(layer)
-                    nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
-
-
-def _divide_by_groups(layer: nn.Conv2d) -> None:
-    """Correct the fan-out, which torch counts as if every output saw every input."""
-    with torch.no_grad():
-        layer.weight *= layer.groups**0.5
-
-
 class GLPNModel(PretrainedModel):
     """The encoder alone: pixels → feature maps."""
 
-    _prefix = "glpn."
+    prefix = "glpn."
 
     def __init__(self, config: GLPNConfig) -> None:
         super().__init__(config)
-        self.encoder = Encoder(config)
-        initialise(self, config.initializer_range)
+        self.encoder = Encoder(self.config)
+        initialise(self, self.config.initializer_range)
+        if self.config.gradient_checkpointing:
+            self.gradient_checkpointing_enable()
 
     def forward(
         self,
@@ -239,6 +41,7 @@ class GLPNModel(PretrainedModel):
         output_attentions: bool | None = None,
         output_hidden_states: bool | None = None,
         return_dict: bool | None = None,
+        **kwargs: Any,
     ) -> GLPNModelOutput | tuple[Any, ...]:
         """Encode a batch.
 
@@ -247,12 +50,13 @@ class GLPNModel(PretrainedModel):
             output_attentions: also return the attention probabilities.
             output_hidden_states: also return the four maps.
             return_dict: False gives a tuple instead of the record.
+            **kwargs: ignored, as transformers does; `Trainer` passes the batch's size.
 
         Raises:
             InvalidImage: the tensor's shape is not [B, 3, H, W].
         """
-        self._require_pixels(pixel_values)
-        padded = pad_to_multiple(pixel_values, self.config.size_divisor)
+        pixels = self._as_input(pixel_values)
+        padded = pad_to_multiple(pixels, self.config.size_divisor)
         wanted = self._choose("output_attentions", output_attentions)
         maps, attentions = self.encoder(padded, weights=wanted)
         output = GLPNModelOutput(
@@ -270,9 +74,9 @@ class GLPNForDepthEstimation(PretrainedModel):
 
     def __init__(self, config: GLPNConfig) -> None:
         super().__init__(config)
-        self.glpn = GLPNModel(config)
-        self.decoder = Decoder(config)
-        self.head = DepthHead(config)
+        self.glpn = GLPNModel(self.config)
+        self.decoder = Decoder(self.config)
+        self.head = DepthHead(self.config)
 
     def forward(
         self,
@@ -281,6 +85,7 @@ class GLPNForDepthEstimation(PretrainedModel):
         output_attentions: bool | None = None,
         output_hidden_states: bool | None = None,
         return_dict: bool | None = None,
+        **kwargs: Any,
     ) -> DepthEstimatorOutput | tuple[Any, ...]:
         """Predict depth for a batch.
 
@@ -290,6 +95,7 @@ class GLPNForDepthEstimation(PretrainedModel):
             output_attentions: also return the attention probabilities.
             output_hidden_states: also return the encoder's four maps.
             return_dict: False gives a tuple instead of the record.
+            **kwargs: ignored, as transformers does; `Trainer` passes the batch's size.
 
         Raises:
             InvalidImage: the tensor's shape is not [B, 3, H, W].

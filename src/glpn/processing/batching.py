@@ -1,4 +1,4 @@
-"""One picture or many in, one array, tensor or list out."""
+"""One image or many in, one array, tensor or list out."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from glpn.image.photo import is_tensor
 
 
 class PixelBatch(dict[str, Any]):
-    """What `preprocess` returns: a dict with `pixel_values`, also as an attribute."""
+    """The result of `preprocess`: a dictionary whose items are also attributes."""
 
     def __getattr__(self, name: str) -> Any:
         if name in self:
@@ -21,24 +21,36 @@ class PixelBatch(dict[str, Any]):
         raise AttributeError(f"PixelBatch has no field {name!r}")
 
     def to(self, *args: Any, **kwargs: Any) -> PixelBatch:
-        """Move or cast every tensor in place, as `torch.Tensor.to` does; returns the batch.
+        """Move or cast the tensors in place, as `torch.Tensor.to` does; returns the batch.
+
+        Only floating tensors are cast. What is neither tensor nor array stays as it is.
 
         Raises:
             UsageError: it holds arrays, not tensors.
         """
         for key, value in self.items():
-            if not hasattr(value, "to"):
+            if is_tensor(value):
+                whole = not value.is_floating_point()
+                self[key] = value.to(_device(args, kwargs)) if whole else value.to(*args, **kwargs)
+            elif isinstance(value, (np.ndarray, list)):
                 raise UsageError(f"{key}: only tensors move; ask for return_tensors='pt'")
-            self[key] = value.to(*args, **kwargs)
         return self
 
 
+def _device(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """The device among the arguments of `Tensor.to`, or None."""
+    import torch
+
+    named = [kwargs.get("device"), *args]
+    return next((d for d in named if isinstance(d, (str, int, torch.device))), None)
+
+
 def as_list(values: Any, *, single_ndim: int) -> list[Any]:
-    """A collection as a list; anything else as a list of one."""
-    stacked = (isinstance(values, np.ndarray) or is_tensor(values)) and (
-        values.ndim == single_ndim + 1
-    )
-    return list(values) if stacked or isinstance(values, (list, tuple)) else [values]
+    """A flat list of a collection, nested or stacked; anything else as a list of one."""
+    if isinstance(values, (list, tuple)):
+        return [item for value in values for item in as_list(value, single_ndim=single_ndim)]
+    is_array = isinstance(values, np.ndarray) or is_tensor(values)
+    return list(values) if is_array and values.ndim == single_ndim + 1 else [values]
 
 
 def as_depth(depth: Any) -> NDArray[np.float32]:
@@ -55,6 +67,7 @@ def gather(
     arrays: list[NDArray[np.float32]], return_tensors: str | None, *, empty: tuple[int, ...]
 ) -> Any:
     """Arrays of one shape as one array or tensor; `empty` is that shape where there are none."""
+    return_tensors = getattr(return_tensors, "value", return_tensors)  # also an enumeration's
     if return_tensors is None:
         return arrays
     if return_tensors not in ("pt", "np"):

@@ -1,8 +1,8 @@
 """Weights: safetensors in and out, the tables between names, the hub, the bundled models.
 
 Files on disk carry the Hugging Face names; `names` holds the one table between them, the names in
-memory and the authors'. Nothing here knows torch modules, and only reading into tensors, writing
-and converting load torch at all.
+memory and the authors'. Nothing here knows torch modules. Only three things import torch: reading
+into tensors, writing, and converting.
 """
 
 from __future__ import annotations
@@ -14,9 +14,12 @@ from glpn.weights.foreign import encoder_state as encoder_state
 from glpn.weights.header import Header as Header
 from glpn.weights.header import TensorEntry as TensorEntry
 from glpn.weights.header import read_header as read_header
+from glpn.weights.hub import HUB_OPTIONS as HUB_OPTIONS
+from glpn.weights.hub import PUSH_OPTIONS as PUSH_OPTIONS
 from glpn.weights.hub import bundled as bundled
 from glpn.weights.hub import push as push
 from glpn.weights.hub import resolve as resolve
+from glpn.weights.names import ENCODER_PREFIX as ENCODER_PREFIX
 from glpn.weights.names import require_match as require_match
 from glpn.weights.names import to_disk_names as to_disk_names
 from glpn.weights.names import to_memory_names as to_memory_names
@@ -29,4 +32,5 @@ from glpn.weights.store import WEIGHTS_NAME as WEIGHTS_NAME
 from glpn.weights.store import file_hash as file_hash
 from glpn.weights.store import read_arrays as read_arrays
 from glpn.weights.store import read_tensors as read_tensors
+from glpn.weights.store import torch_dtype as torch_dtype
 from glpn.weights.store import write_model as write_model

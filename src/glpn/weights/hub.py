@@ -1,4 +1,4 @@
-"""Where a model comes from, and where it goes: a folder, a bundled name, the Hugging Face hub."""
+"""Find a model in a folder, among the bundled ones or on the Hugging Face hub; upload one."""
 
 from __future__ import annotations
 
@@ -22,18 +22,21 @@ from glpn.weights.store import (
 )
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
-# Never a pickle: what is not listed is not downloaded.
+# Only these are downloaded. A pickle is not among them.
 _WANTED = [
     CONFIG_NAME,
     WEIGHTS_NAME,
     INDEX_NAME,
-    "model-*-of-*.safetensors",
+    "model*.safetensors",  # shards and variants, such as model.fp16.safetensors
+    "model.safetensors.index.*.json",
     PROCESSOR_NAME,
     GRAPH_NAME,
     TRUNK_NAME,
     PRECISION_NAME,
     "*.md",
 ]
+HUB_OPTIONS = hub_client.HUB_OPTIONS
+PUSH_OPTIONS = frozenset({"commit_message", "endpoint", "private", "revision", "token"})
 
 
 def bundled() -> dict[str, Path]:
@@ -48,36 +51,40 @@ def resolve(
     *,
     revision: str | None = None,
     cache_dir: str | Path | None = None,
+    force_download: bool = False,
     local_files_only: bool = False,
+    subfolder: str = "",
     token: str | bool | None = None,
 ) -> Path:
-    """The folder that holds a model, downloaded if it is on the hub and not here yet.
+    """The folder that holds a model, downloaded from the hub if necessary.
 
     Args:
         source: an existing folder, a bundled model's name, or a hub id "user/name".
         revision: branch, tag or commit on the hub.
-        cache_dir: where downloads are kept; the hub library's own place if None.
-        local_files_only: use what was downloaded before, never the network.
+        cache_dir: folder for downloads; the hub library's default if None.
+        force_download: download again what was downloaded before.
+        local_files_only: use earlier downloads, never the network.
+        subfolder: of the source, where the model's files are.
         token: for private repositories; the stored login if None, none if False.
 
     Raises:
         MissingInput: there is no such folder, name or hub id, or the hub cannot be reached.
-        CheckpointError: the repository holds a pickle alone.
+        CheckpointError: the repository holds only a pickle.
     """
     folder = Path(source)
-    if str(source) and folder.is_dir():
-        return folder
-    if str(source) in bundled():
-        return bundled()[str(source)]
-    if not isinstance(source, str) or not _HUB_ID.fullmatch(source):
-        raise MissingInput(f"{source}: no such folder; {_choices()}")
-    return _download(
-        source,
-        revision=revision,
-        cache_dir=cache_dir,
-        local_files_only=local_files_only,
-        token=token,
-    )
+    if not str(source) or not folder.is_dir():
+        folder = hub_client.bundled_folder(str(source)) or _download(
+            source,
+            subfolder=subfolder,
+            revision=revision,
+            cache_dir=cache_dir,
+            force_download=force_download,
+            local_files_only=local_files_only,
+            token=token,
+        )
+    if subfolder and not (folder / subfolder).is_dir():
+        raise MissingInput(f"{source}: no folder {subfolder!r} in it")
+    return folder / subfolder
 
 
 def _choices() -> str:
@@ -85,15 +92,18 @@ def _choices() -> str:
     return f"give a model's folder, a bundled name ({names}) or a hub id such as user/name"
 
 
-def _download(repo_id: str, *, revision: str | None, **options: Any) -> Path:
+def _download(repo_id: str | Path, *, revision: str | None, subfolder: str, **options: Any) -> Path:
     from huggingface_hub import snapshot_download
 
+    if not isinstance(repo_id, str) or not _HUB_ID.fullmatch(repo_id):
+        raise MissingInput(f"{repo_id}: no such folder; {_choices()}")
+    inside = f"{subfolder.strip('/')}/" if subfolder else ""
     try:
         folder = Path(
             snapshot_download(
                 repo_id,
                 revision=revision,
-                allow_patterns=_WANTED,
+                allow_patterns=[inside + pattern for pattern in _WANTED],
                 endpoint=hub_client.address(),
                 **options,
             )
@@ -101,9 +111,10 @@ def _download(repo_id: str, *, revision: str | None, **options: Any) -> Path:
     except hub_client.failures() as e:
         at = f" at revision {revision!r}" if revision else ""
         raise MissingInput(f"{repo_id}{at}: {_reason(e)}; {_choices()}") from None
-    if not (folder / CONFIG_NAME).is_file():
-        raise MissingInput(f"{repo_id}: this repository has no {CONFIG_NAME}; {_choices()}")
-    if not any((folder / name).is_file() for name in (WEIGHTS_NAME, INDEX_NAME, GRAPH_NAME)):
+    found = {file.name for file in (folder / inside).glob("*")}
+    if CONFIG_NAME not in found:
+        raise MissingInput(f"{repo_id}: this repository has no {inside}{CONFIG_NAME}; {_choices()}")
+    if GRAPH_NAME not in found and not any(name.endswith(".safetensors") for name in found):
         raise CheckpointError(
             f"{repo_id}: this repository has no {WEIGHTS_NAME}; a {PICKLE_NAME} is never loaded "
             f"directly: `hf download {repo_id} --local-dir FOLDER`, then "
@@ -113,7 +124,7 @@ def _download(repo_id: str, *, revision: str | None, **options: Any) -> Path:
 
 
 def _reason(error: Exception) -> str:
-    """What went wrong and what to do about it, in one line."""
+    """The failure and its remedy, in one line."""
     from huggingface_hub.errors import (
         GatedRepoError,
         LocalEntryNotFoundError,
@@ -129,7 +140,7 @@ def _reason(error: Exception) -> str:
         return "the repository has no such revision"
     if isinstance(error, LocalEntryNotFoundError):
         return "no such folder here, not downloaded before, and the hub is off or out of reach"
-    return hub_client.told(error)
+    return hub_client.reason(error)
 
 
 def push(
@@ -168,5 +179,5 @@ def push(
                 revision=revision,
             )
         except hub_client.failures() as e:
-            raise OutputFailed(f"{repo_id}: upload failed: {hub_client.told(e)}") from None
+            raise OutputFailed(f"{repo_id}: upload failed: {hub_client.reason(e)}") from None
     return str(commit.commit_url)

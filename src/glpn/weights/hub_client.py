@@ -10,7 +10,9 @@ from typing import Any
 from glpn.errors import MissingInput, UsageError
 
 MODELS = Path(__file__).parents[1] / "models"  # those that come with the package
-_OPTIONS = ("revision", "cache_dir", "local_files_only", "token")
+HUB_OPTIONS = frozenset(
+    {"cache_dir", "force_download", "local_files_only", "revision", "subfolder", "token"}
+)
 
 
 def address(given: str | None = None) -> str | None:
@@ -19,36 +21,46 @@ def address(given: str | None = None) -> str | None:
 
 
 def failures() -> tuple[type[Exception], ...]:
-    """What the client raises, its HTTP library's errors (which changed over time) included."""
+    """The exceptions that the client raises, including its HTTP library's."""
     from huggingface_hub.errors import HfHubHTTPError
 
     transport = tuple(base for base in HfHubHTTPError.__bases__ if issubclass(base, Exception))
     return (*transport, OSError, ValueError)
 
 
-def told(error: Exception) -> str:
-    """What the client says of a failure, in one line."""
+def reason(error: Exception) -> str:
+    """The client's message about a failure, in one line."""
     return " ".join(str(error).split())
 
 
+def bundled_folder(name: str) -> Path | None:
+    """The folder of a bundled model, or None; a trailing slash does not matter."""
+    name = name.rstrip("/")
+    folder = MODELS / name
+    is_name = bool(name) and Path(name).name == name
+    return folder if is_name and (folder / "config.json").is_file() else None
+
+
 def find_file(name: str, source: str | os.PathLike[str], options: Mapping[str, Any]) -> Path:
-    """Where one file of a model is, downloaded if the model is on the hub.
+    """The path of one file of a model, downloaded if the model is on the hub.
 
     Args:
         name: of the file.
         source: a folder, a bundled model's name, or a hub id; in a folder the file may be missing.
-        options: revision, cache_dir, local_files_only, token of the hub.
+        options: any of HUB_OPTIONS.
 
     Raises:
         UsageError: another option.
         MissingInput: no such folder, name or hub id, or the hub cannot be reached.
     """
-    unknown = [option for option in options if option not in _OPTIONS]
+    unknown = sorted(options.keys() - HUB_OPTIONS)
     if unknown:
-        raise UsageError(f"unknown option {unknown[0]!r}; known are {', '.join(_OPTIONS)}")
-    for folder in (Path(source), MODELS / source):
-        if folder.is_dir():
-            return folder / name
+        known = ", ".join(sorted(HUB_OPTIONS))
+        raise UsageError(f"unknown option {unknown[0]!r}; known are {known}")
+    subfolder = options.get("subfolder") or ""
+    for folder in (Path(source), bundled_folder(os.fspath(source))):
+        if folder is not None and folder.is_dir():
+            return folder / subfolder / name
     repo_id = os.fspath(source)
     if repo_id.count("/") != 1 or repo_id.startswith((".", "/")):
         raise MissingInput(f"{repo_id}: no such folder or bundled model, and not a hub id")
@@ -59,5 +71,5 @@ def find_file(name: str, source: str | os.PathLike[str], options: Mapping[str, A
     except failures() as e:
         raise MissingInput(
             f"{repo_id}: no such folder or bundled model here, and no {name} from the hub: "
-            f"{told(e)}"
+            f"{reason(e)}"
         ) from None

@@ -42,7 +42,7 @@ _RULES = (
         _Rule(
             f"encoder.stages.{{i}}.blocks.{{j}}.{memory}",
             f"encoder.block.{{i}}.{{j}}.{disk}",
-            f"encoder.block{{n}}.{{j}}.{authors}",
+            f"encoder.block{{n}}.{{j}}.{authors}" if authors else "",
         )
         for memory, disk, authors in (
             ("norm1", "layer_norm_1", "norm1"),
@@ -55,6 +55,7 @@ _RULES = (
             ("norm2", "layer_norm_2", "norm2"),
             ("ffn.expand", "mlp.dense1", "mlp.fc1"),
             ("ffn.depthwise", "mlp.dwconv.dwconv", "mlp.dwconv.dwconv"),
+            ("ffn.activation", "mlp.intermediate_act_fn", ""),  # only some have weights
             ("ffn.shrink", "mlp.dense2", "mlp.fc2"),
         )
     ),

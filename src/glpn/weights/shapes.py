@@ -18,7 +18,7 @@ def expected_shapes(config: GLPNConfig, *, encoder_only: bool = False) -> dict[s
     """Every tensor of the network, under its name on disk."""
     shapes: dict[str, Shape] = {}
     for i, stage in enumerate(config.stages):
-        shapes |= _stage(i, stage)
+        shapes |= _stage(i, stage) | _activation(config.hidden_act, i, stage)
     if encoder_only:
         return shapes
     width = config.decoder_hidden_size
@@ -58,6 +58,19 @@ def _block(name: str, stage: Stage) -> dict[str, Shape]:
     shapes |= _layer(f"{name}.mlp.dense1", hidden, width)
     shapes |= _layer(f"{name}.mlp.dwconv.dwconv", hidden, 1, 3, 3)
     return shapes | _layer(f"{name}.mlp.dense2", width, hidden)
+
+
+def _activation(name: str, i: int, stage: Stage) -> dict[str, Shape]:
+    """The weights of an activation that has some."""
+    leaves: dict[str, Shape] = {
+        "prelu": {"weight": (1,)},
+        "xielu": {"alpha_p": (1,), "alpha_n": (1,), "beta": (), "eps": ()},
+    }.get(name, {})
+    return {
+        f"glpn.encoder.block.{i}.{j}.mlp.intermediate_act_fn.{leaf}": shape
+        for j in range(stage.depth)
+        for leaf, shape in leaves.items()
+    }
 
 
 def _fusion(name: str, width: int) -> dict[str, Shape]:

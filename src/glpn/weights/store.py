@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from safetensors import SafetensorError
 
-from glpn.errors import CheckpointError, MissingInput
+from glpn.errors import CheckpointError, ConfigError, MissingInput, UsageError
 from glpn.files import atomic_file, require_writable_folder
 from glpn.network.config import CONFIG_NAME, GLPNConfig
+from glpn.network.pretrained_config import dtype_name
 from glpn.records import read_json
 from glpn.weights.header import FORMAT_METADATA, NUMPY_TYPES, TensorEntry, read_header
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
 WEIGHTS_NAME = "model.safetensors"
@@ -34,8 +36,12 @@ PROCESSOR_NAME = "preprocessor_config.json"
 _RACY = 2 * 10**9  # nanoseconds in which a file may change twice without a later time
 
 
-def read_tensors(source: str | Path) -> dict[str, Tensor]:
+def read_tensors(source: str | Path, *, variant: str | None = None) -> dict[str, Tensor]:
     """All tensors of a model's folder, or of one safetensors file, under their names on disk.
+
+    Args:
+        source: folder or file.
+        variant: which of a folder's weights, as in `model.fp16.safetensors`.
 
     Raises:
         MissingInput: no such file or folder, or no weights in it.
@@ -45,7 +51,7 @@ def read_tensors(source: str | Path) -> dict[str, Tensor]:
     from safetensors.torch import load_file
 
     state: dict[str, Tensor] = {}
-    for file in _weight_files(Path(source)):
+    for file in _weight_files(Path(source), variant):
         read_header(file)
         try:
             state |= load_file(file)
@@ -81,28 +87,51 @@ def _array(entry: TensorEntry, data: bytes) -> np.ndarray[Any, Any]:
     return array.reshape(entry.shape)
 
 
+def torch_dtype(value: Any) -> torch.dtype:
+    """A floating type given as a `torch.dtype` or by its name.
+
+    Raises:
+        UsageError: it is none of the known types.
+    """
+    import torch
+
+    try:
+        dtype: torch.dtype = getattr(torch, str(dtype_name(value)))
+    except ConfigError as e:
+        raise UsageError(f"{e}, or 'auto'") from None
+    return dtype
+
+
 def require_finite(source: str | Path, name: str, finite: bool) -> None:
     """Refuse a tensor that was found to hold NaN or infinity."""
     if not finite:
         raise CheckpointError(f"{source}: tensor {name!r} holds NaN or infinity")
 
 
-def _weight_files(source: Path) -> list[Path]:
+def _weight_files(source: Path, variant: str | None = None) -> list[Path]:
     """The safetensors files that hold a model: the file itself, one in the folder, or shards."""
     if not source.is_dir():
         if source.suffix in PICKLE_SUFFIXES:
             raise CheckpointError(f"{source}: a pickle is never loaded directly; {_advice(source)}")
         return [source]
-    if (source / WEIGHTS_NAME).is_file():
-        return [source / WEIGHTS_NAME]
-    if (source / INDEX_NAME).is_file():
-        return _shards(source / INDEX_NAME)
-    if (source / PICKLE_NAME).is_file():
+    whole, index = _named(WEIGHTS_NAME, variant), _named(INDEX_NAME, variant)
+    if (source / whole).is_file():
+        return [source / whole]
+    if (source / index).is_file():
+        return _shards(source / index)
+    pickles = sorted(file.name for file in source.iterdir() if file.suffix in PICKLE_SUFFIXES)
+    if pickles:
         raise CheckpointError(
-            f"{source}: holds {PICKLE_NAME} alone, a pickle, which is never loaded directly; "
+            f"{source}: holds only {pickles[0]}, a pickle, which is never loaded directly; "
             f"{_advice(source)}"
         )
-    raise MissingInput(f"{source}: no {WEIGHTS_NAME} in this folder")
+    raise MissingInput(f"{source}: no {whole} in this folder")
+
+
+def _named(name: str, variant: str | None) -> str:
+    """A file's name with the variant before its suffix: `model.fp16.safetensors`."""
+    stem, suffix = name.rsplit(".", 1)
+    return name if variant is None else f"{stem}.{variant}.{suffix}"
 
 
 def _advice(source: Path) -> str:
@@ -121,28 +150,82 @@ def _shards(index: Path) -> list[Path]:
     return [index.parent / name for name in names]
 
 
-def write_model(folder: Path, config: GLPNConfig, state: Mapping[str, Tensor]) -> None:
+def write_model(
+    folder: Path,
+    config: GLPNConfig,
+    state: Mapping[str, Tensor],
+    *,
+    max_shard_size: int | str | None = None,
+    variant: str | None = None,
+) -> None:
     """Write `config.json` and `model.safetensors`, whole or not at all.
+
+    The configuration says `dtype: float32` for weights stored in half precision too: transformers
+    would otherwise compute in halves, and fail on float32 pixels.
 
     Args:
         folder: made if it does not exist.
         config: the network's configuration.
         state: tensors under their names on disk.
+        max_shard_size: bytes, or a string such as "200MB", above which the weights are split into
+            several files with an index; None never splits.
+        variant: goes into the file's name, as in `model.fp16.safetensors`.
 
     Raises:
         CannotCreateOutput: the folder cannot be made or written.
         OutputFailed: the disk is full or failed; the previous files are intact.
     """
-    from safetensors.torch import save
-
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
-    metadata = {"format": "pt", **FORMAT_METADATA}
     folder = require_writable_folder(folder)
+    double = any(str(tensor.dtype) == "torch.float64" for tensor in tensors.values())
+    config = config.replace(dtype="float64" if double else "float32")
     with atomic_file(folder / CONFIG_NAME, overwrite=True) as config_file:
         config_file.write(config.to_json().encode())
         config_file.flush()  # a full disk shows before the weights take their name
-        with atomic_file(folder / WEIGHTS_NAME, overwrite=True) as weights_file:
-            weights_file.write(_ordered(save(tensors, metadata)))
+        whole, index = (folder / _named(name, variant) for name in (WEIGHTS_NAME, INDEX_NAME))
+        parts = _parts(tensors, whole.name, max_shard_size)
+        if len(parts) == 1:
+            _write_tensors(whole, tensors)
+            index.unlink(missing_ok=True)
+        else:
+            _write_shards(index, parts)
+            whole.unlink(missing_ok=True)  # a reader would prefer it
+
+
+def _parts(
+    tensors: Mapping[str, Tensor], name: str, limit: int | str | None
+) -> dict[str, dict[str, Tensor]]:
+    """Which file holds which tensors, none above the limit where that can be."""
+    if limit is None:
+        return {name: dict(tensors)}
+    from huggingface_hub import split_torch_state_dict_into_shards
+
+    pattern = name.replace(".safetensors", "{suffix}.safetensors")
+    split = split_torch_state_dict_into_shards(
+        dict(tensors), filename_pattern=pattern, max_shard_size=limit
+    )
+    return {
+        file: {key: tensors[key] for key in keys}
+        for file, keys in split.filename_to_tensors.items()
+    }
+
+
+def _write_shards(index: Path, parts: Mapping[str, Mapping[str, Tensor]]) -> None:
+    """Write each part, then the index that names them."""
+    for name, tensors in parts.items():
+        _write_tensors(index.parent / name, tensors)
+    weight_map = {key: name for name, tensors in parts.items() for key in tensors}
+    size = sum(t.numel() * t.element_size() for part in parts.values() for t in part.values())
+    values = {"metadata": {"total_size": size}, "weight_map": weight_map}
+    with atomic_file(index, overwrite=True) as stream:
+        stream.write((json.dumps(values, indent=2, sort_keys=True) + "\n").encode())
+
+
+def _write_tensors(file: Path, tensors: Mapping[str, Tensor]) -> None:
+    from safetensors.torch import save
+
+    with atomic_file(file, overwrite=True) as stream:
+        stream.write(_ordered(save(dict(tensors), {"format": "pt", **FORMAT_METADATA})))
 
 
 def _ordered(data: bytes) -> bytes:
