@@ -205,6 +205,7 @@ class GLPNImageProcessingTest(ImageProcessingTestMixin, unittest.TestCase):
             processor = image_processor_class(**self.image_processor_dict)
             pixels = processor(
                 inputs[0],
+                do_convert_rgb=False,
                 return_tensors="pt",
                 input_data_format="channels_last",
                 image_mean=[0.0, 0.0, 0.0, 0.0],

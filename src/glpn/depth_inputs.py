@@ -27,7 +27,8 @@ def sequence_of(source: Any) -> Iterable[Any] | None:
     if isinstance(source, Mapping):
         return None
     if is_many(source):
-        return iter(source)
+        items: Iterator[Any] = iter(source)
+        return items
     indexed = hasattr(source, "__getitem__") and hasattr(source, "__len__")
     one_photo = isinstance(source, (str, bytes, bytearray, memoryview)) or hasattr(source, "shape")
     return _items(source) if indexed and not one_photo else None

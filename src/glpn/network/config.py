@@ -201,7 +201,7 @@ class GLPNConfig(PretrainedConfig):
 
     @classmethod
     def _typed(cls, key: str, value: Any) -> Any:
-        return typed(key, value, field_types(cls)[key])
+        return typed(key, value, field_types(GLPNConfig)[key])
 
     def _validate(self) -> None:
         for key in ("num_channels", "num_encoder_blocks", "decoder_hidden_size"):

@@ -87,8 +87,6 @@ class PretrainedConfig:
     def __eq__(self, other: object) -> bool:
         return isinstance(other, type(self)) and self.to_dict() == other.to_dict()
 
-    __hash__ = None  # type: ignore[assignment]  # equal today, different after an assignment
-
     def __repr__(self) -> str:
         shown = {k: v for k, v in self.to_dict().items() if k != "model_type"}
         return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in shown.items())})"

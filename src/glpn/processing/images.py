@@ -87,7 +87,8 @@ def _channels_last(array: NDArray[Any], layout: str | None, *, prefer_first: boo
             f"{_NAME}: expected shape [H, W], [H, W, C] or [C, H, W] with 1, 3 or 4 channels"
             f"{'' if layout is None else f', {layout}'}; got {array.shape}"
         )
-    return np.moveaxis(array, 0, -1) if fitting[0] == CHANNELS_FIRST else array
+    turned: NDArray[Any] = array.transpose(1, 2, 0) if fitting[0] == CHANNELS_FIRST else array
+    return turned
 
 
 def _eight_bit(array: NDArray[Any]) -> NDArray[Any]:

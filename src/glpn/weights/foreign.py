@@ -1,7 +1,8 @@
-"""Conversion between the checkpoints of others and glpn's own folders.
+"""Convert checkpoints of other projects into glpn's folders, and back.
 
 Sources: the authors' GLPN files, Hugging Face GLPN folders with a pickle, ImageNet MiT files and
-Hugging Face SegFormer encoders. This is the only way in for a pickle.
+Hugging Face SegFormer encoders; each also as saved by Lightning, or nested under "state_dict",
+"model_state_dict" or "model". No other code opens a pickle.
 """
 
 from __future__ import annotations
@@ -33,6 +34,15 @@ from glpn.weights.store import (
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+# The first tensor of each kind of checkpoint; longer names first.
+_FIRST_TENSORS = (
+    "segformer.encoder.patch_embeddings.0.proj.weight",
+    "glpn.encoder.patch_embeddings.0.proj.weight",
+    "encoder.patch_embeddings.0.proj.weight",
+    "encoder.patch_embed1.proj.weight",
+    "patch_embed1.proj.weight",
+)
 
 Kind = Literal["authors", "mit", "huggingface", "segformer"]
 
@@ -122,6 +132,8 @@ def convert(
             f"{source}: asked for variant {variant!r} (of {known}); the tensors are those of "
             f"{config.variant!r}, depths {list(config.depths)}, widths {list(config.hidden_sizes)}"
         )
+    if form == "authors":
+        _require_expressible(found, config)
     _require_sound(found, config)
     if form == "hf":
         written = _write_folder(found, config, Path(destination))
@@ -166,12 +178,15 @@ def _read(path: Path) -> _Source:
 
 def _normalise(path: Path, state: dict[str, Tensor]) -> _Source:
     """Recognise whose names these are and give every tensor its own name on disk."""
+    found = len(state)
+    state, outside = _unwrapped(state)
     kind = _kind(path, state)
     foreign = [name for name in state if name.startswith(_FOREIGN_PARTS[kind])]
     kept = {name: tensor for name, tensor in state.items() if name not in foreign}
+    foreign += outside
     notes = []
     if foreign:
-        notes.append(f"{len(foreign)} tensors of other heads were left out: {foreign[0]} …")
+        notes.append(f"{len(foreign)} tensors outside the network were left out: {foreign[0]} …")
     if kind == "mit":
         kept = {f"encoder.{name}": tensor for name, tensor in kept.items()}
     if kind in ("authors", "mit"):
@@ -182,7 +197,24 @@ def _normalise(path: Path, state: dict[str, Tensor]) -> _Source:
         f"{ENCODER_PREFIX}{name}" if name.startswith("encoder.") else name: tensor
         for name, tensor in kept.items()
     }
-    return _Source(path, kind, whole, len(state), notes)
+    return _Source(path, kind, whole, found, notes)
+
+
+def _unwrapped(state: dict[str, Tensor]) -> tuple[dict[str, Tensor], list[str]]:
+    """Cut the prefix that a training module puts before its network, such as Lightning's "model.".
+
+    Returns:
+        The network's tensors, and the names of those outside it.
+    """
+    prefixes = {
+        name.removesuffix(anchor)
+        for anchor in _FIRST_TENSORS
+        for name in state
+        if name.endswith(f".{anchor}") or name == anchor
+    }
+    prefix = min(prefixes, key=len, default="")
+    inside = {n.removeprefix(prefix): t for n, t in state.items() if n.startswith(prefix)}
+    return inside, [name for name in state if not name.startswith(prefix)]
 
 
 def _kind(path: Path, state: Mapping[str, Tensor]) -> Kind:
@@ -244,7 +276,7 @@ def _to_authors(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     for name, tensor in state.items():
         authors = rename(name.removeprefix(ENCODER_PREFIX), source="disk", target="authors")
         if authors is None:
-            raise UsageError(f"the authors' decoder has no place for {name}")
+            raise UsageError(f"the authors' format has no name for {name}")
         module, _, leaf = authors.rpartition(".")
         if module.endswith(".attn.k"):
             value = state[name.replace(".self.key.", ".self.value.")]
@@ -288,6 +320,30 @@ def _require_sound(found: _Source, config: GLPNConfig) -> None:
                 f"{found.path}: tensor {name!r}: expected a floating dtype, got {tensor.dtype}"
             )
         require_finite(found.path, name, bool(torch.isfinite(tensor).all()))
+
+
+def _require_expressible(found: _Source, config: GLPNConfig) -> None:
+    """Refuse a network that the authors' code cannot build, before any work.
+
+    Raises:
+        UsageError: with the field that stands against it.
+    """
+    width, first = config.decoder_hidden_size, config.hidden_sizes[0]
+    reasons = []
+    if not found.encoder_only and width != first:
+        reasons.append(
+            f"decoder_hidden_size {width} is not the first of hidden_sizes, {first}: their decoder "
+            "has no projection for the shallowest map"
+        )
+    if config.fusion != "selective":
+        reasons.append(f"fusion {config.fusion!r}: theirs is always selective")
+    if config.hidden_act != "gelu":
+        reasons.append(f"hidden_act {config.hidden_act!r}: theirs is always gelu")
+    if reasons:
+        raise UsageError(
+            f"{found.path}: cannot be written in the authors' format: {'; '.join(reasons)}; "
+            "convert it to a folder (hf) instead"
+        )
 
 
 def _write_folder(found: _Source, config: GLPNConfig, destination: Path) -> int:

@@ -144,7 +144,7 @@ def _reason(error: Exception) -> str:
 
 
 def push(
-    save: Callable[[Path], None],
+    save: Callable[[Path], object],
     repo_id: str,
     *,
     token: str | None = None,

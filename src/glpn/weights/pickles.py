@@ -1,4 +1,4 @@
-"""Opening the pickles of others, for conversion only: tensors and plain containers, bounded."""
+"""Open pickled checkpoints, for conversion only: tensors and plain containers, bounded."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _LARGEST_FILE = 4 * 2**30  # bytes; MiT-b5 with Adam's moments is 1 GB
 _MOST_ENTRIES = 100_000
 _OLDEST_TORCH = (2, 6)  # earlier, weights_only=True could be made to run code (CVE-2025-32434)
-_NESTED_UNDER = ("state_dict", "model")
+_NESTED_UNDER = ("state_dict", "model_state_dict", "model")
 _PARALLEL_PREFIX = "module."  # left by torch's DataParallel
 
 

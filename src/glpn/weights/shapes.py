@@ -11,6 +11,10 @@ from glpn.network.config import GLPNConfig, Stage
 
 Shape = tuple[int, ...]
 
+_ACTIVATION_WEIGHTS: dict[str, dict[str, Shape]] = {
+    "prelu": {"weight": (1,)},
+    "xielu": {"alpha_p": (1,), "alpha_n": (1,), "beta": (), "eps": ()},
+}
 _BLOCK = re.compile(r"glpn\.encoder\.block\.([0-3])\.([0-9]{1,4})\.")
 
 
@@ -62,10 +66,7 @@ def _block(name: str, stage: Stage) -> dict[str, Shape]:
 
 def _activation(name: str, i: int, stage: Stage) -> dict[str, Shape]:
     """The weights of an activation that has some."""
-    leaves: dict[str, Shape] = {
-        "prelu": {"weight": (1,)},
-        "xielu": {"alpha_p": (1,), "alpha_n": (1,), "beta": (), "eps": ()},
-    }.get(name, {})
+    leaves = _ACTIVATION_WEIGHTS.get(name, {})
     return {
         f"glpn.encoder.block.{i}.{j}.mlp.intermediate_act_fn.{leaf}": shape
         for j in range(stage.depth)
