@@ -328,7 +328,8 @@ def _state(recipe: Recipe, device: torch.device, world: World) -> tuple[TrainSta
     if world.size > 1:
         synchronise_norms(network)
     network = network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    network.gradient_checkpointing_enable(recipe.loop.checkpointing)
+    if recipe.loop.checkpointing:
+        network.gradient_checkpointing_enable()
     average = AveragedNetwork(network, recipe.loop.ema) if recipe.loop.ema > 0 else None
     parameters = dict(network.named_parameters())
     if projections is not None:
