@@ -27,6 +27,7 @@ TENSOR_KINDS = ("pt", "np")
 # from a repository is never run.
 WITHOUT_EFFECT = frozenset(
     {"batch_size", "num_workers", "trust_remote_code", "use_fast", "framework", "tokenizer"}
+    | {"processor", "video_processor", "pipeline_class"}
 )
 _FRAMEWORKS = (None, "pt")
 
@@ -109,8 +110,9 @@ def _require_task(task: str | None, return_tensors: str, options: Mapping[str, A
         )
     if options.get("framework") not in _FRAMEWORKS:
         raise UsageError(f"framework: expected 'pt', got {options['framework']!r}")
-    if options.get("tokenizer") is not None:
-        raise UsageError("tokenizer: a depth estimator has none")
+    for name in ("tokenizer", "processor", "video_processor", "pipeline_class"):
+        if options.get(name) is not None:
+            raise UsageError(f"{name}: a depth estimator has none")
 
 
 class DepthPipeline:

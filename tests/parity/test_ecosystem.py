@@ -232,7 +232,7 @@ def test_every_keyword_works_or_is_refused_by_its_name(tmp_path: Path) -> None:
         load(tmp_path, **{keyword: True})
     for keyword in (*REFUSED, "use_safetensors", "max_dept"):
         with pytest.raises(UsageError, match=keyword):
-            load(tmp_path, **{keyword: False})
+            load(tmp_path, **{keyword: False if keyword == "use_safetensors" else "x"})
     assert load(pretrained_model_name_or_path=tmp_path, device_map="auto").device.type in "cpucuda"
     assert load(tmp_path, attn_implementation="eager").config._attn_implementation == "eager"
     assert load(tmp_path, max_depth=80, output_attentions=True).config.output_attentions is True

@@ -23,6 +23,7 @@ from glpn.cli.verbs import (
     serve,
     synth,
     train,
+    verify,
     video,
 )
 
@@ -67,6 +68,7 @@ app.command("precision", no_args_is_help=True)(precision.precision)
 app.command("reproduce", no_args_is_help=True)(reproduce.reproduce)
 app.command("train", no_args_is_help=True)(train.train)
 app.command("synth", no_args_is_help=True)(synth.synth)
+app.command("verify", no_args_is_help=True)(verify.verify)
 app.command("video", no_args_is_help=True)(video.video)
 app.command("serve")(serve.serve)
 app.command("models")(info.models)

@@ -30,6 +30,8 @@ WITHOUT_EFFECT: Mapping[str, str] = {
     "from_tf": "TensorFlow files are not read",
     "from_flax": "Flax files are not read",
     "offload_buffers": "nothing is offloaded",
+    "disable_mmap": "files are read once, not mapped",
+    "tqdm_class": "downloads use the hub library's own progress bar",
 }
 # Keywords of transformers that are refused by name, and why.
 REFUSED: Mapping[str, str] = {
@@ -47,7 +49,13 @@ REFUSED: Mapping[str, str] = {
     "gguf_file": "weights are safetensors",
     "key_mapping": "rename the tensors and give state_dict",
     "adapter_kwargs": "adapters are loaded by their own library",
+    "adapter_name": "adapters are loaded by their own library",
     "use_kernels": "glpn.load(...) has its own kernels",
+    "kernel_config": "glpn.load(...) has its own kernels",
+    "allow_all_kernels": "code from a repository is never run",
+    "fusion_config": "glpn.load(...) has its own fused form",
+    "distributed_config": "the network fits on one device",
+    "generation_config": "the network generates no text",
 }
 
 
@@ -110,6 +118,8 @@ class LoadOptions:
         fields = {}
         for key, value in options.items():
             if key in names or key in WITHOUT_EFFECT:
+                continue
+            if key in REFUSED and value in (None, False):
                 continue
             if key in REFUSED:
                 raise UsageError(f"{key}: not supported: {REFUSED[key]}")

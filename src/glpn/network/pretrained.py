@@ -17,6 +17,9 @@ from glpn.network.encoder import Encoder, EncoderStage
 from glpn.network.loading import LoadOptions, load
 from glpn.network.pretrained_config import require_attention
 
+# Keywords of `save_pretrained` for adapters and converted checkpoints, which do not exist here.
+_SAVED_ALIKE = frozenset({"save_peft_format", "save_original_format"})
+
 _Self = TypeVar("_Self", bound="PretrainedModel")
 
 
@@ -154,7 +157,9 @@ class PretrainedModel(nn.Module):
         """
         if not safe_serialization:
             raise UsageError("safe_serialization: only True is supported; pickles are not written")
-        unknown = options.keys() - weights.PUSH_OPTIONS - {"repo_id"}
+        if options.pop("distributed_checkpoint", False):
+            raise UsageError("distributed_checkpoint: not supported: the weights fit into one file")
+        unknown = options.keys() - weights.PUSH_OPTIONS - {"repo_id"} - _SAVED_ALIKE
         if unknown:
             raise UsageError(f"save_pretrained: unknown option {sorted(unknown)[0]!r}")
         if not is_main_process:
@@ -167,7 +172,8 @@ class PretrainedModel(nn.Module):
         folder = Path(save_directory)
         weights.write_model(folder, config, names, max_shard_size=max_shard_size, variant=variant)
         if push_to_hub:
-            self.push_to_hub(options.pop("repo_id", folder.name), **options)
+            hub = {key: value for key, value in options.items() if key not in _SAVED_ALIKE}
+            self.push_to_hub(hub.pop("repo_id", folder.name), **hub)
 
     def push_to_hub(self, repo_id: str, **hub: Any) -> str:
         """Upload the files of `save_pretrained`; returns the commit's address.

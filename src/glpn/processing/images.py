@@ -94,7 +94,8 @@ def _channels_last(array: NDArray[Any], layout: str | None, *, prefer_first: boo
 def _eight_bit(array: NDArray[Any]) -> NDArray[Any]:
     """Booleans and wide integers as uint8; other types unchanged."""
     if array.dtype.kind == "b":
-        return array.astype(np.uint8) * np.uint8(255)
+        levels: NDArray[Any] = np.where(array, np.uint8(255), np.uint8(0))
+        return levels
     if array.dtype.kind == "f":
         _require_unit_range(array)
         return array

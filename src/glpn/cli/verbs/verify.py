@@ -1,0 +1,39 @@
+"""`glpn verify`: whether a folder computes the published numbers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from glpn.cli import console, options
+from glpn.errors import CheckpointError
+
+_Folder = Annotated[
+    str, typer.Argument(metavar="FOLDER", help="The published weights: a folder or a hub id.")
+]
+_Photo = Annotated[
+    Path, typer.Argument(metavar="PHOTO", help="The COCO photo 000000039769.jpg (val2017).")
+]
+
+
+def verify(folder: _Folder, photo: _Photo, as_json: options.AsJson = False) -> None:
+    """Compare the published weights with the values known for one photo.
+
+    The command says which of the two published checkpoints (NYU, KITTI) the folder holds. Exit
+    code 65 means that its depth deviates from both.
+
+    Examples:
+
+      glpn verify vinvino02/glpn-nyu 000000039769.jpg
+    """
+    from glpn.evaluation.fidelity import compare
+
+    found = compare(folder, photo)
+    console.say_facts(found.to_dict(), as_json=as_json)
+    if not found.matches:
+        raise CheckpointError(
+            f"{folder}: the depth of {photo} deviates from {found.nearest} by "
+            f"{found.deviation:.2g} m; expected at most {found.tolerance:.0e} m"
+        )

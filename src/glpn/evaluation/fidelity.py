@@ -1,0 +1,112 @@
+"""The values that the published checkpoints give on one photo, and the comparison with them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from glpn.errors import MissingDependency, UsageError
+from glpn.image.photo import read_photo
+from glpn.processing.processor import GLPNImageProcessor
+
+if TYPE_CHECKING:
+    from glpn.network.model import GLPNForDepthEstimation
+
+PHOTO_SIZE = (480, 640)  # COCO val2017, 000000039769
+# predicted_depth[0, :3, :3] of that photo, from transformers' own integration tests. KITTI's
+# checkpoint is stored with max_depth 10; these values are before the correction to 80 m.
+PUBLISHED: Mapping[str, tuple[tuple[float, ...], ...]] = {
+    "vinvino02/glpn-nyu": (
+        (4.4147, 4.0873, 4.0673),
+        (3.7890, 3.2881, 3.1525),
+        (3.7674, 3.5423, 3.4913),
+    ),
+    "vinvino02/glpn-kitti": (
+        (3.4291, 2.7865, 2.5151),
+        (3.2841, 2.7021, 2.3502),
+        (3.1147, 2.4625, 2.2481),
+    ),
+}
+TOLERANCE = 1e-4  # the values have four decimals
+_MAX_DEPTH = 10.0  # metres at the sigmoid's 1 in both files
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The result of `compare`.
+
+    Attributes:
+        nearest: the published checkpoint whose values are nearest.
+        deviation: the largest difference from its nine values, in metres.
+        tolerance: the largest difference that counts as equal.
+        matches: whether the folder computes that checkpoint's values.
+        parameters: number of weights of the network.
+        values: the nine values that the folder gives.
+    """
+
+    nearest: str
+    deviation: float
+    tolerance: float
+    matches: bool
+    parameters: int
+    values: tuple[tuple[float, ...], ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields, for a report."""
+        return dataclasses.asdict(self)
+
+
+def compare(model: str | Path, photo: str | Path) -> Comparison:
+    """Predict the photo as transformers does, in float32, and compare with the published values.
+
+    Args:
+        model: a folder, a bundled name or a hub id.
+        photo: COCO val2017's 000000039769.
+
+    Raises:
+        MissingDependency: torch is not installed.
+        UsageError: the photo has another size.
+        MissingInput, CheckpointError, ConfigError, InvalidImage: as for the model and the photo.
+    """
+    try:
+        from glpn.network.model import GLPNForDepthEstimation
+    except ImportError:
+        raise MissingDependency("verify needs torch: pip install 'glpn[torch]'") from None
+    network = GLPNForDepthEstimation.from_pretrained(model, max_depth=_MAX_DEPTH)
+    corner = _corner(network, photo)
+    deviations = {
+        name: float(np.abs(corner - np.array(values)).max()) for name, values in PUBLISHED.items()
+    }
+    nearest = min(deviations, key=deviations.__getitem__)
+    return Comparison(
+        nearest=nearest,
+        deviation=deviations[nearest],
+        tolerance=TOLERANCE,
+        matches=deviations[nearest] <= TOLERANCE,
+        parameters=network.num_parameters(),
+        values=tuple(tuple(round(float(v), 4) for v in row) for row in corner),
+    )
+
+
+def _corner(network: GLPNForDepthEstimation, photo: str | Path) -> NDArray[np.float32]:
+    """The nine values in the upper left corner of the network's own depth map."""
+    import torch
+
+    image = read_photo(photo)
+    if image.size != PHOTO_SIZE:
+        height, width = PHOTO_SIZE
+        raise UsageError(
+            f"{photo}: expected COCO's 000000039769.jpg, {height}x{width}; "
+            f"got {image.size[0]}x{image.size[1]}"
+        )
+    pixels = GLPNImageProcessor()(image, return_tensors="pt").pixel_values
+    with torch.inference_mode():
+        depth = network(pixels, return_dict=True).predicted_depth
+    corner: NDArray[np.float32] = depth[0, :3, :3].float().cpu().numpy()
+    return corner
