@@ -97,7 +97,8 @@ def rendered(folder: Path, *, kind: str = "indoor", count: int = ROOMS) -> Frame
     if starts:
         with get_context("spawn").Pool() as pool:
             pool.starmap(_render_part, [(folder, kind, first) for first in starts])
-    images, depths = [], []
+    images: list[Tensor] = []
+    depths: list[Tensor] = []
     for first in range(0, count, 200):
         with np.load(_part(folder, kind, first)) as part:
             scale = (NYU_FOCAL / part["focal"])[:, None, None]

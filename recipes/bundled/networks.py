@@ -9,9 +9,16 @@ from efficientnet_lite_pytorch import EfficientNet
 from torch import Tensor, nn
 
 from glpn import GLPNConfig, GLPNForDepthEstimation
+from glpn.network.decoder import DepthHead
 
 MAP_CHANNELS = (24, 48, 120, 352)
 MAP_BLOCKS = (3, 6, 14, 20)  # last block at strides 4, 8, 16, 32
+
+
+def begin_in_a_room(head: DepthHead) -> None:
+    """Let an untrained head say sigmoid(-1) · 10 m, a distance in a room."""
+    if head.conv2.bias is not None:
+        nn.init.constant_(head.conv2.bias, -1.0)
 
 
 class Features(nn.Module):
@@ -44,11 +51,12 @@ class Teacher(nn.Module):
         glpn = GLPNForDepthEstimation(config)
         self.features = Features()
         self.decoder, self.head = glpn.decoder, glpn.head
-        nn.init.constant_(self.head.conv2.bias, -1.0)  # sigmoid(-1) · 10 m: a room
+        begin_in_a_room(self.head)
 
     def forward(self, pixels: Tensor) -> Tensor:
         """RGB 0..1 [B, 3, H, W] → metres [B, H, W]."""
-        return self.head(self.decoder(self.features(pixels)))
+        metres: Tensor = self.head(self.decoder(self.features(pixels)))
+        return metres
 
 
 class Student(nn.Module):
@@ -57,7 +65,7 @@ class Student(nn.Module):
     def __init__(self, config: GLPNConfig) -> None:
         super().__init__()
         self.network = GLPNForDepthEstimation(config)
-        nn.init.constant_(self.network.head.conv2.bias, -1.0)
+        begin_in_a_room(self.network.head)
         widths = zip(config.hidden_sizes, MAP_CHANNELS, strict=True)
         self.compare = nn.ModuleList([nn.Conv2d(own, other, 1) for own, other in widths])
 

@@ -256,14 +256,14 @@ class Goal(nn.Module):
             self.features = self.teacher.features
         elif stage.feature_weight:
             self.features = Features().eval().requires_grad_(False)
-        self.to(memory_format=torch.channels_last)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, clean: Tensor, seen: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
         """SiLog by set, weighted by its share; and the distance to EfficientNet's maps."""
         seen = seen.contiguous(memory_format=torch.channels_last)
         wanted = self._wanted(clean)
         if self.teacher is not None:
-            truth = self._taught(truth, wanted)
+            truth = self._taught(self.teacher, truth, wanted)
         guesses: list[Tensor] = []
         sets = self.stage.labelled
         with quick():
@@ -271,8 +271,9 @@ class Goal(nn.Module):
                 depth = self.model(seen)
             else:
                 depth, guesses = self.model(seen, sum(sets.values()))
+        counts = [*sets.values()]
         parts = zip(
-            depth.split([*sets.values()]), truth[: len(depth)].split([*sets.values()]), strict=True
+            torch.split(depth, counts), torch.split(truth[: len(depth)], counts), strict=True
         )
         total = torch.zeros(())
         for name, (guess, true) in zip(sets, parts, strict=True):
@@ -288,14 +289,15 @@ class Goal(nn.Module):
         if self.features is None:
             return []
         with quick():
-            return self.features(clean.contiguous(memory_format=torch.channels_last))
+            maps: list[Tensor] = self.features(clean.contiguous(memory_format=torch.channels_last))
+        return maps
 
     @torch.no_grad()
-    def _taught(self, truth: Tensor, maps: list[Tensor]) -> Tensor:
+    def _taught(self, teacher: Teacher, truth: Tensor, maps: list[Tensor]) -> Tensor:
         """The teacher's depth where a window has none, as far as it can tell (SURE)."""
         unknown = (truth == 0).all(2).all(1)
         with quick():
-            depth = self.teacher.head(self.teacher.decoder([x[unknown] for x in maps])).float()
+            depth = teacher.head(teacher.decoder([x[unknown] for x in maps])).float()
         truth = truth.clone()
         truth[unknown] = torch.where(depth < SURE * self.stage.max_depth, depth, 0.0)
         return truth
@@ -326,14 +328,14 @@ def train(name: str, stage: Stage, data: Path, runs: Path) -> None:
     goal = Goal(stage, name, runs)
     model = goal.model
     if stage.start in BUNDLED:
-        start = GLPNForDepthEstimation.from_pretrained(stage.start)
-        model.network.load_state_dict(start.state_dict())
+        bundled_model = GLPNForDepthEstimation.from_pretrained(stage.start)
+        model.get_submodule("network").load_state_dict(bundled_model.state_dict())
     elif stage.start is not None:
         weights = torch.load(runs / stage.start / "state.pt", weights_only=True)["average"]
         if stage.encoder_only:
             weights = {key: value for key, value in weights.items() if ".encoder." in key}
         model.load_state_dict(weights, strict=not stage.encoder_only)
-    pretrained = [*model.features.parameters()] if stage.careful else []
+    pretrained = [*model.get_submodule("features").parameters()] if stage.careful else []
     others = {id(p) for p in pretrained}
     groups = [{"params": [p for p in model.parameters() if id(p) not in others], "scale": 1.0}]
     if pretrained:
@@ -351,7 +353,7 @@ def train(name: str, stage: Stage, data: Path, runs: Path) -> None:
     for step, batch in zip(range(start, stage.steps), stream, strict=False):
         model.train()
         if stage.careful:
-            model.features.eval()
+            model.get_submodule("features").eval()
         for group in optimizer.param_groups:
             group["lr"] = group["scale"] * learning_rate(stage, step)
         depth_loss, maps_loss = goal(*batch)
@@ -399,13 +401,15 @@ def mean_of(names: Sequence[str], data: Path, runs: Path) -> None:
 def trained_teacher(run: Path) -> Teacher:
     teacher = Teacher()
     teacher.load_state_dict(torch.load(run / "state.pt", weights_only=True)["average"])
-    return teacher.eval().to(memory_format=torch.channels_last)
+    teacher.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return teacher.eval()
 
 
 def predictor(model: nn.Module) -> Callable[[Tensor], Tensor]:
     if isinstance(model, Teacher):
         return model
-    return lambda pixels: model.network(pixels).predicted_depth
+    network = model.get_submodule("network")
+    return lambda pixels: network(pixels).predicted_depth
 
 
 @torch.no_grad()
@@ -423,7 +427,7 @@ def label_houses(data: Path, runs: Path) -> None:
         depth = (both[0] * both[1].flip(1)).sqrt()
         depth = F.interpolate(depth[None, None], image.shape[1:], mode="bilinear")[0, 0]
         labels[str(i)] = depth.half().numpy()
-    np.savez(runs / "labels.npz", **labels)
+    np.savez(runs / "labels.npz", **labels)  # type: ignore[arg-type]
 
 
 @torch.no_grad()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -69,7 +70,7 @@ def tiny_recipe(frames: Path, run: Path, *changes: str) -> Recipe:
     ).override(changes)
 
 
-def log_of(run: Path, kind: str = "train") -> list[dict]:
+def log_of(run: Path, kind: str = "train") -> list[dict[str, Any]]:
     lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
     return [line for line in lines if line["kind"] == kind]
 

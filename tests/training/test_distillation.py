@@ -161,8 +161,8 @@ def test_the_teacher_fills_only_frames_without_any_depth():
 def test_features_that_point_the_same_way_have_no_distance():
     projections = FeatureProjections((2,), (2,))
     with torch.no_grad():
-        projections.stages[0].weight.copy_(2 * torch.eye(2)[:, :, None, None])
-        projections.stages[0].bias.zero_()
+        for name, value in projections.named_parameters():
+            value.copy_(2 * torch.eye(2)[:, :, None, None] if "weight" in name else torch.zeros(2))
     maps = torch.randn((1, 2, 3, 3), generator=torch.Generator().manual_seed(0))
     projections.requires_grad_(False)
     assert float(projections([maps], [maps])) == pytest.approx(0, abs=1e-6)
@@ -200,6 +200,7 @@ def test_the_teacher_sees_the_window_without_cutdepth_and_colour_changes():
         cutdepth="none", light_probability=0, gamma_probability=0, hsv_probability=0, crop=(16, 16)
     )
     seen = reader(0, 0)
+    assert seen.clean is not None
     assert not np.array_equal(seen.image, seen.clean)
     expected = Reader(KeptFrames((sample,)), plain, seed=0)(0, 0).image
     np.testing.assert_array_equal(seen.clean, expected)

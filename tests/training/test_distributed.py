@@ -64,9 +64,11 @@ def test_two_processes_follow_the_loss_of_one(frames, tmp_path, accumulate):
     one, two = (log_of(tmp_path / name, "validation") for name in ("one", "two"))
     for a, b in zip(one, two, strict=True):
         assert b["abs_rel"] == pytest.approx(a["abs_rel"], rel=1e-3)
-    a, b = (GLPNForDepthEstimation.from_pretrained(tmp_path / n / "last") for n in ("one", "two"))
-    for name, value in a.state_dict().items():
-        torch.testing.assert_close(b.state_dict()[name], value, rtol=1e-3, atol=2e-3)
+    alone, shared = (
+        GLPNForDepthEstimation.from_pretrained(tmp_path / n / "last") for n in ("one", "two")
+    )
+    for name, value in alone.state_dict().items():
+        torch.testing.assert_close(shared.state_dict()[name], value, rtol=1e-3, atol=2e-3)
 
 
 def test_a_signal_to_one_of_two_ends_both_with_a_checkpoint(frames, tmp_path):

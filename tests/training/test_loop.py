@@ -90,6 +90,7 @@ def test_it_learns_four_frames_by_heart(frames, tmp_path):
         )
     )
     first, last = log_of(tmp_path, "validation")
+    assert result.metrics is not None
     assert result.metrics.abs_rel == last["abs_rel"] < 0.12 < first["abs_rel"]
 
 
@@ -145,6 +146,7 @@ def test_best_and_last_are_models_that_predict_what_was_validated(frames, tmp_pa
         target = np.asarray(Image.open(frames / f"depth/{index:03d}.png")) / 1000
         valid = (target > 1e-3) & (target < 10)
         errors.append((np.abs(depth.metres - target) / target)[valid].mean())
+    assert result.metrics is not None
     assert np.mean(errors) == pytest.approx(result.metrics.abs_rel, rel=1e-5)
     assert GLPNForDepthEstimation.from_pretrained(tmp_path / "best").config.max_depth == 10
 
@@ -173,6 +175,7 @@ def test_pictures_of_validation_frames_are_written(frames, tmp_path):
 
 def test_the_frames_learnt_and_held_back_are_recorded_as_lists(frames, tmp_path):
     result = train(tiny_recipe(frames, tmp_path / "run", "loop.steps=1"))
+    assert result.held_back is not None
     assert result.held_back == tmp_path / "run/held_back.txt"
     assert result.held_back.read_text().split() == ["006", "007"]
     learnt = (tmp_path / "run/trained_on.txt").read_text().split()
@@ -239,6 +242,7 @@ def test_it_starts_from_an_encoder_alone(frames, tmp_path):
 def test_frozen_parameters_stay_and_unknown_ones_are_refused(frames, tmp_path):
     train(tiny_recipe(frames, tmp_path, "optimiser.freeze=['glpn']", "run.save_every=1"))
     checkpoint, _ = newest_checkpoint(tmp_path / "checkpoints")
+    assert checkpoint is not None
     moments = {n.split(":")[0] for n in checkpoint.tensors if n.startswith("optimiser.")}
     assert moments
     assert not any(name.startswith("optimiser.glpn") for name in moments)
@@ -260,6 +264,7 @@ def test_a_loss_that_is_no_number_stops_before_the_update_and_names_the_frames(f
     stopped_at = int(str(e.value).split()[1].rstrip(":"))
     checkpoint, complaints = newest_checkpoint(tmp_path / "checkpoints")
     assert not complaints
+    assert checkpoint is not None
     assert checkpoint.step == stopped_at - 1
 
 
@@ -278,6 +283,7 @@ def test_maps_without_a_valid_pixel_are_skipped_and_counted(tmp_path):
     lines = log_of(tmp_path / "all")
     assert [line["skipped"][:8] for line in lines] == ["no frame"] * 4
     checkpoint, _ = newest_checkpoint(tmp_path / "all/checkpoints")
+    assert checkpoint is not None
     assert not any(name.startswith("optimiser.") for name in checkpoint.tensors)
 
 

@@ -55,21 +55,22 @@ def test_each_block_learns_slower_than_the_one_above():
 def test_the_average_follows_quickly_at_first_and_slowly_later():
     net = network()
     average = AveragedNetwork(net, 0.5)
-    bias = average.network.head.conv2.bias
+    bias, own = average.network.head.conv2.bias, net.head.conv2.bias
+    assert bias is not None and own is not None
     with torch.no_grad():
         bias.zero_()
-        net.head.conv2.bias.fill_(1.0)
+        own.fill_(1.0)
     average.update(net, step=0)  # keeps 1/10 of 0
     assert bias.item() == pytest.approx(0.9)
     average.update(net, step=1)  # keeps 2/11 of 0.9
     assert bias.item() == pytest.approx(0.9 * 2 / 11 + 9 / 11)
     with torch.no_grad():
-        net.head.conv2.bias.fill_(3.0)
+        own.fill_(3.0)
     before = bias.item()
     average.update(net, step=100)  # 101/110 is more than 0.5
     assert bias.item() == pytest.approx((before + 3) / 2)
     assert not average.network.training
-    assert average.network.head.conv2.bias.requires_grad is False
+    assert bias.requires_grad is False
 
 
 def test_frames_come_at_the_size_that_the_processor_gives_photographs():
@@ -97,12 +98,15 @@ def test_the_last_share_of_a_folder_is_held_back_in_one_block(tmp_path):
     folder = write_frames(tmp_path / "set", 10)
     train, held_back = open_frames(DataOptions(train=str(folder), val_share=0.25))
     assert train.names == tuple(f"{i:03d}" for i in range(8))
+    assert held_back is not None
     assert held_back.names == ("008", "009")
     train, held_back = open_frames(DataOptions(train=str(folder), limit=4))
     assert (train.names, held_back) == (("000", "003", "006", "009"), None)
     (tmp_path / "val.txt").write_text("001\n\n004\r\n")
     lists = DataOptions(train=str(folder), val_list=str(tmp_path / "val.txt"))
-    assert open_frames(lists)[1].names == ("001", "004")
+    _, held_back = open_frames(lists)
+    assert held_back is not None
+    assert held_back.names == ("001", "004")
     with pytest.raises(ConfigError, match="val_share"):
         open_frames(DataOptions(train=str(folder), limit=None, val_share=0.99))
 

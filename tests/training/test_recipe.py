@@ -37,7 +37,9 @@ def test_keys_of_every_section_arrive(tmp_path):
     assert recipe.model.network().fusion == "sum"
     assert recipe.model.network().decoder_hidden_size == 32
     assert recipe.model.network().variant == "b1"
-    assert recipe.data.spec().unit == "mm"
+    spec = recipe.data.spec()
+    assert spec is not None
+    assert spec.unit == "mm"
     assert (recipe.augment.cutdepth, recipe.augment.cutdepth_p) == ("square", 0.5)
     assert recipe.augment.crop == (64, 96)
     assert recipe.optimiser.freeze == ("glpn",)
