@@ -22,14 +22,14 @@ _ROOMS = {
     "load": "estimator",
     "pipeline": "depth_pipeline",
     "read_depth": "depth.depth",
-    "read_intrinsics": "camera.intrinsics",
+    "read_intrinsics": "camera.intrinsics_files",
 }
 
 __all__ = ["__version__", *_ROOMS]
 
 if TYPE_CHECKING:
     from glpn.camera.camera import Camera as Camera
-    from glpn.camera.intrinsics import read_intrinsics as read_intrinsics
+    from glpn.camera.intrinsics_files import read_intrinsics as read_intrinsics
     from glpn.depth.depth import Depth as Depth
     from glpn.depth.depth import read_depth as read_depth
     from glpn.depth_pipeline import pipeline as pipeline

@@ -164,7 +164,7 @@ class DepthEstimator:
 
         def choose(photo: Photo) -> Camera | None:
             if isinstance(camera, Intrinsics):
-                return camera.fitted(photo.size)
+                return camera.for_size(photo.size)
             return camera or choose_camera(photo, focal=focal, fov=fov)
 
         def estimate(image: Any) -> Depth:

@@ -111,7 +111,8 @@ def test_summary_gives_size_range_and_median():
     metres[0, :3] = [0.71, 4.32, 0]
     assert str(a_depth(metres)) == "480x640, 0.71-4.32 m, median 2.1 m"
     assert str(a_depth(np.zeros((2, 3)))) == "2x3, depth unknown"
-    assert str(a_depth(np.full((1, 1), 2345))) == "1x1, 2345-2345 m, median 2345 m"
+    one = a_depth(np.full((1, 1), 2345), Camera(1, 1, 0, 0, "test"))
+    assert str(one) == "1x1, 2345-2345 m, median 2345 m"
 
 
 def test_metres_are_read_only_float32():

@@ -1,4 +1,4 @@
-"""Camera: which direction each pixel of one picture looks in."""
+"""Camera: the ray that each pixel of an image looks along."""
 
 from __future__ import annotations
 
@@ -13,31 +13,35 @@ from numpy.typing import ArrayLike, NDArray
 from glpn.camera import lens
 from glpn.errors import DataError, UsageError
 
-# Field of view along the longer side, in degrees, where nothing is known of the camera. The main
-# camera of a phone has 67 (26 mm equivalent), a Kinect 63, a 35 mm lens 54: in focal length 60
-# is within 16 % of each.
+# Degrees along the longer side for an unknown camera. A phone's main camera has 67 (26 mm
+# equivalent), a Kinect 63, a 35 mm lens 54: the focal length of 60 is within 16 % of each.
 ASSUMED_FOV = 60.0
-_BAND = 128  # rows undistorted at a time: that takes many times the memory of its result
+# Focal lengths of real lenses, in diagonals of the image: 2 to 2200 mm in 35 mm terms. Metres scale
+# with the focal length, so this range also keeps them between a millimetre and a kilometre.
+FOCAL_RANGE = (0.05, 50.0)
+FOV_RANGE = (1.0, 160.0)  # degrees
+_PIXEL_RANGE = (1e-3, 1e7)  # focal lengths and principal points of any image at all
+_BAND = 128  # undistorting takes many times the memory of its result, so go by bands of rows
 
 
 @dataclass(frozen=True)
 class Camera:
-    """A pinhole camera, perhaps behind a lens that distorts, in pixels of the picture it took.
+    """A pinhole camera, with or without lens distortion, in pixels of one image.
 
-    Pixel centres have whole coordinates: the top left pixel's centre is (0, 0), the middle of a
-    picture ((W - 1) / 2, (H - 1) / 2). A size is (height, width). All this is as in OpenCV.
+    As in OpenCV, pixel centres have whole coordinates: the centre of the top left pixel is (0, 0)
+    and the middle of an image is ((W - 1) / 2, (H - 1) / 2). A size is (height, width).
 
     Attributes:
         fx, fy: focal lengths.
         cx, cy: principal point.
         source: where the numbers come from, in words.
-        distortion: OpenCV's k1, k2, p1, p2[, k3[, k4, k5, k6]], or of a fisheye k1, k2, k3, k4;
-            empty where straight lines stay straight. Zeros at the end may be left out or added.
-        fisheye: whether the lens follows OpenCV's fisheye model, not the radial-tangential one.
+        distortion: OpenCV's k1, k2, p1, p2[, k3[, k4, k5, k6]], or k1, k2, k3, k4 of a fisheye;
+            empty without distortion. Trailing zeros may be omitted or added.
+        fisheye: whether the lens follows OpenCV's fisheye model instead of the radial-tangential
+            one.
 
     Raises:
-        UsageError: a number is not finite, a focal length not above 0, or the coefficients are
-            of no known model.
+        UsageError: a number is not finite or out of range, or the coefficients fit no known model.
     """
 
     fx: float
@@ -49,45 +53,55 @@ class Camera:
     fisheye: bool = False
 
     def __post_init__(self) -> None:
+        low, high = _PIXEL_RANGE
         for name in ("fx", "fy", "cx", "cy"):
             value = require_finite(f"camera {name}", getattr(self, name))
-            if name in ("fx", "fy") and value <= 0:
-                raise UsageError(f"camera {name}: expected a focal length above 0, got {value}")
+            if name in ("fx", "fy") and not low <= value <= high:
+                raise UsageError(
+                    f"camera {name}: expected a focal length of {low:g} to {high:g} px, got {value}"
+                )
+            if abs(value) > high:
+                raise UsageError(f"camera {name}: expected at most {high:g} px, got {value}")
             object.__setattr__(self, name, value)
         checked = lens.coefficients(self.distortion, fisheye=self.fisheye)
         object.__setattr__(self, "distortion", checked)
 
     @classmethod
     def from_focal(cls, focal: float, size: tuple[int, int], *, source: str) -> Camera:
-        """A camera with square pixels that looks through the middle of the picture.
+        """A camera with square pixels whose axis goes through the middle of the image.
 
         Args:
             focal: in pixels.
             size: (height, width).
             source: as the attribute.
+
+        Raises:
+            UsageError: as `require_plausible`.
         """
         height, width = size
-        if height < 1 or width < 1:
-            raise UsageError(f"camera: expected a size of at least 1x1, got {height}x{width}")
-        return cls(focal, focal, (width - 1) / 2, (height - 1) / 2, source)
+        _require_size(size)
+        camera = cls(focal, focal, (width - 1) / 2, (height - 1) / 2, source)
+        camera.require_plausible(size)
+        return camera
 
     @classmethod
     def from_fov(cls, degrees: float, size: tuple[int, int], *, source: str) -> Camera:
         """The same from the horizontal field of view, edge to edge.
 
         Raises:
-            UsageError: not 0 < degrees < 180.
+            UsageError: the angle is outside FOV_RANGE, or as `from_focal`.
         """
-        return cls.from_focal(_focal(degrees, size[1]), size, source=source)
+        _require_size(size)
+        return cls.from_focal(focal_of_fov(degrees, size[1]), size, source=source)
 
     @classmethod
     def assumed(cls, size: tuple[int, int]) -> Camera:
-        """A guess, and its `source` says so: ASSUMED_FOV along the longer side."""
+        """A guess: ASSUMED_FOV along the longer side. Its `source` says that it is assumed."""
         source = f"assumed {ASSUMED_FOV:g}° field of view along the longer side"
-        return cls.from_focal(_focal(ASSUMED_FOV, max(size)), size, source=source)
+        return cls.from_focal(focal_of_fov(ASSUMED_FOV, max(size)), size, source=source)
 
     def scaled(self, size_from: tuple[int, int], size_to: tuple[int, int]) -> Camera:
-        """The camera of the same picture resized from one (height, width) to another."""
+        """The camera of the same image resized from one (height, width) to another."""
         if min(*size_from, *size_to) < 1:
             raise UsageError(f"camera: cannot scale from {size_from} to {size_to}")
         down, across = size_to[0] / size_from[0], size_to[1] / size_from[1]
@@ -95,12 +109,26 @@ class Camera:
             self,
             fx=self.fx * across,
             fy=self.fy * down,
-            cx=(self.cx + 0.5) * across - 0.5,  # edges keep their place, not pixel centres
+            cx=(self.cx + 0.5) * across - 0.5,  # resizing keeps edges in place, not pixel centres
             cy=(self.cy + 0.5) * down - 0.5,
         )
 
+    def require_plausible(self, size: tuple[int, int]) -> None:
+        """Refuse focal lengths that no lens has for an image of this (height, width).
+
+        Raises:
+            UsageError: one is outside FOCAL_RANGE; the message gives the range in pixels.
+        """
+        low, high = (share * math.hypot(*size) for share in FOCAL_RANGE)
+        if not (low <= self.fx <= high and low <= self.fy <= high):
+            got = f"{self.fx:g}" if self.fx == self.fy else f"{self.fx:g} and {self.fy:g}"
+            raise UsageError(
+                f"focal length: expected {low:.3g} to {high:.0f} px for {size[1]}x{size[0]} "
+                f"pixels, got {got} ({self.source})"
+            )
+
     def record(self) -> dict[str, Any]:
-        """The attributes as JSON types, those of the lens only where it distorts."""
+        """The attributes as JSON types; lens attributes only if the lens distorts."""
         values = dataclasses.asdict(self)
         del values["distortion"], values["fisheye"]
         if self.fisheye or self.distortion:
@@ -108,12 +136,12 @@ class Camera:
         return values
 
     @classmethod
-    def from_record(cls, values: Any) -> Camera:
-        """The camera whose `record` this is.
+    def from_record(cls, values: object) -> Camera:
+        """Build the camera from its `record`.
 
         Raises:
-            DataError: it is no record of one.
-            UsageError: a value of it is impossible.
+            DataError: this is not a camera record.
+            UsageError: a value is impossible.
         """
         names = {field.name for field in dataclasses.fields(cls)}
         needed = names - {"distortion", "fisheye"}
@@ -122,9 +150,9 @@ class Camera:
         return cls(**values)
 
     def rays(self, x: ArrayLike, y: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """X / Z and Y / Z of what is seen at pixels (x, y): X right, Y down, Z forward.
+        """X / Z and Y / Z of the point seen at pixels (x, y): X right, Y down, Z forward.
 
-        NaN where the lens model puts nothing that lies in front of the camera.
+        NaN where the lens model has no ray in front of the camera.
         """
         across = (np.asarray(x, np.float64) - self.cx) / self.fx
         down = (np.asarray(y, np.float64) - self.cy) / self.fy
@@ -134,10 +162,10 @@ class Camera:
         return lens.undistort(across, down, self.distortion, fisheye=self.fisheye)
 
     def unproject(self, x: ArrayLike, y: ArrayLike, z: NDArray[Any]) -> NDArray[Any]:
-        """Points [..., 3] seen at pixels (x, y) and depths z, in z's type.
+        """Points [..., 3] seen at pixels (x, y) and depths z, in z's dtype.
 
-        The depth is measured along the optical axis. Where it is 0, and where the lens model has
-        no ray, the point is (0, 0, 0).
+        Depth is measured along the optical axis. Where it is 0, or the lens model has no ray, the
+        point is (0, 0, 0).
         """
         across, down = self.rays(x, y)
         z = np.where(np.isnan(across), 0, z).astype(z.dtype)
@@ -145,7 +173,7 @@ class Camera:
         return np.stack([across * z, down * z, z], axis=-1)
 
     def project(self, points: ArrayLike) -> NDArray[np.float64]:
-        """Pixels (x, y) [..., 2] that see points (X, Y, Z) [..., 3]; NaN where none does."""
+        """Pixels (x, y) [..., 2] that see the points (X, Y, Z) [..., 3]; NaN if there is none."""
         x, y, z = np.moveaxis(np.asarray(points, np.float64), -1, 0)
         front = np.where(z > 0, z, np.nan)
         across, down = x / front, y / front
@@ -164,20 +192,30 @@ class Camera:
         return points
 
 
-def require_finite(name: str, value: Any) -> float:
+def require_finite(name: str, value: object) -> float:
     """`value` as a float.
 
     Raises:
-        UsageError: it is no finite number; the message begins with the name.
+        UsageError: it is not a finite number; the message begins with the name.
     """
     number = isinstance(value, (int, float, np.integer, np.floating))
-    if not number or isinstance(value, bool) or not math.isfinite(value):
-        raise UsageError(f"{name}: expected a finite number, got {value!r}")
-    return float(value)
+    if isinstance(value, bool) or not number or not math.isfinite(float(value)):  # type: ignore[arg-type]
+        raise UsageError(f"{name}: expected a finite number, got {value!r:.100}")
+    return float(value)  # type: ignore[arg-type]
 
 
-def _focal(degrees: float, pixels: int) -> float:
-    """Focal length in pixels of a field of view that spans so many pixels."""
-    if not 0 < require_finite("field of view", degrees) < 180:
-        raise UsageError(f"field of view: expected 0 < degrees < 180, got {degrees}")
+def _require_size(size: tuple[int, int]) -> None:
+    if min(size) < 1:
+        raise UsageError(f"camera: expected a size of at least 1x1, got {size[0]}x{size[1]}")
+
+
+def focal_of_fov(degrees: float, pixels: int) -> float:
+    """Focal length in pixels of a field of view that spans `pixels`.
+
+    Raises:
+        UsageError: the angle is outside FOV_RANGE.
+    """
+    low, high = FOV_RANGE
+    if not low <= require_finite("field of view", degrees) <= high:
+        raise UsageError(f"field of view: expected {low:g} to {high:g} degrees, got {degrees:g}")
     return pixels / 2 / math.tan(math.radians(degrees) / 2)

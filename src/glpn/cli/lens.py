@@ -20,7 +20,7 @@ def camera(*, focal: float | None, fov: float | None, intrinsics: Path | None) -
         UsageError: more than one of them, or an impossible figure.
         MissingInput, DataError: as `read_intrinsics`.
     """
-    from glpn.camera.intrinsics import read_intrinsics
+    from glpn.camera.intrinsics_files import read_intrinsics
 
     if sum(value is not None for value in (focal, fov, intrinsics)) > 1:
         raise UsageError("--focal, --fov, --intrinsics: give at most one of them")

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from glpn.camera.intrinsics import DATASET_SOURCE, Intrinsics, read_intrinsics
+from glpn.camera.intrinsics import DATASET_SOURCE, Intrinsics
+from glpn.camera.intrinsics_files import read_intrinsics
 from glpn.data.dataset_spec import DatasetSpec
 from glpn.data.depthmaps import SUFFIXES as DEPTH_SUFFIXES
 from glpn.data.frames import IMAGE_SUFFIXES, Frame, counted

@@ -112,7 +112,7 @@ def _told(told: dict[str, Any], size: tuple[int, int]) -> Camera | None:
     from glpn.camera.camera import Camera
 
     if told["camera"] is not None:
-        fitted: Camera = told["camera"].fitted(size)
+        fitted: Camera = told["camera"].for_size(size)
         return fitted
     if told["focal"] is not None:
         return Camera.from_focal(told["focal"], size, source="given focal length")
