@@ -18,6 +18,7 @@ from glpn import weights
 from glpn.camera.calibration import Tape
 from glpn.camera.camera import Camera
 from glpn.camera.intrinsics import Intrinsics
+from glpn.camera.selection import assumed_camera, choose_camera, rejected_exif
 from glpn.depth.depth import Depth
 from glpn.depth.provenance import Provenance
 from glpn.engines.options import DEFAULT_MODEL, EngineOptions, HubOptions
@@ -165,6 +166,8 @@ class DepthEstimator:
         def choose(photo: Photo) -> Camera | None:
             if isinstance(camera, Intrinsics):
                 return camera.for_size(photo.size)
+            if camera is not None:
+                camera.require_plausible(photo.size)
             return camera or choose_camera(photo, focal=focal, fov=fov)
 
         def estimate(image: Any) -> Depth:
@@ -246,15 +249,19 @@ class DepthEstimator:
             sigma = None if sigma is None else sigma * np.float32(factor)
         return Depth(
             metres=metres,
-            camera=known or assumed_camera(photo.size, ratio),
-            provenance=self._provenance(photo, factor, count),
+            camera=known or assumed_camera(photo, ratio),
+            provenance=self._provenance(photo, factor, count, known),
             image=photo.pixels if photo.whole is None else None,
             sigma=sigma,
         )
 
-    def _provenance(self, photo: Photo, factor: float, count: int) -> Provenance:
+    def _provenance(
+        self, photo: Photo, factor: float, count: int, known: Camera | None
+    ) -> Provenance:
         told = self.provenance.for_image(photo.name, photo.hash)
         notes = [f"detail from {count}x{count} tiles"] if count > 1 else []
+        if known is None and (reason := rejected_exif(photo)):
+            notes.append(reason)
         if factor != 1:
             notes.append(
                 f"metres multiplied by {factor:.4g} for the focal length of the photo's camera"
@@ -368,23 +375,3 @@ def is_many(images: Any) -> bool:
     if hasattr(images, "read") or hasattr(images, "__array__"):
         return False
     return isinstance(images, Iterable)
-
-
-def choose_camera(photo: Photo, *, focal: float | None, fov: float | None) -> Camera | None:
-    """The camera from what was given, else from EXIF; its `source` says which. None: unknown."""
-    size = photo.size
-    if focal is not None:
-        return Camera.from_focal(focal, size, source=f"given focal length of {focal:g} px")
-    if fov is not None:
-        return Camera.from_fov(fov, size, source=f"given field of view of {fov:g}°")
-    if photo.focal is not None:
-        return Camera.from_focal(photo.focal, size, source=photo.focal_source or "EXIF")
-    return None
-
-
-def assumed_camera(size: tuple[int, int], focal_ratio: float | None) -> Camera:
-    """What an unknown camera is taken for: the network's own, or a usual one."""
-    if focal_ratio is None:
-        return Camera.assumed(size)
-    source = "assumed: like the camera that the model was trained with"
-    return Camera.from_focal(focal_ratio * min(size), size, source=source)

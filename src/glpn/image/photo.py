@@ -14,6 +14,7 @@ and why. Files are taken apart by `containers.py`, their EXIF is read by `exif.p
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import hashlib
 import os
@@ -36,7 +37,7 @@ from glpn.image.containers import (
     load,
     require_one_frame,
 )
-from glpn.image.exif import read_exif
+from glpn.image.exif import Exif, read_exif
 from glpn.image.limits import DEFAULT_LIMITS, ImageLimits
 
 MAX_FILE_BYTES = DEFAULT_LIMITS.max_bytes
@@ -115,7 +116,10 @@ def read_photo(
         return Photo(_from_array(array, shown, limits, channels_first=True), called)
     if isinstance(source, Image.Image):
         image, block = _opened_by_caller(source, shown, limits)
-        return _photo(Decoded(image, image.size, read_exif(block), ""), called, limits)
+        exif = read_exif(block)
+        if _is_turned_already(image, exif):
+            exif = dataclasses.replace(exif, orientation=1)
+        return _photo(Decoded(image, image.size, exif, ""), called, limits)
     data = read_bytes(source, shown, max_bytes=limits.max_bytes)
     decoded = decode(data, name=shown, limits=limits, min_decode_size=min_decode_size)
     return _photo(decoded, called, limits, hash=hashlib.sha256(data).hexdigest())
@@ -139,6 +143,18 @@ def _photo(decoded: Decoded, name: str, limits: ImageLimits, *, hash: str = "") 
         exif_size=_upright_size(exif.pixel_size, sideways) if exif.pixel_size else None,
         projection=projection,
     )
+
+
+def _is_turned_already(image: Image.Image, exif: Exif) -> bool:
+    """Whether the caller rotated a Pillow image by 90° and its EXIF block was left as it was.
+
+    Cameras store a wide picture and an orientation. An image that Pillow derived from it (by
+    `transpose`, say) has no format and a copy of the EXIF block; if it is tall, it was rotated.
+    """
+    stored_width, stored_height = exif.pixel_size or (2, 1)
+    stored_wide = stored_width > stored_height
+    derived = image.format is None and image.width != image.height
+    return derived and exif.orientation in _SIDEWAYS and stored_wide != (image.width > image.height)
 
 
 def _upright_size(size: tuple[int, int], sideways: bool) -> tuple[int, int]:

@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from starlette.responses import Response
 
+from glpn.camera.selection import choose_camera
 from glpn.depth.depth import Depth
 from glpn.errors import UsageError
-from glpn.estimator import MAX_INPUT_PIXELS, DepthEstimator, choose_camera
+from glpn.estimator import MAX_INPUT_PIXELS, DepthEstimator
 from glpn.files import FORMATS
 from glpn.image.limits import SERVICE_LIMITS
 from glpn.image.photo import Photo, read_photo

@@ -95,7 +95,7 @@ def _placed(depth: Depth, told: dict[str, Any], photo: Path | None) -> Depth:
         InvalidImage, DataError: it, or the intrinsics, cannot be used.
     """
     from glpn.camera.camera import Camera
-    from glpn.estimator import choose_camera
+    from glpn.camera.selection import choose_camera
     from glpn.image.photo import read_photo
 
     picture = None if photo is None else read_photo(photo)
