@@ -78,7 +78,7 @@ def of_photographs(estimator: glpn.DepthEstimator, photos: list[Path]) -> Any:
         left.set_title(photo.stem, fontsize=9)
         metres = depth.metres
         low, high = np.percentile(metres, (2, 98))
-        drawn = right.imshow(metres, cmap="turbo_r", vmin=0, vmax=FAR)
+        drawn = right.imshow(metres, cmap="inferno", vmin=0, vmax=FAR)
         right.set_title(f"{low:.1f} to {high:.1f} m", fontsize=9)
     figure.colorbar(drawn, ax=axes, label="metres", shrink=0.8)
     return figure
@@ -99,7 +99,7 @@ def of_dataset(estimator: glpn.DepthEstimator, frames: Samples, count: int) -> A
             (line[1], np.where(known, shown.truth, np.nan), "true"),
             (line[2], shown.depth, f"predicted: AbsRel {shown.abs_rel:.2f}"),
         ):
-            depth = axis.imshow(metres, cmap="turbo_r", vmin=0, vmax=FAR)
+            depth = axis.imshow(metres, cmap="inferno", vmin=0, vmax=FAR)
             axis.set_title(title, fontsize=9)
         wrong = line[3].imshow(np.where(known, error, np.nan), cmap="RdBu", vmin=-0.7, vmax=0.7)
         line[3].set_title("too near (red), too far (blue)", fontsize=9)

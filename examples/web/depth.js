@@ -20,14 +20,22 @@ export async function metresOf(file) {
   return { data: predicted_depth.data, height, width };
 }
 
-/** Draw metres on a canvas: near is bright. Returns the nearest and the farthest. */
+// The color map inferno (matplotlib, CC0) at nine places; colors in between are interpolated.
+const INFERNO = [
+  [0, 0, 4], [33, 12, 74], [87, 16, 110], [138, 35, 106], [188, 55, 84], [227, 89, 50], [249, 141, 10],
+  [249, 201, 50], [252, 255, 164],
+];
+
+/** Draw metres on a canvas: inferno, near is dark. Returns the nearest and the farthest. */
 export function draw({ data, height, width }, canvas) {
   const [near, far] = data.reduce(([a, b], m) => [Math.min(a, m), Math.max(b, m)], [Infinity, 0]);
   Object.assign(canvas, { width, height });
   const picture = new ImageData(width, height);
   data.forEach((metres, i) => {
-    const grey = 255 * (1 - (metres - near) / (far - near || 1));
-    picture.data.set([grey, grey, grey, 255], 4 * i);
+    const place = ((metres - near) / (far - near || 1)) * (INFERNO.length - 1);
+    const below = Math.min(Math.floor(place), INFERNO.length - 2);
+    const color = INFERNO[below].map((low, k) => low + (INFERNO[below + 1][k] - low) * (place - below));
+    picture.data.set([...color, 255], 4 * i);
   });
   canvas.getContext("2d").putImageData(picture, 0, 0);
   return { near, far };

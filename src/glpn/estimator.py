@@ -15,11 +15,11 @@ from PIL import Image
 
 import glpn
 from glpn import weights
-from glpn.camera.calibration import Tape
 from glpn.camera.camera import Camera
 from glpn.camera.intrinsics import Intrinsics
 from glpn.camera.selection import assumed_camera, choose_camera, rejected_exif
 from glpn.depth.depth import Depth
+from glpn.depth.measurements import Measurements
 from glpn.depth.provenance import Provenance
 from glpn.engines.options import DEFAULT_MODEL, EngineOptions, HubOptions
 from glpn.engines.protocol import Engine, PreparingEngine, StochasticEngine
@@ -130,7 +130,7 @@ class DepthEstimator:
         focal: float | None = None,
         fov: float | None = None,
         uncertainty: str | None = None,
-        tape: Tape | None = None,
+        measurements: Measurements | None = None,
         tiles: int | None = None,
     ) -> Any:
         """Estimate depth.
@@ -144,7 +144,7 @@ class DepthEstimator:
                 focal length also scales the metres, see `estimate`.
             uncertainty: gives each `Depth` its `sigma`: "flip", see `flip_sigma`, costs a second
                 run of the network, "droppath", see `droppath_sigma`, eight more on torch.
-            tape: what was measured in each photo, to which its depth is brought; see `Depth.taped`.
+            measurements: known depths and lengths in each photo; see `Depth.calibrate`.
             tiles: add detail from so many by so many pieces, none of which is enlarged for the
                 network; True: as many as are good. The metres stay the whole photo's: see `tiling`.
 
@@ -154,7 +154,7 @@ class DepthEstimator:
         Raises:
             InvalidImage: a photo cannot be read; the message names it.
             UsageError: more than one of camera, focal and fov is given, or the uncertainty is
-                unknown or not to be had from this engine, or the tape's figures are impossible, or
+                unknown or unavailable with this engine, or a measurement is impossible, or
                 tiles are no number of tiles or asked for with an uncertainty.
             DataError: the intrinsics are another picture's.
         """
@@ -173,7 +173,7 @@ class DepthEstimator:
         def estimate(image: Any) -> Depth:
             photo = read_photo(image)
             depth = self.estimate(photo, choose, uncertainty=uncertainty, tiles=tiles)
-            return depth if tape is None else depth.taped(tape)
+            return depth if measurements is None else depth.calibrate(measurements)
 
         return map(estimate, images) if is_many(images) else estimate(images)
 

@@ -44,7 +44,7 @@ def length(room: Depth, x0: float, y0: float, x1: float, y1: float) -> tuple[flo
 
 
 def test_one_reference_scales_everything_to_it():
-    depth = a_room().calibrated([(80, 60, 2 * a_room().at(80, 60))])
+    depth = a_room().with_references([(80, 60, 2 * a_room().at(80, 60))])
     np.testing.assert_allclose(depth.metres, 2 * a_room().metres, rtol=1e-6)
     assert depth.camera == a_room().camera
     np.testing.assert_allclose(depth.sigma, 0.2)
@@ -55,7 +55,7 @@ def test_one_reference_scales_everything_to_it():
 def test_several_references_of_one_scale_give_that_scale_and_no_shift():
     room = a_room()
     places = [(20, 30), (80, 60), (140, 100)]
-    depth = room.calibrated([(x, y, 1.3 * room.at(x, y)) for x, y in places])
+    depth = room.with_references([(x, y, 1.3 * room.at(x, y)) for x, y in places])
     np.testing.assert_allclose(depth.metres, 1.3 * room.metres, rtol=1e-6)
 
 
@@ -106,7 +106,7 @@ def test_calibrated_metres_stay_above_zero_and_in_order(pairs):
 
 
 def test_unknown_pixels_stay_unknown_and_files_say_what_was_done(tmp_path):
-    depth = a_room().calibrated([(20, 30, 2.0), (140, 100, 5.0), (80, 60, 3.0)])
+    depth = a_room().with_references([(20, 30, 2.0), (140, 100, 5.0), (80, 60, 3.0)])
     assert (depth.metres[:4, :4] == 0).all() and (depth.metres[4:] > 0).all()
     note = read_depth(depth.save(tmp_path / "a.png")).provenance.note
     assert note.startswith("as it was; metres multiplied by ")
@@ -128,14 +128,14 @@ def test_unknown_pixels_stay_unknown_and_files_say_what_was_done(tmp_path):
 )
 def test_references_that_are_no_lengths_are_refused(bad):
     with pytest.raises(UsageError, match="references: expected"):
-        a_room().calibrated(bad)
+        a_room().with_references(bad)
 
 
 def test_reference_outside_or_where_nothing_is_known_is_refused():
     with pytest.raises(UsageError, match=r"\(160, 5\) is outside"):
-        a_room().calibrated([(160, 5, 2)])
+        a_room().with_references([(160, 5, 2)])
     with pytest.raises(DataError, match=r"\(1, 1\) is unknown"):
-        a_room().calibrated([(1, 1, 2)])
+        a_room().with_references([(1, 1, 2)])
 
 
 # Known lengths

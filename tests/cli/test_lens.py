@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import glpn as library
-from glpn.camera.calibration import Tape
+from glpn.depth.measurements import Measurements
 
 YAML = """\
 image_width: 256
@@ -49,7 +49,7 @@ def test_several_references_are_those_of_the_python_door(predict, photo, model):
     places = ((40, 30, 2.5), (100, 80, 1.5), (10, 90, 2.0))
     options = [part for place in places for part in ("--ref", ",".join(map(str, place)))]
     run = predict(photo, "--json", "--format", "none", "--at", "7,9", *options)
-    depth = library.load(model, threads=1)(photo, tape=Tape(references=places))
+    depth = library.load(model, threads=1)(photo, measurements=Measurements(references=places))
     assert run.records[0]["at"][0]["metres"] == pytest.approx(depth.at(7, 9), abs=1e-4)
 
 
@@ -59,7 +59,7 @@ def test_several_references_are_those_of_the_python_door(predict, photo, model):
         (["--ref", "1,2"], "--ref: expected x,y in pixels of the photograph and metres, got '1,2'"),
         (["--ref", "1,2,-3"], "--ref: expected 3 numbers, the last a length above 0"),
         (["--known", "1,2,3,4"], "--known: expected x0,y0,x1,y1 in pixels"),
-        (["--ref", "1,2,3", "--known", "1,2,3,4,5"], "--ref, --known: give one kind"),
+        (["--ref", "1,2,3", "--known", "1,2,3,4,5"], "--ref, --known, --sparse: give one kind"),
         (["--fov", "60", "--known", "1,2,3,4,5", "--known", "1,2,3,9,5"], "leave --focal, --fov"),
         (["--focal", "60", "--intrinsics", "K.txt"], "--intrinsics: give at most one"),
     ],

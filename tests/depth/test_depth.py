@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import glpn
 from glpn.camera.camera import Camera
-from glpn.depth.colormaps import COLORMAPS, color_table, colorize
+from glpn.depth.colormaps import COLORMAPS, UNKNOWN_COLOR, color_table, colorize
 from glpn.depth.depth import Depth, read_depth
 from glpn.depth.provenance import Provenance
 from glpn.errors import DataError, UsageError
@@ -204,7 +204,7 @@ def test_every_colour_map_has_256_colours():
 
 def test_explicit_range_puts_its_ends_on_the_first_and_last_colour():
     picture = colorize(np.array([[0.5, 1, 2, 3, 9, 0]], np.float32), "gray", near=1, far=3)
-    assert picture[0, :, 0].tolist() == [0, 0, 128, 255, 255, 0]
+    assert picture[0, :, 0].tolist() == [0, 0, 128, 255, 255, UNKNOWN_COLOR[0]]
 
 
 def test_default_range_leaves_out_the_extreme_two_per_cent():
@@ -215,10 +215,10 @@ def test_default_range_leaves_out_the_extreme_two_per_cent():
     assert abs(int(picture[0, 500, 0]) - 128) <= 1
 
 
-def test_unknown_pixels_are_black_and_one_depth_everywhere_is_one_colour():
+def test_unknown_pixels_are_grey_and_one_depth_everywhere_is_one_color():
     picture = a_depth([[2, 2, 0]]).colorize("viridis")
-    assert picture[0].tolist() == [[0x44, 0x01, 0x54], [0x44, 0x01, 0x54], [0, 0, 0]]
-    assert not a_depth(np.zeros((2, 2))).colorize().any()
+    assert picture[0].tolist() == [[0x44, 0x01, 0x54], [0x44, 0x01, 0x54], [*UNKNOWN_COLOR]]
+    assert (a_depth(np.zeros((2, 2))).colorize() == UNKNOWN_COLOR).all()
 
 
 @pytest.mark.parametrize("near, far", [(2, 1), (1, 1), (-1, 2), (math.nan, 2), (0, math.inf)])

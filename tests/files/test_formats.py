@@ -129,7 +129,7 @@ def test_any_compressor_writes_every_pixel_of_a_large_map(tmp_path, monkeypatch,
     with Image.open(path) as image:
         assert np.array_equal(np.asarray(image), millimetres)
     with Image.open(save(depth, tmp_path, "vis")) as image:
-        assert np.array_equal(np.asarray(image), depth.colorize())
+        assert np.array_equal(np.asarray(image)[:, :701], depth.colorize())
 
 
 def test_pngs_hold_pixels_and_our_own_chunk_alone(tmp_path):
@@ -161,6 +161,17 @@ def test_vis_beside_has_the_photograph_on_its_left(tmp_path):
         assert image.size == (64, 24)
     with pytest.raises(UsageError, match="without its photo"):
         a_depth(image=False).save(tmp_path / "b.vis.png", beside=True)
+
+
+def test_vis_has_a_legend_in_metres_on_its_right(tmp_path):
+    depth = a_depth((200, 300))
+    with Image.open(depth.save(tmp_path / "a.vis.png", near=1, far=5)) as image:
+        pixels = np.asarray(image)
+    assert np.array_equal(pixels[:, :300], depth.colorize(near=1, far=5))
+    bar = pixels[:, 315]  # within the bar: far at the top, near at the bottom
+    assert bar[11].tolist() == [252, 255, 164] and bar[188].tolist() == [0, 0, 4]
+    with Image.open(depth.save(tmp_path / "b.vis.png", legend=False)) as image:
+        assert image.size == (300, 200)
 
 
 def test_vis_is_not_mistaken_for_depth(tmp_path):

@@ -98,8 +98,9 @@ Intrinsics = Annotated[
     Path | None,
     typer.Option(
         metavar="FILE",
-        help="Camera calibration instead of --focal: a 3x3 matrix as text, JSON, or OpenCV's or "
-        "ROS's YAML; scaled to the photograph, with its lens's distortion.",
+        help="Camera calibration instead of --focal: a 3x3 matrix, or a file of OpenCV, ROS, "
+        "COLMAP, Kalibr, RealSense, OAK, Azure Kinect, ZED, ARKit or KITTI; scaled to the photo, "
+        "with lens distortion.",
         rich_help_panel=CAMERA,
     ),
 ]
@@ -107,8 +108,8 @@ Ref = Annotated[
     list[str] | None,
     typer.Option(
         metavar="X,Y,METRES",
-        help="Bring the depth to what was measured at this pixel, along the optical axis. One "
-        "scales it, several also shift it.",
+        help="A depth measured at this pixel, along the optical axis. One sets the scale, several "
+        "also shift the depth.",
         rich_help_panel=CAMERA,
     ),
 ]
@@ -116,8 +117,28 @@ Known = Annotated[
     list[str] | None,
     typer.Option(
         metavar="X0,Y0,X1,Y1,METRES",
-        help="A known length. One sets the scale; two, one across the picture and one away from "
-        "the camera, the focal length too.",
+        help="A known length. One sets the scale; two, one across the photo and one away from "
+        "the camera, also set the focal length.",
+        rich_help_panel=CAMERA,
+    ),
+]
+Sparse = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Sparse or low-resolution depth of the photo, from LiDAR, SLAM or a phone's sensor: "
+        "rows of x,y,metres (.csv, .txt), or a depth map of any size. It fits scale, shift and a "
+        "smooth local correction, and tolerates outliers.",
+        rich_help_panel=CAMERA,
+    ),
+]
+SparseScale = Annotated[
+    float | None,
+    typer.Option(
+        metavar="UNITS",
+        help="Units per metre of a --sparse file that does not state them: 1000 for millimetres, "
+        "5000 for TUM, 256 for KITTI.",
+        show_default=False,
         rich_help_panel=CAMERA,
     ),
 ]

@@ -33,6 +33,8 @@ class Wishes:
     intrinsics: Path | None = None
     ref: Sequence[str] = ()
     known: Sequence[str] = ()
+    sparse: Path | None = None
+    sparse_scale: float | None = None
     uncertainty: str | None = None
     tiles: str | None = None
     max_depth: float | None = None
@@ -59,6 +61,8 @@ def run(wishes: Wishes) -> int:
     from glpn.cli.inputs import gather, is_job
     from glpn.jobs import Shard
 
+    if wishes.sparse is not None and (is_job(wishes.photos) or len(wishes.photos) > 1):
+        raise UsageError("--sparse: belongs to one photo; give one")
     call, asked = _call(wishes)
     request = Request(
         model=_model(wishes),
@@ -92,12 +96,20 @@ def _call(wishes: Wishes) -> tuple[dict[str, Any], str]:
         "tiles": wishes.tiles,
         "ref": list(wishes.ref) or None,
         "known": list(wishes.known) or None,
+        "sparse": wishes.sparse,
+        "sparse-scale": wishes.sparse_scale,
     }
     call = {
         **camera,
         "uncertainty": wishes.uncertainty,
         "tiles": _tiles(wishes.tiles, wishes.uncertainty),
-        "tape": lens.tape(wishes.ref, wishes.known, camera=camera),
+        "measurements": lens.measurements(
+            wishes.ref,
+            wishes.known,
+            sparse=wishes.sparse,
+            sparse_scale=wishes.sparse_scale,
+            camera=camera,
+        ),
     }
     return call, asked(changes)
 

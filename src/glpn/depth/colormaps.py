@@ -1,4 +1,8 @@
-"""Depth as a colour picture: seven colour maps and the rule that spreads metres over them."""
+"""Depth as a color picture: one rule for every picture that glpn makes.
+
+Near is the first color of the map (dark in inferno, the default), far the last (bright), linear in
+metres in between. Unknown depth is a bluish grey, which no map contains.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +14,8 @@ from numpy.typing import NDArray
 
 from glpn.errors import UsageError
 
-# Anchor colours as hexadecimal RGB, evenly spaced; colours in between are interpolated linearly.
-# Where there are 52, they are every fifth colour of the original 256 (largest error: 2 levels).
+# Anchor colors as hexadecimal RGB, evenly spaced; colors in between are interpolated linearly.
+# Maps of 52 anchors have every fifth color of the original 256 (largest error: 2 levels).
 _ANCHORS = {
     # inferno, magma, plasma, viridis: Smith, van der Walt and Firing, matplotlib; CC0.
     "inferno": (
@@ -50,46 +54,44 @@ _ANCHORS = {
     "gray": "000000ffffff",
 }
 COLORMAPS = tuple(_ANCHORS)
-ROBUST_PERCENTILES = (2.0, 98.0)  # leave the few extreme pixels out of the range of colours
-_COUNTED = 1 << 17  # pixels, about, that percentiles are taken of: they are for the eye
-_NARROWEST = 1e-6  # metres from near to far: below it the levels would overflow
+DEFAULT_COLORMAP = "inferno"
+UNKNOWN_COLOR = (112, 128, 144)
+ROBUST_PERCENTILES = (2.0, 98.0)  # a few extreme pixels must not use up the range of colors
+_MAX_SAMPLED = 1 << 17  # pixels that percentiles are computed from; enough for the eye
+_MIN_RANGE = 1e-6  # metres from near to far; a smaller range overflows the levels
 
 
 def colorize(
     metres: NDArray[np.float32],
-    colormap: str = "inferno",
+    colormap: str = DEFAULT_COLORMAP,
     *,
     near: float | None = None,
     far: float | None = None,
 ) -> NDArray[np.uint8]:
-    """Metres [H, W] as RGB uint8 [H, W, 3]: `near` and nearer takes the map's first colour.
+    """Metres [H, W] as RGB uint8 [H, W, 3]; `near` and below take the map's first color.
 
     Args:
-        metres: 0 is unknown and becomes black.
+        metres: 0 is unknown and becomes UNKNOWN_COLOR.
         colormap: one of COLORMAPS.
-        near, far: ends of the range, in metres; by default the 2nd and 98th percentile of the
-            known pixels (of large maps, of every n-th in both directions).
+        near, far: ends of the range, in metres; see `color_range`.
 
     Raises:
         UsageError: the map is unknown, or not 0 <= near < far.
     """
     table = color_table(colormap)
-    known = metres > 0
-    everywhere = bool(known.all())
-    step = max(math.isqrt(metres.size // _COUNTED), 1)
-    few = metres[::step, ::step]
-    near, far = _range(few.reshape(-1) if everywhere else few[few > 0], near, far)
+    near, far = color_range(metres, near, far)
     levels = (metres - np.float32(near)) * np.float32(255 / (far - near))
     levels = np.rint(levels.clip(0, 255, out=levels), out=levels)
     picture: NDArray[np.uint8] = table.take(levels.astype(np.uint8), axis=0)
-    if not everywhere:
-        picture[~known] = 0
+    known = metres > 0
+    if not known.all():
+        picture[~known] = UNKNOWN_COLOR
     return picture
 
 
 @cache
 def color_table(colormap: str) -> NDArray[np.uint8]:
-    """The 256 colours of a map, uint8 [256, 3], read-only.
+    """The 256 colors of a map, uint8 [256, 3], read-only.
 
     Raises:
         UsageError: there is no such map.
@@ -104,16 +106,26 @@ def color_table(colormap: str) -> NDArray[np.uint8]:
     return table
 
 
-def _range(
-    known: NDArray[np.float32], near: float | None, far: float | None
+def color_range(
+    metres: NDArray[np.float32], near: float | None = None, far: float | None = None
 ) -> tuple[float, float]:
-    """The range of colours: what was asked for, filled up with percentiles; never empty."""
-    low, high = np.percentile(known, ROBUST_PERCENTILES) if known.size else (0.0, 1.0)
-    asked = near is not None and far is not None
-    near = float(low) if near is None else float(near)
-    far = float(high) if far is None else float(far)
-    if not asked and far - near < _NARROWEST:  # one depth everywhere, or nothing beyond `near`
+    """Metres of the first and last color: the given ones, else the ROBUST_PERCENTILES.
+
+    The percentiles are those of the known pixels; large maps are sampled.
+
+    Raises:
+        UsageError: not 0 <= near < far.
+    """
+    given = near is not None and far is not None
+    if near is None or far is None:
+        step = max(math.isqrt(metres.size // _MAX_SAMPLED), 1)
+        sampled = metres[::step, ::step]
+        known = sampled[sampled > 0]
+        low, high = np.percentile(known, ROBUST_PERCENTILES) if known.size else (0.0, 1.0)
+        near, far = (float(low) if near is None else near), (float(high) if far is None else far)
+    near, far = float(near), float(far)
+    if not given and far - near < _MIN_RANGE:  # constant depth, or nothing beyond `near`
         far = near + 1.0
-    if not (near >= 0 and _NARROWEST <= far - near < float("inf")):
+    if not (near >= 0 and _MIN_RANGE <= far - near < float("inf")):
         raise UsageError(f"near, far: expected 0 <= near < far in metres, got {near} and {far}")
     return near, far

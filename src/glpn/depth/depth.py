@@ -1,4 +1,4 @@
-"""Depth: metres + camera + provenance. Probe it, measure in it, colour it, save it."""
+"""Depth: metres, camera and provenance. Probe it, measure in it, color it, save it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -16,25 +16,29 @@ from glpn import files
 from glpn.camera import calibration
 from glpn.camera.camera import Camera
 from glpn.depth import colormaps
+from glpn.depth.measurements import Measurements, Place
 from glpn.depth.provenance import Provenance
+from glpn.depth.sparse import SparseFit, fit_sparse
 from glpn.errors import DataError, UsageError
 from glpn.files.contents import Contents
+
+_T = TypeVar("_T", bound=np.generic)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Depth:
-    """Metres for every pixel of one picture, and what is needed to measure in it.
+    """Metres for every pixel of one photo, with the camera needed to measure in it.
 
     Depth is measured along the optical axis. Points have X right, Y down, Z forward. Positions
     are (x, y): column first, pixel centres at whole numbers.
 
     Attributes:
         metres: float32 [H, W], read-only; 0 is unknown.
-        camera: of this picture, at this size.
-        provenance: what made it.
-        image: the photograph, uint8 [H, W, 3], where it is at hand: it colours points.
-        sigma: one standard deviation of the metres, float32 [H, W], in metres, read-only, where
-            it was asked for; larger means less sure.
+        camera: of this photo, at this size.
+        provenance: its origin.
+        image: the photo, uint8 [H, W, 3], if known; points take their colors from it.
+        sigma: one standard deviation of the metres, float32 [H, W], in metres, read-only, if it
+            was requested; larger means less certain.
 
     Raises:
         DataError: metres or sigma are not a map of finite numbers from 0 on, or differ in size.
@@ -73,7 +77,7 @@ class Depth:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """The same, under NumPy's name."""
+        """The same as `size`, under NumPy's name."""
         return self.size
 
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
@@ -93,10 +97,10 @@ class Depth:
         return f"<Depth {self}, {self.provenance.model}>"
 
     def at(self, x: float, y: float) -> float:
-        """Metres at one position: a pixel's own value, or in between the bilinear mean.
+        """Metres at one position; bilinear between pixel centres.
 
         Raises:
-            UsageError: the position is outside the picture.
+            UsageError: the position is outside the image.
             DataError: the depth there is unknown.
         """
         height, width = self.size
@@ -114,55 +118,54 @@ class Depth:
         return float(weights @ corners)
 
     def point(self, x: float, y: float) -> tuple[float, float, float]:
-        """(X, Y, Z) in metres of what is seen at one position; errors as `at`."""
+        """(X, Y, Z) in metres of the point seen at one position; errors as `at`."""
         right, down, forward = self.camera.unproject(x, y, np.asarray(self.at(x, y)))
         if forward == 0:
             raise DataError(f"the lens model has no ray for ({x}, {y})")
         return float(right), float(down), float(forward)
 
     def between(self, start: tuple[float, float], end: tuple[float, float]) -> float:
-        """Straight-line metres between what is seen at two positions; errors as `at`."""
+        """Straight-line metres between the points seen at two positions; errors as `at`."""
         return math.dist(self.point(*start), self.point(*end))
 
     def points(self) -> NDArray[np.float32]:
         """(X, Y, Z) in metres for every pixel, float32 [H, W, 3]; (0, 0, 0) where unknown."""
         return self._contents().points()
 
-    def calibrated(self, references: Sequence[tuple[float, ...]]) -> Depth:
-        """The same depth, scaled and shifted to what was measured in a few places.
+    def with_references(self, references: Sequence[Place]) -> Depth:
+        """The same depth, scaled and shifted to depths measured in a few places.
 
-        One reference gives the scale, more give a shift too, as far as they bear it: see
-        `calibration.fit_references`. The provenance says what was done.
+        One reference gives the scale; more give a shift too, as far as they support it: see
+        `calibration.fit_references`. The provenance records the change.
 
         Args:
-            references: (x, y, metres); the metres are along the optical axis, as `at` says them.
+            references: (x, y, metres); the metres are along the optical axis, as `at` returns them.
 
         Raises:
-            UsageError: there is none, one is outside the picture, or its metres are no length.
+            UsageError: there is none, one is outside the image, or its metres are no length.
             DataError: the depth in one of the places is unknown.
         """
         calibration.require_lengths("references", references, numbers=3)
         estimated = [self.at(x, y) for x, y, _ in references]
         nearest = float(self.metres[self.metres > 0].min())
         fit = calibration.fit_references(estimated, [m for *_, m in references], nearest=nearest)
-        scale, shift = fit
-        change = f"multiplied by {scale:.4g}" + (f", then {shift:+.4g} m" if shift else "")
-        return self._changed(fit, self.camera, f"metres {change} for {_counted(references)}")
+        counted = f"{len(references)} reference{'s' * (len(references) > 1)}"
+        return self._scaled(fit, self.camera, f"{_change(*fit)} for {counted}")
 
-    def with_lengths(self, lengths: Sequence[tuple[float, ...]]) -> Depth:
+    def with_lengths(self, lengths: Sequence[Place]) -> Depth:
         """The same depth with its scale, and its camera's focal length, solved from known lengths.
 
-        One length gives the scale. Two or more give the focal length too, if one leads across the
-        picture and one away from the camera: see `calibration.solve_lengths`. The provenance
-        says what was done, the camera's source where its focal length is from.
+        One length gives the scale. Two or more also give the focal length, if one leads across the
+        image and one away from the camera: see `calibration.solve_lengths`. The provenance records
+        the change, and the camera's source says where its focal length is from.
 
         Args:
             lengths: (x0, y0, x1, y1, metres), in a straight line from one place to the other.
 
         Raises:
-            UsageError: there is none, a place is outside the picture, two are the same, or the
-                lengths do not tell the focal length, contradict each other, or must not change
-                it because the lens distorts.
+            UsageError: there is none, a place is outside the image, two are the same, or the
+                lengths do not determine the focal length, contradict each other, or must not
+                change it because the lens distorts.
             DataError: the depth in one of the places is unknown.
         """
         calibration.require_lengths("known lengths", lengths, numbers=5)
@@ -173,16 +176,52 @@ class Depth:
             raise UsageError("known lengths: expected two different places each")
         if len(lengths) == 1:
             scale = metres[0] / float(np.linalg.norm(spans))
-            note = f"metres multiplied by {scale:.4g} for 1 known length"
-            return self._changed(calibration.Fit(scale), self.camera, note)
+            note = f"{_change(scale)} for 1 known length"
+            return self._scaled(calibration.ScaleShift(scale), self.camera, note)
         camera, scale = self._solved(spans, metres)
-        note = f"metres multiplied by {scale:.4g} and focal length {camera.source}"
-        return self._changed(calibration.Fit(scale), camera, note)
+        note = f"{_change(scale)} and focal length {camera.source}"
+        return self._scaled(calibration.ScaleShift(scale), camera, note)
 
-    def taped(self, tape: calibration.Tape) -> Depth:
-        """`calibrated` and `with_lengths` with what a tape says, as far as it says anything."""
-        depth = self.calibrated(tape.references) if tape.references else self
-        return depth.with_lengths(tape.lengths) if tape.lengths else depth
+    def with_sparse(self, sparse: Sequence[Place] | NDArray[np.floating] | Depth) -> Depth:
+        """The same depth, fitted to sparse or low-resolution depth (LiDAR, SLAM, time of flight).
+
+        A robust scale and shift, then a smooth local factor where the points are dense enough to
+        show that it helps: see `sparse.fit_sparse`. The provenance records the change and the
+        leave-one-out error: how far each point is from what the others predict, on average.
+
+        Args:
+            sparse: points (x, y, metres), metres along the optical axis; or a depth map of the same
+                photo at any size, such as `read_depth("lidar.png", scale=1000)`.
+
+        Raises:
+            UsageError: a point is outside the image or not finite, or its metres are not above 0.
+            DataError: too few points lie where this depth is known.
+        """
+        points = sparse._sparse_points(self.size) if isinstance(sparse, Depth) else sparse
+        fit = fit_sparse(self.metres, np.asarray(points, np.float64))
+        local = "a smooth local factor, " if fit.local else ""
+        note = (
+            f"{_change(fit.scale, fit.shift)}, {local}for {fit.points} points of sparse depth "
+            f"({fit.outliers} outliers; leave-one-out error {fit.error:.1%}, "
+            f"{fit.global_error:.1%} with scale and shift only)"
+        )
+        return self._changed(fit.metres, self.camera, note, gain=fit.gain(self.metres), fit=fit)
+
+    def calibrate(self, measurements: Measurements) -> Depth:
+        """Apply whichever of references, lengths and sparse depth the measurements hold."""
+        depth = self
+        if measurements.sparse is not None:
+            depth = depth.with_sparse(measurements.sparse)
+        if measurements.references:
+            depth = depth.with_references(measurements.references)
+        return depth.with_lengths(measurements.lengths) if measurements.lengths else depth
+
+    def _sparse_points(self, size: tuple[int, int]) -> NDArray[np.float64]:
+        """The known pixels as points (x, y, metres) [N, 3] of an image of (height, width)."""
+        y, x = np.nonzero(self.metres)
+        down, across = size[0] / self.size[0], size[1] / self.size[1]
+        place = [(x + 0.5) * across - 0.5, (y + 0.5) * down - 0.5]
+        return np.stack([*place, self.metres[y, x]], axis=1).astype(np.float64)
 
     def _solved(self, spans: NDArray[np.float64], lengths: Sequence[float]) -> tuple[Camera, float]:
         """The camera and the scale of `with_lengths`."""
@@ -193,38 +232,54 @@ class Depth:
                 "length, which sets the scale"
             )
         scale, zoom = calibration.solve_lengths(spans, lengths)
-        shortest, longest = (n * math.hypot(*self.size) for n in calibration.FOCAL_RANGE)
-        if not shortest <= old.fx * zoom <= longest:
+        low, high = (n * math.hypot(*self.size) for n in calibration.SOLVED_FOCAL_RANGE)
+        if not low <= old.fx * zoom <= high:
             raise UsageError(
                 f"known lengths: they need a focal length of {old.fx * zoom:.0f} px, which no "
-                f"usual lens has: expected {shortest:.0f} to {longest:.0f}"
+                f"usual lens has: expected {low:.0f} to {high:.0f}"
             )
         source = f"solved from {len(lengths)} known lengths"
         return dataclasses.replace(old, fx=old.fx * zoom, fy=old.fy * zoom, source=source), scale
 
-    def _changed(self, fit: calibration.Fit, camera: Camera, note: str) -> Depth:
-        """With other metres, where they are known, and another camera; the provenance says so."""
+    def _scaled(self, fit: calibration.ScaleShift, camera: Camera, note: str) -> Depth:
+        """With scaled and shifted metres where they are known, and another camera."""
         metres = self.metres.astype(np.float64) * fit.scale + fit.shift
-        told = self.provenance
-        reach = None if told.max_depth is None else told.max_depth * fit.scale + fit.shift
-        notes = "; ".join(filter(None, (told.note, note)))
+        metres = np.where(self.metres > 0, metres, 0)
+        return self._changed(metres, camera, note, gain=fit.scale, fit=fit)
+
+    def _changed(
+        self,
+        metres: NDArray[np.floating],
+        camera: Camera,
+        note: str,
+        *,
+        gain: float | NDArray[np.float64],
+        fit: calibration.ScaleShift | SparseFit,
+    ) -> Depth:
+        """With other metres and another camera; `gain` scales sigma, the provenance gets a note."""
+        origin = self.provenance
+        reach = None if origin.max_depth is None else origin.max_depth * fit.scale + fit.shift
+        notes = "; ".join(filter(None, (origin.note, note)))
         return dataclasses.replace(
             self,
-            metres=np.where(self.metres > 0, metres, 0).astype(np.float32),
+            metres=metres.astype(np.float32),
             camera=camera,
-            provenance=dataclasses.replace(told, max_depth=reach, note=notes),
-            sigma=None if self.sigma is None else self.sigma * np.float32(fit.scale),
+            provenance=dataclasses.replace(origin, max_depth=reach, note=notes),
+            sigma=None if self.sigma is None else (self.sigma * gain).astype(np.float32),
         )
 
     def colorize(
-        self, colormap: str = "inferno", near: float | None = None, far: float | None = None
+        self,
+        colormap: str = colormaps.DEFAULT_COLORMAP,
+        near: float | None = None,
+        far: float | None = None,
     ) -> NDArray[np.uint8]:
-        """A colour picture, uint8 [H, W, 3]; unknown pixels are black.
+        """A color picture, uint8 [H, W, 3]; unknown pixels are grey.
 
         Args:
             colormap: one of `glpn.depth.colormaps.COLORMAPS`.
-            near, far: metres that take the map's first and last colour; by default the 2nd and
-                98th percentile of the known pixels.
+            near, far: metres of the map's first and last color; by default the 2nd and 98th
+                percentile of the known pixels.
 
         Raises:
             UsageError: the map is unknown, or not 0 <= near < far.
@@ -242,26 +297,30 @@ class Depth:
         """Write one self-describing file, whole or not at all; returns its path.
 
         Args:
-            path: the suffix chooses the format: .png (16-bit millimetres), .npz, .exr, .tiff,
-                .ply, .glb, .vis.png (colours), .sigma.png (16-bit millimetres of the
-                uncertainty, which .npz holds too).
-            format: "png16", "npz", "exr", "tiff", "ply", "glb", "vis" or "sigma", against the
+            path: its suffix chooses the format: .png (16-bit millimetres), .npz, .exr, .tiff,
+                .ply, .glb, .vis.png (colors), .sigma.png (16-bit millimetres of the
+                uncertainty, which .npz also holds).
+            format: "png16", "npz", "exr", "tiff", "ply", "glb", "vis" or "sigma", to override the
                 suffix.
-            overwrite: replace what is there.
-            **options: png16, sigma: scale; vis: colormap, near, far, beside; ply: step; glb: mesh,
-                step, jump.
+            overwrite: replace an existing file.
+            **options: png16, sigma: scale; vis: colormap, near, far, beside, legend; ply: mesh,
+                step, jump; glb: mesh, step, jump.
 
         Raises:
-            UsageError: format or option unknown, the depth does not fit the format, or sigma is
-                wanted and was not made.
+            UsageError: format or option unknown, the depth does not fit the format, or there is
+                no sigma to write.
             MissingDependency: exr, ply and glb need `pip install 'glpn[3d]'`.
-            CannotCreateOutput, OutputFailed: the file cannot be begun, or not finished.
+            CannotCreateOutput, OutputFailed: the file cannot be created, or not completed.
         """
         return files.write(path, self._contents(), format=format, overwrite=overwrite, **options)
 
     def encode(self, format: str, **options: Any) -> bytes:
-        """The bytes of the file that `save` writes; formats, options and errors as there."""
+        """The bytes of the file that `save` writes; same formats, options and errors."""
         return files.encode(self._contents(), format, **options)
+
+    def _repr_png_(self) -> bytes:
+        """The color picture that notebooks show."""
+        return self.encode("vis")
 
     def _contents(self) -> Contents:
         metadata = {"camera": self.camera.record(), **vars(self.provenance)}
@@ -269,31 +328,34 @@ class Depth:
 
 
 def read_depth(path: str | Path, *, scale: float | None = None) -> Depth:
-    """Read back a file that `Depth.save` wrote as png16, npz, exr or tiff.
+    """Read a file that `Depth.save` wrote as png16, npz, exr or tiff.
 
-    A file of others needs its `scale`, units per metre: 1000 for millimetres, 256 for KITTI, 1
-    for floats in metres. Its camera is then assumed.
+    A file from another program needs its `scale` in units per metre: 1000 for millimetres, 256 for
+    KITTI, 1 for floats in metres. Its camera is then assumed.
 
     Raises:
         MissingInput: there is no such file.
-        UsageError: the file does not say its scale, nor do you; or they differ.
-        DataError: it is damaged, too large, or no depth map.
+        UsageError: neither the file nor the caller states the scale, or the two differ.
+        DataError: it is damaged, too large, or not a depth map.
         MissingDependency: EXR needs `pip install 'glpn[3d]'`.
     """
     contents = files.read(path, scale=scale)
     if contents.metadata.get("quantity", "depth") != "depth":
-        raise DataError(f"{path}: holds {contents.metadata['quantity']!r:.100}, no depth")
+        raise DataError(f"{path}: holds {contents.metadata['quantity']!r:.100}, not depth")
     size = (contents.metres.shape[0], contents.metres.shape[1])
     try:
-        says = contents.metadata
-        camera = Camera.from_record(says["camera"]) if "camera" in says else Camera.assumed(size)
-        provenance = Provenance.from_metadata(says, Path(path).name)
+        metadata = contents.metadata
+        if "camera" in metadata:
+            camera = Camera.from_record(metadata["camera"])
+        else:
+            camera = Camera.assumed(size)
+        provenance = Provenance.from_metadata(metadata, Path(path).name)
         return Depth(contents.metres, camera, provenance, sigma=contents.sigma)
     except (UsageError, DataError) as e:
         raise DataError(f"{path}: {e}") from e
 
 
-def _metres_map(name: str, values: NDArray[Any]) -> NDArray[np.float32]:
+def _metres_map(name: str, values: NDArray[np.floating]) -> NDArray[np.float32]:
     """A read-only map [H, W] of finite metres from 0 on."""
     metres = np.ascontiguousarray(values, np.float32)
     if metres.ndim != 2 or metres.size == 0:
@@ -304,16 +366,16 @@ def _metres_map(name: str, values: NDArray[Any]) -> NDArray[np.float32]:
     return _read_only(metres)
 
 
-def _read_only(array: NDArray[Any]) -> NDArray[Any]:
-    view: NDArray[Any] = array.view()
+def _read_only(array: NDArray[_T]) -> NDArray[_T]:
+    view: NDArray[_T] = array.view()
     view.flags.writeable = False
     return view
 
 
-def _counted(references: Sequence[Any]) -> str:
-    return f"{len(references)} reference{'s' * (len(references) > 1)}"
+def _change(scale: float, shift: float = 0.0) -> str:
+    return f"metres multiplied by {scale:.4g}" + (f", then {shift:+.4g} m" if shift else "")
 
 
-def _short(metres: np.floating[Any]) -> str:
+def _short(metres: np.floating) -> str:
     """Three digits: 0.71, 4.32, 12.3."""
     return f"{metres:.3g}" if metres < 1000 else f"{metres:.0f}"

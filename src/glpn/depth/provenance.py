@@ -1,4 +1,4 @@
-"""Provenance: what made a depth map."""
+"""Provenance: the origin of a depth map."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from typing import Any
 from glpn.camera.camera import require_finite
 from glpn.errors import DataError
 
-# What files say that were written before these were told.
-_OLDER = {"image_hash": "", "asked": "", "precision": "float32"}
+# Values of files that were written before these fields existed.
+_OLD_DEFAULTS = {"image_hash": "", "asked": "", "precision": "float32"}
 
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where a depth map comes from; every file that holds one says this.
+    """Where a depth map comes from; every file that holds one records it.
 
     Attributes:
         model: name, folder or hub id.
         model_hash: SHA-256 of its weights.
-        engine: what ran it.
+        engine: that ran it.
         glpn_version: of the package that ran it.
-        image: the photograph's name, without its folder.
-        max_depth: metres that the model can say at most.
-        note: anything else.
-        image_hash: SHA-256 of the photograph's file; empty where there was none.
-        asked: what was asked for beyond the photograph and the model, as text.
-        precision: in which the engine computed.
+        image: the photo's name, without its folder.
+        max_depth: the largest depth that the model can predict, in metres.
+        note: anything else, such as calibration.
+        image_hash: SHA-256 of the photo's file; empty for arrays.
+        asked: options beyond the photo and the model, as text.
+        precision: of the engine's computation.
     """
 
     model: str
@@ -44,24 +44,27 @@ class Provenance:
     precision: str = "float32"
 
     def for_image(self, name: str, image_hash: str = "") -> Provenance:
-        """The same for one photograph, given by its name or path."""
+        """The same for one photo, given by its name or path."""
         return dataclasses.replace(self, image=PurePath(name).name, image_hash=image_hash)
 
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, Any], image: str) -> Provenance:
-        """What a file says of itself; `image` is its name, for one that says nothing.
+        """The provenance in a file's metadata; `image` is the file's name, for files without.
 
         Raises:
-            DataError, UsageError: it says what cannot be; the message names the key.
+            DataError, UsageError: a value is impossible; the message names the key.
         """
         if "model" not in metadata:
             return cls("unknown", "", "", "", image=image, note="not written by glpn")
         names = [field.name for field in dataclasses.fields(cls)]
-        values = {**_OLDER, **{key: metadata[key] for key in names if key in metadata}}
+        values = {
+            **_OLD_DEFAULTS,
+            **{key: metadata[key] for key in names if key in metadata},
+        }
         max_depth = values.pop("max_depth", None)
         for key in names:
             if key != "max_depth" and not isinstance(values.get(key), str):
-                raise DataError(f"metadata {key}: expected a text, got {values.get(key)!r:.100}")
+                raise DataError(f"metadata {key}: expected text, got {values.get(key)!r:.100}")
         if max_depth is not None:
             max_depth = require_finite("metadata max_depth", max_depth)
         return cls(**values, max_depth=max_depth)

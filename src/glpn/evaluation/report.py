@@ -178,7 +178,7 @@ def _frame(
             one.set_axis_off()
         axes[0].imshow(item.image)
         for one, depth in ((axes[1], target), (axes[2], prediction)):
-            shown = one.imshow(depth, vmin=nearest, vmax=farthest, cmap="turbo")
+            shown = one.imshow(depth, vmin=nearest, vmax=farthest, cmap="inferno")
             figure.colorbar(shown, ax=one, shrink=0.6)
         figure.colorbar(
             axes[3].imshow(error, vmin=0, vmax=0.5, cmap="magma"), ax=axes[3], shrink=0.6

@@ -17,7 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from glpn.depth.colormaps import colorize
+from glpn.depth.colormaps import DEFAULT_COLORMAP, color_range, colorize
+from glpn.depth.legend import MIN_HEIGHT
+from glpn.depth.legend import legend as draw_legend
 from glpn.errors import DataError, UsageError
 from glpn.files.contents import (
     METADATA_KEY,
@@ -68,21 +70,28 @@ def encode_sigma(contents: Contents, *, scale: float = MILLIMETRES) -> bytes:
 def encode_colors(
     contents: Contents,
     *,
-    colormap: str = "inferno",
+    colormap: str = DEFAULT_COLORMAP,
     near: float | None = None,
     far: float | None = None,
     beside: bool = False,
+    legend: bool = True,
 ) -> bytes:
-    """8-bit RGB PNG to look at; `beside` puts the photo to its left.
+    """8-bit RGB PNG to look at; `beside` puts the photo to its left, `legend` metres to its right.
+
+    Pictures of less than `legend.MIN_HEIGHT` rows have no room for a legend.
 
     Raises:
         UsageError: as `colorize`; or `beside` is wanted and there is no photo.
     """
+    near, far = color_range(contents.metres, near, far)
     picture = colorize(contents.metres, colormap, near=near, far=far)
     if beside:
         if contents.image is None:
             raise UsageError("beside: this depth was made or read without its photo")
         picture = np.concatenate([contents.image, picture], axis=1)
+    if legend and len(picture) >= MIN_HEIGHT:
+        strip = draw_legend(len(picture), colormap, near, far)
+        picture = np.concatenate([picture, strip], axis=1)
     described = contents.described({"picture": "colours, not metres", "colormap": colormap})
     return _png(_filtered(picture), picture.shape[:2], _COLOR_8, described)
 

@@ -59,6 +59,8 @@ def points(
     intrinsics: options.Intrinsics = None,
     ref: options.Ref = None,
     known: options.Known = None,
+    sparse: options.Sparse = None,
+    sparse_scale: options.SparseScale = None,
     scale: _Scale = None,
     overwrite: options.Overwrite = False,
     as_json: options.AsJson = False,
@@ -77,9 +79,11 @@ def points(
     if format not in _SPATIAL:
         raise UsageError(f"{output}: expected a name that ends in .glb or .ply")
     told = lens.camera(focal=focal, fov=fov, intrinsics=intrinsics)
-    tape = lens.tape(ref or (), known or (), camera=told)
+    measured = lens.measurements(
+        ref or (), known or (), sparse=sparse, sparse_scale=sparse_scale, camera=told
+    )
     placed = _placed(read_depth(depth, scale=scale), told, photo)
-    placed = placed if tape is None else placed.taped(tape)
+    placed = placed if measured is None else placed.calibrate(measured)
     chosen: dict[str, Any] = {} if mesh is None else {"mesh": mesh}
     placed.save(output, format, overwrite=overwrite, step=step, jump=jump, **chosen)
     camera, note = placed.camera, placed.provenance.note

@@ -33,7 +33,7 @@ export class Picture {
     this.divide();
   }
 
-  /** Metres as colours: near takes the table's first, unknown is black. */
+  /** Metres as colours: near takes the table's first, unknown is grey. */
   paint(table, [near, far]) {
     const { metres, width, height } = this.map;
     const image = new ImageData(width, height);
@@ -45,7 +45,7 @@ export class Picture {
     const scale = 255 / (far - near);
     for (let k = 0; k < pixels.length; k += 1) {
       const level = Math.max(0, Math.min(255, Math.round((metres[k] - near) * scale)));
-      pixels[k] = metres[k] > 0 ? colours[level] : 0xff000000;
+      pixels[k] = metres[k] > 0 ? colours[level] : 0xff908070; // as UNKNOWN_COLOR
     }
     Object.assign(this.canvas, { width, height });
     this.canvas.getContext("2d").putImageData(image, 0, 0);
