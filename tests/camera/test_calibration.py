@@ -174,12 +174,12 @@ def test_more_lengths_are_weighed_by_their_relative_error():
 
 def test_lengths_that_all_lie_across_leave_the_focal_length_open():
     depth = Depth(np.full(SIZE, 2, np.float32), a_room().camera, a_room().provenance)
-    with pytest.raises(UsageError, match="one across the picture and one that leads away"):
+    with pytest.raises(UsageError, match="one across the image and one that leads away"):
         depth.with_lengths([(10, 10, 50, 10, 1.0), (10, 10, 10, 90, 1.5)])
 
 
 def test_the_same_length_twice_leaves_the_focal_length_open():
-    with pytest.raises(UsageError, match="leave the focal length open"):
+    with pytest.raises(UsageError, match="do not determine the focal length"):
         a_room().with_lengths([(36, 53, 110, 61, 2.0)] * 2)
 
 

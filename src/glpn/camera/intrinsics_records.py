@@ -149,7 +149,7 @@ def _canonical(values: Mapping[str, Any]) -> dict[str, Any]:
             fields[name] = next((m for m in models if m in _FISHEYE_MODELS), models[0])
         elif name == "binning":
             fields[name] = max(_number(name, value) for value in given)
-        elif any(value != given[0] for value in given):
+        elif any(value != given[0] for value in given[1:]):
             raise DataError(f"{name}: two values, {given[0]!r:.60} and {given[1]!r:.60}")
     if not fields.keys() & {"fx", "matrix", "angle"}:
         raise DataError("no fx, fy, cx, cy and no matrix (K, camera_matrix, intrinsics, ...)")
