@@ -1,4 +1,4 @@
-"""What each ingredient of the bundled model brings: short runs that differ in one thing.
+"""The effect of each ingredient of the bundled model: short runs that differ in one setting.
 
     python recipes/bundled/ablations.py DATA RUNS     # after the stages features, labels and rooms
 
@@ -20,7 +20,7 @@ import numpy as np
 from train import Stage, train
 
 BASE = Stage({"nyu": 16}, 200, 3e-4, start="features", crop=(96, 128))
-PARTS = replace(BASE, encoder_only=True)  # a new decoder, so that both fusions start alike
+PARTS = replace(BASE, encoder_only=True)  # new decoder: both fusions start from random weights
 RUNS = {
     "as published": BASE,
     "CutDepth: none": replace(BASE, cut_depth="none"),

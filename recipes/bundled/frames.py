@@ -1,8 +1,8 @@
-"""What the bundled models see: sets of frames, and random windows of them.
+"""The training data of the bundled models: sets of frames, and random windows of them.
 
-Every depth is brought to one camera first, the Kinect of NYU Depth V2: a camera with a focal
-length of r · (frame height) sees the same picture of a room 1.081 / r times as deep (Yin et al.
-2023, Metric3D, section 3.1).
+All depth is converted to that of one camera, the Kinect of NYU Depth V2, whose focal length is
+1.081 frame heights. Another camera with a focal length of r frame heights sees the same image at
+another distance, so its depth is multiplied by 1.081 / r (Yin et al. 2023, Metric3D, section 3.1).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ RENDERED = (216, 288)  # rooms and streets are rendered at this size
 ROOMS = 8000
 STREETS = 3000
 INTERIORS = ("apartment", "lobby", "lab", "workshop", "hall", "warehouse", "studio")  # panoramas
-FAR = 1.005  # of the network's range: what lies beyond is unknown to the loss
+FAR = 1.005  # share of the network's range beyond which depth counts as unknown
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def nyu(data: Path, split: str) -> Frames:
 
 
 def photographs(folder: Path, *, leave_out: Sequence[str] = ()) -> Frames:
-    """Photographs without depth; of views of panoramas, those of some may be left out."""
+    """Photos without depth; views of some panoramas can be left out."""
     images = []
     for path in sorted(folder.glob("*.jpg")):
         if path.stem.rpartition("_")[2] in leave_out:
@@ -74,7 +74,7 @@ def photographs(folder: Path, *, leave_out: Sequence[str] = ()) -> Frames:
 
 
 def office(data: Path) -> Frames:
-    """The HoloLens frames, with the depth that the sensor saw."""
+    """The HoloLens frames, with the sensor's depth."""
     folder = data / "hololens_office"
     focal = np.loadtxt(folder / "K.txt")[1, 1]
     images, depths = [], []
@@ -91,7 +91,7 @@ def office(data: Path) -> Frames:
 
 
 def rendered(folder: Path, *, kind: str = "indoor", count: int = ROOMS) -> Frames:
-    """Procedural scenes 0 … count - 1, rendered once and kept in a folder."""
+    """Procedural scenes 0 … count - 1, rendered once and stored in a folder."""
     folder.mkdir(parents=True, exist_ok=True)
     starts = [first for first in range(0, count, 200) if not _part(folder, kind, first).exists()]
     if starts:
@@ -128,7 +128,7 @@ def _render_part(folder: Path, kind: str, first: int) -> None:
 
 
 def shrunk(size: tuple[int, int], *, frame_rows: int) -> tuple[int, int]:
-    """Width and height of a part of a frame once the whole frame has STORED rows."""
+    """Width and height of a part of a frame after the whole frame is scaled to STORED rows."""
     return round(size[0] * STORED / frame_rows), round(size[1] * STORED / frame_rows)
 
 
@@ -163,7 +163,7 @@ def _window(
 ) -> tuple[Tensor, Tensor]:
     """One window at a random zoom, maybe mirrored.
 
-    Zooming in by s at the same focal length is what a camera s times nearer sees: depth / s.
+    Zooming in by s at the same focal length shows what a camera s times closer sees: depth / s.
     """
     image = frames.images[index]
     zoom = math.exp(rng.uniform(math.log(0.85), math.log(1.4)))
@@ -186,7 +186,7 @@ def _window(
 
 @dataclass(frozen=True)
 class Looks:
-    """How windows are disturbed.
+    """How windows are augmented.
 
     Attributes:
         cut_depth: "vertical", "square" or "none".
@@ -200,7 +200,7 @@ class Looks:
 
 
 def disturbed(pixels: Tensor, metres: Tensor, rng: np.random.Generator, looks: Looks) -> Tensor:
-    """Brightness, gamma, white balance, grey at times; what spoils some; CutDepth on a quarter."""
+    """Brightness, gamma, white balance, sometimes grey; damage to some; CutDepth on a quarter."""
     return torch.stack(
         [
             _cut_depth(_spoiled(_recoloured(p, rng), rng, looks), m, rng, looks)
@@ -219,7 +219,7 @@ def _recoloured(pixels: Tensor, rng: np.random.Generator) -> Tensor:
 
 
 def _spoiled(pixels: Tensor, rng: np.random.Generator, looks: Looks) -> Tensor:
-    """One of four things that befall a photograph, or none of them."""
+    """Damage the window in one of four ways, or not at all."""
     if not looks.spoiled or rng.random() >= looks.spoiled:
         return pixels
     ways = (_blurred, _noisy, _hazy, _coarse)
@@ -227,7 +227,7 @@ def _spoiled(pixels: Tensor, rng: np.random.Generator, looks: Looks) -> Tensor:
 
 
 def _blurred(pixels: Tensor, rng: np.random.Generator) -> Tensor:
-    """Out of focus, or moved along a line: by up to a twelfth of the window's height."""
+    """Defocus or motion blur, up to a twelfth of the window's height."""
     half = 6
     reach = torch.arange(-half, half + 1.0)
     down, across = torch.meshgrid(reach, reach, indexing="ij")
@@ -257,7 +257,7 @@ def _hazy(pixels: Tensor, rng: np.random.Generator) -> Tensor:
 
 
 def _coarse(pixels: Tensor, rng: np.random.Generator) -> Tensor:
-    """A small picture enlarged."""
+    """A small image, enlarged."""
     size = [max(int(side / rng.uniform(1.5, 5)), 8) for side in pixels.shape[1:]]
     small = F.interpolate(pixels[None], size, mode="bilinear", antialias=True)
     return F.interpolate(small, pixels.shape[1:], mode="bilinear")[0]

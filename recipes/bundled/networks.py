@@ -16,7 +16,7 @@ MAP_BLOCKS = (3, 6, 14, 20)  # last block at strides 4, 8, 16, 32
 
 
 def begin_in_a_room(head: DepthHead) -> None:
-    """Let an untrained head say sigmoid(-1) · 10 m, a distance in a room."""
+    """Let an untrained head predict sigmoid(-1) · 10 m, a distance in a room."""
     if head.conv2.bias is not None:
         nn.init.constant_(head.conv2.bias, -1.0)
 
@@ -43,7 +43,7 @@ class Features(nn.Module):
 
 
 class Teacher(nn.Module):
-    """EfficientNet-Lite2 under GLPN's decoder: what labels photographs without depth."""
+    """EfficientNet-Lite2 under GLPN's decoder; it labels photos without depth."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -60,7 +60,7 @@ class Teacher(nn.Module):
 
 
 class Student(nn.Module):
-    """GLPN, and one linear map a stage to compare its features with EfficientNet's."""
+    """GLPN, and a linear map per stage that compares its features with EfficientNet's."""
 
     def __init__(self, config: GLPNConfig) -> None:
         super().__init__()
@@ -70,7 +70,7 @@ class Student(nn.Module):
         self.compare = nn.ModuleList([nn.Conv2d(own, other, 1) for own, other in widths])
 
     def forward(self, pixels: Tensor, labelled: int) -> tuple[Tensor, list[Tensor]]:
-        """Metres of the first `labelled` samples; what all maps say of EfficientNet's."""
+        """Metres of the first `labelled` samples, and all maps, mapped to EfficientNet's."""
         maps, _ = self.network.glpn.encoder(pixels)
         depth = self.network.head(self.network.decoder([x[:labelled] for x in maps]))
         return depth, [compare(x) for compare, x in zip(self.compare, maps, strict=True)]

@@ -9,31 +9,32 @@
     python recipes/bundled/train.py DATA RUNS rooms rooms-more teacher-rooms rooms-taught street
 
 DATA holds `nyu795/` (rgb, depth, train.txt, val.txt: NYU Depth V2's labelled training part),
-`houses_photos/rgb/` (photographs of rooms without depth) and `hololens_office/` (an MIT-licensed
-office). Every stage keeps its state in RUNS/STAGE and goes on where it was stopped.
+`houses_photos/rgb/` (photos of rooms without depth) and `hololens_office/` (an MIT-licensed
+office). Every stage keeps its state in RUNS/STAGE and resumes there.
 
-features  GLPN learns the depth of `train.txt` (SiLog) and, on it and the photographs, the feature
-          maps of an EfficientNet-Lite2 (ImageNet, Apache-2.0): with 695 labelled frames the
-          features of a transformer trained from nothing do not generalise.
+features  GLPN learns the depth of `train.txt` (SiLog) and, from these frames and the photos, the
+          feature maps of an EfficientNet-Lite2 (ImageNet, Apache-2.0): with 695 labelled frames,
+          the features of a transformer with random weights do not generalise.
 teacher   EfficientNet-Lite2 under GLPN's decoder learns depth from `train.txt` and rendered rooms.
-labels    the teacher, `teacher-more` where that is, gives the photographs of houses their depth.
-indoor    `features` goes on with `train.txt`, the labelled photographs and rendered rooms.
-indoor-more  `indoor` goes on with more of the photographs.
-teacher-more  `teacher` goes on, with the photographs that it labelled itself.
-indoor-longer  `indoor-more` goes on with the labels of `teacher-more`.
-indoor-robust  `indoor-longer` goes on, half of the windows blurred, noisy, hazy or coarse.
-indoor-mean  the mean of these two networks' weights (Wortsman et al. 2022, "Robust fine-tuning of
+labels    The teacher (`teacher-more`, if it exists) gives the photos of houses their depth.
+indoor    Continues `features` with `train.txt`, the labelled photos and rendered rooms.
+indoor-more  Continues `indoor` with more of the photos.
+teacher-more  Continues `teacher`, with the photos that it labelled itself.
+indoor-longer  Continues `indoor-more` with the labels of `teacher-more`.
+indoor-robust  Continues `indoor-longer`; half of the windows are blurred, noisy, hazy or coarse.
+indoor-mean  The mean of the weights of these two (Wortsman et al. 2022, "Robust fine-tuning of
           zero-shot models"): `glpn-b0-indoor`.
-rooms     GLPN on rendered rooms and the office alone.
-rooms-more  `rooms` goes on with the slopes of rendered depth.
+rooms     GLPN learns from rendered rooms and the office only.
+rooms-more  Continues `rooms` with the slopes of rendered depth.
 teacher-rooms  EfficientNet-Lite2 under GLPN's decoder learns depth from rendered rooms and the
           office; its encoder learns slowly and keeps ImageNet's statistics.
-rooms-taught  `rooms-more` goes on with RUNS/views, photographs under CC0, of which this teacher
-          tells the depth: `glpn-b0-rooms`.
-street    the bundled `glpn-b0-rooms` goes on with rendered streets and, for its features alone,
-          the views of open air in RUNS/views.
+rooms-taught  Continues `rooms-more` with RUNS/views, photos under CC0 whose depth this teacher
+          predicts: `glpn-b0-rooms`.
+street    Continues the bundled `glpn-b0-rooms` with rendered streets and, for its features only,
+          the outdoor views in RUNS/views.
 
-`val.txt` is measured once, at the end of a stage; nothing is tuned on it.
+`val.txt` is measured once, at the end of a stage; nothing is tuned on it. Users train with
+`glpn train`: `glpn train distill` offers the same ingredients with a GLPN as the teacher.
 """
 
 from __future__ import annotations
@@ -78,7 +79,7 @@ from networks import Features, Student, Teacher, edge_loss, feature_loss
 EIGEN_CROP = (45, 471, 41, 601)  # rows, columns of 480×640
 SAVE_EVERY = 100
 MEAN = "indoor-mean"
-SURE = 0.85  # of the range: the teacher has nothing to tell beyond, nor of open air
+SURE = 0.85  # share of the range up to which the teacher's depth is reliable
 UNLABELLED = ("houses", "outdoors")
 EXACT = ("rooms", "streets")  # sets whose depth edges are true
 BUNDLED = tuple(bundled())
@@ -88,11 +89,11 @@ BUNDLED = tuple(bundled())
 class Stage:
     """One run: its mix of sets (windows of each in a batch), length and start.
 
-    Sets without depth stand last in the mix. `feature_weight` 0 does without EfficientNet's maps;
-    `edge_weight` counts the slopes of rendered depth, which alone are exact. `encoder_only` takes
-    no decoder from the `start`. `careful`: a teacher's encoder learns at a tenth of the rate and
-    its BatchNorm not at all. `teacher` is the stage whose network gives feature maps, and depth
-    where a window has none.
+    Sets without depth come last in the mix. `feature_weight` 0 leaves EfficientNet's maps out;
+    `edge_weight` weighs the slopes of rendered depth, the only exact ones. `encoder_only` takes no
+    decoder from the `start`. `careful`: a teacher's encoder learns at a tenth of the rate, and its
+    BatchNorm does not learn. `teacher` is the stage whose network gives feature maps, and depth for
+    windows without depth.
     """
 
     mix: dict[str, int]
@@ -112,7 +113,7 @@ class Stage:
 
     @property
     def labelled(self) -> dict[str, int]:
-        """The part of the mix whose depth is known, or told by a teacher."""
+        """The part of the mix whose depth is known or predicted by a teacher."""
         return {name: count for name, count in self.mix.items() if name not in UNLABELLED}
 
 
@@ -236,12 +237,12 @@ def batches(
 
 
 def quick() -> torch.autocast:
-    """bfloat16 where this CPU multiplies in it; elsewhere that would be slower than float32."""
+    """bfloat16 where this CPU has products in it; elsewhere it is slower than float32."""
     return torch.autocast("cpu", torch.bfloat16, enabled=computes_bfloat16())
 
 
 class Goal(nn.Module):
-    """The network of a stage and what it is asked for."""
+    """The network of a stage and its losses."""
 
     def __init__(self, stage: Stage, name: str, runs: Path) -> None:
         super().__init__()
@@ -294,7 +295,7 @@ class Goal(nn.Module):
 
     @torch.no_grad()
     def _taught(self, teacher: Teacher, truth: Tensor, maps: list[Tensor]) -> Tensor:
-        """The teacher's depth where a window has none, as far as it can tell (SURE)."""
+        """The truth, with the teacher's depth, up to SURE, in windows that have none."""
         unknown = (truth == 0).all(2).all(1)
         with quick():
             depth = teacher.head(teacher.decoder([x[unknown] for x in maps])).float()
@@ -374,7 +375,7 @@ def train(name: str, stage: Stage, data: Path, runs: Path) -> None:
 
 
 def finish(name: str, model: nn.Module, stage: Stage, data: Path, run: Path) -> None:
-    """Measure a trained network and write what the package ships of it."""
+    """Measure a trained network and write the folder that the package ships."""
     model.eval()
     if stage.max_depth == 10:
         scores = validate(predictor(model), data)
@@ -385,7 +386,7 @@ def finish(name: str, model: nn.Module, stage: Stage, data: Path, run: Path) -> 
 
 
 def mean_of(names: Sequence[str], data: Path, runs: Path) -> None:
-    """The network whose weights are the mean of two stages', one of which started as the other."""
+    """The network with the mean weights of two stages, one of which continued the other."""
     states = [torch.load(runs / name / "state.pt", weights_only=True)["average"] for name in names]
     stage = STAGES[names[-1]]
     model = Student(GLPNConfig(max_depth=stage.max_depth))
@@ -414,7 +415,7 @@ def predictor(model: nn.Module) -> Callable[[Tensor], Tensor]:
 
 @torch.no_grad()
 def label_houses(data: Path, runs: Path) -> None:
-    """The teacher's depth of every photograph, the mean of it and its mirror image's."""
+    """The teacher's depth of every photo: the mean of its prediction and the mirrored one."""
     latest = runs / ("teacher-more" if (runs / "teacher-more").exists() else "teacher")
     teacher = trained_teacher(latest)
     photos = photographs(data / "houses_photos/rgb")
@@ -453,7 +454,7 @@ def validate(predict: Callable[[Tensor], Tensor], data: Path) -> dict[str, list[
 
 
 def bundle(network: GLPNForDepthEstimation, folder: Path) -> None:
-    """Write what the package ships: half-precision weights, the processor, the graph."""
+    """Write the folder that the package ships: half-precision weights, processor, graph."""
     network.half().save_pretrained(folder)
     GLPNImageProcessor(short_side=FRAME[0], focal_ratio=NYU_FOCAL).save_pretrained(folder)
     write_graph(folder)
