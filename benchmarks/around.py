@@ -29,11 +29,11 @@ from glpn.processing.resize import resize_depth
 
 JOB = """
 import resource, sys, time
-import glpn.cli.batch
+import glpn.jobs.folder_job
 from glpn.cli import main
 photos, depth, kept = sys.argv[1:]
 if kept == "no":
-    glpn.cli.batch.keep_large_blocks = lambda: False
+    glpn.jobs.folder_job.keep_large_blocks = lambda: False
 before, began = resource.getrusage(resource.RUSAGE_SELF).ru_minflt, time.perf_counter()
 assert main(["predict", photos, "-o", depth, "--format", "png16", "-q"]) == 0
 faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before

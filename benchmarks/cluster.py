@@ -20,6 +20,8 @@ import numpy as np
 from PIL import Image
 
 from glpn import cluster
+from glpn.engines.options import EngineOptions
+from glpn.jobs import JobSpec
 
 PICTURES = 1_000_000_000
 # Assumptions of the table: list prices of large clouds, rounded; put your own here.
@@ -44,8 +46,8 @@ def write_photographs(folder: Path, count: int) -> None:
 def speed(photos: Path, workers: int) -> float:
     """Images per second of one job."""
     with tempfile.TemporaryDirectory() as depth:
-        model = {"model": "glpn-b0-indoor", "engine": "onnxruntime", "device": "cpu", "threads": 1}
-        job = cluster.Job(model, depth, {"png16": {"scale": 1000.0}})
+        model = EngineOptions(engine="onnxruntime", device="cpu", threads=1)
+        job = JobSpec(model, depth, {"png16": {"scale": 1000.0}})
         found = [(path.name, str(path)) for path in sorted(photos.iterdir())]
         job, pictures = cluster.prepare(job, found)
         with cluster.session(cpus=workers):

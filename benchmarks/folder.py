@@ -29,9 +29,9 @@ from PIL import Image
 import glpn
 from glpn import weights
 from glpn.cli import main as command_line
-from glpn.engines.options import DEFAULT_MODEL
+from glpn.engines.options import DEFAULT_MODEL, EngineOptions
 from glpn.estimator import MAX_INPUT_PIXELS
-from glpn.jobs import Opened
+from glpn.jobs import SharedEstimator
 
 SCALES = (192, 480)  # pixels of the shorter side of the network's input
 
@@ -65,10 +65,10 @@ def alone(model: Path, photo: Path, seconds: float) -> dict[str, float]:
     image = np.asarray(Image.open(photo))
     pixels = whole.processor.pixels(image, max_pixels=MAX_INPUT_PIXELS)[None]
     rates = {"in_turn": rate(lambda: whole.engine(pixels), seconds, lanes=1)}
-    opened = Opened({"model": model, "engine": "auto"}, photographs=200)
+    opened = SharedEstimator(EngineOptions(model), photos=200)
     engine = opened.estimator().engine
-    if opened.lanes > 1:
-        rates["side_by_side"] = rate(lambda: engine(pixels), seconds, lanes=opened.lanes)
+    if opened.concurrency > 1:
+        rates["side_by_side"] = rate(lambda: engine(pixels), seconds, lanes=opened.concurrency)
     return rates
 
 

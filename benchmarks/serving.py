@@ -237,18 +237,14 @@ class Library:
     """The library itself, decoding and enlarging included, as `glpn predict` runs a folder."""
 
     def __init__(self, bodies: list[bytes], options: argparse.Namespace) -> None:
-        from glpn.jobs import Opened
+        from glpn.engines.options import EngineOptions
+        from glpn.jobs import SharedEstimator
 
-        model = {
-            "model": options.model,
-            "engine": "auto",
-            "threads": options.threads,
-            "photos": None,
-        }
-        network = Opened(model, photographs=len(bodies))
+        model = EngineOptions(options.model, threads=options.threads)
+        network = SharedEstimator(model, photos=len(bodies))
         self.bodies = bodies
         self.estimator = network.estimator()
-        self.threads = network.lanes + 2  # as many as `glpn predict` has
+        self.threads = network.concurrency + 2  # as many as `glpn predict` has
         self.rate(0)
 
     def rate(self, seconds: float) -> float:

@@ -46,10 +46,21 @@ if TYPE_CHECKING:
 def __getattr__(name: str) -> Any:
     if name not in _ROOMS:
         raise AttributeError(f"module 'glpn' has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"glpn.{_ROOMS[name]}"), name)
+    try:
+        value = getattr(importlib.import_module(f"glpn.{_ROOMS[name]}"), name)
+    except ModuleNotFoundError as e:
+        from glpn.errors import MissingDependency
+
+        if e.name != "torch":
+            raise
+        raise MissingDependency(f"glpn.{name} needs torch", extra="torch") from None
     globals()[name] = value
     return value
 
 
 def __dir__() -> list[str]:
-    return sorted(__all__)
+    """The names that can be used here, so that `help(glpn)` works without torch."""
+    from importlib.util import find_spec
+
+    without_torch = [name for name in __all__ if _ROOMS.get(name) != "network.model"]
+    return sorted(__all__ if find_spec("torch") else without_torch)

@@ -106,7 +106,7 @@ def _require_task(task: str | None, return_tensors: str, options: Mapping[str, A
         )
     if return_tensors == "pt" and find_spec("torch") is None:
         raise MissingDependency(
-            "pipeline gives torch tensors: pip install 'glpn[torch]', or say return_tensors='np'"
+            "pipeline returns torch tensors unless return_tensors='np'", extra="torch"
         )
     if options.get("framework") not in _FRAMEWORKS:
         raise UsageError(f"framework: expected 'pt', got {options['framework']!r}")

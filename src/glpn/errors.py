@@ -21,10 +21,20 @@ class UsageError(GLPNError, ValueError):
 
 
 class MissingDependency(GLPNError, ImportError):
-    """An optional package is not installed; the message names the extra that brings it."""
+    """An optional package is not installed.
+
+    Args:
+        message: what needs which package.
+        extra: the extra of glpn that contains it; the message then ends with the command that
+            installs it from a clone of the repository.
+    """
 
     exit_code = 2
     http_status = 400
+
+    def __init__(self, message: str, *, extra: str = "") -> None:
+        command = f": pip install -c constraints.txt '.[{extra}]'" if extra else ""
+        super().__init__(message + command)
 
 
 class InvalidImage(GLPNError, ValueError):

@@ -201,7 +201,7 @@ class DepthEstimator:
             return
         if not isinstance(self.engine, StochasticEngine):
             raise UsageError(
-                "uncertainty: droppath needs the engine torch (pip install 'glpn[torch]'); "
+                "uncertainty: droppath needs the engine torch; "
                 f"this model was opened with {self.engine.name}"
             )
         if not any(getattr(self.engine.config, rate) for rate in RANDOM_RATES):

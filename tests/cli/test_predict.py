@@ -154,7 +154,7 @@ def test_complete_files_are_kept_and_counted_and_overwritten_when_asked(
     shutil.copy(model / "model.safetensors", weights)
     again = predict(photo, "-m", weights)
     assert again.code == 0
-    assert "there already" in again.out and "1 kept" in again.err and "--overwrite" in again.err
+    assert "exists already" in again.out and "1 kept" in again.err and "--overwrite" in again.err
     assert (tmp_path / "out/room.png").stat().st_mtime_ns == before
     assert "wrote" in predict(photo, "--overwrite").out
     assert (tmp_path / "out/room.png").stat().st_mtime_ns > before
@@ -183,7 +183,8 @@ def test_a_damaged_or_foreign_file_is_refused_but_for_overwrite(predict, photo, 
     run = predict(photo)
     assert run.code == 73
     assert run.err == (
-        f"error: {photo}: {target}: exists and is no complete png16 file; --overwrite replaces it\n"
+        f"error: {photo}: {target}: exists and is not a complete png16 file of glpn; "
+        "--overwrite replaces it\n"
     )
     assert target.read_bytes() == content
     assert predict(photo, "--overwrite").code == 0
@@ -194,7 +195,7 @@ def test_a_photograph_is_never_replaced_by_its_own_depth(glpn, model, tmp_path):
     Image.open(write_photo(tmp_path / "x.jpg")).save(photo)
     content = photo.read_bytes()
     run = glpn("predict", photo, "-m", model, "-o", tmp_path, "--overwrite")
-    assert run.code == 73 and "is a photograph to be read" in run.err
+    assert run.code == 73 and "is one of the photos" in run.err
     assert photo.read_bytes() == content
 
 

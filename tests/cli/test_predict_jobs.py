@@ -115,7 +115,7 @@ def test_of_two_photographs_with_one_name_the_second_is_refused_not_passed_over(
     other.parent.mkdir()
     shutil.copy(folder / "p1.jpg", other)
     run = predict(other)
-    assert run.code == 73 and "was made from another photograph" in run.err
+    assert run.code == 73 and "was made from another photo" in run.err
 
 
 def test_the_same_photograph_under_another_path_is_kept(predict, folder, tmp_path):
@@ -159,7 +159,7 @@ def test_shards_together_do_what_one_run_does_and_share_its_folder(predict, fold
 
 
 def test_shards_take_the_engine_that_suits_them_all(predict, model, folder, tmp_path, monkeypatch):
-    pytest.importorskip("openvino", reason="needs pip install 'glpn[openvino]'")
+    pytest.importorskip("openvino", reason="needs pip install -c constraints.txt '.[openvino]'")
     monkeypatch.setenv("GLPN_CACHE", str(tmp_path / "cache"))
     slow_start = dict.fromkeys(
         [Candidate("openvino", "float32"), Candidate("openvino", "bfloat16")], Cost(1.0, 0.1)

@@ -8,9 +8,10 @@ import numpy as np
 from PIL import Image
 
 from glpn.cli import main
-from glpn.cluster import Job
+from glpn.engines.options import EngineOptions
+from glpn.jobs import JobSpec
 
-MODEL = {"model": "glpn-b0-indoor", "engine": "onnxruntime", "device": "cpu", "threads": 1}
+ENGINE = EngineOptions(engine="onnxruntime", device="cpu", threads=1)
 
 
 def write_photos(folder: Path, count: int, side: int = 64) -> Path:
@@ -22,10 +23,10 @@ def write_photos(folder: Path, count: int, side: int = 64) -> Path:
     return folder
 
 
-def job_for(destination: object) -> Job:
+def job_for(destination: object) -> JobSpec:
     """16-bit PNGs as `glpn predict` writes them."""
     formats = {"png16": {"scale": 1000.0}}
-    return Job(model={**MODEL, "max_depth": None}, destination=str(destination), formats=formats)
+    return JobSpec(ENGINE, str(destination), formats)
 
 
 def predict(photos: Path, folder: Path, *more: object) -> dict[str, bytes]:

@@ -18,7 +18,7 @@ import pytest
 from glpn.cli import main
 from tests.cluster.pictures import predict, write_photos
 
-pytest.importorskip("ray", reason="needs pip install 'glpn[cluster]'")
+pytest.importorskip("ray", reason="needs pip install -c constraints.txt '.[cluster]'")
 pytestmark = pytest.mark.slow
 
 PAGE = Path(__file__).parents[2] / "docs/cluster.md"

@@ -29,7 +29,7 @@ def test_existing_file_is_kept_unless_told_otherwise(tmp_path):
     path = tmp_path / "a.png"
     path.write_text("precious")
     with pytest.raises(CannotCreateOutput, match=r"a\.png: exists"):
-        a_depth().save(path)
+        a_depth().save(path, overwrite=False)
     assert path.read_text() == "precious"
     a_depth().save(path, overwrite=True)
     assert files.valid_output(path, "png16")
@@ -147,7 +147,7 @@ def test_a_link_is_replaced_and_what_it_points_to_stays(tmp_path):
     link = tmp_path / "a.png"
     link.symlink_to(outside)
     with pytest.raises(CannotCreateOutput, match="exists"):
-        a_depth().save(link)
+        a_depth().save(link, overwrite=False)
     a_depth().save(link, overwrite=True)
     assert outside.read_text() == "precious"
     assert files.valid_output(link, "png16") and not link.is_symlink()

@@ -26,7 +26,7 @@ def noted(folder, *entries: Entry, name: str = "") -> Manifest:
 
 def test_what_was_noted_is_told_again_with_the_files_own_keys(tmp_path):
     noted(tmp_path, entry("/p/x.jpg", seconds=1.5))
-    told = Manifest(tmp_path).read().told("/p/x.jpg", "png16", "x.png")
+    told = Manifest(tmp_path).read().recorded("/p/x.jpg", "png16", "x.png")
     assert told == {**MADE, "name": "x.png", "scale": 1000}
     [line] = (tmp_path / "manifest.jsonl").read_text().splitlines()
     assert json.loads(line)["seconds"] == 1.5 and json.loads(line)["time"].endswith("+00:00")
@@ -40,26 +40,26 @@ def test_every_cut_of_the_file_loses_the_torn_line_alone_and_can_be_added_to(tmp
     for cut in range(first, len(whole) - 1):
         path.write_bytes(whole[:cut])
         manifest = Manifest(tmp_path).read()
-        assert manifest.told("/p/a.jpg", "png16", "a.png")
-        assert not manifest.told("/p/b.jpg", "png16", "b.png")
+        assert manifest.recorded("/p/a.jpg", "png16", "a.png")
+        assert not manifest.recorded("/p/b.jpg", "png16", "b.png")
         if cut % 50 == 0:
             noted(tmp_path, entry("/p/c.jpg", "c"))
             again = Manifest(tmp_path).read()
-            assert again.told("/p/a.jpg", "png16", "a.png")
-            assert again.told("/p/c.jpg", "png16", "c.png")
+            assert again.recorded("/p/a.jpg", "png16", "a.png")
+            assert again.recorded("/p/c.jpg", "png16", "c.png")
 
 
 def test_a_failure_is_noted_and_does_not_undo_what_was_made(tmp_path):
     noted(tmp_path, entry("/p/x.jpg"), Entry("/p/x.jpg", "x", error="the file is truncated"))
-    assert Manifest(tmp_path).read().told("/p/x.jpg", "png16", "x.png")
+    assert Manifest(tmp_path).read().recorded("/p/x.jpg", "png16", "x.png")
     assert "truncated" in (tmp_path / "manifest.jsonl").read_text()
 
 
 def test_a_name_that_another_photograph_took_since_is_no_longer_told_of_the_first(tmp_path):
     noted(tmp_path, entry("/p/x.jpg"), entry("/q/x.jpg"))
     manifest = Manifest(tmp_path).read()
-    assert not manifest.told("/p/x.jpg", "png16", "x.png")
-    assert manifest.told("/q/x.jpg", "png16", "x.png")
+    assert not manifest.recorded("/p/x.jpg", "png16", "x.png")
+    assert manifest.recorded("/q/x.jpg", "png16", "x.png")
 
 
 def test_all_writers_of_a_folder_are_read(tmp_path):

@@ -575,7 +575,7 @@ assert resize_depth(np.ones((4, 4)), (9, 9)).shape == (9, 9)
 try:
     processor(image, "pt")
 except MissingDependency as e:
-    assert "glpn[torch]" in str(e)
+    assert "'.[torch]'" in str(e)
 else:
     raise SystemExit("no error")
 """

@@ -1,76 +1,161 @@
-"""The verbs of `glpn`. A new family is a module beside this one and a line at the end here."""
+"""The table of verbs. To add a verb, write a module in `verbs/` and add one row to `VERBS`.
+
+A verb's module is imported only when the verb runs or the list of verbs is shown, so that
+`glpn predict` does not load the options of every other verb.
+"""
 
 from __future__ import annotations
 
-from typing import Annotated
+import importlib
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any, cast, get_args, get_type_hints
 
 import typer
+from typer.core import TyperCommand, TyperGroup
 
 import glpn
 from glpn.cli import console
-from glpn.cli.verbs import (
-    batch,
-    bench,
-    convert,
-    data,
-    evaluate,
-    export,
-    info,
-    points,
-    precision,
-    predict,
-    reproduce,
-    serve,
-    synth,
-    train,
-    verify,
-    video,
-)
+from glpn.cli.numbers import is_unusual_number
+from glpn.errors import UsageError
 
-app = typer.Typer(
-    epilog="Start with: glpn predict PHOTO.jpg. Exit codes: 0 done, 2 usage, 65 bad data, "
-    "66 missing input, 73 output cannot be created, 74 reading or writing failed, 130 and 143 "
-    "stopped by a signal.",
-    no_args_is_help=True,
-    rich_markup_mode="rich",
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+_USE, _DATA, _MODELS = "Use a model", "Train and evaluate", "Convert and measure models"
+
+
+@dataclass(frozen=True)
+class _Verb:
+    """One row of the table.
+
+    Attributes:
+        function: "module.function" in `verbs/`; a function named "app" is a group of verbs.
+        panel: heading in the list of verbs.
+        needs_arguments: without arguments, show the help.
+    """
+
+    function: str
+    panel: str
+    needs_arguments: bool = True
+
+
+VERBS = {
+    "predict": _Verb("predict.predict", _USE),
+    "points": _Verb("points.points", _USE),
+    "video": _Verb("video.video", _USE),
+    "serve": _Verb("serve.serve", _USE, needs_arguments=False),
+    "info": _Verb("info.info", _USE),
+    "models": _Verb("info.models", _USE, needs_arguments=False),
+    "batch": _Verb("batch.batch", _USE),
+    "data": _Verb("data.app", _DATA),
+    "train": _Verb("train.train", _DATA),
+    "evaluate": _Verb("evaluate.evaluate", _DATA),
+    "reproduce": _Verb("reproduce.reproduce", _DATA),
+    "synth": _Verb("synth.synth", _DATA),
+    "convert": _Verb("convert.convert", _MODELS),
+    "export": _Verb("export.app", _MODELS),
+    "verify": _Verb("verify.verify", _MODELS),
+    "precision": _Verb("precision.precision", _MODELS),
+    "bench": _Verb("bench.bench", _MODELS, needs_arguments=False),
+}
+_SETTINGS = {"help_option_names": ["-h", "--help"]}
+
+
+def _hide_flag_types(params: list[Any]) -> list[Any]:
+    """Parameters whose help shows no type beside flags."""
+    for param in params:
+        if getattr(param, "is_flag", False):
+            vars(param)["display_type_rich"] = lambda ctx: None
+    return params
+
+
+class Command(TyperCommand):
+    """A verb whose help shows no type beside flags and whose numbers are ASCII decimals."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """The parameters, `--help` included."""
+        return _hide_flag_types(super().get_params(ctx))
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Refuse numbers that are not ASCII decimals, which `int` and `float` accept."""
+        for i, word in enumerate(args):
+            name, equals, value = word.partition("=")
+            text = value if equals else "".join(args[i + 1 : i + 2])
+            if name.startswith("-") and is_unusual_number(text) and name in self._numbers():
+                raise UsageError(f"{name}: expected a decimal number, got {text!r}")
+        return super().parse_args(ctx, args)
+
+    def _numbers(self) -> set[str]:
+        """The options whose values are numbers."""
+        hints = get_type_hints(inspect.unwrap(cast("Callable[..., Any]", self.callback)))
+        numbers = {name for name, hint in hints.items() if {int, float} & {hint, *get_args(hint)}}
+        return {option for param in self.params if param.name in numbers for option in param.opts}
+
+
+class _Group(TyperGroup):
+    """The verbs of `VERBS`, each imported when it is needed."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        names: dict[str, Any] = dict.fromkeys(VERBS)  # for suggestions after a typing error
+        self.commands = names
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """The parameters, `--help` included."""
+        return _hide_flag_types(super().get_params(ctx))
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """The names, the common ones first."""
+        return list(VERBS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Import and build one verb; None if there is no such verb."""
+        verb = VERBS.get(cmd_name)
+        return None if verb is None else _command(cmd_name, verb)
+
+
+def _command(name: str, verb: _Verb) -> Any:
+    module, _, attribute = verb.function.partition(".")
+    found = getattr(importlib.import_module(f"glpn.cli.verbs.{module}"), attribute)
+    if isinstance(found, typer.Typer):
+        group = typer.main.get_group(found)
+        group.name, group.rich_help_panel = name, verb.panel
+        return group
+    single = typer.Typer(context_settings=_SETTINGS, rich_markup_mode="rich", add_completion=False)
+    register = single.command(
+        name, cls=Command, no_args_is_help=verb.needs_arguments, rich_help_panel=verb.panel
+    )
+    register(found)
+    return typer.main.get_command(single)
 
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        console.say(f"glpn {glpn.__version__}")
+        console.print_line(f"glpn {glpn.__version__}")
         raise typer.Exit
+
+
+app = typer.Typer(
+    cls=_Group,
+    epilog="Start with: glpn predict PHOTO.jpg. Exit codes: 0 success, 2 usage, 65 bad data, "
+    "66 missing input, 73 cannot create output, 74 read or write error, 130 and 143 "
+    "stopped by a signal.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings=_SETTINGS,
+)
 
 
 @app.callback()
 def settings(
     _version: Annotated[
         bool,
-        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
+        typer.Option(
+            "--version", "-V", callback=_show_version, is_eager=True, help="Show the version."
+        ),
     ] = False,
     _debug: Annotated[
         bool, typer.Option("--debug", help="Show where in glpn an internal error happened.")
     ] = False,
 ) -> None:
-    """Metres from one photograph."""
-
-
-app.command("predict", no_args_is_help=True)(predict.predict)
-app.command("batch", no_args_is_help=True)(batch.batch)
-app.command("info", no_args_is_help=True)(info.info)
-app.command("points", no_args_is_help=True)(points.points)
-app.command("convert", no_args_is_help=True)(convert.convert)
-app.command("evaluate", no_args_is_help=True)(evaluate.evaluate)
-app.command("bench")(bench.bench)
-app.command("precision", no_args_is_help=True)(precision.precision)
-app.command("reproduce", no_args_is_help=True)(reproduce.reproduce)
-app.command("train", no_args_is_help=True)(train.train)
-app.command("synth", no_args_is_help=True)(synth.synth)
-app.command("verify", no_args_is_help=True)(verify.verify)
-app.command("video", no_args_is_help=True)(video.video)
-app.command("serve")(serve.serve)
-app.command("models")(info.models)
-app.add_typer(export.app, name="export")
-app.add_typer(data.app, name="data")
+    """Metres from one photo."""

@@ -1,7 +1,7 @@
-"""All printing: answers go to standard output, everything else to standard error.
+"""All printing: results go to standard output, everything else to standard error.
 
-Every line is flushed, so that a reader of a pipe has it at once. Names of files and messages are
-printed with `escaped`: no name can move the cursor or end a line.
+Every line is flushed, so that the reader of a pipe receives it at once. File names and messages are
+printed with `escaped`, so that no name can move the cursor or end a line.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _BROKEN_PIPE = 128 + 13  # the shell's code of a program that SIGPIPE ended
 
 
 def accept_any_character() -> None:
-    """Print as an escape what the terminal's encoding lacks, instead of failing."""
+    """Print characters that the terminal's encoding lacks as escapes, instead of failing."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
@@ -33,15 +33,21 @@ def escaped(text: object) -> str:
     return display_name(str(text))
 
 
-def say(line: str) -> None:
+def print_line(line: str) -> None:
     """One line on standard output.
 
     Raises:
-        OutputFailed: it cannot be written; the disk behind it is full, for example.
-        SystemExit: its reader is gone, as after `glpn … | head`.
+        OutputFailed: it cannot be written, for example because the disk is full.
+        SystemExit: its reader has left, as in `glpn … | head`.
     """
-    try:
+    with _writing():
         print(line, file=sys.stdout, flush=True)
+
+
+@contextmanager
+def _writing() -> Iterator[None]:
+    try:
+        yield
     except BrokenPipeError:
         _discard(sys.stdout)
         raise SystemExit(_BROKEN_PIPE) from None
@@ -50,20 +56,27 @@ def say(line: str) -> None:
         raise OutputFailed(f"standard output: cannot be written: {e.strerror}") from None
 
 
-def say_json(values: Mapping[str, Any]) -> None:
+def print_bytes(data: bytes) -> None:
+    """A whole file on standard output; raises what `print_line` does."""
+    with _writing():
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+
+
+def print_json(values: Mapping[str, Any]) -> None:
     """One JSON object on one line of standard output, in ASCII."""
-    say(json.dumps(values, allow_nan=False))
+    print_line(json.dumps(values, allow_nan=False))
 
 
-def say_facts(values: Mapping[str, Any], *, as_json: bool) -> None:
-    """One object: a line of JSON, or a line for each key; lists have one line for each item."""
+def print_facts(values: Mapping[str, Any], *, as_json: bool) -> None:
+    """One object: a line of JSON, or one line per key and per item of a list."""
     if as_json:
-        say_json(values)
+        print_json(values)
         return
     width = max(map(len, values))
     for key, value in values.items():
         for item in value if isinstance(value, list) else [value]:
-            say(escaped(f"{key.replace('_', ' '):<{width}}  {item}"))
+            print_line(escaped(f"{key.replace('_', ' '):<{width}}  {item}"))
 
 
 def note(line: str) -> None:
@@ -72,28 +85,28 @@ def note(line: str) -> None:
         print(line, file=sys.stderr, flush=True)
 
 
-def complain(error: object) -> None:
+def error(error: object) -> None:
     """`error: …` on standard error."""
     note(f"error: {escaped(error)}")
 
 
 def _discard(stream: TextIO) -> None:
-    """Let the interpreter's own last flush go nowhere instead of failing again."""
+    """Redirect the stream to nowhere, so that the interpreter's last flush cannot fail again."""
     with suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 @contextmanager
 def progress(count: int, *, quiet: bool, unit: str = "") -> Iterator[Callable[[], None]]:
-    """A progress bar on standard error, if that is a terminal and there is something to wait for.
+    """A progress bar on standard error, if that is a terminal and there are several steps.
 
     Args:
-        count: of the steps.
+        count: number of steps.
         quiet: show nothing.
-        unit: what a step is, in the plural, if their number a second is to be shown.
+        unit: plural noun for the steps; if given, steps per second are shown.
 
     Yields:
-        To be called after each of the `count` steps.
+        A function to call after each step.
     """
     if quiet or count < 2 or sys.stderr is None or not sys.stderr.isatty():
         yield lambda: None
@@ -115,7 +128,7 @@ def progress(count: int, *, quiet: bool, unit: str = "") -> Iterator[Callable[[]
 
     speed = (Speed(),) if unit else ()
     columns = (BarColumn(), MofNCompleteColumn(), *speed, TimeRemainingColumn())
-    # Lines on a terminal must go above the bar; those for a pipe must stay out of it.
+    # Lines on a terminal go above the bar; lines for a pipe stay out of it.
     both = sys.stdout is not None and sys.stdout.isatty()
     terminal = Console(stderr=True)
     with Progress(*columns, console=terminal, transient=True, redirect_stdout=both) as bar:

@@ -1,8 +1,8 @@
-"""`main`: runs a verb; turns errors and signals into one line and an exit code.
+"""`main`: runs a verb and turns errors and signals into one line and an exit code.
 
-Exit codes: 0 all is well; 2 usage; 65 bad data; 66 missing input; 70 a defect of glpn; 73 output
-cannot be created; 74 reading or writing failed; 128 + n ended by signal n. Where several
-photographs failed for different reasons, `errors.worst` says which code counts.
+Exit codes: 0 success; 2 usage; 65 bad data; 66 missing input; 70 a defect of glpn; 73 cannot
+create output; 74 read or write error; 128 + n ended by signal n. If several photos failed for
+different reasons, `errors.worst` chooses the code.
 """
 
 from __future__ import annotations
@@ -12,7 +12,10 @@ import traceback
 from collections.abc import Sequence
 from typing import NoReturn
 
-from glpn.cli import console, plain, predicting
+from typer.main import get_command
+
+from glpn.cli import console
+from glpn.cli.app import app
 from glpn.concurrency import stop_signals
 from glpn.errors import GLPNError
 
@@ -20,7 +23,7 @@ INTERNAL_ERROR = 70
 
 
 class Stopped(SystemExit):
-    """A signal asks for the end; unwinds everything, so that no half-written file stays."""
+    """A signal ended the run; it unwinds everything, so that no unfinished file remains."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -36,13 +39,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
         with stop_signals(_stop):
-            wishes = plain.read(given)
-            if wishes is not None:
-                return predicting.run(wishes)
-            from typer.main import get_command
-
-            from glpn.cli.app import app
-
             get_command(app)(given, prog_name="glpn")
     except Stopped as e:
         console.note("stopped")
@@ -50,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SystemExit as e:
         return _code(e)
     except GLPNError as e:
-        console.complain(e)
+        console.error(e)
         return e.exit_code
     except Exception as e:
         return _internal_error(e, debug="--debug" in given)
@@ -65,7 +61,7 @@ def _internal_error(error: Exception, *, debug: bool) -> int:
     if debug:
         traceback.print_exception(error)
     hint = "" if debug else "; `glpn --debug …` shows where"
-    console.complain(f"internal error, please report: {type(error).__name__}: {error}{hint}")
+    console.error(f"internal error, please report: {type(error).__name__}: {error}{hint}")
     return INTERNAL_ERROR
 
 

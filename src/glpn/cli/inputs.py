@@ -1,4 +1,4 @@
-"""What the user named → photographs: files, folders, patterns, standard input."""
+"""What the user names on the command line: photos, cameras, measured distances."""
 
 from __future__ import annotations
 
@@ -6,91 +6,81 @@ import glob
 import os
 import stat
 import sys
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from glpn.cli.numbers import parse_place, positive
 from glpn.errors import GLPNError, MissingInput, UsageError
 from glpn.files.contents import METADATA_KEY
 
+if TYPE_CHECKING:
+    from glpn.depth.measurements import Measurements
+    from glpn.jobs import JobPhoto
+
 STANDARD_INPUT = "-"
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")  # of photographs in a folder; those named are any
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")  # of the photos in a folder; any other by name only
 
-# How our own PNGs differ from photographs: the first chunk after the header is our text.
+# Our own PNGs differ from photos: the first chunk after the header is our text.
 _OWN_CHUNK = f"tEXt{METADATA_KEY}\0".encode("ascii")
-_WITHIN = 64  # bytes from the start
-
-
-@dataclass(frozen=True)
-class Input:
-    """One photograph to be read.
-
-    Attributes:
-        name: as the user would say it.
-        path: where it lies; None is standard input.
-    """
-
-    name: str
-    path: Path | None = None
-
-    @property
-    def image(self) -> str:
-        """The path in full, which a job remembers it by."""
-        return self.name if self.path is None else os.path.abspath(self.path)
-
-    @property
-    def source(self) -> Any:
-        """What `glpn.image.photo.read_photo` takes.
-
-        Raises:
-            UsageError: standard input is wanted and closed.
-        """
-        if self.path is not None:
-            return self.path
-        if sys.stdin is None:
-            raise UsageError("standard input is closed")
-        return sys.stdin.buffer
+_OWN_CHUNK_WITHIN = 64  # bytes from the start of the file
+_MAX_SHOWN = 120  # characters of an argument in a message; base64 text can be long
 
 
 def gather(
     arguments: Iterable[str], *, recursive: bool
-) -> tuple[list[Input], list[tuple[str, GLPNError]]]:
-    """Find all photographs, each once, in the order given; folders and patterns sorted.
+) -> tuple[list[JobPhoto], list[tuple[str, GLPNError]]]:
+    """Find all photos, each once, in the given order; folders and patterns are sorted.
 
     Args:
         arguments: paths of files and folders, patterns with `*`, `?`, `[…]` or `**`, "-".
-        recursive: look into the folders of folders too; links to folders are not followed.
+        recursive: include subfolders; links to folders are not followed.
 
     Returns:
-        The photographs, and the arguments that lead to none, each with the reason.
+        The photos, and the arguments that lead to none, each with its error.
     """
-    found: dict[str, Input] = {}
+    from glpn.jobs import JobPhoto
+
+    found: dict[str, JobPhoto] = {}
     failures: list[tuple[str, GLPNError]] = []
     for argument in arguments:
         for item in _expand(argument, recursive):
             if isinstance(item, GLPNError):
-                failures.append((argument, item))
+                failures.append((_shortened(argument), item))
             elif item is None:
-                found.setdefault(STANDARD_INPUT, Input("stdin"))
+                found.setdefault(STANDARD_INPUT, JobPhoto("stdin", "stdin", _standard_input))
             else:
-                found.setdefault(os.path.abspath(item), Input(str(item), item))
+                image = os.path.abspath(item)
+                found.setdefault(image, JobPhoto(str(item), image, partial(Path, item)))
     return list(found.values()), failures
 
 
+def _standard_input() -> Any:
+    if sys.stdin is None:
+        raise UsageError("standard input is closed")
+    return sys.stdin.buffer
+
+
+def _shortened(argument: str) -> str:
+    if len(argument) <= _MAX_SHOWN:
+        return argument
+    return f"{argument[:_MAX_SHOWN]}… ({len(argument)} characters)"
+
+
 def is_job(arguments: Sequence[str]) -> bool:
-    """Whether more than one photograph may come of this: several, a folder, a pattern."""
+    """Whether the arguments may lead to several photos: a list, a folder, a pattern."""
     if len(arguments) != 1 or os.path.isdir(arguments[0]):
         return True
     return glob.has_magic(arguments[0]) and not os.path.lexists(arguments[0])
 
 
 def _expand(argument: str, recursive: bool) -> Iterator[Path | GLPNError | None]:
-    """The files behind one argument, None for standard input, errors for what leads nowhere."""
+    """The files of one argument, None for standard input, an error if there is none."""
     if argument == STANDARD_INPUT:
         yield None
     elif argument and os.path.isdir(argument):
-        yield from _photographs(Path(argument), recursive)
+        yield from _photos(Path(argument), recursive)
     elif os.path.lexists(argument):
         yield Path(argument)
     elif glob.has_magic(argument):
@@ -100,11 +90,11 @@ def _expand(argument: str, recursive: bool) -> Iterator[Path | GLPNError | None]
         if not matches:
             yield MissingInput(f"{argument}: no file matches this pattern")
     else:
-        yield MissingInput(f"{argument or repr(argument)}: no such file or folder")
+        yield MissingInput(f"{_shortened(argument) or repr(argument)}: no such file or folder")
 
 
-def _photographs(folder: Path, recursive: bool) -> Iterator[Path | GLPNError]:
-    """A folder's photographs; hidden files and the pictures that glpn wrote are none."""
+def _photos(folder: Path, recursive: bool) -> Iterator[Path | GLPNError]:
+    """A folder's photos, without hidden files and the images that glpn wrote."""
     unreadable: list[OSError] = []
     empty = True
     for parent, folders, names in os.walk(folder, onerror=unreadable.append):
@@ -119,16 +109,78 @@ def _photographs(folder: Path, recursive: bool) -> Iterator[Path | GLPNError]:
     for error in unreadable:
         yield MissingInput(f"{error.filename}: cannot be read: {error.strerror}")
     if empty and not unreadable:
-        deeper = "" if recursive else "; --recursive looks into its folders"
+        deeper = "" if recursive else "; --recursive includes its subfolders"
         yield MissingInput(f"{folder}: no {', '.join(SUFFIXES)} in this folder{deeper}")
 
 
 def _is_our_own(path: Path) -> bool:
-    """Whether this is a depth map or a colour picture that glpn wrote; never waits for a pipe."""
+    """Whether glpn wrote this PNG; never waits for a pipe."""
     try:
         if not stat.S_ISREG(path.stat().st_mode):
             return False
         with path.open("rb") as file:
-            return _OWN_CHUNK in file.read(_WITHIN)
+            return _OWN_CHUNK in file.read(_OWN_CHUNK_WITHIN)
     except OSError:
-        return False  # the reader of photographs says what is wrong
+        return False  # reading the photo later raises the right error
+
+
+def camera(*, focal: float | None, fov: float | None, intrinsics: Path | None) -> dict[str, Any]:
+    """Keyword arguments of `DepthEstimator`'s call.
+
+    Raises:
+        UsageError: more than one of them is given, or a number is impossible.
+        MissingInput, DataError: as `read_intrinsics`.
+    """
+    from glpn.camera.intrinsics_files import read_intrinsics
+
+    if sum(value is not None for value in (focal, fov, intrinsics)) > 1:
+        raise UsageError("--focal, --fov, --intrinsics: give at most one of them")
+    return {
+        "focal": positive("--focal", focal),
+        "fov": positive("--fov", fov, limit=180),
+        "camera": None if intrinsics is None else read_intrinsics(intrinsics),
+    }
+
+
+def measurements(
+    references: Sequence[str],
+    lengths: Sequence[str],
+    *,
+    sparse: Path | None = None,
+    sparse_scale: float | None = None,
+    camera: Mapping[str, Any],
+) -> Measurements | None:
+    """Known depths and lengths; None without any.
+
+    Args:
+        references, lengths: texts of --ref and of --known.
+        sparse, sparse_scale: values of --sparse and of --sparse-scale.
+        camera: the result of the function `camera`.
+
+    Raises:
+        UsageError: a text or a length is impossible, or contradicts the camera or the others.
+        MissingInput, DataError: as `read_sparse`.
+    """
+    from glpn.camera.calibration import require_lengths
+    from glpn.depth.measurements import Measurements, read_sparse
+
+    if sum(map(bool, (references, lengths, sparse))) > 1:
+        raise UsageError("--ref, --known, --sparse: give one kind of them")
+    if sparse_scale is not None and sparse is None:
+        raise UsageError("--sparse-scale: is the scale of --sparse, which is not given")
+    if len(lengths) > 1 and any(given is not None for given in camera.values()):
+        raise UsageError(
+            "--known: two solve the focal length, which is given; leave --focal, --fov and "
+            "--intrinsics out, or give one length, which sets the scale"
+        )
+    read = Measurements(
+        references=tuple(parse_place("--ref", text, count=3) for text in references),
+        lengths=tuple(parse_place("--known", text, count=5) for text in lengths),
+        sparse=None
+        if sparse is None
+        else read_sparse(sparse, scale=positive("--sparse-scale", sparse_scale)),
+    )
+    for option, values, count in (("--ref", read.references, 3), ("--known", read.lengths, 5)):
+        if values:
+            require_lengths(option, values, numbers=count)
+    return read if references or lengths or sparse else None

@@ -1,21 +1,35 @@
-"""Numbers as they stand on the command line; what is none is refused by its option's name."""
+"""Numbers on the command line: ASCII decimals only, refused by the name of their option."""
 
 from __future__ import annotations
 
 import math
+import re
 
 from glpn.errors import UsageError
 
+# float() and int() also accept "1_0", Arabic digits and blanks, which are probably mistakes.
+_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?|[+-]?(inf|nan)")
 _PLACES = {
-    2: "x,y in pixels of the photograph",
-    3: "x,y in pixels of the photograph and metres",
-    4: "x0,y0,x1,y1 in pixels of the photograph",
-    5: "x0,y0,x1,y1 in pixels of the photograph and metres",
+    2: "x,y in pixels of the photo",
+    3: "x,y in pixels of the photo and metres",
+    4: "x0,y0,x1,y1 in pixels of the photo",
+    5: "x0,y0,x1,y1 in pixels of the photo and metres",
 }
 
 
+def is_unusual_number(text: str) -> bool:
+    """Whether Python reads a text as a number although it is not an ASCII decimal."""
+    if _NUMBER.fullmatch(text):
+        return False
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
 def positive(option: str, value: float | None, *, limit: float = math.inf) -> float | None:
-    """The value of an option, if it lies above 0 and below the limit.
+    """The value of an option, which must lie above 0 and below the limit.
 
     Raises:
         UsageError: it does not.
@@ -27,7 +41,7 @@ def positive(option: str, value: float | None, *, limit: float = math.inf) -> fl
 
 
 def parse_place(option: str, text: str, *, count: int) -> tuple[float, ...]:
-    """One place (x, y) or two, with a length behind them where `count` is odd.
+    """One place (x, y) or two, followed by a length if `count` is odd.
 
     Raises:
         UsageError: the text is something else.
@@ -39,21 +53,21 @@ def parse_place(option: str, text: str, *, count: int) -> tuple[float, ...]:
 
 
 def parse_numbers(option: str, text: str) -> tuple[float, ...]:
-    """Finite numbers with commas between, one at least.
+    """One or more finite numbers, separated by commas.
 
     Raises:
         UsageError: the text is something else.
     """
     numbers = _finite(text)
     if not numbers:
-        raise UsageError(f"{option}: expected numbers with commas between, got {text!r}")
+        raise UsageError(f"{option}: expected numbers separated by commas, got {text!r}")
     return numbers
 
 
 def _finite(text: str) -> tuple[float, ...]:
-    """The numbers of a text, commas between; none if one of them is not finite."""
-    try:
-        numbers = tuple(float(part) for part in text.split(","))
-    except ValueError:
+    """The numbers of a text, separated by commas; none if one of them is not finite."""
+    parts = text.split(",")
+    if not all(map(_NUMBER.fullmatch, parts)):
         return ()
+    numbers = tuple(map(float, parts))
     return numbers if all(map(math.isfinite, numbers)) else ()

@@ -1,17 +1,34 @@
-"""Options that several verbs have: one name, one meaning, one help text."""
+"""Options shared by several verbs, with one help text each, and what they mean to the library."""
 
 from __future__ import annotations
 
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from glpn.cli.numbers import positive
 from glpn.engines.registry import engine_names
+from glpn.errors import UsageError
 from glpn.files import FORMATS
 
-ANSWERS, CAMERA, FILES, MODEL = "Answers", "Camera", "Files", "Model"  # headings of the help
+if TYPE_CHECKING:
+    from glpn.engines.options import EngineOptions
+
+# Headings of the help.
+OUTPUT, MEASURE, DETAIL, CAMERA, FILES, MODEL = (
+    "Printed output",
+    "Measurements",
+    "Uncertainty and detail",
+    "Camera",
+    "Files",
+    "Model",
+)
+
+MAX_THREADS = 256
+_NO_FORMAT = "none"
+_SIGMA = "sigma"
 
 
 if TYPE_CHECKING:
@@ -38,8 +55,8 @@ Model = Annotated[
     typer.Option(
         "--model",
         "-m",
-        help="A bundled name (see glpn models), a folder, or a hub id user/name; the bundled "
-        "indoor model if not given.",
+        help="A bundled name (see glpn models), a folder, or a hub id user/name. Default: the "
+        "bundled indoor model.",
         show_default=False,
         rich_help_panel=MODEL,
     ),
@@ -48,22 +65,20 @@ MaxDepth = Annotated[
     float | None,
     typer.Option(
         metavar="METRES",
-        help="The model's range, where its own figure is wrong: 80 for published KITTI weights.",
+        help="Range of the model if its own value is wrong; 80 for the published KITTI weights.",
         rich_help_panel=MODEL,
     ),
 ]
 Overwrite = Annotated[
     bool,
-    typer.Option(
-        "--overwrite", help="Replace files instead of keeping them.", rich_help_panel=FILES
-    ),
+    typer.Option("--overwrite", help="Replace existing files.", rich_help_panel=FILES),
 ]
 AsJson = Annotated[
     bool,
     typer.Option(
         "--json",
-        help="Print one JSON object a line, and nothing else there.",
-        rich_help_panel=ANSWERS,
+        help="Print one JSON object per line and nothing else.",
+        rich_help_panel=OUTPUT,
     ),
 ]
 Quiet = Annotated[
@@ -71,11 +86,13 @@ Quiet = Annotated[
     typer.Option(
         "--quiet",
         "-q",
-        help="Print errors only (and what --json prints).",
-        rich_help_panel=ANSWERS,
+        help="Print only errors (and the output of --json).",
+        rich_help_panel=OUTPUT,
     ),
 ]
-Engine = Annotated[EngineName, typer.Option(help="What runs the network.", rich_help_panel=MODEL)]
+Engine = Annotated[
+    EngineName, typer.Option(help="Software that runs the network.", rich_help_panel=MODEL)
+]
 Precision = Annotated[
     PrecisionName,
     typer.Option(
@@ -89,7 +106,8 @@ Threads = Annotated[
     int | None,
     typer.Option(
         min=1,
-        help="CPU threads; one for each core if not given.",
+        max=MAX_THREADS,
+        help="CPU threads. Default: one per core.",
         show_default=False,
         rich_help_panel=MODEL,
     ),
@@ -146,7 +164,7 @@ Focal = Annotated[
     float | None,
     typer.Option(
         metavar="PIXELS",
-        help="Focal length; from EXIF, or a stated guess, if not given.",
+        help="Focal length. Default: from EXIF, or else an assumption, which is printed.",
         rich_help_panel=CAMERA,
     ),
 ]
@@ -154,14 +172,14 @@ Fov = Annotated[
     float | None,
     typer.Option(
         metavar="DEGREES",
-        help="Horizontal field of view, instead of --focal.",
+        help="Horizontal field of view instead of --focal.",
         rich_help_panel=CAMERA,
     ),
 ]
 Scale = Annotated[
     float,
     typer.Option(
-        help="Units per metre in png16: 1000 is millimetres, up to 65 m; 256 is KITTI's, up "
+        help="Units per metre in png16: 1000 is millimetres, up to 65 m; 256 is KITTI's scale, up "
         "to 255 m.",
         rich_help_panel=FILES,
     ),
@@ -170,7 +188,7 @@ Formats = Annotated[
     str,
     typer.Option(
         help="Files to write, separated by commas: "
-        + ", ".join(f"{row.name} ({row.help})" for row in FORMATS.values())
+        + ", ".join(f"{row.name} ({row.help})" for row in FORMATS.values() if row.is_installed)
         + "; or none.",
         rich_help_panel=FILES,
     ),
@@ -178,10 +196,64 @@ Formats = Annotated[
 Colormap = Annotated[
     str,
     typer.Option(
-        help="Colours of vis: inferno, magma, plasma, viridis, turbo, spectral_r or gray.",
+        help="Colour map of vis: inferno, magma, plasma, viridis, turbo, spectral_r or gray.",
         rich_help_panel=FILES,
     ),
 ]
-Recursive = Annotated[
-    bool, typer.Option("--recursive", "-r", help="Look into the folders of folders too.")
-]
+Recursive = Annotated[bool, typer.Option("--recursive", "-r", help="Include subfolders.")]
+
+
+def engine_options(
+    model: str,
+    engine: EngineName,
+    device: str,
+    *,
+    threads: int | None,
+    max_depth: float | None,
+    precision: PrecisionName = PrecisionName.auto,
+) -> EngineOptions:
+    """How the model is opened.
+
+    Raises:
+        UsageError: --max-depth is not above 0.
+    """
+    from glpn.engines.options import DEFAULT_MODEL, EngineOptions
+
+    return EngineOptions(
+        model=model or DEFAULT_MODEL,
+        engine=engine.value,
+        device=device,
+        threads=threads,
+        max_depth=positive("--max-depth", max_depth),
+        precision=precision.value,
+    )
+
+
+def writer_options(
+    names: str, *, colormap: str, scale: float, uncertain: bool = False
+) -> dict[str, dict[str, Any]]:
+    """--format, --colormap and --scale: format → options of its writer.
+
+    A format is listed once. With an uncertainty, a 16-bit PNG is joined by one of sigma.
+
+    Raises:
+        UsageError: a format or the colour map is unknown, the scale is not above 0, or sigma is
+            given without an uncertainty.
+    """
+    from glpn.depth.colormaps import color_table
+
+    color_table(colormap)
+    wanted = [] if names == _NO_FORMAT else [name.strip() for name in names.split(",")]
+    for name in wanted:
+        if name not in FORMATS:
+            known = ", ".join(FORMATS)
+            raise UsageError(f"--format: expected {_NO_FORMAT} or some of {known}; got {name!r}")
+    if _SIGMA in wanted and not uncertain:
+        raise UsageError("--format sigma: needs --uncertainty flip or droppath")
+    if uncertain and "png16" in wanted:
+        wanted.append(_SIGMA)
+    given = {"scale": positive("--scale", scale), "colormap": colormap}
+    return {
+        name: {key: value for key, value in given.items() if key in FORMATS[name].options}
+        for name in wanted
+    }

@@ -121,7 +121,7 @@ def _open(url: str) -> tuple[Any, str]:
     try:
         from fsspec.core import url_to_fs
     except ImportError as e:
-        raise MissingDependency(f"{url}: needs fsspec: pip install 'glpn[cluster]'") from e
+        raise MissingDependency(f"{url}: needs fsspec", extra="cluster") from e
     try:
         system, path = url_to_fs(url)
     except ImportError as e:

@@ -1,4 +1,4 @@
-"""Run: pictures out to the workers, what became of them back."""
+"""Sends photos to the workers and yields their results."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from pathlib import Path
 
 from glpn import files
 from glpn.cluster.places import Place, place_of
-from glpn.cluster.worker import Job, Worker, picture_of
+from glpn.cluster.worker import Worker, photo_at, report_nothing
 from glpn.errors import OutputFailed
-from glpn.jobs import Manifest, Opened
+from glpn.jobs import JobSpec, Manifest, PhotoJob, SharedEstimator
 
 MANIFESTS = "manifest*.jsonl"
-_BATCH = 16  # pictures that a worker is sent at a time: what a killed one must look at again
+_BATCH = 16  # photos sent to a worker at a time; a killed worker's batch is processed again
 
 
 @dataclass(frozen=True)
 class Result:
-    """What became of one picture.
+    """What became of one photo.
 
     Attributes:
-        name: of the photograph, as messages say it.
-        status: of `glpn.jobs.work`: "predicted", "kept" or "failed".
+        name: of the photo, as in messages.
+        status: "predicted", "kept" or "failed".
         files: paths or URLs.
-        error: why it failed, and
-        kind: the name of that error's class in `glpn.errors`.
+        error: why it failed.
+        kind: the name of the error's class in `glpn.errors`.
     """
 
     name: str
@@ -40,24 +40,30 @@ class Result:
 
 
 def prepare(
-    job: Job, photographs: Sequence[tuple[str, str]]
-) -> tuple[Job, list[tuple[str, str, str]]]:
-    """Find what can be known before any worker starts; (name, path or URL) → (name, stem, same).
+    spec: JobSpec, photos: Sequence[tuple[str, str]]
+) -> tuple[JobSpec, list[tuple[str, str, str]]]:
+    """Check everything that can be known before a worker starts.
 
-    The job that comes back names its engine: the one that suits this machine and so many
-    photographs. Stems are those of outputs that are there already, or free ones.
+    Args:
+        spec: what is done.
+        photos: (name, path or URL) of each.
+
+    Returns:
+        The specification with the engine that suits this machine and the number of photos, and
+        (name, stem, path or URL) of each photo. Stems are those of existing outputs, or free ones.
 
     Raises:
-        CannotCreateOutput: nothing can be written there, or what is there was made by another
-            model or with other options.
+        CannotCreateOutput: nothing can be written there, or the outputs there were made by
+            another model or with other options.
         MissingInput, CheckpointError, ConfigError, ...: the model cannot be opened.
     """
-    options = {"photos": len(photographs), **job.model}
-    model = Opened(options, asked=job.asked, uncertainty=job.call.get("uncertainty"))
-    if not uses_gpu(job):  # this machine need not have one
+    model = SharedEstimator(
+        spec.engine, photos=len(photos), asked=spec.asked, uncertainty=spec.uncertainty
+    )
+    if not uses_gpu(spec):  # this machine may have none
         engine = model.estimator().engine.name
-        job = replace(job, model={**job.model, "engine": engine})
-    place = place_of(job.destination)
+        spec = replace(spec, engine=replace(spec.engine, engine=engine))
+    place = place_of(spec.output)
     with tempfile.TemporaryDirectory(prefix="glpn-") as scratch:
         if place.folder is not None:
             files.require_writable_folder(place.folder)
@@ -65,43 +71,42 @@ def prepare(
             _fetch_manifests(place, Path(scratch))
         folder = place.folder or Path(scratch)
         manifest = Manifest(folder).read()
-        stems = manifest.stems([image for _, image in photographs])
-        pictures = [
-            (name, stem, image) for (name, image), stem in zip(photographs, stems, strict=True)
-        ]
-        job.work(folder, model, manifest).require_same(picture_of(*p) for p in pictures)
-    return job, pictures
+        stems = manifest.stems([image for _, image in photos])
+        named = [(name, stem, image) for (name, image), stem in zip(photos, stems, strict=True)]
+        job = PhotoJob(spec, folder, model, report_nothing, manifest=manifest)
+        job.require_same(photo_at(*photo) for photo in named)
+    return spec, named
 
 
 def _fetch_manifests(place: Place, folder: Path) -> None:
-    """Copy the manifests of a remote place; none where it does not exist yet."""
+    """Copy the manifests of a remote place, if it exists."""
     for name in place.names(recursive=False, missing_ok=True):
         data = place.get(name) if fnmatch(name, MANIFESTS) else None
         if data is not None:
             (folder / name).write_bytes(data)
 
 
-def uses_gpu(job: Job) -> bool:
+def uses_gpu(spec: JobSpec) -> bool:
     """Whether each worker needs a GPU."""
-    return str(job.model.get("device", "")).startswith("cuda")
+    return spec.engine.device.startswith("cuda")
 
 
 def run(
-    job: Job, pictures: Sequence[tuple[str, str, str]], *, workers: int | None = None
+    spec: JobSpec, photos: Sequence[tuple[str, str, str]], *, workers: int | None = None
 ) -> Iterator[Result]:
-    """Do a job in the current `session`; every picture has exactly one result, in any order.
+    """Run a job in the current `session`; every photo has exactly one result, in any order.
 
-    A worker that dies is replaced, and its pictures are done again: what it had finished is found
-    and kept.
+    A worker that dies is replaced and its photos are processed again; outputs that it had
+    finished are kept.
 
     Args:
-        job: what is wanted. Each worker takes the CPUs of the model's option `threads`, and a GPU
-            where its device is one.
-        pictures: (name, stem, path or URL) each.
-        workers: at most so many; as many as the cluster has room for if None.
+        spec: what is done. Each worker takes the CPUs of `spec.engine.threads`, and a GPU if its
+            device is one.
+        photos: (name, stem, path or URL) of each.
+        workers: the most workers; None means as many as fit into the cluster.
 
     Raises:
-        OutputFailed: Ray gave up; what is finished stays, and the next run goes on.
+        OutputFailed: Ray failed. Finished outputs remain, and the next run resumes.
     """
     import ray
     from ray.data import ActorPoolStrategy, DataContext
@@ -109,17 +114,18 @@ def run(
 
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     DataContext.get_current().enable_progress_bars = False
-    gpus = int(uses_gpu(job))
-    blocks = math.ceil(len(pictures) / _BATCH)
+    threads = spec.engine.threads or 1
+    gpus = int(uses_gpu(spec))
+    blocks = math.ceil(len(photos) / _BATCH)
     resources: Mapping[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
-    room = int(resources.get("CPU", job.threads) // job.threads)
+    room = int(resources.get("CPU", threads) // threads)
     most = workers if workers is not None else max(room, blocks)
-    rows = [{"name": name, "stem": stem, "image": image} for name, stem, image in pictures]
+    rows = [{"name": name, "stem": stem, "image": image} for name, stem, image in photos]
     outcomes = ray.data.from_items(rows, override_num_blocks=blocks).map_batches(
         Worker,
-        fn_constructor_args=(job,),
+        fn_constructor_args=(spec,),
         batch_size=None,
-        num_cpus=job.threads,
+        num_cpus=threads,
         num_gpus=gpus,
         compute=ActorPoolStrategy(
             min_size=1, max_size=most, initial_size=max(1, min(most, room, blocks))
@@ -130,4 +136,4 @@ def run(
             row["files"] = tuple(row["files"])
             yield Result(**row)
     except RayError as e:
-        raise OutputFailed(f"Ray gave up: {e}") from e
+        raise OutputFailed(f"Ray failed: {e}") from e

@@ -47,7 +47,7 @@ def session(address: str = LOCAL, *, cpus: int) -> Iterator[None]:
         import ray
         import ray.data
     except ImportError as e:
-        raise MissingDependency("batch needs Ray: pip install 'glpn[cluster]'") from e
+        raise MissingDependency("batch needs Ray", extra="cluster") from e
     if address != LOCAL:
         _require_answer(address)
     own: dict[str, Any] = {}

@@ -1,4 +1,4 @@
-"""Worker: one process of a job, which opens the model once and does the pictures it is sent."""
+"""Worker: one process of a job, which opens the model once and processes the photos it is sent."""
 
 from __future__ import annotations
 
@@ -6,87 +6,48 @@ import secrets
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from glpn.cluster.places import is_url, place_of, read
 from glpn.depth.depth import Depth
-from glpn.errors import CannotCreateOutput
-from glpn.jobs import Manifest, Opened, Order, Outcome, Picture, Work
+from glpn.jobs import JobPhoto, JobSpec, Manifest, PhotoJob, PhotoResult, SharedEstimator
 
-# What Ray carries: columns of one kind, each as long as the batch.
+# What Ray transfers: columns of equal length, one row per photo.
 Columns = dict[str, list[Any]]
 
 
-@dataclass(frozen=True)
-class Job:
-    """What is wanted of every photograph; travels to every worker.
-
-    Attributes:
-        model: options of `glpn.load`, `model` itself among them.
-        destination: a folder that all workers see, or a URL.
-        formats: key of `glpn.files.FORMATS` → options of its encoder.
-        call: keyword arguments of the estimator's call.
-        asked: what of all that changes the metres, as text.
-        overwrite: replace files that are there.
-        protected: as `Order`'s.
-    """
-
-    model: Mapping[str, Any]
-    destination: str
-    formats: Mapping[str, Mapping[str, Any]]
-    call: Mapping[str, Any] = field(default_factory=dict)
-    asked: str = ""
-    overwrite: bool = False
-    protected: frozenset[tuple[int, int]] = frozenset()
-
-    @property
-    def threads(self) -> int:
-        """CPU threads of each worker."""
-        return int(self.model.get("threads") or 1)
-
-    def work(self, folder: Path, model: Opened, manifest: Manifest) -> Work[None]:
-        """What does one picture at a time, into a folder."""
-        order = Order(
-            folder=folder,
-            formats=self.formats,
-            call=self.call,
-            asked=self.asked,
-            overwrite=self.overwrite,
-            protected=self.protected,
-        )
-        return Work(order, model, _say_nothing, manifest=manifest)
-
-
 class Worker:
-    """Does batches of pictures; the model is open before the first.
+    """Processes batches of photos; the model is open before the first.
 
     Args:
-        job: what is wanted.
+        spec: what is done; `output` is a folder that all workers see, or a URL.
     """
 
-    def __init__(self, job: Job) -> None:
-        self._job = job
-        self._place = place_of(job.destination)
+    def __init__(self, spec: JobSpec) -> None:
+        self._spec = spec
+        self._place = place_of(spec.output)
         self._name = secrets.token_hex(6)
-        self._model = Opened(job.model, asked=job.asked)
+        self._model = SharedEstimator(spec.engine, asked=spec.asked, uncertainty=spec.uncertainty)
         self._model.estimator()
-        self._own: Work[None] | None = None
+        self._own: PhotoJob[None] | None = None
         if (folder := self._place.folder) is not None:
-            self._own = job.work(folder, self._model, Manifest(folder, self._name).read())
+            self._own = self._job(folder, Manifest(folder, self._name).read())
 
     def __call__(self, batch: Mapping[str, Sequence[str]]) -> Columns:
-        """Do the pictures of the columns name, stem and image; one row of answers for each."""
+        """Process the photos of the columns name, stem and image; one row of results for each."""
         rows = zip(batch["name"], batch["stem"], batch["image"], strict=True)
-        with self._work() as work:
-            answers = [self._answer(self._do(work, *map(str, row))) for row in rows]
-        return {key: [answer[key] for answer in answers] for key in answers[0]}
+        with self._open() as job:
+            results = [self._row(self._do(job, *map(str, row))) for row in rows]
+        return {key: [row[key] for row in results] for key in results[0]}
+
+    def _job(self, folder: Path, manifest: Manifest) -> PhotoJob[None]:
+        return PhotoJob(self._spec, folder, self._model, report_nothing, manifest=manifest)
 
     @contextmanager
-    def _work(self) -> Iterator[Work[None]]:
-        """The work of one batch, in the destination itself or in a scratch folder."""
+    def _open(self) -> Iterator[PhotoJob[None]]:
+        """The job of one batch, in the destination itself or in a scratch folder."""
         if self._own is not None:
             yield self._own
             return
@@ -94,52 +55,46 @@ class Worker:
             tempfile.TemporaryDirectory(prefix="glpn-") as scratch,
             closing(Manifest(scratch, f"{self._name}-{secrets.token_hex(4)}")) as manifest,
         ):
-            yield self._job.work(Path(scratch), self._model, manifest)
+            yield self._job(Path(scratch), manifest)
             if manifest.path.exists():
                 self._place.put(manifest.path.name, manifest.path.read_bytes())
 
-    def _do(self, work: Work[None], name: str, stem: str, image: str) -> Outcome[None]:
-        picture = picture_of(name, stem, image)
-        if self._own is None:
-            return self._do_far_away(work, picture)
-        outcome = work(picture)
-        if isinstance(outcome.error, CannotCreateOutput):
-            # A worker that was given up for lost may have finished the same picture meanwhile.
-            outcome = work(picture)
-        return outcome
+    def _do(self, job: PhotoJob[None], name: str, stem: str, image: str) -> PhotoResult[None]:
+        photo = photo_at(name, stem, image)
+        return job(photo) if self._own is not None else self._do_remotely(job, photo)
 
-    def _do_far_away(self, work: Work[None], picture: Picture) -> Outcome[None]:
-        """Fetch what is there of the picture, do what is not, and put that where it belongs."""
-        targets = [work.order.target(picture, format) for format in work.order.formats]
+    def _do_remotely(self, job: PhotoJob[None], photo: JobPhoto) -> PhotoResult[None]:
+        """Download the existing outputs of the photo, make the missing ones, and upload these."""
+        targets = job.targets(photo).values()
         for path in targets:
-            data = None if self._job.overwrite else self._place.get(path.name)
+            data = None if self._spec.overwrite else self._place.get(path.name)
             if data is not None:
                 path.write_bytes(data)
-        outcome = work(picture)
-        for path in outcome.written.values():
+        result = job(photo)
+        for path in result.written.values():
             self._place.put(path.name, path.read_bytes())
         for path in targets:
             path.unlink(missing_ok=True)
-        return outcome
+        return result
 
-    def _answer(self, outcome: Outcome[None]) -> dict[str, Any]:
-        made = {**outcome.kept, **outcome.written}
-        error = outcome.error
+    def _row(self, result: PhotoResult[None]) -> dict[str, Any]:
+        made = {**result.kept, **result.written}
+        error = result.error
         return {
-            "name": outcome.picture.name,
-            "status": outcome.status,
+            "name": result.photo.name,
+            "status": result.status,
             "files": [self._place.address(path.name) for path in made.values()],
             "error": "" if error is None else str(error),
             "kind": "" if error is None else type(error).__name__,
         }
 
 
-def picture_of(name: str, stem: str, image: str) -> Picture:
-    """One photograph of a job, by its path or URL."""
-    return Picture(name, stem, image, partial(read if is_url(image) else Path, image))
+def photo_at(name: str, stem: str, image: str) -> JobPhoto:
+    """One photo of a job, by its path or URL."""
+    return JobPhoto(name, image, partial(read if is_url(image) else Path, image), stem)
 
 
-def _say_nothing(
-    picture: Picture, depth: Depth, written: Mapping[str, Path], kept: Mapping[str, Path]
+def report_nothing(
+    photo: JobPhoto, depth: Depth, written: Mapping[str, Path], kept: Mapping[str, Path]
 ) -> None:
-    """What is to be said of a depth: the files say it."""
+    """The report about a depth: none, the files are enough."""

@@ -270,7 +270,7 @@ def _open_exr(path: Path, *, header_only: bool) -> Any:
     try:
         import OpenEXR
     except ImportError:
-        raise MissingDependency(f"{path}: reading EXR needs OpenEXR: glpn[train]") from None
+        raise MissingDependency(f"{path}: reading EXR needs OpenEXR", extra="train") from None
     try:
         return OpenEXR.File(str(path), separate_channels=True, header_only=header_only)
     except (RuntimeError, TypeError) as e:

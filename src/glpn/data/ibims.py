@@ -108,7 +108,7 @@ def _load(path: Path) -> Mapping[str, NDArray[Any]]:
         from scipy.io import loadmat
         from scipy.io.matlab import MatReadError
     except ImportError:
-        raise MissingDependency(f"{path}: reading it needs scipy: glpn[train]") from None
+        raise MissingDependency(f"{path}: reading it needs scipy", extra="train") from None
     damage = (MatReadError, OSError, ValueError, TypeError, KeyError, IndexError, zlib.error)
     try:
         data = loadmat(str(path), variable_names=["data"])["data"]

@@ -63,7 +63,7 @@ def _read_splits(path: Path) -> dict[int, str]:
         from scipy.io import loadmat
         from scipy.io.matlab import MatReadError
     except ImportError:
-        raise MissingDependency("reading splits.mat needs scipy: glpn[train]") from None
+        raise MissingDependency("reading splits.mat needs scipy", extra="train") from None
     try:
         values = loadmat(str(path))
         positions = {split: values[key].ravel() for split, key in _SPLIT_KEYS.items()}
@@ -79,7 +79,7 @@ def _frames(path: Path) -> Iterator[tuple[int, NDArray[Any], NDArray[Any], str]]
     try:
         import h5py
     except ImportError:
-        raise MissingDependency("reading the labelled file needs h5py: glpn[train]") from None
+        raise MissingDependency("reading the labelled file needs h5py", extra="train") from None
     try:
         with h5py.File(path, "r") as file:
             images, depths, kinds = (file[name] for name in _ARRAYS)

@@ -291,7 +291,7 @@ class Depth:
         path: str | Path,
         format: str | None = None,
         *,
-        overwrite: bool = False,
+        overwrite: bool = True,
         **options: Any,
     ) -> Path:
         """Write one self-describing file, whole or not at all; returns its path.
@@ -302,14 +302,14 @@ class Depth:
                 uncertainty, which .npz also holds).
             format: "png16", "npz", "exr", "tiff", "ply", "glb", "vis" or "sigma", to override the
                 suffix.
-            overwrite: replace an existing file.
+            overwrite: replace an existing file; False refuses to.
             **options: png16, sigma: scale; vis: colormap, near, far, beside, legend; ply: mesh,
                 step, jump; glb: mesh, step, jump.
 
         Raises:
             UsageError: format or option unknown, the depth does not fit the format, or there is
                 no sigma to write.
-            MissingDependency: exr, ply and glb need `pip install 'glpn[3d]'`.
+            MissingDependency: exr, ply and glb need `pip install -c constraints.txt '.[3d]'`.
             CannotCreateOutput, OutputFailed: the file cannot be created, or not completed.
         """
         return files.write(path, self._contents(), format=format, overwrite=overwrite, **options)
@@ -337,7 +337,7 @@ def read_depth(path: str | Path, *, scale: float | None = None) -> Depth:
         MissingInput: there is no such file.
         UsageError: neither the file nor the caller states the scale, or the two differ.
         DataError: it is damaged, too large, or not a depth map.
-        MissingDependency: EXR needs `pip install 'glpn[3d]'`.
+        MissingDependency: EXR needs `pip install -c constraints.txt '.[3d]'`.
     """
     contents = files.read(path, scale=scale)
     if contents.metadata.get("quantity", "depth") != "depth":

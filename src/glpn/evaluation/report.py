@@ -99,7 +99,7 @@ def require_matplotlib() -> None:
     try:
         import matplotlib.figure  # noqa: F401
     except ImportError as e:
-        raise MissingDependency("the report needs matplotlib: pip install 'glpn[train]'") from e
+        raise MissingDependency("the report needs matplotlib", extra="train") from e
 
 
 def _ranked(result: Result, metric: str) -> dict[str, list[int]]:

@@ -19,9 +19,7 @@ try:
     import onnx
     from onnx import TensorProto, helper, numpy_helper
 except ImportError as e:
-    raise MissingDependency(
-        "writing an ONNX graph needs the package onnx: pip install 'glpn[torch]'"
-    ) from e
+    raise MissingDependency("writing an ONNX graph needs the package onnx", extra="torch") from e
 
 # onnxruntime 1.20 reads operator sets up to 21 and IR versions up to 10; Gelu came with set 20.
 OPSET = 20

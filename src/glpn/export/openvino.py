@@ -20,7 +20,7 @@ try:
     from openvino import opset11
 except ImportError as e:
     raise MissingDependency(
-        "writing OpenVINO's files needs the package openvino: pip install 'glpn[torch,openvino]'"
+        "writing OpenVINO's files needs the package openvino", extra="torch,openvino"
     ) from e
 
 # Pillow's filters; what ONNX's `antialias` becomes by itself is another filter.

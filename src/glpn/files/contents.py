@@ -122,4 +122,4 @@ def require_package(package: str, format: str) -> Any:
     try:
         return importlib.import_module(package)
     except ImportError as e:
-        raise MissingDependency(f"{format} needs {package}: pip install 'glpn[3d]'") from e
+        raise MissingDependency(f"{format} needs {package}", extra="3d") from e

@@ -17,6 +17,22 @@ except ImportError:  # Windows has no advisory locks; there, nothing is refused
     fcntl = None
 
 
+def hold_lock(descriptor: int) -> bool:
+    """Lock an open file until it is closed; False if another descriptor holds the lock.
+
+    Where the system or the file system has no locks, every call succeeds.
+    """
+    if fcntl is None:
+        return True
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
 @contextmanager
 def file_lock(path: Path, *, doing: str) -> Iterator[None]:
     """Hold a lock file for this process, and remove it at the end.
@@ -44,20 +60,15 @@ def file_lock(path: Path, *, doing: str) -> Iterator[None]:
 
 def _locked(path: Path, doing: str) -> int:
     """A descriptor of the lock file that holds its lock."""
-    assert fcntl is not None  # noqa: S101
     while True:
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NONBLOCK, 0o666)
         except OSError as e:
             raise CannotCreateOutput(f"{path}: cannot be opened: {e.strerror}") from e
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not hold_lock(descriptor):
             holder = os.pread(descriptor, 20, 0).decode(errors="replace").strip() or "unknown"
             os.close(descriptor)
             raise CannotCreateOutput(f"{path.parent}: process {holder} is {doing}") from None
-        except OSError:  # this file system has no locks
-            return descriptor
         if _is_at(path, descriptor):
             return descriptor
         os.close(descriptor)  # the previous holder removed it between our two calls

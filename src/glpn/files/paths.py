@@ -7,6 +7,7 @@ import os
 import secrets
 import stat
 import tempfile
+import time
 import unicodedata
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from glpn.errors import CannotCreateOutput, DataError, GLPNError, OutputFailed
+from glpn.files.lock import hold_lock
 
 # Reasons why an output cannot even be begun; any other OSError is a failure on the way.
 _CANNOT_CREATE = {
@@ -29,6 +31,7 @@ _CANNOT_CREATE = {
     errno.EPERM,
     errno.EROFS,
 }
+_NEW_PART_SECONDS = 1.0  # in which a writer that has just created its file locks it
 _LONGEST_STEM = 255 - 24  # bytes of a name, less room for a number and the longest suffix
 
 
@@ -50,6 +53,7 @@ def atomic_file(path: str | Path, *, overwrite: bool = False) -> Iterator[Binary
     temporary = path.with_name(f".glpn-{secrets.token_hex(8)}.part")
     try:
         with open(temporary, "xb") as file:
+            hold_lock(file.fileno())  # tells `remove_stale_parts` that this file has a writer
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -61,6 +65,17 @@ def atomic_file(path: str | Path, *, overwrite: bool = False) -> Iterator[Binary
     finally:
         with suppress(OSError):
             temporary.unlink()
+
+
+def remove_stale_parts(folder: Path) -> None:
+    """Remove temporary files of `atomic_file` whose process was killed."""
+    for path in folder.glob(".glpn-*.part"):
+        with suppress(OSError):
+            if time.time() - path.lstat().st_mtime < _NEW_PART_SECONDS:
+                continue
+            with open(path, "rb") as file:
+                if hold_lock(file.fileno()):
+                    path.unlink()
 
 
 def _require_free(path: Path, *, overwrite: bool) -> None:
@@ -75,7 +90,9 @@ def _require_free(path: Path, *, overwrite: bool) -> None:
     if not (stat.S_ISREG(mode) or stat.S_ISLNK(mode)):
         raise CannotCreateOutput(f"{path}: exists and is not a regular file")
     if not overwrite:
-        raise CannotCreateOutput(f"{path}: exists already; pass overwrite to replace it")
+        raise CannotCreateOutput(
+            f"{path}: exists already; --overwrite (overwrite=True) replaces it"
+        )
 
 
 def _output_error(path: Path, error: OSError) -> GLPNError:

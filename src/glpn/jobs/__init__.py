@@ -1,32 +1,35 @@
-"""Jobs: many photographs into one folder, resumable, in shards, several at a time.
+"""Jobs: many photos into one folder, several at a time, resumable, in shards.
 
-`work` does one picture and knows nothing of the others; `manifest` remembers what is done;
-`shards` shares them out; `sheet` shows them.
+`JobSpec` says what is done. `FolderJob` runs over a list of photos with `PhotoJob`, which
+processes one photo and knows nothing of the others. `Manifest` remembers what is done and `Shard`
+divides the photos between runs.
 
-A cluster does the same with its own lanes: each worker holds one `Work` (its estimator is opened
-once, when a picture needs it) and calls it with `Picture`s; each writes a manifest of its own
-(`manifest-NAME.jsonl`), and whoever starts next reads them all. Nothing else is shared: an output
-appears whole under its name, and says itself which photograph and model it was made from, so that
-even a picture whose line was lost is not predicted twice.
+A cluster does the same with one `PhotoJob` per worker. Each worker writes its own manifest
+(`manifest-NAME.jsonl`), and the next run reads them all. Workers share nothing else: an output
+appears complete under its name and records its photo and model, so that a photo whose manifest
+line was lost is not predicted twice.
 """
 
 from __future__ import annotations
 
+from glpn.jobs.folder_job import FolderJob
+from glpn.jobs.identity import OutputIdentity
 from glpn.jobs.manifest import Entry, Manifest
-from glpn.jobs.opened import Opened
-from glpn.jobs.origin import Origin
+from glpn.jobs.photo_job import FATAL_ERRORS, PhotoJob, PhotoResult
 from glpn.jobs.shards import Shard
-from glpn.jobs.work import FATAL, Order, Outcome, Picture, Work
+from glpn.jobs.shared_estimator import SharedEstimator
+from glpn.jobs.spec import JobPhoto, JobSpec
 
 __all__ = [
-    "FATAL",
+    "FATAL_ERRORS",
     "Entry",
+    "FolderJob",
+    "JobPhoto",
+    "JobSpec",
     "Manifest",
-    "Opened",
-    "Order",
-    "Origin",
-    "Outcome",
-    "Picture",
+    "OutputIdentity",
+    "PhotoJob",
+    "PhotoResult",
     "Shard",
-    "Work",
+    "SharedEstimator",
 ]

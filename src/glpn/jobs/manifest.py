@@ -14,6 +14,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from glpn.errors import CannotCreateOutput
 from glpn.files import output_stems
 from glpn.files.jsonl import JsonLog, parse_line, read_lines
 
@@ -64,7 +65,12 @@ class Manifest:
         Raises:
             CannotCreateOutput: a manifest cannot be opened.
         """
-        for path in sorted(self.path.parent.glob(f"{_STEM}*{_SUFFIX}")):
+        folder = self.path.parent
+        try:
+            paths = sorted(folder.glob(f"{_STEM}*{_SUFFIX}"))
+        except OSError as e:
+            raise CannotCreateOutput(f"{folder}: cannot be used: {e.strerror}") from e
+        for path in paths:
             for line in read_lines(path):
                 self._remember(_entry(line))
         return self
@@ -85,7 +91,7 @@ class Manifest:
             taken.add(stem)
         return output_stems(images, known)
 
-    def told(self, image: str, format: str, name: str) -> Mapping[str, Any]:
+    def recorded(self, image: str, format: str, name: str) -> Mapping[str, Any]:
         """What is noted of one file, with the keys of its own metadata; {} where nothing is.
 
         Nothing is where another photograph's file has taken the name since.
@@ -128,7 +134,7 @@ def _entry(line: bytes) -> Entry | None:
     try:
         values = parse_line(line)
         entry = Entry(**values)
-        names = [entry.stem, *(told["name"] for told in entry.files.values())]
+        names = [entry.stem, *(file["name"] for file in entry.files.values())]
         known = isinstance(entry.image, str) and isinstance(entry.origin, dict)
         inside = all(Path(name).name == name for name in names)  # else it would lead out
     except (ValueError, TypeError, KeyError, AttributeError):

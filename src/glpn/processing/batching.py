@@ -84,9 +84,7 @@ def gather(
     try:
         import torch
     except ImportError:
-        raise MissingDependency(
-            "return_tensors='pt' needs torch: pip install glpn[torch]"
-        ) from None
+        raise MissingDependency("return_tensors='pt' needs torch", extra="torch") from None
     return torch.from_numpy(stacked)
 
 

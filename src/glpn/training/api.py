@@ -79,7 +79,7 @@ def train(
     else:
         recipe = read_recipe(recipe, changes)
     if find_spec("torch") is None:
-        raise MissingDependency("training needs torch: pip install 'glpn[train]'")
+        raise MissingDependency("training needs torch", extra="train")
     first = os.environ.get("RANK", "0") == "0"  # under torchrun, only rank 0 writes
     with lock_run(Path(recipe.run.folder)) if first else nullcontext():
         from glpn.training.trainer import run

@@ -117,5 +117,5 @@ def _open_tensorboard(folder: Path) -> SummaryWriter:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
-        raise MissingDependency("run.tensorboard needs tensorboard: glpn[train]") from None
+        raise MissingDependency("run.tensorboard needs tensorboard", extra="train") from None
     return SummaryWriter(str(folder / "tensorboard"))

@@ -20,7 +20,7 @@ from glpn.depth.colormaps import ROBUST_PERCENTILES, color_table
 from glpn.errors import DataError, UsageError
 from glpn.estimator import DepthEstimator
 from glpn.files.png import MILLIMETRES
-from glpn.jobs import Opened
+from glpn.jobs import SharedEstimator
 from glpn.video.reading import Film, Frame, open_film
 from glpn.video.sequences import npz_chunks, png_frames
 from glpn.video.side_by_side import Colors, SideBySide, side_by_side
@@ -107,7 +107,7 @@ class Sink(Protocol):
 def convert(
     source: str | Path | Film,
     output: str | Path | None,
-    model: DepthEstimator | Opened,
+    model: DepthEstimator | SharedEstimator,
     *,
     look: Look | None = None,
     seen: Callable[[Frame, NDArray[np.float32]], None] = lambda frame, metres: None,
@@ -117,7 +117,7 @@ def convert(
     Args:
         source: any film that PyAV decodes, or an open one.
         output: a file for mp4, a folder for png16 and npz; None writes nothing.
-        model: predicts each frame; an `Opened` several side by side, where that is faster.
+        model: predicts each frame; a `SharedEstimator` several side by side, where that is faster.
         look: what is written; an MP4 with the defaults of `Look` if None.
         seen: called with each frame and its metres [H, W], after they are written.
 
@@ -128,7 +128,8 @@ def convert(
         CannotCreateOutput, OutputFailed: the output cannot be begun, or not finished.
     """
     look = look or Look()
-    estimator, lanes = (model.estimator(), model.lanes) if isinstance(model, Opened) else (model, 1)
+    estimator = model.estimator() if isinstance(model, SharedEstimator) else model
+    lanes = model.concurrency if isinstance(model, SharedEstimator) else 1
     film = source if isinstance(source, Film) else open_film(source)
     path = None if output is None else Path(output)
     if path and path.exists() and not film.live and path.samefile(film.path):

@@ -96,7 +96,7 @@ def require_av() -> Any:
     try:
         return importlib.import_module("av")
     except ImportError as e:
-        raise MissingDependency("films need PyAV: pip install 'glpn[video]'") from e
+        raise MissingDependency("films need PyAV", extra="video") from e
 
 
 def open_film(path: str | Path) -> Film:

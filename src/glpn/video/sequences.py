@@ -66,7 +66,9 @@ def _require_free(path: Path, stem: str, *, overwrite: bool) -> None:
         return
     for name in sorted(os.listdir(path)):
         if not overwrite:
-            raise CannotCreateOutput(f"{path}: exists already; pass overwrite to replace it")
+            raise CannotCreateOutput(
+                f"{path}: exists already; --overwrite (overwrite=True) replaces it"
+            )
         if not (name.startswith(stem) and _NUMBERED.fullmatch(name[len(stem) :])):
             raise CannotCreateOutput(f"{path}: will not be replaced, it holds {name!r}")
 

@@ -123,7 +123,7 @@ def convert(
     if form not in ("hf", "authors"):
         raise UsageError(f"form: expected 'hf' or 'authors', got {form!r}")
     if find_spec("torch") is None:
-        raise MissingDependency("converting checkpoints needs torch: pip install 'glpn[torch]'")
+        raise MissingDependency("converting checkpoints needs torch", extra="torch")
     found = _read(Path(source))
     config = _config(found, max_depth)
     if variant is not None and config.variant != variant:

@@ -93,6 +93,7 @@ def _choices() -> str:
 
 
 def _download(repo_id: str | Path, *, revision: str | None, subfolder: str, **options: Any) -> Path:
+    hub_client.use_available_cache()
     from huggingface_hub import snapshot_download
 
     if not isinstance(repo_id, str) or not _HUB_ID.fullmatch(repo_id):

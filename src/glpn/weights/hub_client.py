@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,21 @@ HUB_OPTIONS = frozenset(
 def address(given: str | None = None) -> str | None:
     """The hub's address: the one given, or HF_ENDPOINT as it is now, or (None) the client's own."""
     return given or os.environ.get("HF_ENDPOINT")
+
+
+def use_available_cache() -> None:
+    """Without a home directory, such as for a user of a container, download to a temporary folder.
+
+    The folder belongs to this user alone. HF_HOME, if set, is used instead.
+    """
+    if os.path.expanduser("~") != "~" or "HF_HOME" in os.environ:
+        return
+    folder = Path(tempfile.gettempdir(), f"glpn-huggingface-{os.getuid()}")
+    folder.mkdir(mode=0o700, exist_ok=True)
+    status = folder.lstat()
+    if status.st_uid != os.getuid() or status.st_mode & 0o077:
+        folder = Path(tempfile.mkdtemp(prefix="glpn-huggingface-"))
+    os.environ["HF_HOME"] = str(folder)
 
 
 def failures() -> tuple[type[Exception], ...]:
@@ -64,6 +80,7 @@ def find_file(name: str, source: str | os.PathLike[str], options: Mapping[str, A
     repo_id = os.fspath(source)
     if repo_id.count("/") != 1 or repo_id.startswith((".", "/")):
         raise MissingInput(f"{repo_id}: no such folder or bundled model, and not a hub id")
+    use_available_cache()
     from huggingface_hub import hf_hub_download
 
     try:

@@ -5,31 +5,32 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from glpn.cli import console, formats, lens, options
-from glpn.cli.numbers import positive
-from glpn.errors import GLPNError, MissingInput, UsageError
+from glpn.cli import console, inputs, options
+from glpn.errors import GLPNError, MissingInput, UsageError, worst
 
 if TYPE_CHECKING:
-    from glpn.cluster import Job, Result
+    from glpn.cluster import Result
+    from glpn.jobs import JobSpec
 
 _CLUSTER = "Cluster"
-_MAX_SHOWN = 20  # errors that are printed one by one
+_MAX_SHOWN = 20  # errors that are printed individually
 
 _Source = Annotated[
-    str, typer.Argument(metavar="SOURCE", help="Folder or URL of photographs: s3://…, gs://…, …")
+    str, typer.Argument(metavar="SOURCE", help="Folder or URL of photos: s3://…, gs://…, …")
 ]
 _Destination = Annotated[
-    str, typer.Argument(metavar="DEST", help="Folder or URL for the files; made if need be.")
+    str, typer.Argument(metavar="DEST", help="Folder or URL for the files, created if needed.")
 ]
 _Ray = Annotated[
     str,
     typer.Option(
         metavar="ADDRESS",
-        help="local starts Ray here for this job; auto, HOST:PORT or ray://HOST:PORT joins one.",
+        help="local starts Ray on this machine; auto, HOST:PORT or ray://HOST:PORT joins a "
+        "running cluster.",
         rich_help_panel=_CLUSTER,
     ),
 ]
@@ -37,13 +38,19 @@ _Workers = Annotated[
     int | None,
     typer.Option(
         min=1,
-        help="At most so many; all that the cluster has room for if not given.",
+        help="The most workers. Default: as many as fit into the cluster.",
         show_default=False,
         rich_help_panel=_CLUSTER,
     ),
 ]
 _Threads = Annotated[
-    int, typer.Option(min=1, help="CPU threads of each worker.", rich_help_panel=_CLUSTER)
+    int,
+    typer.Option(
+        min=1,
+        max=options.MAX_THREADS,
+        help="CPU threads of each worker.",
+        rich_help_panel=_CLUSTER,
+    ),
 ]
 
 
@@ -68,63 +75,44 @@ def batch(
     engine: options.Engine = options.EngineName.auto,
     device: options.Device = "cpu",
 ) -> None:
-    """Estimate the depth of a folder of photographs on many machines, with Ray.
+    """Estimate the depth of a folder of photos on many machines, with Ray.
 
-    Writes what glpn predict writes, under the same names. Run the same line again, and it goes on
-    where it was ended; a worker that dies loses nothing.
+    Writes the same files as glpn predict, under the same names. The same command resumes an
+    interrupted job, and a worker that dies loses nothing.
 
     Examples:
 
       glpn batch photos depth
       glpn batch s3://photos/2026 s3://depth/2026 --ray ray://head:10001
     """
-    from glpn import cluster
-    from glpn.engines.options import DEFAULT_MODEL
-    from glpn.errors import worst
-    from glpn.jobs.origin import asked
+    from glpn.jobs import JobSpec
 
     if device == "auto":
-        raise UsageError("--device: workers must be told: cpu or cuda")
-    camera = lens.camera(focal=focal, fov=fov, intrinsics=intrinsics)
-    job = cluster.Job(
-        model={
-            "model": model or DEFAULT_MODEL,
-            "engine": engine.value,
-            "device": device,
-            "threads": threads,
-            "max_depth": positive("--max-depth", max_depth),
-        },
-        destination=_absolute(destination),
-        formats=_formats(format, formats.encoders(colormap=colormap, scale=scale)),
+        raise UsageError("--device: expected cpu or cuda, which every worker has; got auto")
+    camera = inputs.camera(focal=focal, fov=fov, intrinsics=intrinsics)
+    spec = JobSpec(
+        engine=options.engine_options(model, engine, device, threads=threads, max_depth=max_depth),
+        output=_absolute(destination),
+        formats=options.writer_options(format, colormap=colormap, scale=scale),
         call=camera,
-        asked=asked({"max-depth": max_depth, **camera}),
+        changes=camera,
         overwrite=overwrite,
     )
-    photographs, failures = _photographs(source, recursive=recursive)
+    if not spec.formats:
+        raise UsageError("--format: none leaves nothing to do; expected at least one format")
+    photos, failures = _photos(source, recursive=recursive)
     tally = Tally(as_json=as_json, quiet=quiet)
     for name, error in failures:
         tally.failed(name, str(error), error.exit_code)
-    if photographs:
-        _run(job, photographs, tally, address=ray, workers=workers)
-    tally.summarise(job.destination)
+    if photos:
+        _run(spec, photos, tally, address=ray, workers=workers)
+    tally.summarise(spec.output)
     raise typer.Exit(worst(tally.codes))
 
 
-def _formats(text: str, encoders: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """The formats that --format asks for, each with the options of its encoder.
-
-    Raises:
-        UsageError: one is unknown, or there is none.
-    """
-    wanted = formats.names(text, uncertain=False)
-    if not wanted:
-        raise UsageError("--format: a job without files is none")
-    return {name: encoders.get(name, {}) for name in wanted}
-
-
 def _run(
-    job: Job,
-    photographs: Sequence[tuple[str, str]],
+    spec: JobSpec,
+    photos: Sequence[tuple[str, str]],
     tally: Tally,
     *,
     address: str,
@@ -133,19 +121,20 @@ def _run(
     from glpn import cluster
     from glpn.engines.hardware import usable_cores
 
-    job, pictures = cluster.prepare(job, photographs)
-    cpus = (workers or max(1, usable_cores() // job.threads)) * job.threads
+    spec, named = cluster.prepare(spec, photos)
+    threads = spec.engine.threads or 1
+    cpus = (workers or max(1, usable_cores() // threads)) * threads
     with (
         cluster.session(address, cpus=cpus),
-        console.progress(len(pictures), quiet=tally.quiet or tally.as_json, unit="photos") as step,
+        console.progress(len(named), quiet=tally.quiet or tally.as_json, unit="photos") as step,
     ):
-        for result in cluster.run(job, pictures, workers=workers):
+        for result in cluster.run(spec, named, workers=workers):
             tally.add(result)
             step()
 
 
 class Tally:
-    """Counts and says what became of the photographs."""
+    """Counts and prints the results."""
 
     def __init__(self, *, as_json: bool, quiet: bool) -> None:
         self.as_json = as_json
@@ -154,67 +143,68 @@ class Tally:
         self.codes: list[int] = []
 
     def add(self, result: Result) -> None:
-        """Take in one result.
+        """Count and print one result.
 
         Raises:
-            OutputFailed, MissingDependency: no other photograph would escape this error.
+            OutputFailed, MissingDependency: every other photo would fail in the same way.
         """
         from glpn import errors, jobs
 
         if result.error:
             error: type[GLPNError] = getattr(errors, result.kind)
-            if issubclass(error, jobs.FATAL):
+            if issubclass(error, jobs.FATAL_ERRORS):
                 raise error(result.error)
             self.failed(result.name, result.error, error.exit_code)
             return
         self.counts[result.status] += 1
         if self.as_json:
             record = {"image": result.name, "status": result.status, "files": list(result.files)}
-            console.say_json(record)
+            console.print_json(record)
 
     def failed(self, name: str, message: str, code: int) -> None:
-        """Take in one failure."""
+        """Count and print one failure."""
         self.counts["failed"] += 1
         self.codes.append(code)
         if len(self.codes) <= _MAX_SHOWN:
-            console.complain(message if message.startswith(name) else f"{name}: {message}")
+            console.error(message if message.startswith(name) else f"{name}: {message}")
         if self.as_json:
             record = {"image": name, "status": "failed", "error": message, "code": code}
-            console.say_json(record)
+            console.print_json(record)
 
     def summarise(self, destination: str) -> None:
-        """One line."""
+        """Print one line of counts."""
         if len(self.codes) > _MAX_SHOWN:
-            console.note(f"{len(self.codes) - _MAX_SHOWN} more errors; --json tells all")
+            console.note(f"{len(self.codes) - _MAX_SHOWN} more errors; --json prints all")
         if not (self.quiet or self.as_json):
             counts = ", ".join(f"{number} {what}" for what, number in self.counts.items())
-            console.say(console.escaped(f"{counts or 'nothing'}; files are in {destination}"))
+            console.print_line(
+                console.escaped(f"{counts or 'nothing'}; files are in {destination}")
+            )
 
 
 def _absolute(destination: str) -> str:
-    """Workers run elsewhere, where a relative path would mean another folder."""
+    """The destination as an absolute path: workers may have another working directory."""
     from glpn.cluster import place_of
 
     place = place_of(destination)
     return place.url if place.folder is None else os.path.abspath(place.folder)
 
 
-def _photographs(
+def _photos(
     source: str, *, recursive: bool
 ) -> tuple[list[tuple[str, str]], Iterable[tuple[str, GLPNError]]]:
-    """(Name, path or URL) of every photograph, and what could not be found."""
-    from glpn.cli.inputs import SUFFIXES, gather
+    """(Name, path or URL) of every photo, and what could not be found."""
     from glpn.cluster import place_of
 
     place = place_of(source)
     if place.folder is not None:
-        inputs, failures = gather([str(place.folder)], recursive=recursive)
-        return [(photo.name, photo.image) for photo in inputs], failures
+        photos, failures = inputs.gather([str(place.folder)], recursive=recursive)
+        return [(photo.name, photo.image) for photo in photos], failures
     names = [
         name
         for name in place.names(recursive=recursive)
-        if name.lower().endswith(SUFFIXES) and not name.rpartition("/")[2].startswith(".")
+        if name.lower().endswith(inputs.SUFFIXES) and not name.rpartition("/")[2].startswith(".")
     ]
     if not names:
-        raise MissingInput(f"{source}: no {', '.join(SUFFIXES)} there")
+        raise MissingInput(f"{source}: no {', '.join(inputs.SUFFIXES)} there")
     return [(place.address(name), place.address(name)) for name in names], []

@@ -51,15 +51,15 @@ def bench(
 
 def _say(row: dict[str, Any], *, heading: bool, as_json: bool) -> None:
     if as_json:
-        console.say_json(row)
+        console.print_json(row)
         return
     if heading:
-        console.say(
+        console.print_line(
             f"{'engine':12} {'precision':13} {'median ms':>10} {'p95 ms':>8} {'images/s':>9} "
             f"{'batch of 4':>10} {'MB':>6} {'deviation: mean, max':>22} {'of peak':>9}"
         )
     memory = "?" if row["peak_mb"] is None else f"{row['peak_mb']:.0f}"
-    console.say(
+    console.print_line(
         f"{row['engine']:12} {row['precision']:13} {row['median_ms']:10.1f} {row['p95_ms']:8.1f} "
         f"{row['images_s']:9.1f} {row['images_s_4']:10.1f} {memory:>6} "
         f"{row['deviation_mean']:12.1e} {row['deviation_max']:9.1e} {row['fraction_of_peak']:9.0%}"

@@ -70,7 +70,7 @@ def convert(
     notes = list(done.notes)
     if to is Form.hf:
         notes.append(_write_graph(done))
-    console.say_facts(_record(source, done, notes), as_json=as_json)
+    console.print_facts(_record(source, done, notes), as_json=as_json)
 
 
 def _require_free(destination: Path) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from glpn.cli import console, options
+from glpn.cli.app import Command
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,7 +19,7 @@ app = typer.Typer(no_args_is_help=True, help="Examine and show frames with depth
 _Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Frames in any layout glpn knows.")]
 
 
-@app.command("check", no_args_is_help=True)
+@app.command("check", cls=Command, no_args_is_help=True)
 def check(
     folder: _Folder,
     held_back: Annotated[
@@ -54,10 +55,10 @@ def check(
         for finding in report.findings:
             kind, severity, frames_named = finding.kind, finding.severity, list(finding.frames)
             line = {"kind": kind, "severity": severity, "message": finding.message}
-            console.say_json({**line, "frames": frames_named})
+            console.print_json({**line, "frames": frames_named})
     else:
         for sentence in (*frames.notes, *str(report).splitlines()):
-            console.say(console.escaped(sentence))
+            console.print_line(console.escaped(sentence))
     if sheet is not None:
         picture = doctor.report_sheet(frames, report)
         if picture is not None:
@@ -66,7 +67,7 @@ def check(
         raise typer.Exit(report.exit_code)
 
 
-@app.command("show", no_args_is_help=True)
+@app.command("show", cls=Command, no_args_is_help=True)
 def show(
     folder: _Folder,
     output: Annotated[Path, typer.Option("--output", "-o", metavar="PNG", help="The picture.")],
@@ -117,4 +118,4 @@ def _write(path: Path, picture: NDArray[np.uint8], *, overwrite: bool) -> None:
 
     with atomic_file(path, overwrite=overwrite) as file:
         Image.fromarray(picture).save(file, format="PNG")
-    console.say(console.escaped(f"{path} written"))
+    console.print_line(console.escaped(f"{path} written"))

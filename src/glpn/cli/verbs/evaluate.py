@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from glpn.cli import evaluate_options as asked
 from glpn.cli import options
 from glpn.cli.numbers import parse_numbers, positive
+from glpn.cli.verbs import evaluate_options as asked
 from glpn.errors import UsageError
 
 _NONE = "none"
@@ -58,7 +58,7 @@ def evaluate(
       glpn evaluate -m MODEL --data nyu --corruptions -o results
       glpn evaluate --compare a/result.json b/result.json
     """
-    from glpn.cli import results
+    from glpn.cli.verbs import evaluate_output as results
     from glpn.engines.options import DEFAULT_MODEL
     from glpn.evaluation.measuring import Request
     from glpn.evaluation.scoring import Selection

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from glpn.cli import console, options
+from glpn.cli.app import Command
 from glpn.errors import UsageError
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ _Calibrate = Annotated[
 ]
 
 
-@app.command("onnx", no_args_is_help=True)
+@app.command("onnx", cls=Command, no_args_is_help=True)
 def onnx(
     model: _Model,
     out: _OnnxFile = None,
@@ -125,7 +126,7 @@ def onnx(
     file.write(onnx_format(portable=portable), verify=verify)
 
 
-@app.command("openvino", no_args_is_help=True)
+@app.command("openvino", cls=Command, no_args_is_help=True)
 def openvino(
     model: _Model,
     out: _IrFile,
@@ -146,7 +147,7 @@ def openvino(
     file.write(openvino_format(), verify=verify)
 
 
-@app.command("torch", no_args_is_help=True)
+@app.command("torch", cls=Command, no_args_is_help=True)
 def torch(
     model: _Model,
     out: _ProgramFile,
@@ -245,4 +246,4 @@ def _say(files: list[Path], report: Report | None, *, as_json: bool) -> None:
     }
     if report is not None:
         record["verified"] = report.record() if as_json else report.lines()
-    console.say_facts(record, as_json=as_json)
+    console.print_facts(record, as_json=as_json)

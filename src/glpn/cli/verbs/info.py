@@ -50,7 +50,7 @@ def info(
         engines = usable_engines(found.folder)
         record = {"model": source, **found.record(), "engines": list(engines)}
         lines = {"model": source, **_model_lines(found, engines)}
-    console.say_facts(record if as_json else lines, as_json=as_json)
+    console.print_facts(record if as_json else lines, as_json=as_json)
 
 
 def models(as_json: options.AsJson = False) -> None:
@@ -62,13 +62,13 @@ def models(as_json: options.AsJson = False) -> None:
     if as_json:
         for name, model in found.items():
             engines = list(usable_engines(model.folder))
-            console.say_json({"model": name, **model.record(), "engines": engines})
+            console.print_json({"model": name, **model.record(), "engines": engines})
         return
     if found:
         _say_table(found)
     else:
-        console.say("No model comes with this installation.")
-    console.say("Any other: -m FOLDER, or the id of one on the Hugging Face hub, user/name.")
+        console.print_line("No model comes with this installation.")
+    console.print_line("Any other: -m FOLDER, or the id of one on the Hugging Face hub, user/name.")
 
 
 def _say_table(found: dict[str, ModelFacts]) -> None:
@@ -87,7 +87,7 @@ def _say_table(found: dict[str, ModelFacts]) -> None:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        console.say(console.escaped(line.rstrip()))
+        console.print_line(console.escaped(line.rstrip()))
 
 
 def _model_lines(model: ModelFacts, engines: tuple[str, ...]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from glpn.cli import console, lens, options
+from glpn.cli import console, inputs, options
 from glpn.errors import UsageError
 
 if TYPE_CHECKING:
@@ -78,8 +78,8 @@ def points(
     format = format_of(output)
     if format not in _SPATIAL:
         raise UsageError(f"{output}: expected a name that ends in .glb or .ply")
-    told = lens.camera(focal=focal, fov=fov, intrinsics=intrinsics)
-    measured = lens.measurements(
+    told = inputs.camera(focal=focal, fov=fov, intrinsics=intrinsics)
+    measured = inputs.measurements(
         ref or (), known or (), sparse=sparse, sparse_scale=sparse_scale, camera=told
     )
     placed = _placed(read_depth(depth, scale=scale), told, photo)
@@ -88,7 +88,7 @@ def points(
     placed.save(output, format, overwrite=overwrite, step=step, jump=jump, **chosen)
     camera, note = placed.camera, placed.provenance.note
     facts = {"written": str(output), "depth": str(placed), "focal": round(camera.fx, 2)}
-    console.say_facts({**facts, "camera": camera.source, "note": note}, as_json=as_json)
+    console.print_facts({**facts, "camera": camera.source, "note": note}, as_json=as_json)
 
 
 def _placed(depth: Depth, told: dict[str, Any], photo: Path | None) -> Depth:

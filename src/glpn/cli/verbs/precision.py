@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from glpn.cli import console, options
-from glpn.cli import evaluate_options as asked
+from glpn.cli.verbs import evaluate_options as asked
 from glpn.errors import DataError, UsageError
 
 _Model = Annotated[str, typer.Argument(help="A bundled name, a folder, or a hub id user/name.")]
@@ -72,7 +72,7 @@ def precision(
     for record in records:
         facts = {**dataclasses.asdict(record), "ranges": len(record.ranges or {})}
         passed = {"passed": not record.violations(), "written": str(path)}
-        console.say_facts({**facts, **passed}, as_json=as_json)
+        console.print_facts({**facts, **passed}, as_json=as_json)
     if all(record.violations() for record in records):
         violations = ". ".join(f"{r.precision}: {'; '.join(r.violations())}" for r in records)
         raise DataError(

@@ -1,19 +1,34 @@
-"""`glpn predict`: photographs in, metres and files out."""
+"""`glpn predict`: photos in, metres and files out."""
 
 from __future__ import annotations
 
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from glpn.cli import options
-from glpn.cli.predicting import Wishes, run
+from glpn.cli import console, inputs, options
+from glpn.cli.numbers import parse_place
+from glpn.errors import GLPNError, UsageError, worst
+
+if TYPE_CHECKING:
+    from glpn.depth.depth import Depth
+    from glpn.engines.options import EngineOptions
+    from glpn.jobs import JobPhoto, JobSpec, PhotoResult, Shard
+    from glpn.jobs.report import Places
+
+_STANDARD_OUTPUT = "-"
+_PREDICTED, _KEPT, _FAILED, _NOT_TRIED = _STATUSES = ("predicted", "kept", "failed", "not tried")
 
 
 class UncertaintyName(str, Enum):
-    """What an uncertainty is told from; `glpn.estimator.UNCERTAINTIES`."""
+    """The kinds of uncertainty; `glpn.estimator.UNCERTAINTIES`."""
 
     flip = "flip"
     droppath = "droppath"
@@ -23,8 +38,7 @@ _Photos = Annotated[
     list[str],
     typer.Argument(
         metavar="PHOTO",
-        help="Files, folders, quoted patterns such as 'holiday/*.jpg', or - for standard "
-        "input. JPEG, PNG and WEBP are read.",
+        help="Files, folders, quoted patterns such as 'holiday/*.jpg', or - for standard input.",
     ),
 ]
 _Output = Annotated[
@@ -32,7 +46,7 @@ _Output = Annotated[
     typer.Option(
         "--output",
         "-o",
-        help="Folder for the files; made if need be.",
+        help="Folder for the files, created if needed; - writes one file to standard output.",
         rich_help_panel=options.FILES,
     ),
 ]
@@ -40,41 +54,41 @@ _At = Annotated[
     list[str] | None,
     typer.Option(
         metavar="X,Y",
-        help="Say the metres at this pixel. May be repeated.",
-        rich_help_panel=options.ANSWERS,
+        help="Print the metres at this pixel. Repeatable.",
+        rich_help_panel=options.MEASURE,
     ),
 ]
 _Between = Annotated[
     list[str] | None,
     typer.Option(
         metavar="X0,Y0,X1,Y1",
-        help="Say the metres from one pixel to another, in a straight line. May be repeated.",
-        rich_help_panel=options.ANSWERS,
+        help="Print the straight-line distance between two pixels. Repeatable.",
+        rich_help_panel=options.MEASURE,
     ),
 ]
 _Uncertainty = Annotated[
     UncertaintyName | None,
     typer.Option(
-        help="Also estimate one standard deviation in metres, a lower bound of it, from the "
-        "mirrored photograph (a second prediction) or from thinned-out networks (eight more, on "
-        "torch). With png16 it is a second PNG (sigma), with npz a second array.",
-        rich_help_panel=options.ANSWERS,
+        help="Also estimate one standard deviation in metres (a lower bound): flip compares with "
+        "the mirrored photo, droppath with eight thinned-out networks (needs torch). With png16 "
+        "it is a second PNG (sigma), with npz a second array.",
+        rich_help_panel=options.DETAIL,
     ),
 ]
 _Tiles = Annotated[
     str | None,
     typer.Option(
         metavar="N",
-        help="Add detail to a large photograph from N by N pieces of it, or from as many as are "
-        "good (auto). The metres stay those of the whole.",
-        rich_help_panel=options.ANSWERS,
+        help="Add detail to a large photo from N by N tiles; auto chooses N. The metres stay those "
+        "of the whole photo.",
+        rich_help_panel=options.DETAIL,
     ),
 ]
 _Shard = Annotated[
     str | None,
     typer.Option(
         metavar="I/N",
-        help="Do the I-th of N shares of the photographs; all shares may have one folder.",
+        help="Process the I-th of N shares of the photos; all shares may write to one folder.",
         rich_help_panel=options.FILES,
     ),
 ]
@@ -82,7 +96,7 @@ _Sheet = Annotated[
     Path | None,
     typer.Option(
         metavar="FILE.png",
-        help="Also write a contact sheet: up to 60 of the photographs beside their depths.",
+        help="Also write a contact sheet: up to 60 of the photos beside their depths.",
         rich_help_panel=options.FILES,
     ),
 ]
@@ -90,12 +104,12 @@ _Sheet = Annotated[
 
 def predict(
     photos: _Photos,
-    output: _Output = Wishes.output,
-    model: options.Model = Wishes.model,
-    format: options.Formats = Wishes.format,
+    output: _Output = Path("depth"),
+    model: options.Model = "",
+    format: options.Formats = "png16,vis",
     at: _At = None,
     between: _Between = None,
-    colormap: options.Colormap = Wishes.colormap,
+    colormap: options.Colormap = "inferno",
     scale: options.Scale = 1000,
     focal: options.Focal = None,
     fov: options.Fov = None,
@@ -118,12 +132,13 @@ def predict(
     threads: options.Threads = None,
     precision: options.Precision = options.PrecisionName.auto,
 ) -> None:
-    """Estimate the distance in metres of every pixel of photographs.
+    """Estimate the distance in metres of every pixel of photos.
 
-    Writes a 16-bit PNG and a colour picture of each, and prints a line of figures.
+    Writes a 16-bit PNG and a colour image of each photo, and prints one line about it.
 
-    What is there of the same photograph, model and options is kept; one bad photograph never
-    stops the rest. A folder is a job: run the same line again, and it goes on where it was ended.
+    For one photo, earlier outputs of the same photo are replaced. For a folder or a list, outputs
+    of the same photo, model and options are kept, so that the same command resumes an interrupted
+    run. A bad photo never stops the others.
 
     Examples:
 
@@ -132,35 +147,229 @@ def predict(
       glpn predict holiday/ -o maps --format npz,glb --fov 67
       glpn predict kitchen.jpg --uncertainty flip
       cat kitchen.jpg | glpn predict - --json --format none
+      glpn predict kitchen.jpg --format npz -o - > kitchen.npz
     """
-    wishes = Wishes(
-        photos=photos,
-        output=output,
-        model=model,
-        format=format,
-        at=at or (),
-        between=between or (),
-        colormap=colormap,
-        scale=scale,
-        focal=focal,
-        fov=fov,
-        intrinsics=intrinsics,
-        ref=ref or (),
-        known=known or (),
-        sparse=sparse,
-        sparse_scale=sparse_scale,
-        uncertainty=None if uncertainty is None else uncertainty.value,
-        tiles=tiles,
-        max_depth=max_depth,
-        recursive=recursive,
-        shard=shard,
-        sheet=sheet,
-        overwrite=overwrite,
-        as_json=as_json,
-        quiet=quiet,
-        engine=engine.value,
-        device=device,
-        threads=threads,
-        precision=precision.value,
+    from glpn.jobs import JobSpec, Shard
+    from glpn.jobs.report import Places
+
+    kind = None if uncertainty is None else uncertainty.value
+    many = inputs.is_job(photos)
+    if sparse is not None and many:
+        raise UsageError("--sparse: belongs to one photo; give one")
+    opened = options.engine_options(
+        model, engine, device, threads=threads, max_depth=max_depth, precision=precision
     )
-    raise typer.Exit(run(wishes))
+    camera = inputs.camera(focal=focal, fov=fov, intrinsics=intrinsics)
+    measured = {
+        "ref": list(ref or ()) or None,
+        "known": list(known or ()) or None,
+        "sparse": sparse,
+        "sparse-scale": sparse_scale,
+    }
+    spec = JobSpec(
+        engine=_for_uncertainty(opened, kind),
+        output=str(output),
+        formats=options.writer_options(
+            format, colormap=colormap, scale=scale, uncertain=kind is not None
+        ),
+        call={
+            **camera,
+            "uncertainty": kind,
+            "tiles": _tiles(tiles, kind),
+            "measurements": inputs.measurements(
+                ref or (), known or (), sparse=sparse, sparse_scale=sparse_scale, camera=camera
+            ),
+        },
+        changes={**camera, "uncertainty": kind, "tiles": tiles, **measured},
+        overwrite=overwrite,
+        replace_own=not many,
+    )
+    places = Places(
+        at=[parse_place("--at", text, count=2) for text in at or ()],
+        between=[parse_place("--between", text, count=4) for text in between or ()],
+    )
+    run = _Run(spec, places, as_json=as_json, quiet=quiet)
+    found, failures = inputs.gather(photos, recursive=recursive)
+    if str(output) == _STANDARD_OUTPUT:
+        run.write_to_standard_output(found, failures)
+        return
+    part = None if shard is None else Shard.parse(shard)
+    raise typer.Exit(run.predict(found, failures, shard=part, sheet=sheet, many=many))
+
+
+def _for_uncertainty(engine: EngineOptions, uncertainty: str | None) -> EngineOptions:
+    """The engine options, with torch if no other engine supports the uncertainty.
+
+    Raises:
+        UsageError: the requested engine does not support it.
+    """
+    if uncertainty != "droppath":
+        return engine
+    if engine.engine not in ("auto", "torch"):
+        raise UsageError(f"--uncertainty droppath: needs --engine torch, got {engine.engine}")
+    return replace(engine, engine="torch")
+
+
+def _tiles(text: str | None, uncertainty: str | None) -> int | None:
+    """The estimator's `tiles` for --tiles.
+
+    Raises:
+        UsageError: it is no number of tiles, or an uncertainty is requested too.
+    """
+    if text is None:
+        return None
+    from glpn.processing.tiling import require_tiles
+
+    if text != "auto" and not re.fullmatch("[1-9][0-9]{0,3}", text):
+        raise UsageError(f"--tiles: expected auto or a whole number above 0, got {text!r}")
+    tiles = True if text == "auto" else int(text)
+    require_tiles(tiles, uncertainty)
+    return tiles
+
+
+@dataclass(frozen=True)
+class _Printed:
+    """What is printed about one depth: a line, or a record with --json."""
+
+    line: str
+    record: Mapping[str, Any]
+
+
+@dataclass
+class _Run:
+    """One run of the verb and its printed output."""
+
+    spec: JobSpec
+    places: Places
+    as_json: bool
+    quiet: bool
+    counts: Counter[str] = field(default_factory=Counter)
+    codes: list[int] = field(default_factory=list)
+
+    def predict(
+        self,
+        photos: Sequence[JobPhoto],
+        failures: Sequence[tuple[str, GLPNError]],
+        *,
+        shard: Shard | None,
+        sheet: Path | None,
+        many: bool,
+    ) -> int:
+        """Predict all photos into the output folder; returns the exit code."""
+        from glpn.jobs import FolderJob
+
+        for name, error in failures:
+            self._print_failure(name, error)
+        if sheet is not None:
+            from glpn.jobs.contact_sheet import require_sheet
+
+            require_sheet(sheet, self.spec)
+        job = FolderJob(
+            self.spec,
+            photos,
+            self._present,
+            shard=shard,
+            resumable=many,
+            always=bool(self.places),
+        )
+        if job.photos:
+            with (
+                console.progress(len(job.photos), quiet=self.quiet, unit="photos") as advance,
+                closing(job.results()) as results,
+            ):
+                self._print_results(results, len(job.photos), advance)
+            if sheet is not None and not self.counts[_NOT_TRIED]:
+                self._write_sheet(sheet, job.photos)
+        if not self.quiet and (len(job.photos) > 1 or self.counts[_KEPT] or shard is not None):
+            self._summarise()
+        return worst(self.codes)
+
+    def write_to_standard_output(
+        self, photos: Sequence[JobPhoto], failures: Sequence[tuple[str, GLPNError]]
+    ) -> None:
+        """Predict one photo and write one file to standard output.
+
+        Raises:
+            UsageError: there are several photos or formats.
+        """
+        from glpn.image.photo import read_photo
+        from glpn.jobs import SharedEstimator
+
+        for _, error in failures:
+            raise error
+        if len(photos) != 1 or len(self.spec.formats) != 1:
+            raise UsageError("-o -: expected one photo and one --format, such as --format png16")
+        model = SharedEstimator(
+            self.spec.engine, asked=self.spec.asked, uncertainty=self.spec.uncertainty
+        )
+        [photo], [(format, writer)] = photos, self.spec.formats.items()
+        depth = model.predict(read_photo(photo.source(), name=photo.name), self.spec.call)
+        printed = self._present(photo, depth, {}, {})
+        console.print_bytes(depth.encode(format, **writer))
+        if printed.line:
+            console.note(console.escaped(printed.line))
+
+    def _present(
+        self,
+        photo: JobPhoto,
+        depth: Depth,
+        written: Mapping[str, Path],
+        kept: Mapping[str, Path],
+    ) -> _Printed:
+        from glpn.jobs.report import PhotoReport
+
+        report = PhotoReport(photo.name, depth, self.places.measure(depth), written, kept)
+        if self.as_json:
+            return _Printed("", report.record())
+        return _Printed("" if self.quiet else report.line(), {})
+
+    def _print_results(
+        self, results: Iterable[PhotoResult[_Printed]], count: int, advance: Callable[[], None]
+    ) -> None:
+        from glpn.jobs import FATAL_ERRORS
+
+        for done, result in enumerate(results, 1):
+            self._print_result(result)
+            advance()
+            if isinstance(result.error, FATAL_ERRORS):
+                self.counts[_NOT_TRIED] = count - done
+
+    def _print_result(self, result: PhotoResult[_Printed]) -> None:
+        name = result.photo.name
+        if result.error is not None:
+            self._print_failure(name, result.error)
+            return
+        self.counts[result.status] += 1
+        printed = result.report
+        if printed is None:
+            kept = {format: str(path) for format, path in result.kept.items()}
+            line = f"{name}: exists already: {', '.join(kept.values())}"
+            printed = _Printed(line, {"image": name, "status": _KEPT, "files": kept})
+        if self.as_json:
+            console.print_json(printed.record)
+        elif not self.quiet:
+            console.print_line(console.escaped(printed.line))
+
+    def _print_failure(self, name: str, error: GLPNError) -> None:
+        self.counts[_FAILED] += 1
+        self.codes.append(error.exit_code)
+        shown, message = console.escaped(name), console.escaped(error)
+        message = message if message.startswith(shown) else f"{shown}: {message}"
+        console.error(message)
+        if self.as_json:
+            record = {"image": name, "status": _FAILED, "error": message, "code": error.exit_code}
+            console.print_json(record)
+
+    def _write_sheet(self, sheet: Path, photos: Sequence[JobPhoto]) -> None:
+        from glpn.jobs.contact_sheet import write_sheet
+
+        shown = write_sheet(sheet, photos, self.spec)
+        if not self.quiet:
+            console.note(console.escaped(f"{sheet}: shows {shown} of {len(photos)}"))
+
+    def _summarise(self) -> None:
+        parts = [f"{self.counts[what]} {what}" for what in _STATUSES if self.counts[what]]
+        counts = ", ".join(parts) or "this shard has no photos"
+        where = f"; files are in {self.spec.output}" if self.spec.formats else ""
+        again = "; --overwrite predicts the kept ones again" if self.counts[_KEPT] else ""
+        console.note(console.escaped(counts + where + again))

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from glpn.cli import console, options
-from glpn.cli import evaluate_options as asked
+from glpn.cli.verbs import evaluate_options as asked
 from glpn.errors import MissingInput, worst
 
 _TABLE = "paper.md"
@@ -66,7 +66,7 @@ def reproduce(
       glpn reproduce paper --data datasets
       glpn reproduce paper --data datasets -m MODEL -o results
     """
-    from glpn.cli.results import say_markdown, write_files
+    from glpn.cli.verbs.evaluate_output import say_markdown, write_files
     from glpn.evaluation.published import PAPER
     from glpn.evaluation.reproduce import Run, find
     from glpn.evaluation.scoring import require_free
@@ -88,7 +88,7 @@ def reproduce(
         run.measure(one)
     table = run.to_markdown()
     if as_json:
-        console.say_json(run.record())
+        console.print_json(run.record())
     elif not quiet:
         say_markdown(table)
     if output is not None:

@@ -93,13 +93,12 @@ def serve(
         from glpn.serving.limits import Limits
         from glpn.serving.page import ModelCard
     except ImportError as e:
-        raise MissingDependency(f"serve needs {e.name}: pip install 'glpn[serve]'") from e
+        raise MissingDependency(f"serve needs {e.name}", extra="serve") from e
     import numpy as np
 
     from glpn import weights
-    from glpn.engines.options import DEFAULT_MODEL
     from glpn.estimator import DepthEstimator
-    from glpn.jobs import Opened
+    from glpn.jobs import SharedEstimator
 
     if not 0 < deadline <= 3600:
         raise UsageError(f"--deadline: expected seconds above 0, up to 3600; got {deadline:g}")
@@ -112,30 +111,24 @@ def serve(
         api_key=key,
         hosts=frozenset(name.lower() for name in (host, *(allow_host or ()))),
     )
-    network = Opened(
-        {
-            "model": model or DEFAULT_MODEL,
-            "engine": engine.value,
-            "device": device,
-            "threads": threads,
-            "max_depth": max_depth,
-            "precision": precision.value,
-            "photos": None,
-        },
-        photographs=_UNENDING,
+    engine_options = options.engine_options(
+        model, engine, device, threads=threads, max_depth=max_depth, precision=precision
     )
+    network = SharedEstimator(engine_options, photos=_UNENDING)
     opened = network.estimator()
     opened.prepare_sizes(_PHOTOGRAPHS)
     opened.metres(np.zeros((480, 640, 3), np.uint8))  # or the first request would wait longer
     # Answers carry the provenance: no folder of this machine in it.
     provenance = dataclasses.replace(opened.provenance, model=_public_name(opened.provenance.model))
     estimator = DepthEstimator(opened.engine, opened.processor, provenance)
-    card = ModelCard.read(weights.resolve(model or DEFAULT_MODEL))
-    app = make_app(estimator, limits, concurrency=network.lanes, card=card)
+    card = ModelCard.read(weights.resolve(engine_options.model))
+    app = make_app(estimator, limits, concurrency=network.concurrency, card=card)
     listener = server.listen(host, port)
     server.log_to_standard_error()
     shown = f"[{host}]" if ":" in host else host
-    console.say(f"glpn serves {provenance.model} on http://{shown}:{listener.getsockname()[1]}")
+    console.print_line(
+        f"glpn serves {provenance.model} on http://{shown}:{listener.getsockname()[1]}"
+    )
     server.run(app, listener, limits)
 
 

@@ -45,8 +45,7 @@ def synth(
     try:
         from glpn.engines.torch import best_device, require_device
     except ModuleNotFoundError:
-        message = "rendering scenes needs torch: pip install 'glpn[torch]'"
-        raise MissingDependency(message) from None
+        raise MissingDependency("rendering scenes needs torch", extra="torch") from None
     from glpn.synthetic import write_dataset
 
     place = best_device() if device == "auto" else require_device(device)
@@ -67,7 +66,7 @@ def synth(
                 advance()
             done = reached
     facts = {"written": str(output), "frames": done, "kept": kept, "device": place}
-    console.say_facts(facts, as_json=as_json)
+    console.print_facts(facts, as_json=as_json)
 
 
 def _size(text: str) -> tuple[int, int]:

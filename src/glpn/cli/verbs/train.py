@@ -47,7 +47,7 @@ def train(
     from glpn.training import train as run
 
     result = run(recipe, changes or (), resume=resume)
-    console.say_facts(_summary(result, exact=as_json), as_json=as_json)
+    console.print_facts(_summary(result, exact=as_json), as_json=as_json)
     if result.stopped_by is not None:
         command = shlex.join(["glpn", "train", recipe, *(changes or ()), "--resume"])
         console.note(f"stopped by {signal.Signals(result.stopped_by).name}; resume with: {command}")

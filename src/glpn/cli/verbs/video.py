@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import asdict, replace
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from glpn.cli import console, options
-from glpn.cli.numbers import positive
 from glpn.concurrency import stop_signals
 from glpn.errors import UsageError
 
 if TYPE_CHECKING:
+    from glpn.engines.options import EngineOptions
     from glpn.video import Look, Summary
 
 
@@ -123,19 +123,13 @@ def video(
       glpn video walk.mp4 -o walk-frames --format png16
       glpn video --camera 0
     """
-    from glpn.engines.options import DEFAULT_MODEL
     from glpn.video import Look
 
     if (film is None) == (camera is None):
         raise UsageError("give either a FILM or --camera NUMBER")
-    model_options: dict[str, Any] = {
-        "model": model or DEFAULT_MODEL,
-        "engine": engine.value,
-        "device": device,
-        "threads": threads,
-        "max_depth": positive("--max-depth", max_depth),
-        "precision": precision.value,
-    }
+    opened = options.engine_options(
+        model, engine, device, threads=threads, max_depth=max_depth, precision=precision
+    )
     look = Look(
         format=format.value,
         smooth=smooth,
@@ -146,35 +140,35 @@ def video(
         overwrite=overwrite,
     )
     if film is None:
-        summary = _watch(camera or 0, output, model_options, look)
+        summary = _watch(camera or 0, output, opened, look)
     else:
-        summary = _convert(film, output, model_options, look=look, quiet=quiet or as_json)
+        summary = _convert(film, output, opened, look=look, quiet=quiet or as_json)
     _report(summary, as_json=as_json, quiet=quiet)
 
 
 def _convert(
-    film: Path, output: Path | None, model_options: dict[str, Any], *, look: Look, quiet: bool
+    film: Path, output: Path | None, engine: EngineOptions, *, look: Look, quiet: bool
 ) -> Summary:
     """The depth of a film's frames, with its progress."""
-    from glpn.jobs import Opened
+    from glpn.jobs import SharedEstimator
     from glpn.video import convert, open_film
 
     if output is None:
         raise UsageError("--output: a film needs one")
     opened = open_film(film)
-    network = Opened(model_options, photographs=opened.expected or _UNTOLD)
+    network = SharedEstimator(engine, photos=opened.expected or _UNTOLD)
     with console.progress(opened.expected, quiet=quiet, unit="frames") as advance:
         return convert(opened, output, network, look=look, seen=lambda *_: advance())
 
 
-def _watch(number: int, output: Path | None, model_options: dict[str, Any], look: Look) -> Summary:
+def _watch(number: int, output: Path | None, engine: EngineOptions, look: Look) -> Summary:
     """What a camera sees, in a window where there is a display, until somebody ends it."""
-    from glpn.estimator import load
+    from glpn.estimator import DepthEstimator
     from glpn.video import choose_colors, convert
     from glpn.video.webcam import open_webcam, webcam_device
     from glpn.video.window import open_window
 
-    estimator = load(**model_options)
+    estimator = DepthEstimator.open(engine)
     with open_webcam(webcam_device(number)) as webcam, stop_signals(lambda _: webcam.stop()):
         colors = choose_colors(webcam, estimator, look)
         look = replace(look, near=colors.near, far=colors.far)
@@ -184,10 +178,10 @@ def _watch(number: int, output: Path | None, model_options: dict[str, Any], look
 
 def _report(summary: Summary, *, as_json: bool, quiet: bool) -> None:
     if as_json:
-        console.say_json(asdict(summary))
+        console.print_json(asdict(summary))
     elif not quiet:
         for line in _lines(summary):
-            console.say(console.escaped(line))
+            console.print_line(console.escaped(line))
     if not quiet and not as_json:
         for warning in summary.warnings:
             console.note(f"warning: {console.escaped(warning)}")

@@ -202,7 +202,7 @@ Compare = Annotated[
     typer.Option(
         metavar="A.json B.json",
         help="Only compare two results on the same frames: a paired test.",
-        rich_help_panel=options.ANSWERS,
+        rich_help_panel=options.OUTPUT,
     ),
 ]
 Overwrite = Annotated[

@@ -1,4 +1,4 @@
-"""What is said of one photograph, as a line for people and as a record for programs."""
+"""PhotoReport: what is printed about one predicted photo, as a line or as a JSON record."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ _DECIMALS = 4  # of metres in records: a tenth of a millimetre
 
 
 @dataclass(frozen=True)
-class Questions:
-    """Places to be measured, (x, y) in pixels: single ones, and pairs as (x0, y0, x1, y1)."""
+class Places:
+    """Where to measure: points (x, y) in pixels, and pairs of points (x0, y0, x1, y1)."""
 
     at: Sequence[tuple[float, ...]] = ()
     between: Sequence[tuple[float, ...]] = ()
@@ -24,13 +24,13 @@ class Questions:
     def __bool__(self) -> bool:
         return bool(self.at or self.between)
 
-    def ask(self, depth: Depth) -> Measured:
+    def measure(self, depth: Depth) -> MeasuredPlaces:
         """Metres at every place.
 
         Raises:
-            UsageError: a place is outside the picture.
+            UsageError: a place is outside the image.
         """
-        return Measured(
+        return MeasuredPlaces(
             at=[(x, y, depth.at(x, y)) for x, y in self.at],
             between=[
                 (x0, y0, x1, y1, depth.between((x0, y0), (x1, y1)))
@@ -40,34 +40,34 @@ class Questions:
 
 
 @dataclass(frozen=True)
-class Measured:
-    """The places of `Questions`, each followed by its metres."""
+class MeasuredPlaces:
+    """Each of the `Places`, followed by its metres."""
 
     at: Sequence[tuple[float, float, float]]
     between: Sequence[tuple[float, float, float, float, float]]
 
 
 @dataclass(frozen=True)
-class Answer:
-    """One predicted photograph; `written` and `kept` are format → file."""
+class PhotoReport:
+    """One predicted photo; `written` and `kept` are format → file."""
 
     name: str
     depth: Depth
-    measured: Measured
+    places: MeasuredPlaces
     written: Mapping[str, Path]
     kept: Mapping[str, Path]
 
     def line(self) -> str:
-        """Size, metres, camera, places and files, in words."""
+        """Size, metres, camera, places and files in one line."""
         camera = self.depth.camera
         parts = [str(self.depth)]
         if self.depth.sigma is not None:
             parts.append(f"median sigma {np.median(self.depth.sigma):.3g} m")
         parts.append(f"focal {camera.fx:.0f} px ({camera.source})")
-        parts += [f"{metres:.2f} m at ({x:g}, {y:g})" for x, y, metres in self.measured.at]
+        parts += [f"{metres:.2f} m at ({x:g}, {y:g})" for x, y, metres in self.places.at]
         parts += [
             f"{metres:.2f} m from ({x0:g}, {y0:g}) to ({x1:g}, {y1:g})"
-            for x0, y0, x1, y1, metres in self.measured.between
+            for x0, y0, x1, y1, metres in self.places.between
         ]
         for verb, paths in (("wrote", self.written), ("kept", self.kept)):
             if paths:
@@ -75,27 +75,26 @@ class Answer:
         return f"{self.name}: {'; '.join(parts)}"
 
     def record(self) -> dict[str, Any]:
-        """The same as JSON types; all lengths in metres."""
-        metres = self.depth.metres
-        height, width = self.depth.size
-        sigma = self.depth.sigma
-        range_ = {f.__name__: _metres(f(metres)) for f in (np.min, np.max, np.median)}
+        """The same in JSON types; all lengths are in metres."""
+        depth = self.depth
+        height, width = depth.size
+        sigma = {} if depth.sigma is None else {"median_sigma": _metres(np.median(depth.sigma))}
         return {
             "image": self.name,
             "status": "predicted",
             "height": height,
             "width": width,
-            **range_,
-            **({} if sigma is None else {"median_sigma": _metres(np.median(sigma))}),
-            "camera": self.depth.camera.record(),
-            "at": [{"x": x, "y": y, "metres": _metres(z)} for x, y, z in self.measured.at],
+            **{f.__name__: _metres(f(depth.metres)) for f in (np.min, np.max, np.median)},
+            **sigma,
+            "camera": depth.camera.record(),
+            "at": [{"x": x, "y": y, "metres": _metres(z)} for x, y, z in self.places.at],
             "between": [
                 {"start": [x0, y0], "end": [x1, y1], "metres": _metres(length)}
-                for x0, y0, x1, y1, length in self.measured.between
+                for x0, y0, x1, y1, length in self.places.between
             ],
             "files": {f: str(path) for f, path in {**self.written, **self.kept}.items()},
             "kept": list(self.kept),
-            "provenance": vars(self.depth.provenance),
+            "provenance": vars(depth.provenance),
         }
 
 

@@ -28,7 +28,7 @@ _LOSS_METRICS = ("abs_rel", "rmse", "delta1")  # a table for each
 def say_markdown(text: str) -> None:
     """Print a table and its foot, line by line."""
     for line in text.splitlines():
-        console.say(console.escaped(line.rstrip()))
+        console.print_line(console.escaped(line.rstrip()))
 
 
 def write_files(folder: Path, texts: Mapping[str, str], *, quiet: bool) -> None:
@@ -130,7 +130,7 @@ class Run:
             values = json.loads(text)
             values.pop("rows", None)
             values.get("geometry", {}).pop("rows", None)
-            console.say_json(values)
+            console.print_json(values)
         elif not self.quiet:
             say_markdown(table)
 
@@ -144,6 +144,6 @@ def compare_files(first: Path, second: Path, *, as_json: bool) -> None:
     """
     found = compare(measuring.read(first), measuring.read(second))
     if as_json:
-        console.say_json(measuring.comparison_record(found))
+        console.print_json(measuring.comparison_record(found))
     else:
         say_markdown(found.to_markdown())

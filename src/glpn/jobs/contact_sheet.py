@@ -1,0 +1,82 @@
+"""The contact sheet of a job: some of its photos beside the depths that were written."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+from glpn import files
+from glpn.data.contact_sheet import contact_sheet
+from glpn.data.sample import Sample
+from glpn.errors import CannotCreateOutput, DataError, GLPNError, UsageError
+from glpn.files.contents import METADATA_KEY
+from glpn.image.photo import read_photo
+from glpn.jobs.spec import JobPhoto, JobSpec
+
+MAX_SHOWN = 60
+_METADATA = {"picture": "contact sheet"}  # only files that say this are replaced
+_WIDTH = 200  # pixels of a photo on the sheet
+
+
+def require_sheet(path: Path, spec: JobSpec) -> None:
+    """Refuse a sheet that could not be made.
+
+    Raises:
+        UsageError: the name does not end in .png, or none of the formats can be read back.
+        CannotCreateOutput: something other than a contact sheet has that name.
+    """
+    if path.suffix.lower() != ".png":
+        raise UsageError(f"--sheet: expected a name that ends in .png, got {path}")
+    if not _readable(spec):
+        names = ", ".join(name for name, row in files.FORMATS.items() if row.reader)
+        raise UsageError(f"--sheet: --format must include one of {names}")
+    if os.path.lexists(path) and files.label(path, "vis").get("picture") != _METADATA["picture"]:
+        raise CannotCreateOutput(f"{path}: exists and is not a contact sheet of glpn")
+
+
+def write_sheet(path: Path, photos: Sequence[JobPhoto], spec: JobSpec) -> int:
+    """Write the sheet; of many photos it shows MAX_SHOWN, evenly spaced.
+
+    Returns:
+        How many it shows, without those that cannot be read back.
+
+    Raises:
+        DataError: none can be read back.
+        CannotCreateOutput, OutputFailed: the file cannot be written.
+    """
+    step = max(-(-len(photos) // MAX_SHOWN), 1)
+    samples = []
+    for photo in photos[::step]:
+        try:
+            samples.append(_sample(photo, spec))
+        except GLPNError:
+            continue
+    if not samples:
+        raise DataError(f"{path}: nothing to show: no photo with its depth can be read back")
+    buffer = io.BytesIO()
+    text = PngInfo()
+    text.add_text(METADATA_KEY, json.dumps(_METADATA))
+    Image.fromarray(contact_sheet(samples, width=_WIDTH)).save(buffer, "PNG", pnginfo=text)
+    with files.atomic_file(path, overwrite=True) as file:
+        file.write(buffer.getvalue())
+    return len(samples)
+
+
+def _readable(spec: JobSpec) -> str:
+    """The first of the formats that can be read back; empty if none can."""
+    return next((name for name in spec.formats if files.FORMATS[name].reader), "")
+
+
+def _sample(photo: JobPhoto, spec: JobSpec) -> Sample:
+    metres = files.read(spec.target(Path(spec.output), photo, _readable(spec))).metres
+    image = Image.fromarray(read_photo(photo.source(), name=photo.name).pixels)
+    height = max(round(_WIDTH * image.height / image.width), 1)
+    small = np.asarray(image.resize((_WIDTH, height), Image.Resampling.BOX))
+    return Sample(photo.stem, small, metres)

@@ -1,0 +1,52 @@
+"""OutputIdentity: what an output was made from, and whether that is what is wanted now."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+ANOTHER_PHOTO = "from another photo, or before it changed"
+
+
+@dataclass(frozen=True)
+class OutputIdentity:
+    """A photo, a model and the options; the fields are those of `Provenance`.
+
+    Attributes:
+        image_hash: SHA-256 of the photo's file.
+        model_hash: SHA-256 of the weights.
+        asked: options that change the metres, as text; empty if there are none.
+    """
+
+    image_hash: str
+    model_hash: str
+    asked: str = ""
+
+    def difference(self, recorded: Mapping[str, Any], options: Mapping[str, Any]) -> str | None:
+        """How a recorded identity differs from this one, in words.
+
+        Args:
+            recorded: the metadata of a file or an entry of a manifest, with the keys of this
+                record and of `options`.
+            options: of the file's format.
+
+        Returns:
+            None if everything is the same; "" if `recorded` has no identity.
+        """
+        if not recorded.get("image_hash") or not recorded.get("model_hash"):
+            return ""
+        if recorded["model_hash"] != self.model_hash:
+            return "with another model"
+        if (asked := recorded.get("asked", "")) != self.asked:
+            return f"with {asked or 'no options'}, not {self.asked or 'no options'}"
+        for key, value in options.items():
+            if recorded.get(key) != value:
+                return f"with {key} {recorded.get(key)}, not {value}"
+        if recorded["image_hash"] != self.image_hash:
+            return ANOTHER_PHOTO
+        return None
+
+    def record(self) -> dict[str, str]:
+        """The fields as JSON types."""
+        return asdict(self)

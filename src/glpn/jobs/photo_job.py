@@ -1,0 +1,235 @@
+"""PhotoJob: one photo of a job, from its bytes to its files, in any thread or worker."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from glpn import files
+from glpn.depth.depth import Depth
+from glpn.errors import (
+    CannotCreateOutput,
+    GLPNError,
+    ImageTooLarge,
+    MissingDependency,
+    OutputFailed,
+)
+from glpn.image.photo import display_name, read_bytes, read_photo
+from glpn.jobs.identity import ANOTHER_PHOTO, OutputIdentity
+from glpn.jobs.manifest import Entry, Manifest
+from glpn.jobs.shared_estimator import SharedEstimator
+from glpn.jobs.spec import JobPhoto, JobSpec
+
+T = TypeVar("T")
+
+PREDICTED, KEPT, FAILED = "predicted", "kept", "failed"
+FATAL_ERRORS = (OutputFailed, MissingDependency)  # every other photo would fail in the same way
+_RECORDED_OPTIONS = ("scale", "colormap")  # options that a file's own metadata holds
+
+Paths = Mapping[str, Path]  # format → file
+Present = Callable[[JobPhoto, Depth, Paths, Paths], T]
+
+
+@dataclass(frozen=True)
+class PhotoResult(Generic[T]):
+    """What became of one photo.
+
+    Attributes:
+        photo: which one.
+        status: PREDICTED, KEPT or FAILED.
+        written, kept: format → file.
+        report: what `present` made of the depth.
+        error: why it failed.
+    """
+
+    photo: JobPhoto
+    status: str
+    written: Paths = field(default_factory=dict)
+    kept: Paths = field(default_factory=dict)
+    report: T | None = None
+    error: GLPNError | None = None
+
+
+class PhotoJob(Generic[T]):
+    """Processes one photo per call; several threads may call it.
+
+    Args:
+        spec: what is done.
+        folder: where the files go.
+        model: opened if a photo needs it.
+        present: called with (photo, depth, written, kept) before the files are written, so that
+            its errors count as the photo's; what it returns is in the result.
+        manifest: records what became of each photo; None records nothing.
+        always: predict even if all files exist, because `present` needs the depth.
+    """
+
+    def __init__(
+        self,
+        spec: JobSpec,
+        folder: Path,
+        model: SharedEstimator,
+        present: Present[T],
+        *,
+        manifest: Manifest | None = None,
+        always: bool = False,
+    ) -> None:
+        self.spec = spec
+        self.folder = folder
+        self.model = model
+        self._present = present
+        self._manifest = manifest
+        self._always = always or not spec.formats
+
+    def targets(self, photo: JobPhoto) -> dict[str, Path]:
+        """Format → file of one photo."""
+        return {f: self.spec.target(self.folder, photo, f) for f in self.spec.formats}
+
+    def require_same(self, photos: Iterable[JobPhoto]) -> None:
+        """Refuse to mix outputs of different models or options in one folder.
+
+        Reads the manifest only, no photo.
+
+        Raises:
+            CannotCreateOutput: an output was made differently and may not be replaced.
+            MissingInput: the model does not exist.
+        """
+        if self._manifest is None or not len(self._manifest):
+            return
+        if self.spec.overwrite or self.spec.replace_own:
+            return
+        for photo in photos:
+            for format, path in self.targets(photo).items():
+                recorded = self._recorded(photo, format, path)
+                if recorded and os.path.lexists(path):
+                    same = self._identity(recorded["image_hash"])
+                    options = _recorded_options(self.spec.formats[format])
+                    if difference := same.difference(recorded, options):
+                        raise _refusal(path, difference)
+
+    def __call__(self, photo: JobPhoto) -> PhotoResult[T]:
+        """Process one photo. Its own errors are in the result; errors of the whole job raise.
+
+        Raises:
+            MissingInput, CheckpointError, ConfigError, UsageError, ...: the model cannot be
+                opened.
+            CannotCreateOutput, OutputFailed: the manifest cannot be written.
+        """
+        began = time.perf_counter()
+        result, identity = self._process(photo)
+        if isinstance(result.error, CannotCreateOutput):
+            # Another process may have finished the same photo in the meantime.
+            result, identity = self._process(photo)
+        seconds = time.perf_counter() - began if result.status != KEPT else 0.0
+        self._record(result, identity, seconds)
+        return result
+
+    def _process(self, photo: JobPhoto) -> tuple[PhotoResult[T], OutputIdentity | None]:
+        identity = None
+        model_hash = self.model.model_hash
+        try:
+            data = read_bytes(photo.source(), display_name(photo.name))
+            identity = OutputIdentity(hashlib.sha256(data).hexdigest(), model_hash, self.spec.asked)
+            write = {f: p for f, p in self.targets(photo).items() if self._must(photo, f, identity)}
+            kept = {f: p for f, p in self.targets(photo).items() if f not in write}
+        except GLPNError as e:
+            return PhotoResult(photo, FAILED, error=e), identity
+        if not (write or self._always):
+            return PhotoResult(photo, KEPT, kept=kept), identity
+        self.model.estimator()  # its errors are not this photo's
+        try:
+            report = self._predict(photo, data, write, kept)
+        except GLPNError as e:
+            return PhotoResult(photo, FAILED, error=e), identity
+        return PhotoResult(photo, PREDICTED, write, kept, report), identity
+
+    def _identity(self, image_hash: str) -> OutputIdentity:
+        return OutputIdentity(image_hash, self.model.model_hash, self.spec.asked)
+
+    def _must(self, photo: JobPhoto, format: str, identity: OutputIdentity) -> bool:
+        """Whether a file has to be written.
+
+        Raises:
+            CannotCreateOutput: something is in its place that may not be replaced.
+        """
+        path = self.spec.target(self.folder, photo, format)
+        try:
+            there = os.lstat(path)
+        except (OSError, ValueError):
+            return True  # nothing is there; any other problem shows when the file is written
+        if (there.st_dev, there.st_ino) in self.spec.protected:
+            raise CannotCreateOutput(f"{path}: is one of the photos; choose another -o")
+        if self.spec.overwrite:
+            return True
+        noted = self._recorded(photo, format, path)
+        if not files.valid_output(path, format, noted):
+            raise CannotCreateOutput(
+                f"{path}: exists and is not a complete {format} file of glpn; "
+                "--overwrite replaces it"
+            )
+        recorded = noted or files.label(path, format)
+        options = _recorded_options(self.spec.formats[format])
+        difference = identity.difference(recorded, options)
+        if difference is None:
+            return False
+        if difference == ANOTHER_PHOTO and noted:
+            return True  # the photo changed since, so its old output is of no use
+        same_photo = recorded.get("image_hash") == identity.image_hash
+        if difference and self.spec.replace_own and (noted or same_photo):
+            return True
+        raise _refusal(path, difference)
+
+    def _predict(self, photo: JobPhoto, data: bytes, write: Paths, kept: Paths) -> T:
+        replaced = {format for format, path in write.items() if os.path.lexists(path)}
+        fit = None if self.spec.needs_whole_photo else self.model.estimator().fit
+        try:
+            decoded = read_photo(data, name=photo.name, min_decode_size=fit)
+            depth = self.model.predict(decoded, self.spec.call)
+            report = self._present(photo, depth, write, kept)
+            for format, path in write.items():
+                options = self.spec.formats[format]
+                depth.save(path, format, overwrite=format in replaced, **options)
+        except MemoryError:
+            raise ImageTooLarge(f"{photo.name}: not enough memory") from None
+        return report
+
+    def _recorded(self, photo: JobPhoto, format: str, path: Path) -> Mapping[str, Any]:
+        if self._manifest is None:
+            return {}
+        return self._manifest.recorded(photo.image, format, path.name)
+
+    def _record(
+        self, result: PhotoResult[T], identity: OutputIdentity | None, seconds: float
+    ) -> None:
+        """Add a line to the manifest, unless one says the same already."""
+        if self._manifest is None or isinstance(result.error, FATAL_ERRORS):
+            return
+        photo, made = result.photo, {**result.kept, **result.written}
+        known = all(self._recorded(photo, f, p) for f, p in made.items())
+        if result.status == KEPT and known:
+            return
+        outputs = {
+            f: {
+                "name": p.name,
+                **files.fingerprint(p),
+                **_recorded_options(self.spec.formats[f]),
+            }
+            for f, p in made.items()
+        }
+        origin = {} if identity is None else identity.record()
+        error = "" if result.error is None else str(result.error)
+        entry = Entry(photo.image, photo.stem, origin, outputs, round(seconds, 4), error)
+        self._manifest.append(entry)
+
+
+def _recorded_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: options[key] for key in _RECORDED_OPTIONS if key in options}
+
+
+def _refusal(path: Path, difference: str) -> CannotCreateOutput:
+    made = f"was made {difference}" if difference else "does not say what it was made from"
+    return CannotCreateOutput(f"{path}: {made}; --overwrite replaces it, another -o keeps it")

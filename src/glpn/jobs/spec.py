@@ -1,0 +1,78 @@
+"""JobSpec: everything that a job does to each of its photos, wherever it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from glpn import files
+from glpn.engines.options import EngineOptions
+
+
+@dataclass(frozen=True)
+class JobPhoto:
+    """One photo of a job.
+
+    Attributes:
+        name: in messages; the path of a file.
+        image: its absolute path or its URL, by which the manifest knows it.
+        source: returns what `read_photo` accepts.
+        stem: of the names of its outputs.
+    """
+
+    name: str
+    image: str
+    source: Callable[[], Any]
+    stem: str = ""
+
+
+@dataclass(frozen=True)
+class JobSpec:
+    """How a model is opened, what each photo is asked for, and where the files go.
+
+    The command line builds one; it travels unchanged to threads and to cluster workers.
+
+    Attributes:
+        engine: how the model is opened.
+        output: a folder, or for a cluster also a URL.
+        formats: key of `glpn.files.FORMATS` → options of its writer; may be empty.
+        call: keyword arguments of the estimator's call.
+        changes: options that change the metres, by the names of their flags.
+        overwrite: replace existing files.
+        replace_own: replace files that glpn made from the same photo with other options.
+        protected: (device, inode) of files that must never be replaced: the photos themselves.
+    """
+
+    engine: EngineOptions
+    output: str
+    formats: Mapping[str, Mapping[str, Any]]
+    call: Mapping[str, Any] = field(default_factory=dict)
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    overwrite: bool = False
+    replace_own: bool = False
+    protected: frozenset[tuple[int, int]] = frozenset()
+
+    @property
+    def asked(self) -> str:
+        """The options that change the metres, as text; every output records it."""
+        precision = None if self.engine.precision == "auto" else self.engine.precision
+        options = {"max-depth": self.engine.max_depth, "precision": precision, **self.changes}
+        given = {name: value for name, value in options.items() if value is not None}
+        return " ".join(f"{name}={value}" for name, value in given.items())
+
+    @property
+    def uncertainty(self) -> str | None:
+        """The uncertainty that every depth gets."""
+        return self.call.get("uncertainty")
+
+    @property
+    def needs_whole_photo(self) -> bool:
+        """Whether a photo has to be decoded at its full size."""
+        colors = any(files.FORMATS[name].needs_photo for name in self.formats)
+        return colors or bool(self.uncertainty or self.call.get("tiles"))
+
+    def target(self, folder: Path, photo: JobPhoto, format: str) -> Path:
+        """The output file of one photo in one format."""
+        return folder / f"{photo.stem}{files.FORMATS[format].suffix}"
