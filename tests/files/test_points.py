@@ -42,6 +42,12 @@ def test_ply_keeps_the_cameras_axes_and_describes_itself_in_a_comment(tmp_path):
 def test_step_thins_out_points(tmp_path):
     path = a_plane(np.full((6, 9), 2)).save(tmp_path / "a.ply", step=3)
     assert len(trimesh.load(path).vertices) == 2 * 3
+    metres = np.random.default_rng(0).uniform(1, 5, (7, 10)).astype(np.float32)
+    every, some = (
+        trimesh.load(a_plane(metres).save(tmp_path / f"c{step}.ply", step=step)).vertices
+        for step in (1, 3)
+    )
+    np.testing.assert_array_equal(every.reshape(7, 10, 3)[::3, ::3].reshape(-1, 3), some)
     with pytest.raises(UsageError, match="step"):
         a_plane([[1]]).save(tmp_path / "b.ply", step=0)
 

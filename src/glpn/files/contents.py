@@ -42,9 +42,17 @@ class Contents:
         units = {"unit": "metre", "scale": 1, "invalid": 0}  # value = metres × scale
         return json.dumps({**self.metadata, **units, **values}, allow_nan=False)
 
-    def points(self) -> NDArray[np.float32]:
-        """Points [H, W, 3] in metres: X right, Y down, Z forward; unknown pixels are (0, 0, 0)."""
-        return Camera(**self.metadata["camera"]).points(self.metres)
+    def points(self, step: int = 1) -> NDArray[np.float32]:
+        """Points [H, W, 3] in metres: X right, Y down, Z forward; unknown pixels are (0, 0, 0).
+
+        With `step`, only every `step`-th pixel in both directions.
+        """
+        camera = Camera(**self.metadata["camera"])
+        if step == 1:
+            return camera.points(self.metres)
+        height, width = self.metres.shape
+        x, y = np.arange(0, width, step)[None, :], np.arange(0, height, step)[:, None]
+        return camera.unproject(x, y, self.metres[::step, ::step])
 
 
 def parse_metadata(text: str | None) -> dict[str, Any]:

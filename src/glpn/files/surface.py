@@ -34,7 +34,7 @@ def grid(contents: Contents, step: int) -> Grid:
     """
     if not isinstance(step, int) or isinstance(step, bool) or step < 1:
         raise UsageError(f"step: expected a whole number from 1 on, got {step!r}")
-    points = contents.points()[::step, ::step]
+    points = contents.points(step)
     known = points[..., 2] > 0
     if not known.any():
         raise DataError("no pixel has a known depth: there are no points to write")

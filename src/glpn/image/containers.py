@@ -139,7 +139,9 @@ def _exif(image: ImageFile.ImageFile, parts: Parts) -> Exif:
     exif = read_exif(parts.exif)
     if parts.format not in ("AVIF", "HEIC"):
         return exif
-    block = image.info.get("exif", b"") if parts.format == "AVIF" else b""
+    if parts.format == "HEIC":
+        return exif.upright()
+    block = image.info.get("exif", b"")
     return Exif(read_exif(block).orientation, exif.tags)
 
 

@@ -34,6 +34,7 @@ _WANTED = frozenset(
     )
 )
 
+SIDEWAYS = (5, 6, 7, 8)  # orientations that swap width and height
 _SHORT, _LONG, _RATIONAL = 3, 4, 5  # TIFF 6.0 field types
 _MAX_ENTRIES = 1000  # cameras write under a hundred
 _UNIT_MM = {2: 25.4, 3: 10.0, 4: 1.0, 5: 0.001}  # FocalPlaneResolutionUnit: inch, cm, mm, µm
@@ -64,6 +65,13 @@ class Exif:
         """
         width, height = (int(self.tags.get(tag, 0)) for tag in (_PIXEL_WIDTH, _PIXEL_HEIGHT))
         return (width, height) if width > 0 and height > 0 else None
+
+    def upright(self) -> Exif:
+        """The EXIF of the same picture after it has been turned upright."""
+        if self.orientation not in SIDEWAYS:
+            return Exif(1, self.tags)
+        names = {_PIXEL_WIDTH: _PIXEL_HEIGHT, _PIXEL_HEIGHT: _PIXEL_WIDTH}
+        return Exif(1, {names.get(tag, tag): value for tag, value in self.tags.items()})
 
     def focal(self, width: int, height: int) -> tuple[float, str] | None:
         """Focal length in pixels of a picture of this (stored) size, and the tag it comes from.

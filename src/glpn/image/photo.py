@@ -43,7 +43,6 @@ from glpn.image.limits import DEFAULT_LIMITS, ImageLimits
 MAX_FILE_BYTES = DEFAULT_LIMITS.max_bytes
 
 _UNNAMED = "image"
-_SIDEWAYS = (5, 6, 7, 8)  # EXIF orientations that swap width and height
 _FLOAT_TOLERANCE = 1e-6  # x / 255 in float32 may round to this much outside 0..1
 
 
@@ -128,7 +127,7 @@ def read_photo(
 def _photo(decoded: Decoded, name: str, limits: ImageLimits, *, hash: str = "") -> Photo:
     """A decoded picture as stored, turned upright."""
     image, size, exif, projection = decoded
-    sideways = exif.orientation in _SIDEWAYS
+    sideways = exif.orientation in SIDEWAYS
     focal, focal_source = exif.focal(*size) or (None, None)
     if projection:
         focal = focal_source = None
@@ -154,7 +153,7 @@ def _is_turned_already(image: Image.Image, exif: Exif) -> bool:
     stored_width, stored_height = exif.pixel_size or (2, 1)
     stored_wide = stored_width > stored_height
     derived = image.format is None and image.width != image.height
-    return derived and exif.orientation in _SIDEWAYS and stored_wide != (image.width > image.height)
+    return derived and exif.orientation in SIDEWAYS and stored_wide != (image.width > image.height)
 
 
 def _upright_size(size: tuple[int, int], sideways: bool) -> tuple[int, int]:
@@ -295,7 +294,7 @@ def _rgb(image: Image.Image, name: str, limits: ImageLimits) -> NDArray[np.uint8
 
 def _upright(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
     """Undo an EXIF orientation (EXIF 2.32, 4.6.4 A) on [H, W, 3], as a view."""
-    if orientation in _SIDEWAYS:
+    if orientation in SIDEWAYS:
         pixels = pixels.swapaxes(0, 1)
     if orientation in (3, 4, 7, 8):
         pixels = pixels[::-1]

@@ -14,7 +14,7 @@ from starlette.responses import Response
 from glpn.camera.selection import choose_camera
 from glpn.depth.depth import Depth
 from glpn.errors import UsageError
-from glpn.estimator import MAX_INPUT_PIXELS, DepthEstimator
+from glpn.estimator import DepthEstimator
 from glpn.files import FORMATS
 from glpn.image.limits import SERVICE_LIMITS
 from glpn.image.photo import Photo, read_photo
@@ -22,8 +22,9 @@ from glpn.serving.limits import Limits, Refusal
 from glpn.serving.query import MAX_FOV, MEDIA_TYPES, MIN_FOV, DepthQuery
 
 _PHOTO_NAME = "image"  # in messages and files: the service does not know the photo's own name
-# Making a mesh takes some 200 bytes a vertex, and the network sees no more pixels than these.
-_MAX_VERTICES = MAX_INPUT_PIXELS
+# A mesh takes some 200 bytes and two microseconds a vertex, and its texture is compressed too.
+_MAX_VERTICES = 200_000
+_MAX_TEXTURE_PIXELS = 4_000_000
 _SAMPLE_STRIDE = 17  # usual widths are no multiples of it, so a sample covers all columns
 _NEAR_MEDIAN = (0.47, 0.53)  # fractions of the sorted sample
 _DECIMALS = 4  # of metres: a tenth of a millimetre
@@ -70,7 +71,10 @@ def depth_response(
     )
     if query.format == "json":
         return as_json(_record(depth, query))
-    body = _encoded(_every(depth, query.step), query)
+    step = query.step
+    if needs_photo:
+        step = max(step, math.ceil(math.sqrt(depth.metres.size / _MAX_TEXTURE_PIXELS)))
+    body = _encoded(_every(depth, step), query)
     name = f"depth{FORMATS[query.format].suffix}"
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
     return Response(body, media_type=MEDIA_TYPES[query.format], headers=headers)
