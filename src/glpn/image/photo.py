@@ -37,7 +37,7 @@ from glpn.image.containers import (
     load,
     require_one_frame,
 )
-from glpn.image.exif import Exif, read_exif
+from glpn.image.exif import SIDEWAYS, Exif, read_exif
 from glpn.image.limits import DEFAULT_LIMITS, ImageLimits
 
 MAX_FILE_BYTES = DEFAULT_LIMITS.max_bytes
