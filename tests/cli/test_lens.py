@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
+from PIL import Image
 
 import glpn as library
 from glpn.depth.measurements import Measurements
@@ -51,6 +53,30 @@ def test_several_references_are_those_of_the_python_door(predict, photo, model):
     run = predict(photo, "--json", "--format", "none", "--at", "7,9", *options)
     depth = library.load(model, threads=1)(photo, measurements=Measurements(references=places))
     assert run.records[0]["at"][0]["metres"] == pytest.approx(depth.at(7, 9), abs=1e-4)
+
+
+def test_sparse_depth_is_met_and_noted(predict, photo, tmp_path):
+    rows = [f"{x},{y},{2 + x / 100}" for x in range(4, 128, 12) for y in range(4, 96, 12)]
+    (tmp_path / "points.csv").write_text("x,y,metres\n" + "\n".join(rows))
+    options = ("--json", "--format", "none", "--sparse", tmp_path / "points.csv", "--at", "64,40")
+    [record] = predict(photo, *options).records
+    assert record["at"][0]["metres"] == pytest.approx(2.64, rel=0.1)
+    assert "points of sparse depth" in record["provenance"]["note"]
+
+
+def test_sparse_depth_map_needs_a_unit(predict, photo, tmp_path):
+    path = tmp_path / "lidar.png"
+    Image.fromarray(np.full((12, 16), 2500, np.uint16)).save(path)
+    run = predict(photo, "--format", "none", "--sparse", path)
+    assert run.code == 2 and "lidar.png: does not state its unit" in run.err
+    run = predict(photo, "--json", "--format", "none", "--sparse", path, "--sparse-scale", "1000")
+    assert run.records[0]["median"] == pytest.approx(2.5, rel=0.1)
+
+
+def test_sparse_depth_of_many_photos_is_refused(predict, photo, tmp_path):
+    (tmp_path / "points.csv").write_text("1,1,1\n")
+    run = predict(photo, photo, "--sparse", tmp_path / "points.csv")
+    assert run.code == 2 and "--sparse: belongs to one photo" in run.err
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ def test_the_page_runs(glpn, model, tmp_path, monkeypatch):
     )
     Path("K.txt").write_text("20 0 19.5\n0 20 14.5\n0 0 1\n")
     Image.fromarray(np.full((30, 40), 2000, np.uint16)).save("kinect.png")
+    Image.fromarray(np.full((12, 16), 2500, np.uint16)).save("lidar.png")
     # The page's photograph is larger than the one here.
     page = PAGE.replace("120,220,440,220", "12,22,44,80").replace(
         "120, 220, 440, 220", "12, 22, 44, 80"
@@ -36,8 +37,8 @@ def test_the_page_runs(glpn, model, tmp_path, monkeypatch):
         run = glpn(*shlex.split(line)[1:], *extra)
         assert run.code == 0, f"{line}: {run.err}"
     assert {path.name for path in Path("depth").iterdir()} >= {"photo.glb", "photo.ply"}
-    [code] = re.findall(r"^```python\n(.*?)^```", page, re.M | re.S)
+    blocks = re.findall(r"^```python\n(.*?)^```", page, re.M | re.S)
     load = library.load
     monkeypatch.setattr(library, "load", lambda: load(model, threads=1))
-    exec(code, {})
+    exec("\n".join(blocks), {})
     assert Path("photo.glb").exists() and Path("photo.ply").exists()
