@@ -68,7 +68,7 @@ def test_sparse_depth_map_needs_a_unit(predict, photo, tmp_path):
     path = tmp_path / "lidar.png"
     Image.fromarray(np.full((12, 16), 2500, np.uint16)).save(path)
     run = predict(photo, "--format", "none", "--sparse", path)
-    assert run.code == 2 and "lidar.png: does not state its unit" in run.err
+    assert run.code == 2 and "the file does not state its unit" in run.err
     run = predict(photo, "--json", "--format", "none", "--sparse", path, "--sparse-scale", "1000")
     assert run.records[0]["median"] == pytest.approx(2.5, rel=0.1)
 

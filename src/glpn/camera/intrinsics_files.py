@@ -150,7 +150,7 @@ def _load_yaml(text: str) -> object:
         raise ValueError(" ".join(str(e).split())) from None
 
 
-def _decoded(text: str, load: Callable[[str], object]) -> Mapping[str, Any]:
+def _decoded(text: str, load: Callable[[str], object]) -> Mapping[str, object]:
     try:
         values = load(text)
     except (ValueError, RecursionError) as e:
@@ -160,7 +160,7 @@ def _decoded(text: str, load: Callable[[str], object]) -> Mapping[str, Any]:
     return values
 
 
-def _opencv_xml(text: str) -> dict[str, Any]:
+def _opencv_xml(text: str) -> dict[str, object]:
     """The record of an OpenCV FileStorage in XML."""
     from xml.etree import ElementTree
 
@@ -172,7 +172,7 @@ def _opencv_xml(text: str) -> dict[str, Any]:
         raise DataError(f"not valid XML: {e}") from None
     if root.tag != "opencv_storage":
         raise DataError(f"XML with {root.tag!r:.50}: expected OpenCV's opencv_storage")
-    values: dict[str, Any] = {}
+    values: dict[str, object] = {}
     for node in root:
         content = (node.findtext("data") or "") if len(node) else (node.text or "")
         words = content.split()
@@ -216,7 +216,7 @@ def _from_colmap(rows: Sequence[re.Match[str]], *, frame: str, source: str) -> I
         numbers = _numbers(text)
         if len(numbers) != len(names.split()):
             raise DataError(f"{model}: expected {len(names.split())} numbers, got {len(numbers)}")
-        values: dict[str, Any] = dict(zip(names.split(), numbers, strict=True))
+        values = dict(zip(names.split(), numbers, strict=True))
         # COLMAP's pixel centres are at half numbers, ours and OpenCV's at whole ones.
         values |= {"cx": values["cx"] - 0.5, "cy": values["cy"] - 0.5}
         values |= {"width": int(width), "height": int(height), "fisheye": "FISHEYE" in model}
@@ -255,11 +255,11 @@ def _from_realsense(text: str, source: str) -> Intrinsics:
             continue
         block = re.split(r"\n\s*\n", body.lstrip("\n"), maxsplit=1)[0]
         pairs = (line.split(":", 1) for line in block.splitlines() if ":" in line)
-        values: dict[str, Any] = {key.strip(): value.strip() for key, value in pairs}
-        values["coeffs"] = values.get("Coeffs", "").split()
-        values.pop("Coeffs", None)
+        values = {key.strip(): value.strip() for key, value in pairs}
+        coefficients = values.pop("Coeffs", "").split()
         try:
-            found.append(records.from_record(values, frame="", source=source))
+            record = {**values, "coeffs": coefficients}
+            found.append(records.from_record(record, frame="", source=source))
         except DataError as e:
             raise DataError(f"{title.strip():.60}: {e}") from None
     unique = list({(one.size, one.fx, one.cx): one for one in found}.values())

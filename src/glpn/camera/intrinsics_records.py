@@ -91,7 +91,7 @@ def is_ignored(key: str) -> bool:
     return _short(key) in _IGNORED
 
 
-def from_record(values: Mapping[str, Any], *, frame: str, source: str) -> Intrinsics:
+def from_record(values: Mapping[str, object], *, frame: str, source: str) -> Intrinsics:
     """Intrinsics of one record, or of the record of `frame` or of the colour camera inside.
 
     Raises:
@@ -103,8 +103,9 @@ def from_record(values: Mapping[str, Any], *, frame: str, source: str) -> Intrin
         if "cameraData" in values:
             return _from_oak(values, source)
         for name in (frame, "cam0"):  # Kalibr's name of the first camera
-            if isinstance(values.get(name), Mapping):
-                values = values[name]
+            inner = values.get(name)
+            if isinstance(inner, Mapping):
+                values = inner
                 break
         return _from_fields(_canonical(values), source)
     except (KeyError, TypeError, ValueError, OverflowError) as e:
@@ -126,13 +127,13 @@ def _short(key: object) -> str:
     return re.sub(r"[_\s-]", "", str(key)).lower()
 
 
-def _canonical(values: Mapping[str, Any]) -> dict[str, Any]:
+def _canonical(values: Mapping[str, object]) -> dict[str, object]:
     """The record under canonical names, without empty and ignored keys.
 
     Raises:
         DataError: a key is not understood, or two keys of one meaning differ.
     """
-    found: dict[str, list[Any]] = {}
+    found: dict[str, list[object]] = {}
     unknown = []
     for key, value in values.items():
         name = _CANONICAL.get(_short(key))
@@ -167,7 +168,7 @@ def _model_name(value: object) -> str:
     return re.sub(r"[\s-]+", "_", name) or "none"
 
 
-def _from_fields(fields: Mapping[str, Any], source: str) -> Intrinsics:
+def _from_fields(fields: Mapping[str, object], source: str) -> Intrinsics:
     fisheye = _is_fisheye(fields)
     distortion = _distortion(fields, fisheye=fisheye)
     if fields.get("model") in _RECTIFIED_MODELS and any(distortion):
@@ -185,7 +186,7 @@ def _from_fields(fields: Mapping[str, Any], source: str) -> Intrinsics:
     )
 
 
-def _plain(fields: Mapping[str, Any], size: tuple[int, int] | None) -> _Plain:
+def _plain(fields: Mapping[str, object], size: tuple[int, int] | None) -> _Plain:
     """Focal lengths and principal point, from whichever keys hold them."""
     cx, cy = (None if name not in fields else _number(name, fields[name]) for name in ("cx", "cy"))
     matrix = _from_matrix(_flat("matrix", fields["matrix"])) if "matrix" in fields else None
@@ -207,7 +208,7 @@ def _plain(fields: Mapping[str, Any], size: tuple[int, int] | None) -> _Plain:
     return _Plain(focal, focal, cx, cy)
 
 
-def _is_fisheye(fields: Mapping[str, Any]) -> bool:
+def _is_fisheye(fields: Mapping[str, object]) -> bool:
     model = fields.get("model", "none")
     if model in _FISHEYE_MODELS:
         return True
@@ -220,7 +221,7 @@ def _is_fisheye(fields: Mapping[str, Any]) -> bool:
     return str(flag).lower() in ("1", "true")
 
 
-def _distortion(fields: Mapping[str, Any], *, fisheye: bool) -> tuple[float, ...]:
+def _distortion(fields: Mapping[str, object], *, fisheye: bool) -> tuple[float, ...]:
     names = _FISHEYE_COEFFICIENTS if fisheye else _PLANE_COEFFICIENTS
     single = [name for name in _PLANE_COEFFICIENTS if name in fields]
     if "distortion" in fields:
@@ -232,7 +233,7 @@ def _distortion(fields: Mapping[str, Any], *, fisheye: bool) -> tuple[float, ...
     return tuple(_number(name, fields.get(name, 0)) for name in names) if single else ()
 
 
-def _require_whole_image(fields: Mapping[str, Any]) -> None:
+def _require_whole_image(fields: Mapping[str, object]) -> None:
     """Refuse what shifts or shears pixels: skew, ROS's region of interest and binning."""
     skew, fx = (_number(name, fields.get(name, 0)) for name in ("skew", "fx"))
     if abs(skew) > _MAX_SKEW * abs(fx):
@@ -246,11 +247,11 @@ def _require_whole_image(fields: Mapping[str, Any]) -> None:
         raise DataError("roi: expected intrinsics of the whole image, got a region of interest")
 
 
-def _size(fields: Mapping[str, Any]) -> tuple[int, int] | None:
+def _size(fields: Mapping[str, object]) -> tuple[int, int] | None:
     """(height, width) if stated; Kalibr's resolution has the width first."""
     width, height = fields.get("width"), fields.get("height")
     if "resolution" in fields:
-        width, height = fields["resolution"]
+        width, height = _flat("resolution", fields["resolution"])
     if width is None or height is None:
         return None
     size = _number("height", height), _number("width", width)
