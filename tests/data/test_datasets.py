@@ -64,21 +64,48 @@ def test_missing_counterparts_are_counted_and_the_first_five_named(tmp_path):
     put_pairs(tmp_path, [f"{i}" for i in range(9)])
     for i in range(7):
         (tmp_path / f"depth/{i}.png").unlink()
-    with pytest.raises(MissingInput, match=r"7 files \(rgb/0.jpg, .*rgb/4.jpg, \.\.\.\)") as caught:
-        open_dataset(tmp_path)
-    assert caught.value.exit_code == 66
-    frames = open_dataset(tmp_path, DatasetSpec(unit="mm", unpaired="skip"))
+    frames = open_dataset(tmp_path)
     assert frames.names == ("7", "8")
-    assert any("left out: 7 files" in note for note in frames.notes)
+    assert "left out: 7 files (rgb/0.jpg, rgb/1.jpg, rgb/2.jpg, rgb/3.jpg, rgb/4.jpg, ...)" in str(
+        frames.notes
+    )
+    with pytest.raises(MissingInput, match=r"7 files \(rgb/0.jpg, .*rgb/4.jpg, \.\.\.\)") as caught:
+        open_dataset(tmp_path, DatasetSpec(unpaired="refuse"))
+    assert caught.value.exit_code == 66
+
+
+def test_a_set_without_one_pair_is_missing_input(tmp_path):
+    put_pairs(tmp_path, ["a"])
+    (tmp_path / "depth/a.png").rename(tmp_path / "depth/b.png")
+    with pytest.raises(MissingInput, match="2 files"):
+        open_dataset(tmp_path)
 
 
 def test_size_mismatch_is_found_from_headers_before_anything_is_read(tmp_path):
     put_pairs(tmp_path, ["a", "b"])
-    put_depth(tmp_path / "depth/b.png", size=(12, 16))
-    with pytest.raises(DataError, match=r"1 frame \(b \(image 32x24, depth 16x12\)\)"):
+    put_depth(tmp_path / "depth/b.png", size=(12, 20))
+    with pytest.raises(DataError, match=r"1 frame \(b \(image 32x24, depth 20x12\)\).*resize"):
         open_dataset(tmp_path)
-    with pytest.raises(DataError, match=r"b: image 32x24, depth 16x12"):
+    with pytest.raises(DataError, match=r"b: image 32x24, depth 20x12"):
         open_dataset(tmp_path, verified=False)[1]
+
+
+def test_a_phones_small_depth_is_repeated_and_reported_once(tmp_path):
+    put_pairs(tmp_path, ["a", "b", "c"])
+    for name in "abc":
+        put_depth(
+            tmp_path / f"depth/{name}.png",
+            size=(6, 8),
+            raw=np.arange(1000, 1048, dtype=np.uint16).reshape(6, 8),
+        )
+    frames = open_dataset(tmp_path)
+    np.testing.assert_array_equal(frames[0].depth[:4, :4], np.full((4, 4), 1.0, np.float32))
+    assert frames[0].depth.shape == SIZE
+    said = [note for note in frames.notes if "differ in size" in note]
+    assert said == [
+        "3 depth maps differ in size from their image: depth pixels are repeated "
+        "(image 32x24, depth 8x6)"
+    ]
 
 
 @pytest.mark.parametrize(("resize", "size"), [("image", (12, 16)), ("depth", SIZE)])
@@ -180,7 +207,7 @@ def test_plain_globs_pair_by_what_the_star_stands_for(tmp_path):
     [
         ("scael = 3", "'scael': did you mean 'scale'"),
         ('scale = "3"', "scale: expected a finite number"),
-        ('resize = "both"', "resize: expected one of none, image, depth"),
+        ('resize = "both"', "resize: expected one of auto, none, image, depth"),
         ('unit = "feet"', "unit: expected one of m, dm, cm, mm"),
         ('unit = "mm"\nscale = 256', "contradict"),
         ("border = [1, 2]", "border"),

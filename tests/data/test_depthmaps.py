@@ -6,13 +6,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from glpn.data.dataset_spec import DatasetSpec
 from glpn.data.depthmaps import (
     DepthFormat,
     depth_size,
-    guess_format,
     implausible_unit,
     read_depth_map,
+    read_raw,
 )
+from glpn.data.scales import guess_scale
 from glpn.errors import DataError, MissingInput, UsageError
 
 METRES = np.array([[0.0, 0.5, 1.25], [2.0, 4.0, 8.0]], np.float32)
@@ -67,7 +69,7 @@ def test_affine_8_bit_depth_is_read_where_its_scale_is_given(tmp_path):
 def test_8_bit_depth_without_a_scale_is_refused_with_file_and_mode(tmp_path):
     path = write(tmp_path / "eight.png", np.array([[1, 2]], np.uint8))
     with pytest.raises(DataError, match=r"eight\.png.*mode L"):
-        guess_format([path], DepthFormat())
+        read_raw(path, DepthFormat())
 
 
 def test_colour_depth_is_refused_with_file_and_mode_whatever_the_scale(tmp_path):
@@ -99,25 +101,21 @@ def test_sun_rgbd_values_are_rotated_right_by_three_bits(tmp_path):
         (np.where(np.arange(64).reshape(8, 8) % 20, 0, 4096).astype(np.uint16), 256, "KITTI"),
     ],
 )
-def test_scale_is_guessed_and_said(tmp_path, array, scale, words):
-    form, said = guess_format([write(tmp_path / "a.npy", array)], DepthFormat())
-    assert form.scale == scale
+def test_the_scale_is_guessed_and_reported(array, scale, words):
+    found, said = guess_scale([array], DepthFormat())
+    assert found == scale
     assert said.startswith("depth scale guessed: ")
     assert re.search(words, said)
 
 
-def test_one_guess_serves_all_frames(tmp_path):
-    paths = [
-        write(tmp_path / f"{i}.npy", np.full((4, 4), v, np.uint16))
-        for i, v in enumerate((900, 1500, 60))
-    ]
-    assert guess_format(paths, DepthFormat())[0].scale == 1000
+def test_one_guess_serves_all_frames():
+    raws = [np.full((4, 4), value, np.uint16) for value in (900, 1500, 60)]
+    assert guess_scale(raws, DepthFormat())[0] == 1000
 
 
-def test_values_that_fit_no_unit_need_a_scale(tmp_path):
-    path = write(tmp_path / "a.npy", np.full((4, 4), 7, np.uint16))
+def test_values_that_fit_no_unit_need_a_scale():
     with pytest.raises(DataError, match="give scale"):
-        guess_format([path], DepthFormat())
+        guess_scale([np.full((4, 4), 7, np.uint16)], DepthFormat())
 
 
 def test_median_outside_0_1_to_200_m_is_warned_of():
@@ -202,3 +200,23 @@ def test_impossible_formats_are_refused(values):
 def test_reading_without_a_scale_is_refused(tmp_path):
     with pytest.raises(UsageError, match="scale"):
         read_depth_map(write(tmp_path / "a.npy", MM), DepthFormat())
+
+
+def test_portable_greymaps_and_floatmaps_are_read(tmp_path):
+    pgm = tmp_path / "a.pgm"
+    pgm.write_bytes(b"P5 3 2 65535\n" + MM.astype(">u2").tobytes())
+    np.testing.assert_array_equal(read_depth_map(pgm, DepthFormat(scale=1000)), METRES)
+    pfm = tmp_path / "a.pfm"  # rows from the bottom up; a negative scale means little-endian
+    pfm.write_bytes(b"Pf\n3 2\n-1.0\n" + METRES[::-1].astype("<f4").tobytes())
+    np.testing.assert_array_equal(read_depth_map(pfm, DepthFormat(scale=1)), METRES)
+
+
+def test_carlas_colour_coded_depth_is_read_where_it_is_named(tmp_path):
+    metres = np.array([[0.5, 12.25], [100.0, 999.0]])
+    steps = np.rint(metres / 1000 * (256**3 - 1)).astype(np.int64)
+    colours = np.stack([steps % 256, steps // 256 % 256, steps // 65536], -1).astype(np.uint8)
+    path = write(tmp_path / "carla.png", colours)
+    form = DatasetSpec(encoding="carla").depth_format
+    np.testing.assert_allclose(read_depth_map(path, form), metres, atol=1e-4)
+    with pytest.raises(DataError, match=r"carla\.png.*mode RGB; encoding = \"carla\""):
+        read_depth_map(path, DepthFormat(scale=1))

@@ -72,7 +72,9 @@ def test_shifted_depth_is_found_with_its_direction(healthy, down, across):
 
 
 def test_mirrored_depth_is_found(healthy):
-    assert kinds(check(with_depth(healthy, lambda d: d[:, ::-1]))) == {"mirrored"}
+    report = check(with_depth(healthy, lambda d: d[:, ::-1]))
+    assert kinds(report) == {"orientation"}
+    assert "mirrored" in str(report)
 
 
 def test_two_frames_that_exchanged_depths_are_named(healthy):
@@ -179,7 +181,7 @@ def test_unreadable_files_are_findings_and_the_other_frames_are_checked(healthy,
     np.save(tmp_path / "depth/room005.npy", healthy.samples[5].depth[:-1])
     frames = open_dataset(tmp_path, spec, verified=False)
     report = check(frames)
-    assert report.frames == {"room003": ("unreadable",), "room005": ("unreadable",)}
+    assert report.frames == {"room003": ("unreadable",), "room005": ("size",)}
     assert report.checked == 16
     sheet = report_sheet(frames, report)
     assert sheet.dtype == np.uint8

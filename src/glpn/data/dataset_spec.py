@@ -1,4 +1,4 @@
-"""DatasetSpec: what a folder of frames looks like, from a `dataset.toml` or from arguments."""
+"""DatasetSpec: the description of a folder of frames, from a `dataset.toml` or from arguments."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from pathlib import Path
 from typing import Any
 
 from glpn.camera.intrinsics import Intrinsics
-from glpn.data.depthmaps import UNITS, DepthFormat
+from glpn.data.depthmaps import CARLA_SCALE, ENCODINGS, UNITS, DepthFormat
 from glpn.errors import ConfigError
 from glpn.records import decode, read_toml
 
 SPEC_NAME = "dataset.toml"
 CHOICES = {
-    "resize": ("none", "image", "depth"),
+    "resize": ("auto", "none", "image", "depth"),
     "crop": ("none", "kitti"),
     "pairing": ("name", "time"),
     "unpaired": ("refuse", "skip"),
-    "encoding": ("plain", "sunrgbd"),
+    "encoding": ENCODINGS,
 }
 
 Border = tuple[int, int, int, int]  # top, bottom, left, right
@@ -29,22 +29,31 @@ Border = tuple[int, int, int, int]  # top, bottom, left, right
 class DatasetSpec:
     """Where a folder keeps its frames and what their depth files mean.
 
-    `rgb`, `depth` and `mask` are patterns relative to the folder: `{stem}` and other names in
-    braces match a piece of one path component, `{scene:path}/` any folders or none, `*` anything
-    within a component, `**/` any folders. An image belongs to the depth file for which all names in
-    braces agree (`pairing` "time": whose `{stem}`, a time stamp, is the nearest). Patterns that end
-    in `.mat` name iBims-1's MATLAB files, each of which holds image, depth and camera.
+    Patterns are relative to the folder: `{stem}` and other names in braces match a piece of one
+    path component, `{scene:path}/` any folders or none, `*` anything within a component, `**/` any
+    folders. Patterns that end in `.mat` name iBims-1's MATLAB files, each of which holds image,
+    depth and camera.
 
-    Metres are (raw + `offset`) / `scale`; `unit` ("m", "cm", "mm") stands for a scale; with
-    neither, the scale is guessed and said. Raw values in `invalid` are unknown, and so are metres
-    beyond `max_depth`, pixels where the mask is 0, and the `border` (top, bottom, left, right; or
-    one width for all).
-
-    `intrinsics` is (fx, fy, cx, cy) of the image, or a file's path, names in braces allowed.
-    `resize` says what is done where image and depth differ in size: "none" is an error, "image"
-    scales the image to the depth's size, "depth" repeats or picks depth pixels. `crop` "kitti" is
-    the KB crop. `train` and `val` name list files; `bases` are the folders in which the lists'
-    paths are looked up.
+    Attributes:
+        rgb, depth, mask: patterns. An image belongs to the depth file for which all names in
+            braces agree. Depth is unknown where the mask is 0.
+        unit: "m", "dm", "cm" or "mm"; stands for a scale.
+        scale: raw steps per metre: metres = (raw + `offset`) / `scale`. With neither scale nor
+            unit, the scale is guessed from the values, and a note reports it.
+        offset: added to raw values.
+        invalid: raw values that mean "unknown"; `()` for none. If not given, 0 is unknown, and so
+            are values that stand out like 65535 or a sensor's maximum; a note reports them.
+        max_depth: depth beyond these metres is unknown.
+        encoding: how the files code depth; see `DepthFormat`. `key`: as there.
+        intrinsics: (fx, fy, cx, cy) of the image, or a file's path; names in braces are allowed.
+        border: widths in which depth is unknown: top, bottom, left, right; or one for all.
+        resize: where image and depth differ in size, "image" scales the image to the depth's size
+            and "depth" repeats or picks depth pixels; "none" is an error. "auto" is "depth" for
+            one aspect ratio and an error otherwise.
+        crop: "kitti" is the KB crop.
+        pairing: "time" pairs an image with the depth file whose `{stem}`, a time stamp, is nearest.
+        unpaired: "skip" leaves out images without depth (a note counts them), "refuse" is an error.
+        train, val: list files. `bases`: folders in which the lists' paths are looked up.
 
     Raises:
         ConfigError: a value is impossible; the message names the key.
@@ -56,16 +65,16 @@ class DatasetSpec:
     unit: str | None = None
     scale: float | None = None
     offset: float = 0.0
-    invalid: tuple[float, ...] = (0.0,)
+    invalid: tuple[float, ...] | None = None
     max_depth: float | None = None
     encoding: str = "plain"
     key: str | None = None
     intrinsics: str | tuple[float, ...] | None = None
     border: Border = (0, 0, 0, 0)
-    resize: str = "none"
+    resize: str = "auto"
     crop: str = "none"
     pairing: str = "name"
-    unpaired: str = "refuse"
+    unpaired: str = "skip"
     train: str | None = None
     val: str | None = None
     bases: tuple[str, ...] = ("",)
@@ -86,11 +95,14 @@ class DatasetSpec:
 
     @property
     def depth_format(self) -> DepthFormat:
-        """What the depth files' values mean; its scale is None where it must be guessed."""
+        """The meaning of the depth files' values; the scale is None where it must be guessed."""
+        scale = UNITS[self.unit] if self.unit is not None else self.scale
+        if scale is None and self.encoding == "carla":
+            scale = CARLA_SCALE
         return DepthFormat(
-            scale=UNITS[self.unit] if self.unit is not None else self.scale,
+            scale=scale,
             offset=self.offset,
-            invalid=self.invalid,
+            invalid=(0.0,) if self.invalid is None else self.invalid,
             max_depth=self.max_depth,
             encoding=self.encoding,
             key=self.key,

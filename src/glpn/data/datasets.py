@@ -7,21 +7,18 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 from glpn.camera.intrinsics import Intrinsics
 from glpn.data.dataset_spec import DatasetSpec
-from glpn.data.depthmaps import guess_format, implausible_unit, read_depth_map
 from glpn.data.frames import Frame, FrameSet, Reading, counted, verify
 from glpn.data.layouts import Layout, known_layout, recognise
 from glpn.data.listing import frame_at, list_frames
 from glpn.data.lists import Row, inside, read_list
+from glpn.data.probing import calibrate
 from glpn.errors import ConfigError, DataError, MissingInput
 
 SPLITS = ("train", "val", "test")
 
 _LOG = logging.getLogger(__name__)
-_PROBED = 8  # depth files from which scale and plausibility are told
 
 
 def open_dataset(
@@ -61,11 +58,13 @@ def open_dataset(
         layout.spec.depth_format, layout.spec.border, layout.spec.resize, layout.spec.crop
     )
     if verified:
-        verify(frames, reading)
-    reading, said = _calibrated(frames, reading)
+        notes = (*notes, *verify(frames, reading))
+    reading, warnings = calibrate(
+        root, frames, reading, strict=verified, find_unknown=layout.spec.invalid is None
+    )
     for sentence in notes:
         _LOG.info("%s", sentence)
-    return FrameSet(frames, reading, name=str(root), notes=(*notes, *said))
+    return FrameSet(frames, reading, name=str(root), notes=(*notes, *warnings))
 
 
 def _layout(root: Path, spec: DatasetSpec | str | None) -> Layout:
@@ -133,26 +132,3 @@ def _completed(frame: Frame, row: Row) -> Frame:
     if told is None and row.focal is not None:
         told = Intrinsics(row.focal, row.focal)
     return replace(frame, scene=row.scene or frame.scene, intrinsics=told)
-
-
-def _calibrated(frames: Sequence[Frame], reading: Reading) -> tuple[Reading, tuple[str, ...]]:
-    """The reading with its scale known, and what there is to say about it.
-
-    A few depth files spread over the set are read: a wrong unit, an 8-bit file without a scale
-    are found now, not at step 1,000.
-    """
-    if frames[0].is_scene:
-        return reading, ()  # metres by definition
-    positions = np.unique(np.linspace(0, len(frames) - 1, _PROBED).astype(int))
-    paths = [frames[i].depth for i in positions]
-    said: tuple[str, ...] = ()
-    form = reading.form
-    if form.scale is None:
-        form, guessed = guess_format(paths, form)
-        said = (guessed,)
-        _LOG.warning("%s: %s", paths[0].parent, guessed)
-    warning = implausible_unit([read_depth_map(path, form) for path in paths])
-    if warning is not None:
-        _LOG.warning("%s: %s", paths[0].parent, warning)
-        said = (*said, f"warning: {warning}")
-    return replace(reading, form=form), said

@@ -1,10 +1,10 @@
-"""Depth files of other people → float32 metres: PNG, TIFF, NPY, NPZ and EXR, any unit."""
+"""Depth files in common formats → float32 metres: PNG, TIFF, PGM, PFM, NPY, NPZ and EXR."""
 
 from __future__ import annotations
 
 import zipfile
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -14,13 +14,15 @@ from PIL import Image
 
 from glpn.errors import DataError, MissingDependency, MissingInput, UsageError
 
-SUFFIXES = (".png", ".tif", ".tiff", ".npy", ".npz", ".exr")
+SUFFIXES = (".png", ".tif", ".tiff", ".pgm", ".pfm", ".npy", ".npz", ".exr")
 UNITS = {"m": 1.0, "dm": 10.0, "cm": 100.0, "mm": 1000.0}  # raw steps per metre
 KITTI_SCALE = 256.0  # Uhrig et al. 2017: depth PNG = metres * 256
+# CARLA's depth camera: 1000 m * (R + 256 G + 65536 B) / (256^3 - 1).
+CARLA_SCALE = (256**3 - 1) / 1000
+ENCODINGS = ("plain", "sunrgbd", "carla")
 PLAUSIBLE_MEDIAN = (0.1, 200.0)  # metres; a scene whose median lies outside has another unit
 LARGEST_DEPTH_MAP = 100_000_000  # pixels; above it a header is taken for an attack
 
-_SPARSE = 0.85  # share of unknown pixels from which on a PNG is a projected LiDAR sweep
 _MODES_16 = ("I;16", "I;16B", "I;16L", "I;16N", "I")
 _EXR_CHANNELS = ("Z", "depth", "Depth", "Y", "V", "R")  # in the order of preference
 
@@ -29,10 +31,15 @@ _EXR_CHANNELS = ("Z", "depth", "Depth", "Y", "V", "R")  # in the order of prefer
 class DepthFormat:
     """What the raw values of a depth file mean: metres = (raw + offset) / scale.
 
-    `scale` None means unknown: `guess_format` finds it. Raw values in `invalid`, values that are
-    not finite, and metres outside (0, max_depth] are unknown and read as 0. `encoding` "sunrgbd"
-    rotates each 16-bit value right by three first (Song et al. 2015). `key` names the array of an
-    NPZ file or the channel of an EXR file where there are several.
+    Attributes:
+        scale: raw steps per metre; None means unknown, and `scales.guess_scale` finds it.
+        offset: added to raw values.
+        invalid: raw values that mean "unknown". Values that are not finite and metres outside
+            (0, max_depth] are unknown as well. All of them read as 0.
+        max_depth: metres.
+        encoding: "sunrgbd" rotates each 16-bit value right by three bits first (Song et al. 2015);
+            "carla" joins the channels of an RGB file (see CARLA_SCALE).
+        key: the array of an NPZ file or the channel of an EXR file, where there are several.
     """
 
     scale: float | None = None
@@ -49,8 +56,9 @@ class DepthFormat:
             raise UsageError(f"depth offset: expected a finite number, got {self.offset}")
         if self.max_depth is not None and not self.max_depth > 0:
             raise UsageError(f"max_depth: expected a positive number, got {self.max_depth}")
-        if self.encoding not in ("plain", "sunrgbd"):
-            raise UsageError(f"encoding: expected plain or sunrgbd, got {self.encoding!r}")
+        if self.encoding not in ENCODINGS:
+            wanted = ", ".join(ENCODINGS)
+            raise UsageError(f"encoding: expected one of {wanted}; got {self.encoding!r}")
 
 
 def read_depth_map(path: str | Path, form: DepthFormat) -> NDArray[np.float32]:
@@ -116,31 +124,6 @@ def depth_size(path: str | Path, form: DepthFormat) -> tuple[int, int]:
     return _checked(path, shape)
 
 
-def guess_format(paths: Sequence[Path], form: DepthFormat) -> tuple[DepthFormat, str]:
-    """`form` with its scale filled in from a few frames' values, and a sentence that says so.
-
-    One guess serves a whole dataset: guessed frame by frame, the unit could change on the way.
-
-    Raises:
-        DataError: 8-bit files, or values that fit no unit: the scale must be given.
-    """
-    raws = [read_raw(path, form) for path in paths]
-    known = [raw[_known(raw, form) & (raw > 0)] for raw in raws]
-    values = np.concatenate(known) if known else np.zeros(0)
-    if not values.size:
-        raise DataError(f"{paths[0] if paths else 'depth'}: no valid value to guess the scale from")
-    median = float(np.median(values))
-    sparse = 1 - values.size / sum(raw.size for raw in raws)
-    kind, scale = _guess(raws[0].dtype, median, sparse)
-    if scale is None:
-        raise DataError(
-            f"{paths[0]}: {raws[0].dtype} depth with median {median:.4g} fits no unit; "
-            "give scale (raw steps per metre) or unit"
-        )
-    said = f"depth scale guessed: {kind} (median raw value {median:.4g}: {median / scale:.3g} m)"
-    return replace(form, scale=scale), said
-
-
 def implausible_unit(metres: Sequence[NDArray[np.float32]]) -> str | None:
     """A sentence of warning where the median of the valid depths is outside 0.1-200 m."""
     values = np.concatenate([m[m > 0] for m in metres]) if metres else np.zeros(0)
@@ -153,23 +136,17 @@ def implausible_unit(metres: Sequence[NDArray[np.float32]]) -> str | None:
     return f"median depth {median:.4g} m is outside {low:g}-{high:g} m: is the unit right?"
 
 
+def known_values(raw: NDArray[Any], form: DepthFormat) -> NDArray[Any]:
+    """The stored values above 0 that are not unknown, in one row."""
+    with np.errstate(invalid="ignore"):
+        return raw[_known(raw, form) & (raw > 0)]
+
+
 def _known(raw: NDArray[Any], form: DepthFormat) -> NDArray[np.bool_]:
     known: NDArray[np.bool_] = np.isfinite(raw)
     for value in form.invalid:
         known &= raw != value
     return known
-
-
-def _guess(dtype: np.dtype[Any], median: float, sparse: float) -> tuple[str, float | None]:
-    low, high = PLAUSIBLE_MEDIAN
-    if dtype.kind == "f":
-        if low <= median <= high:
-            return "metres", UNITS["m"]
-    elif sparse > _SPARSE and low <= median / KITTI_SCALE <= high:
-        return "metres * 256, as in KITTI, for it is sparse", KITTI_SCALE
-    if low <= median / UNITS["mm"] <= high / 2:
-        return "millimetres", UNITS["mm"]
-    return "", None
 
 
 def _decode(path: Path, form: DepthFormat) -> NDArray[Any]:
@@ -184,6 +161,11 @@ def _decode(path: Path, form: DepthFormat) -> NDArray[Any]:
         channels = _open_exr(path, header_only=False).channels()
         return np.asarray(channels[_exr_channel(path, list(channels), form)].pixels)
     with _open_picture(path) as picture:
+        if form.encoding == "carla":
+            red, green, blue = (
+                np.asarray(picture.convert("RGB")).astype(np.int32).transpose(2, 0, 1)
+            )
+            return red + 256 * green + 65536 * blue
         return np.asarray(picture)
 
 
@@ -204,6 +186,10 @@ def _shape(path: Path, form: DepthFormat) -> tuple[int, ...]:
 
 
 def _refuse_mode(path: Path, mode: str, form: DepthFormat) -> None:
+    if form.encoding == "carla":
+        if mode not in ("RGB", "RGBA"):
+            raise DataError(f"{path}: encoding carla: expected an RGB file, got mode {mode}")
+        return
     if mode in _MODES_16 or mode == "F":
         return
     if mode == "L":
@@ -212,7 +198,10 @@ def _refuse_mode(path: Path, mode: str, form: DepthFormat) -> None:
                 f"{path}: 8-bit depth (mode L): its scale cannot be guessed; give scale and offset"
             )
         return
-    raise DataError(f"{path}: expected one channel of 16 bits or float, got mode {mode}")
+    hint = ""
+    if mode in ("RGB", "RGBA"):
+        hint = '; encoding = "carla" reads CARLA\'s depth, a picture in false colours holds none'
+    raise DataError(f"{path}: expected one channel of 16 bits or float, got mode {mode}{hint}")
 
 
 def _checked(path: Path, shape: tuple[int, ...]) -> tuple[int, int]:
@@ -233,7 +222,7 @@ def _two_axes(array: NDArray[Any]) -> NDArray[Any]:
 
 
 def _open_picture(path: Path) -> Image.Image:
-    return Image.open(path, formats=("PNG", "TIFF"))
+    return Image.open(path, formats=("PNG", "TIFF", "PPM"))
 
 
 def _npy_shape(file: IO[bytes]) -> tuple[int, ...]:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from glpn.data.levels import Levels, levels_of
 from glpn.data.sample import Sample
+
+if TYPE_CHECKING:
+    from glpn.data.model_opinion import Opinion
 
 REACH = 8  # pixels of a WIDTH-wide picture: the largest shift that is looked for
 WIDTH = 160  # of the reduced frames on which edges and planes are looked at
@@ -51,10 +55,22 @@ class FrameStats:
     alignment: Floats | None  # [3, 2 REACH + 1, 2 REACH + 1]
     image_edges: Floats
     depth_edges: Floats
+    levels: Levels
+    image_size: tuple[int, int]
+    depth_size: tuple[int, int]
+    camera_known: bool
+    opinion: Opinion | None
+    exif: int
 
 
-def measure(sample: Sample) -> FrameStats:
-    """The measurements of one frame, whose image and depth are of one size."""
+def measure(sample: Sample, *, opinion: Opinion | None = None, exif: int = 1) -> FrameStats:
+    """The measurements of one frame.
+
+    Args:
+        sample: its image and depth need not have one size.
+        opinion: the bundled model's, if it was asked.
+        exif: EXIF orientation of the photo, 1 to 8; 1 is upright.
+    """
     image = sample.image
     depth = np.where(np.isfinite(sample.depth), sample.depth, np.float32(0)).clip(0)
     known = depth[depth > 0]
@@ -78,6 +94,12 @@ def measure(sample: Sample) -> FrameStats:
         alignment=_alignment(image_edges, depth_edges),
         image_edges=_fingerprint(image_edges),
         depth_edges=_fingerprint(depth_edges),
+        levels=levels_of(depth),
+        image_size=(image.shape[0], image.shape[1]),
+        depth_size=(depth.shape[0], depth.shape[1]),
+        camera_known=sample.camera is not None,
+        opinion=opinion,
+        exif=exif,
     )
 
 

@@ -21,9 +21,11 @@ from glpn.image.photo import read_photo
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 KITTI_CROP_SIZE = (352, 1216)  # the KB crop: the bottom rows, the middle columns
+WARNING_NOTE = "warning: "  # how a note begins that warns
 SHOWN = 5  # names in an error message
 
-_ORIENTATION = 0x0112  # EXIF tag; 5 to 8 turn the picture by a quarter
+_ORIENTATION = 0x0112  # EXIF tag
+_QUARTER_TURNS = (5, 6, 7, 8)
 _NO_BORDER = (0, 0, 0, 0)
 
 
@@ -53,8 +55,16 @@ class Reading:
 
     form: DepthFormat
     border: tuple[int, int, int, int] = _NO_BORDER  # top, bottom, left, right
-    resize: str = "none"
+    resize: str = "auto"
     crop: str = "none"
+
+    def allows(self, image: tuple[int, int], depth: tuple[int, int]) -> bool:
+        """Whether an image and a depth map of these (height, width) can be brought together."""
+        return (
+            image == depth
+            or self.resize in ("image", "depth")
+            or (self.resize == "auto" and same_aspect(image, depth))
+        )
 
 
 @dataclass(frozen=True)
@@ -81,6 +91,10 @@ class FrameSet:
         """
         return read_frame(self.frames[index], self.reading)
 
+    def parts(self, index: int) -> tuple[NDArray[np.uint8], NDArray[np.float32], Camera | None]:
+        """One frame's upright image, its metres and its camera, each at its own size."""
+        return _decoded(self.frames[index], self.reading.form)
+
     def __iter__(self) -> Iterator[Sample]:
         return (self[index] for index in range(len(self)))
 
@@ -88,6 +102,12 @@ class FrameSet:
     def names(self) -> tuple[str, ...]:
         """One name per frame."""
         return tuple(frame.name for frame in self.frames)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """The notes that warn, without that word."""
+        marked = (note for note in self.notes if note.startswith(WARNING_NOTE))
+        return tuple(note.removeprefix(WARNING_NOTE) for note in marked)
 
     def scene(self, index: int) -> str | None:
         """The room, drive or walk that a frame belongs to, where the layout tells."""
@@ -142,8 +162,16 @@ def _decoded(
     return image, depth, frame.intrinsics.camera((image.shape[0], image.shape[1]))
 
 
-def verify(frames: Sequence[Frame], reading: Reading) -> None:
+def same_aspect(first: tuple[int, int], second: tuple[int, int]) -> bool:
+    """Whether two (height, width) have one aspect ratio, up to the rounding of a side."""
+    return abs(first[0] * second[1] / first[1] - second[0]) < 1
+
+
+def verify(frames: Sequence[Frame], reading: Reading) -> tuple[str, ...]:
     """Check that every file is there and that image and depth agree in size, by headers alone.
+
+    Returns:
+        A note where depth maps are brought to their image's size.
 
     Raises:
         MissingInput: there is no frame, or files are missing: how many, and the first names.
@@ -155,14 +183,25 @@ def verify(frames: Sequence[Frame], reading: Reading) -> None:
     missing = [str(path) for path in files if not path.is_file()]
     if missing:
         raise MissingInput(f"{counted(missing, 'file')} missing")
-    wrong = []
+    wrong, resized = [], []
     for frame in (frame for frame in frames if not frame.is_scene):
         height, width = image_size(frame.image)
         tall, wide = depth_size(frame.depth, reading.form)
-        if (height, width) != (tall, wide) and reading.resize == "none":
-            wrong.append(f"{frame.name} (image {width}x{height}, depth {wide}x{tall})")
+        if not reading.allows((height, width), (tall, wide)):
+            turned = " turned" if same_aspect((height, width), (wide, tall)) else ""
+            wrong.append(f"{frame.name} (image {width}x{height}, depth {wide}x{tall}{turned})")
+        elif (height, width) != (tall, wide):
+            resized.append(f"image {width}x{height}, depth {wide}x{tall}")
     if wrong:
-        raise DataError(f"{counted(wrong, 'frame')} with a depth of another size than the image")
+        raise DataError(
+            f"{counted(wrong, 'frame')} with a depth of another shape than the image; resize = "
+            '"depth" or "image" brings them together if they show the same view'
+        )
+    if not resized:
+        return ()
+    rule = "the image is scaled" if reading.resize == "image" else "depth pixels are repeated"
+    sizes = ", ".join(sorted(set(resized))[:SHOWN])
+    return (f"{len(resized):,} depth maps differ in size from their image: {rule} ({sizes})",)
 
 
 def image_size(path: Path) -> tuple[int, int]:
@@ -172,21 +211,37 @@ def image_size(path: Path) -> tuple[int, int]:
         MissingInput: there is no such file.
         InvalidImage: it is no image that glpn reads.
     """
+    (height, width), orientation = _image_header(path)
+    return (width, height) if orientation in _QUARTER_TURNS else (height, width)
+
+
+def exif_orientation(path: Path) -> int:
+    """EXIF orientation of an image file, 1 (upright) to 8; errors as `image_size`."""
+    return _image_header(path)[1]
+
+
+def _image_header(path: Path) -> tuple[tuple[int, int], int]:
+    """(height, width) as stored, and the EXIF orientation."""
     try:
         with Image.open(path, formats=("JPEG", "PNG", "WEBP")) as picture:
-            turned = picture.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
-            width, height = picture.size
+            orientation = picture.getexif().get(_ORIENTATION, 1)
+            size = (picture.height, picture.width)
     except FileNotFoundError:
         raise MissingInput(f"{path}: no such file") from None
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as e:
         raise InvalidImage(f"{path}: not a readable image: {e}") from None
-    return (width, height) if turned else (height, width)
+    return size, orientation if orientation in range(1, 9) else 1
+
+
+def plural(count: int, noun: str) -> str:
+    """A count with its noun: "1 error", "2 errors"."""
+    return f"{count:,} {noun}{'s' if count != 1 else ''}"
 
 
 def counted(names: Sequence[str], noun: str) -> str:
     """ "7 files (a, b, c, d, e, ...)": a count and the first names."""
     shown = ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
-    return f"{len(names):,} {noun}{'s' if len(names) != 1 else ''} ({shown})"
+    return f"{plural(len(names), noun)} ({shown})"
 
 
 def _masked(depth: NDArray[np.float32], path: Path) -> NDArray[np.float32]:
@@ -213,11 +268,11 @@ def _resize(
     if resize == "image":
         resized = Image.fromarray(image).resize((wide, tall), Image.Resampling.BOX)
         return np.asarray(resized), depth
-    if resize == "depth":
+    if resize == "depth" or (resize == "auto" and same_aspect((height, width), (tall, wide))):
         rows = (2 * np.arange(height) + 1) * tall // (2 * height)  # nearest pixel centre
         columns = (2 * np.arange(width) + 1) * wide // (2 * width)
         return image, depth[rows[:, None], columns]
-    raise DataError(f"{frame.name}: image {width}x{height}, depth {wide}x{tall}: sizes differ")
+    raise DataError(f"{frame.name}: image {width}x{height}, depth {wide}x{tall}: shapes differ")
 
 
 def _kitti_crop(

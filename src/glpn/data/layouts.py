@@ -52,7 +52,6 @@ LAYOUTS = (
             max_depth=80,
             crop="kitti",
             intrinsics="raw_data/{date}/calib_cam_to_cam.txt",
-            unpaired="skip",
             bases=(
                 "",
                 "raw_data",
@@ -74,7 +73,6 @@ LAYOUTS = (
             encoding="sunrgbd",
             max_depth=8,  # as the toolbox's read_3d_pts_general.m
             intrinsics="{scene:path}/intrinsics.txt",
-            unpaired="skip",
         ),
         lists="alltest of SUNRGBDtoolbox/traintestSUNRGBD/allsplit.mat, one folder a line",
     ),
@@ -112,7 +110,6 @@ LAYOUTS = (
             unit="mm",
             intrinsics=NYU_INTRINSICS,
             border=NYU_BORDER,
-            unpaired="skip",
             bases=("", "sync", "train", "test"),
         ),
         lists=f"nyudepthv2_train_files_with_gt.txt of {_BTS}; the test part is what "

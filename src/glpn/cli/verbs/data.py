@@ -46,13 +46,15 @@ def check(
     """
     from glpn.data import doctor
     from glpn.data.datasets import open_dataset
+    from glpn.data.findings import WARNING, Finding
 
     frames = open_dataset(folder, verified=False)
     others = None if held_back is None else open_dataset(held_back, verified=False)
     with console.progress(min(len(frames), limit or len(frames)), quiet=as_json) as advance:
         report = doctor.check(frames, others, limit=limit, progress=lambda _: advance())
+    reading = [Finding("reading", WARNING, text) for text in frames.warnings]
     if as_json:
-        for finding in report.findings:
+        for finding in (*reading, *report.findings):
             kind, severity, frames_named = finding.kind, finding.severity, list(finding.frames)
             line = {"kind": kind, "severity": severity, "message": finding.message}
             console.print_json({**line, "frames": frames_named})

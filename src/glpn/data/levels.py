@@ -1,0 +1,137 @@
+"""Evidence in the stored values themselves: unknown depth, per-frame normalisation, value steps."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+# The largest values of common integer formats. Cameras store them where they measured nothing.
+FORMAT_LIMITS = frozenset({2047.0, 4095.0, 8191.0, 16383.0, 32767.0, 65534.0, 65535.0})
+
+# Thresholds; in brackets the extremes of NYU Depth V2, HoloLens, Replica, TUM and LiDAR maps.
+MIN_SPIKE_SHARE = 0.005  # share of pixels at a map's largest value [up to 0.0022]
+MIN_LIMIT_SHARE = 0.0005  # the same where the value is a format's limit
+MIN_FAR_GAP = 1.2  # largest value over the 99.9 % quantile of the rest
+MIN_NEAR_GAP = 2.0  # 0.1 % quantile of the rest over the smallest value [up to 1.4]
+MIN_SPIKE_FRAMES = 0.25  # share of the maps in which one value must stand out
+MIN_LEVELS_FOR_STEP = 50  # distinct values from which a common divisor means something
+MIN_MAPS_FOR_NORMALISATION = 4
+_SAME_MAXIMUM = 0.005  # relative; maxima that differ by less are taken as one
+_MAX_PEELS = 3  # values removed in turn from the far end of one map
+_MIN_REST = 20  # pixels that must remain for a value to stand out from them,
+_MIN_VALUES = 10  # and their distinct values
+
+
+@dataclass(frozen=True)
+class Extreme:
+    """One end of a map's values: the value, its share of the known pixels, its gap to the rest."""
+
+    value: float
+    share: float
+    gap: float
+    far: bool
+
+    @property
+    def is_spike(self) -> bool:
+        """Whether this value alone, seen in many maps, means "unknown"."""
+        if self.far and self.value in FORMAT_LIMITS:
+            return self.share >= MIN_LIMIT_SHARE
+        gap = MIN_FAR_GAP if self.far else MIN_NEAR_GAP
+        return self.share >= MIN_SPIKE_SHARE and self.gap >= gap
+
+
+@dataclass(frozen=True)
+class Levels:
+    """What one map's known values look like: its ends and its 99 % quantile."""
+
+    extremes: tuple[Extreme, ...]
+    upper: float
+
+    @property
+    def largest(self) -> Extreme | None:
+        """The map's largest value, None where the map is empty or constant."""
+        return next((extreme for extreme in self.extremes if extreme.far), None)
+
+
+def levels_of(values: NDArray[Any]) -> Levels:
+    """The levels of one map's known values, in any shape; values at or below 0 are left out."""
+    with np.errstate(invalid="ignore"):
+        known = values[np.isfinite(values) & (values > 0)]
+    if known.size == 0:
+        return Levels((), 0.0)
+    upper = float(np.quantile(known, 0.99))
+    extremes = []
+    rest = known
+    for _ in range(_MAX_PEELS):
+        value = rest.max()
+        below = rest[rest < value]
+        if below.size < _MIN_REST or np.unique(below[:: below.size // 5000 + 1]).size < _MIN_VALUES:
+            break
+        share = 1 - below.size / rest.size
+        gap = float(value) / float(np.quantile(below, 0.999))
+        extremes.append(Extreme(float(value), share * rest.size / known.size, gap, far=True))
+        if share < MIN_LIMIT_SHARE:
+            break
+        rest = below
+    smallest = known.min()
+    above = known[known > smallest]
+    if above.size >= _MIN_REST and extremes:
+        gap = float(np.quantile(above, 0.001)) / float(smallest)
+        share = 1 - above.size / known.size
+        extremes.append(Extreme(float(smallest), share, gap, far=False))
+    return Levels(tuple(extremes), upper)
+
+
+def unknown_values(maps: Sequence[Levels]) -> dict[float, float]:
+    """Values that mean "unknown" → their mean share of the pixels where they occur.
+
+    A value counts where it stands out from the rest in enough maps, or where it is the largest
+    value of at least half of them with a large share of the pixels: real scenes do not all end at
+    one distance.
+    """
+    found: dict[float, list[Extreme]] = defaultdict(list)
+    for levels in maps:
+        for extreme in levels.extremes:
+            found[extreme.value].append(extreme)
+    fewest = max(min(2, len(maps)), int(np.ceil(MIN_SPIKE_FRAMES * len(maps))))
+    unknown = {}
+    for value, extremes in found.items():
+        spikes = [extreme.share for extreme in extremes if extreme.is_spike]
+        ends = [extreme.share for extreme in extremes if extreme.far]
+        saturated = len(ends) >= max(3, len(maps) / 2) and float(np.median(ends)) >= MIN_SPIKE_SHARE
+        if len(spikes) >= fewest or saturated:
+            unknown[value] = float(np.mean(spikes or ends))
+    return unknown
+
+
+def are_normalised(maps: Sequence[Levels]) -> bool:
+    """Whether nearly all maps end at one value, as maps scaled frame by frame do.
+
+    A value that many pixels share is another matter: see `unknown_values`.
+    """
+    ends = [levels.largest for levels in maps if levels.largest is not None]
+    if len(ends) < MIN_MAPS_FOR_NORMALISATION or len(ends) < 0.9 * len(maps):
+        return False
+    values = np.array([end.value for end in ends])
+    typical = float(np.median(values))
+    same = np.abs(values - typical) <= _SAME_MAXIMUM * typical
+    reach = np.array([levels.upper for levels in maps if levels.largest is not None])
+    return bool(
+        same.mean() >= 0.9
+        and np.median([end.share for end in ends]) < MIN_SPIKE_SHARE
+        and (reach >= 0.5 * typical).mean() >= 0.8
+    )
+
+
+def common_step(maps: Sequence[NDArray[Any]]) -> int:
+    """The greatest common divisor of all whole values; 1 where they are few or not whole."""
+    distinct = [np.unique(values[values > 0]) for values in maps if values.dtype.kind in "ui"]
+    levels = np.unique(np.concatenate(distinct)) if distinct else np.zeros(0, np.int64)
+    if len(levels) < MIN_LEVELS_FOR_STEP or len(distinct) < len(maps):
+        return 1
+    return int(np.gcd.reduce(levels.astype(np.int64)))
