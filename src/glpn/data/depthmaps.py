@@ -165,7 +165,8 @@ def _decode(path: Path, form: DepthFormat) -> NDArray[Any]:
             red, green, blue = (
                 np.asarray(picture.convert("RGB")).astype(np.int32).transpose(2, 0, 1)
             )
-            return red + 256 * green + 65536 * blue
+            joined: NDArray[np.int32] = red + 256 * green + 65536 * blue
+            return joined
         return np.asarray(picture)
 
 

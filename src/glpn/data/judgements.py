@@ -33,6 +33,7 @@ MAX_MEDIAN_FACTOR = 50.0  # a frame's median over the set's [up to 8; 1000]
 MODEL_RATIOS = (0.6, 1.7)  # where the camera is known [0.98 to 1.10; up to 0.26 and from 2.5]
 MODEL_RATIOS_ANY_CAMERA = (0.42, 1.9)  # where it is not [0.51 to 1.39; 0.25 and 2.0]
 MIN_ERROR_RATIO = 3.0
+MIN_FRAMES_FOR_UNIT = 4
 # A frame's label over prediction against the set's: where both agree in shape, and where not.
 MAX_FRAME_RATIO = 3.0  # [2.2; from 4]
 MAX_VAGUE_FRAME_RATIO = 5.0  # [2.5]
@@ -172,8 +173,9 @@ def _unit(stats: Sequence[FrameStats], steps: float | None) -> list[Finding]:
         guess = f"; divided by {factor:g} it would be {median / factor:.3g} m"
         message = f"median depth {median:.4g} m is outside {low:g}-{high:g} m{guess}"
         findings.append(Finding("unit", ERROR, message))
-    elif (model := scale_opinion(_opinions(stats))) is not None:
-        findings += _unit_by_model(stats, model, steps)
+    elif len(opinions := _opinions(stats)) >= MIN_FRAMES_FOR_UNIT:
+        model = scale_opinion(opinions)
+        findings += [] if model is None else _unit_by_model(stats, model, steps)
     odd = [s for s in stats if not 1 / MAX_MEDIAN_FACTOR < s.median / median < MAX_MEDIAN_FACTOR]
     odd += [frame for frame in _odd_ratios(stats) if frame not in odd]
     if odd:

@@ -32,8 +32,8 @@ SYMMETRIES = (
 )
 MIN_KNOWN_FOR_SYMMETRY = 0.1  # share of known pixels below which a map has no visible shape
 MIN_FRAMES_FOR_SYMMETRY = 4
-MIN_MARGIN = 0.1  # in mean correlation, over every other symmetry
-MIN_MARGIN_IN_ERRORS = 3.0  # the same in standard errors of the mean difference
+MIN_MARGIN = 0.1  # in mean correlation
+MIN_MARGIN_IN_ERRORS = 2.5  # the same in standard errors of the mean difference
 
 # What real sets show with true labels is in brackets (NYU, HoloLens, Replica, TUM; then LiDAR).
 MAX_SPREAD_WITHIN = 0.45  # of log(label / prediction) in a frame [0.28; 0.60 outdoors]
@@ -136,18 +136,26 @@ def scale_opinion(opinions: Sequence[Opinion]) -> ScaleOpinion | None:
 
 
 def likely_symmetry(opinions: Sequence[Opinion]) -> int | None:
-    """Index into `SYMMETRIES` of what fits these labels clearly best; None if none does."""
+    """Index into `SYMMETRIES` of what fits these labels best; None where that is not clear.
+
+    0, as the photo, must beat every other symmetry; another one must beat 0.
+    """
     tables = [each.symmetries for each in opinions if each.symmetries is not None]
     tables = [table for table in tables if np.isfinite(table).all()]
     if len(tables) < MIN_FRAMES_FOR_SYMMETRY:
         return None
     table = np.stack(tables)  # [frames, 8]
     best = int(table.mean(axis=0).argmax())
-    margins = np.delete(table[:, best, None] - table, best, axis=1)
-    mean = margins.mean(axis=0)
-    error = margins.std(axis=0, ddof=1) / math.sqrt(len(table))
-    clear = (mean > MIN_MARGIN) & (mean > MIN_MARGIN_IN_ERRORS * error)
-    return best if clear.all() else None
+    rivals = [0] if best else range(1, len(SYMMETRIES))
+    clear = all(_beats(table[:, best], table[:, rival]) for rival in rivals)
+    return best if clear else None
+
+
+def _beats(first: NDArray[np.float64], second: NDArray[np.float64]) -> bool:
+    """Whether the first correlations exceed the second, by a margin and in standard errors."""
+    margins = first - second
+    error = float(margins.std(ddof=1)) / math.sqrt(len(margins))
+    return bool(margins.mean() > max(MIN_MARGIN, MIN_MARGIN_IN_ERRORS * error))
 
 
 def _turned(label: NDArray[Any]) -> Iterator[NDArray[Any]]:

@@ -154,7 +154,7 @@ def _model_opinion(probes: Sequence[_Probe], form: DepthFormat) -> ScaleOpinion 
             continue
         known = to_metres(probe.raw, replace(form, scale=1.0, max_depth=None))
         intrinsics = probe.frame.intrinsics
-        camera = intrinsics and intrinsics.camera((image.shape[0], image.shape[1]))
+        camera = None if intrinsics is None else intrinsics.camera((image.shape[0], image.shape[1]))
         found = opinion(image, known, camera)
         if found is not None:
             opinions.append(found)
