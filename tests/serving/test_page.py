@@ -18,6 +18,7 @@ from PIL import Image
 import glpn
 from glpn.depth.depth import read_depth
 from glpn.serving.page import page_files
+from glpn.serving.query import installed_formats
 from tests.corpus.bytes_of import encoded, jpeg_segment, jpeg_with, orientation, scene
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -140,7 +141,7 @@ def test_pointing_reads_metres_and_two_clicks_measure(open_page, photo, depth):
 def test_the_divider_shows_photograph_and_depth(open_page, photo, depth):
     page = open_page()
     give(page, photo)
-    slider = page.get_by_role("slider", name="Divider between photograph and depth")
+    slider = page.get_by_role("slider", name="Divider between photo and depth")
     grip = page.locator("#frame").bounding_box()
     middle = grip["x"] + grip["width"] / 2, grip["y"] + grip["height"] / 2
     page.mouse.move(*middle)
@@ -176,7 +177,7 @@ def test_a_field_of_view_changes_the_space(open_page, photo, model):
     assert "176 px, 40.0° across" in page.inner_text("#lens-now")
     page.get_by_label("Horizontal field of view in degrees").fill("0")
     page.get_by_role("button", name="Measure again").click()
-    assert "above 0 and below 180" in page.get_by_role("alert").inner_text()
+    assert "from 1 to 160 degrees" in page.get_by_role("alert").inner_text()
 
 
 def test_an_upright_photo_is_measured_where_it_is_seen(open_page, photo, model):
@@ -220,7 +221,7 @@ def test_everything_goes_by_keyboard(open_page, photo, depth):
     page.keyboard.press("Escape")
     assert page.inner_text("#apart") == "–"
     reached = set()
-    for _ in range(40):
+    for _ in range(50):
         page.keyboard.press("Tab")
         name, is_seen = page.evaluate(FOCUS)
         assert is_seen, name
@@ -242,6 +243,7 @@ def test_the_scene_is_drawn_and_turns(open_page, photo):
     def picture() -> np.ndarray:
         return np.asarray(Image.open(io.BytesIO(canvas.screenshot())).convert("RGB"), int)
 
+    page.get_by_role("button", name="Camera’s view").click()
     first = picture()
     assert len(np.unique(first.reshape(-1, 3), axis=0)) > 100, "nothing is drawn"
     views = [first]
@@ -275,7 +277,7 @@ def test_every_format_downloads(open_page, photo, depth, tmp_path):
         path = tmp_path / download.value.suggested_filename
         download.value.save_as(path)
         files[button.get_attribute("data-format")] = path
-    assert set(files) == {"json", "png16", "npz", "exr", "vis", "glb"}
+    assert set(files) == set(installed_formats())
     assert files["png16"].name == "my room.depth.png"
     for format in ("png16", "npz", "exr"):
         np.testing.assert_allclose(read_depth(files[format]).metres, depth.metres, atol=1e-3)
@@ -293,7 +295,7 @@ def test_bad_files_are_told_in_plain_words_and_change_nothing(open_page, photo):
     choose = page.locator("#file")
     alert = page.get_by_role("alert")
     choose.set_input_files({"name": "a.jpg", "mimeType": "image/jpeg", "buffer": b"not a picture"})
-    alert.filter(has_text="no picture that the service reads").wait_for()
+    alert.filter(has_text="Unsupported image format").wait_for()
     settled(page)
     give(page, photo)
     assert alert.count() == 0
@@ -310,8 +312,8 @@ def test_bad_files_are_told_in_plain_words_and_change_nothing(open_page, photo):
         }"""
     )
     alert.filter(has_text="too large: 17.0 MiB").wait_for()
-    page.get_by_role("button", name="New picture").click()
-    page.get_by_role("button", name="Choose a photograph").wait_for()
+    page.get_by_role("button", name="New photo").click()
+    page.get_by_role("button", name="Choose a photo").wait_for()
 
 
 def test_pictures_can_be_pasted_dropped_and_taken_from_the_examples(open_page, photo, depth):
@@ -330,7 +332,7 @@ def test_pictures_can_be_pasted_dropped_and_taken_from_the_examples(open_page, p
         page.locator("#result").wait_for()
         settled(page)
         assert shown(page, "here") == pytest.approx(depth.at(64, 48), abs=0.02)
-        page.get_by_role("button", name="New picture").click()
+        page.get_by_role("button", name="New photo").click()
     page.get_by_role("button", name="A rendered room").click()
     page.locator("#lens-now", has_text="EXIF FocalLengthIn35mmFilm").wait_for()
 
@@ -400,11 +402,11 @@ def test_a_key_is_asked_for_and_sent(browser, start, photo):
     with start("--api-key-env", "K", env={**os.environ, "K": "sesame"}) as kept:
         page = browser.new_context(**DESKTOP).new_page()
         page.goto(kept.url)
-        key = page.get_by_label("This service asks for a key")
+        key = page.get_by_label("This service needs a key")
         key.wait_for()
         file = {"name": "a.jpg", "mimeType": "image/jpeg", "buffer": photo}
         page.set_input_files("#file", file)
-        page.get_by_role("alert").filter(has_text="asks for a key").wait_for()
+        page.get_by_role("alert").filter(has_text="needs a key").wait_for()
         key.fill("sesame")
         settled(page)
         give(page, photo)
@@ -425,8 +427,52 @@ def test_a_service_that_is_gone_is_told_in_words(browser, start, photo):
 
 def test_the_example_is_the_repositorys_own():
     root = Path(__file__).parents[2]
-    coffee = page_files()["/static/coffee.jpg"].read_bytes()
-    assert coffee == (root / "examples/coffee.jpg").read_bytes()
+    lobby = page_files()["/static/lobby.jpg"].read_bytes()
+    assert lobby == (root / "examples/lobby.jpg").read_bytes()
+
+
+def test_points_keep_their_letters_in_both_views(open_page, photo):
+    page = open_page()
+    give(page, photo)
+    for x, y in ((10, 80), (110, 15)):
+        page.mouse.click(*spot(page, x, y))
+    assert page.locator("#marks text").all_text_contents() == ["A", "B"]
+    page.get_by_text("3-D", exact=True).click()
+    for name, other in (("#scene-a", "#scene-b"), ("#scene-b", "#scene-a")):
+        page.locator(name).wait_for()
+        assert page.locator(name).bounding_box() != page.locator(other).bounding_box()
+    assert not page.locator("#colormap").is_visible()
+
+
+def test_the_uncertainty_stands_beside_the_metres(open_page, photo, model):
+    page = open_page()
+    give(page, photo)
+    page.get_by_label("Show the uncertainty").check()
+    page.get_by_role("button", name="Measure again").click()
+    page.locator("#here", has_text="±").wait_for()
+    settled(page)
+    page.mouse.move(*spot(page, 30, 20))
+    depth = glpn.load(model, threads=1)(photo, uncertainty="flip")
+    metres, sigma = map(float, re.findall(r"[0-9.]+", page.inner_text("#here")))
+    assert metres == pytest.approx(depth.at(30, 20), abs=0.02)
+    assert sigma == pytest.approx(depth.sigma[20, 30], abs=0.02)
+
+
+def test_the_model_states_its_terms(open_page, photo):
+    page = open_page()
+    give(page, photo)
+    assert page.inner_text("#terms") == "Terms of the model: not stated."
+
+
+def test_readings_stand_above_the_fold(open_page, photo):
+    page = open_page(viewport={"width": 1280, "height": 800})
+    give(page, photo)
+    for name in ("#apart", "#ticks"):
+        box = page.locator(name).bounding_box()
+        assert box["y"] + box["height"] <= 800
+    picture, scale = (page.locator(name).bounding_box() for name in ("#frame", "#bar"))
+    assert picture["width"] == pytest.approx(scale["width"], abs=1)
+    assert picture["x"] == pytest.approx(scale["x"], abs=1)
 
 
 def test_the_pages_files_are_small_and_licensed():

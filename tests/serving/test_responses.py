@@ -159,12 +159,12 @@ def test_every_kind_of_picture_has_its_status(service, case):
         ("focal=1e99", "above 0"),
         ("focal=nan", "above 0"),
         ("focal=-3", "above 0"),
-        ("fov=180", "from 5 to 170"),
-        ("fov=179.9999999", "from 5 to 170"),
-        ("fov=1e-9", "from 5 to 170"),
-        ("focal=0.001", "from 5.599 to 1466"),  # half of 128 pixels / tan of 85° and of 2.5°
-        ("focal=1e-320", "from 5.599 to 1466"),
-        ("focal=1467", "from 5.599 to 1466"),
+        ("fov=180", "from 1 to 160"),
+        ("fov=179.9999999", "from 1 to 160"),
+        ("fov=1e-9", "from 1 to 160"),
+        ("focal=0.001", "8 to 8000 px"),  # 0.05 and 50 diagonals of 160 pixels
+        ("focal=1e-320", "expected a focal length of"),
+        ("focal=8001", "8 to 8000 px"),
         ("focal=1_0", "above 0"),
         ("focal=%D9%A1%D9%A0", "above 0"),  # Arabic digits
         ("focal=%201", "above 0"),
@@ -255,3 +255,18 @@ def test_the_log_has_a_line_a_request_and_no_names(service):
     assert (line["event"], line["path"], line["status"]) == ("request", "/v1/depth", 200)
     assert line["ms"] > 0 and line["bytes_in"] == len(PHOTO) and line["bytes_out"] > 100
     assert "secret" not in json.dumps(service.log) and "77,66" not in json.dumps(service.log)
+
+
+def test_uncertainty_is_in_json_and_npz(service, model, tmp_path):
+    depth = glpn.load(model, threads=1)(PHOTO, uncertainty="flip")
+    (point,) = service.post(PHOTO, uncertainty="flip", at="30,20").json()["at"]
+    assert point["sigma"] == pytest.approx(depth.sigma[20, 30], abs=1e-3)
+    path = tmp_path / "depth.npz"
+    path.write_bytes(service.post(PHOTO, uncertainty="flip", format="npz").content)
+    np.testing.assert_allclose(read_depth(path).sigma, depth.sigma, atol=1e-3)
+
+
+def test_the_interface_page_shows_the_address_it_was_asked_at(service):
+    page = service.get("/docs").text
+    assert f"{service.url}/v1/depth" in page and "8000" not in page
+    assert "static/page.css" in page

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from glpn.video.smoothing import STRENGTH, FlickerMeter, PhotoWatch, Smoother
-from tests.video.films import noisy, ramp
+from glpn.video.smoothing import STRENGTH, ChangeDetector, FlickerMeter, Smoother
+from tests.video.videos import noisy, ramp
 
 
 def test_a_static_noisy_scene_flickers_less_than_half():
     rng = np.random.default_rng(0)
-    watch, smoother, before, after = PhotoWatch(), Smoother(), FlickerMeter(), FlickerMeter()
+    watch, smoother, before, after = ChangeDetector(), Smoother(), FlickerMeter(), FlickerMeter()
     for _ in range(40):
         change = watch(noisy(ramp(), rng, 5))
         metres = np.exp(rng.normal(1, 0.05, (48, 64))).astype(np.float32)
@@ -22,7 +22,7 @@ def test_a_static_noisy_scene_flickers_less_than_half():
 
 def test_a_cut_is_seen_and_has_no_lag():
     rng = np.random.default_rng(1)
-    watch, smoother = PhotoWatch(), Smoother()
+    watch, smoother = ChangeDetector(), Smoother()
     for index in range(20):
         here = ramp() if index < 10 else 255 - ramp()[:, ::-1] // 2
         metres = np.full((48, 64), 2.0 if index < 10 else 7.0, np.float32)
@@ -33,7 +33,7 @@ def test_a_cut_is_seen_and_has_no_lag():
 
 def test_a_moved_square_is_not_smoothed_and_the_wall_behind_it_is():
     rng = np.random.default_rng(2)
-    watch, smoother = PhotoWatch(), Smoother()
+    watch, smoother = ChangeDetector(), Smoother()
     for index in range(12):
         photo, metres = ramp(), np.full((48, 64), 4.0, np.float32)
         metres[:, 32:] += np.float32(0.1 * (index % 2))  # flickers
@@ -47,7 +47,7 @@ def test_a_moved_square_is_not_smoothed_and_the_wall_behind_it_is():
 
 
 def test_where_the_camera_moves_its_plain_walls_move_too():
-    watch = PhotoWatch()
+    watch = ChangeDetector()
     stripes = np.tile(np.repeat([60, 180], 8), 20)
     for index in range(6):
         photo = np.full((48, 64, 3), 120, np.uint8)
@@ -57,7 +57,7 @@ def test_where_the_camera_moves_its_plain_walls_move_too():
 
 
 def test_slow_drift_adds_up_until_it_is_noticed():
-    watch, weights = PhotoWatch(), []
+    watch, weights = ChangeDetector(), []
     for index in range(40):
         photo = ramp()
         photo[:, :16] += np.uint8(index // 2)  # a level in two frames, which alone is noise
@@ -68,7 +68,7 @@ def test_slow_drift_adds_up_until_it_is_noticed():
 
 
 def test_smoothing_follows_the_formula():
-    watch, smoother = PhotoWatch(), Smoother()
+    watch, smoother = ChangeDetector(), Smoother()
     still = ramp()
     smoother(np.full((48, 64), 1.0, np.float32), watch(still))
     smooth = smoother(np.full((48, 64), np.e, np.float32), watch(still))
@@ -77,5 +77,5 @@ def test_smoothing_follows_the_formula():
 
 def test_flicker_has_no_figure_for_one_frame():
     meter = FlickerMeter()
-    meter.add(np.ones((48, 64), np.float32), PhotoWatch()(ramp()))
+    meter.add(np.ones((48, 64), np.float32), ChangeDetector()(ramp()))
     assert meter.value is None

@@ -16,7 +16,7 @@ from glpn.video.reading import Frame
 from glpn.video.side_by_side import Colors
 from glpn.video.webcam import Device, open_webcam, webcam_device
 from glpn.video.window import Window, open_window
-from tests.video.films import pictures, ramp, write_film
+from tests.video.videos import pictures, ramp, write_video
 
 ENDLESS = Device("lavfi", "testsrc=size=64x48:rate=50,realtime")
 COLORS = Colors("inferno", 1.0, 5.0)
@@ -36,12 +36,12 @@ def test_a_slow_reader_misses_pictures_and_gets_none_twice():
 
 
 def test_the_newest_picture_is_the_one_that_is_given(tmp_path):
-    film = write_film(tmp_path / "a.mp4", [ramp(start=8 * index) for index in range(12)])
-    with open_webcam(Device("mp4", str(film))) as webcam:  # at the speed of the disk
+    video = write_video(tmp_path / "a.mp4", [ramp(start=8 * index) for index in range(12)])
+    with open_webcam(Device("mp4", str(video))) as webcam:  # at the speed of the disk
         while not webcam.ended:
             time.sleep(0.01)
         (frame,) = webcam.frames()
-    assert np.abs(frame.pixels.astype(int) - pictures(film)[-1]).max() <= 1
+    assert np.abs(frame.pixels.astype(int) - pictures(video)[-1]).max() <= 1
 
 
 def test_stop_ends_the_frames_and_the_thread():

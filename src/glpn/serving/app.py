@@ -14,6 +14,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.types import ASGIApp, Scope
 
 import glpn
+from glpn.camera.camera import FOV_RANGE
 from glpn.depth.colormaps import COLORMAPS
 from glpn.engines.protocol import Engine
 from glpn.errors import DataError, GLPNError, InvalidImage, MissingDependency, UsageError
@@ -29,7 +30,7 @@ from glpn.serving.limits import (
     require_photo_headers,
 )
 from glpn.serving.middleware import LOGGER, Metrics, ServiceMiddleware
-from glpn.serving.query import MAX_FOV, MIN_FOV, DepthQuery, installed_formats, parse_query
+from glpn.serving.query import DepthQuery, installed_formats, parse_query
 from glpn.serving.request_queue import RequestQueue, queue_full
 from glpn.serving.responses import as_json, depth_response, refused
 
@@ -60,7 +61,7 @@ _QUERY: dict[str, tuple[_Schema, str]] = {
     ),
     "focal": ({"type": "number"}, "Focal length in pixels. Default: from EXIF, else assumed."),
     "fov": (
-        {"type": "number", "minimum": MIN_FOV, "maximum": MAX_FOV},
+        {"type": "number", "minimum": FOV_RANGE[0], "maximum": FOV_RANGE[1]},
         "Horizontal field of view in degrees, instead of focal.",
     ),
     "at": (
@@ -229,7 +230,7 @@ def _docs_page(url: str) -> str:
         f"<p>The body is one photo: {types}. JSON is <code>{{&quot;image&quot;: "
         "&quot;base64&quot;}</code>; a form has one file.</p>"
         f"<pre>curl --data-binary @photo.jpg '{html.escape(url)}v1/depth?at=320,240'\n"
-        f"curl -F image=@photo.jpg '{html.escape(url)}v1/depth?format=png16' -o depth.png</pre>"
+        f"curl -o depth.png -F image=@photo.jpg '{html.escape(url)}v1/depth?format=png16'</pre>"
         f"<h2>Query</h2><dl>{rows}</dl><h2>More</h2><ul>{links}</ul></main></body></html>"
     )
 

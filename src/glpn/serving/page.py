@@ -12,11 +12,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 import glpn
+from glpn.camera.camera import FOV_RANGE
 from glpn.depth.colormaps import COLORMAPS, color_table
 from glpn.estimator import DepthEstimator
 from glpn.files import FORMATS
 from glpn.serving.limits import Limits
-from glpn.serving.query import MAX_FOV, MIN_FOV, installed_formats
+from glpn.serving.query import installed_formats
 from glpn.serving.responses import as_json
 
 ABOUT, COLOURS = "/v1/about", "/v1/colormaps"
@@ -137,7 +138,7 @@ def describe(
         },
         "max_body": limits.max_body,
         "max_pixels": limits.max_pixels,
-        "fov": [MIN_FOV, MAX_FOV],
+        "fov": list(FOV_RANGE),
         "needs_key": limits.api_key is not None,
         "links": dict(links),
     }

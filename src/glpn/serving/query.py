@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from glpn.camera.camera import FOV_RANGE
 from glpn.depth.colormaps import color_table
 from glpn.errors import UsageError
 from glpn.files import FORMATS
@@ -19,10 +20,7 @@ MEDIA_TYPES = {
 _SINGLE = ("format", "focal", "fov", "colormap", "uncertainty", "step")
 _REPEATED = ("at", "between")
 _UNCERTAINTIES = ("flip",)
-# Outside these angles the metres would round to 0, or lie beyond any photo's reach: they grow with
-# the focal length, up to elevenfold at 5°.
-MIN_FOV, MAX_FOV = 5.0, 170.0  # degrees
-_MAX_FOCAL = 1e6  # pixels; `responses` compares the focal length with the photo
+_MAX_FOCAL = 1e6  # pixels; `Camera` compares the focal length with the photo
 _MAX_STEP = 10_000
 MAX_PLACES = 100  # of at and between each
 _MAX_ECHO = 40  # characters of a wrong value that the message repeats
@@ -71,7 +69,7 @@ def parse_query(items: Sequence[tuple[str, str]]) -> DepthQuery:
     query = DepthQuery(
         format=_choice(once, "format", installed_formats()) or "json",
         focal=_number(once, "focal", 0, _MAX_FOCAL, "pixels"),
-        fov=_number(once, "fov", MIN_FOV, MAX_FOV, "degrees"),
+        fov=_number(once, "fov", *FOV_RANGE, "degrees"),
         at=[_pixels("at", text, count=2) for text in values.get("at", ())],
         between=[_pixels("between", text, count=4) for text in values.get("between", ())],
         colormap=once.get("colormap", "inferno")[:_MAX_ECHO],

@@ -13,13 +13,12 @@ from starlette.responses import Response
 
 from glpn.camera.selection import choose_camera
 from glpn.depth.depth import Depth
-from glpn.errors import UsageError
 from glpn.estimator import DepthEstimator
 from glpn.files import FORMATS
 from glpn.image.limits import SERVICE_LIMITS
-from glpn.image.photo import Photo, read_photo
+from glpn.image.photo import read_photo
 from glpn.serving.limits import Limits, Refusal
-from glpn.serving.query import MAX_FOV, MEDIA_TYPES, MIN_FOV, DepthQuery
+from glpn.serving.query import MEDIA_TYPES, DepthQuery
 
 _PHOTO_NAME = "image"  # in messages and files: the service does not know the photo's own name
 # A mesh takes some 200 bytes and two microseconds a vertex, and its texture is compressed too.
@@ -63,7 +62,6 @@ def depth_response(
         limits=SERVICE_LIMITS.raised_to(limits.max_pixels),
         min_decode_size=None if whole else estimator.fit,
     )
-    _require_possible_focal(query.focal, photo)
     depth = estimator.estimate(
         photo,
         lambda photo: choose_camera(photo, focal=query.focal, fov=query.fov),
@@ -78,17 +76,6 @@ def depth_response(
     name = f"depth{FORMATS[query.format].suffix}"
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
     return Response(body, media_type=MEDIA_TYPES[query.format], headers=headers)
-
-
-def _require_possible_focal(focal: float | None, photo: Photo) -> None:
-    """Refuse a focal length whose field of view is out of range."""
-    half = photo.size[1] / 2  # pixels
-    low, high = (half / math.tan(math.radians(fov / 2)) for fov in (MAX_FOV, MIN_FOV))
-    if focal is not None and not low <= focal <= high:
-        raise UsageError(
-            f"focal: expected pixels from {low:.4g} to {high:.4g} for this photo's width "
-            f"({MAX_FOV:g}° to {MIN_FOV:g}°), got {focal:g}"
-        )
 
 
 def _every(depth: Depth, step: int) -> Depth:

@@ -131,7 +131,7 @@ def _focal_ratio(sample: Sample) -> float | None:
     if sample.camera is None:
         return None
     focal: float = math.sqrt(sample.camera.fx * sample.camera.fy)
-    return focal / min(sample.depth.shape[0], sample.depth.shape[1])
+    return focal / float(min(sample.depth.shape))
 
 
 def _mixed(source: MixOptions) -> Dataset:

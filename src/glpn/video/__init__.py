@@ -1,12 +1,22 @@
-"""Films: decoded, predicted and written frame by frame, in memory that does not grow with length.
+"""Videos: decoded, predicted and written frame by frame, in memory independent of their length.
 
-`convert` is the corridor; `reading` and `webcam` are its one end, `side_by_side`, `sequences` and
-`window` the other; `smoothing` is what keeps depth from flickering.
+`convert` runs the whole chain. `reading` (with `hdr`) and `webcam` are its input, `predicting` its
+middle, `side_by_side`, `sequences` and `window` its output; `smoothing` reduces flicker.
 """
 
 from __future__ import annotations
 
-from glpn.video.convert import FORMATS, Look, Summary, choose_colors, convert
-from glpn.video.reading import open_film
+from glpn.video.convert import FORMATS, Summary, VideoOptions, choose_colors, convert
+from glpn.video.predicting import FramePredictor, VideoCamera
+from glpn.video.reading import open_video
 
-__all__ = ["FORMATS", "Look", "Summary", "choose_colors", "convert", "open_film"]
+__all__ = [
+    "FORMATS",
+    "FramePredictor",
+    "Summary",
+    "VideoCamera",
+    "VideoOptions",
+    "choose_colors",
+    "convert",
+    "open_video",
+]

@@ -1,14 +1,15 @@
-"""The corridor of films: read → predict → smooth → write.
+"""The chain of a video: read → predict → smooth → write.
 
-Each of the three runs while the others do, a few frames apart: a thread decodes, others predict,
-and the caller's own smooths and writes. What a camera sees now is done frame by frame instead.
+The steps run side by side, a few frames apart: one thread decodes, others predict, and the caller's
+own smooths and writes. Frames of a live camera pass one at a time instead.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, closing, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -17,31 +18,34 @@ from numpy.typing import NDArray
 
 from glpn.concurrency import map_ordered, prefetch
 from glpn.depth.colormaps import ROBUST_PERCENTILES, color_table
+from glpn.depth.depth import Depth
 from glpn.errors import DataError, UsageError
 from glpn.estimator import DepthEstimator
 from glpn.files.png import MILLIMETRES
 from glpn.jobs import SharedEstimator
-from glpn.video.reading import Film, Frame, open_film
+from glpn.video.predicting import FramePredictor, VideoCamera
+from glpn.video.reading import Frame, Video, open_video
 from glpn.video.sequences import npz_chunks, png_frames
 from glpn.video.side_by_side import Colors, SideBySide, side_by_side
-from glpn.video.smoothing import FlickerMeter, PhotoWatch, Smoother
+from glpn.video.smoothing import ChangeDetector, FlickerMeter, Smoother
 
 FORMATS = ("mp4", "png16", "npz")
-HEAD_ROOM = 1.25  # the first second's range is widened by this factor at both ends
-_PROBES = 8  # frames of the first second that choose the range
-_PROBED_PIXELS = 20_000  # of each
+HEADROOM = 1.25  # widens the first second's range of metres at both ends
+_PROBES = 8  # frames of the first second that determine the range
+_MAX_PROBED_PIXELS = 20_000  # of each
 
 
 @dataclass(frozen=True)
-class Look:
+class VideoOptions:
     """What is written, and how.
 
     Attributes:
         format: one of FORMATS.
-        smooth: smooth the depth over time where the photograph stands still.
-        colormap, near, far: colours of mp4; an end that is None is chosen from the first second.
+        smooth: smooth the depth over time where the picture stands still.
+        colormap, near, far: colours of mp4; the first second determines an end that is None.
         scale: units per metre of png16.
-        overwrite: replace what is there.
+        overwrite: replace existing outputs.
+        camera: what is known about the video's camera.
 
     Raises:
         UsageError: a value is impossible.
@@ -54,34 +58,43 @@ class Look:
     far: float | None = None
     scale: float = MILLIMETRES
     overwrite: bool = False
+    camera: VideoCamera = field(default_factory=VideoCamera)
 
     def __post_init__(self) -> None:
         if self.format not in FORMATS:
-            raise UsageError(f"format: expected {', '.join(FORMATS)}; got {self.format!r}")
+            raise UsageError(f"--format: expected {', '.join(FORMATS)}; got {self.format!r}")
         color_table(self.colormap)
         if not 0 < self.scale < float("inf"):
-            raise UsageError(f"scale: expected a number above 0, got {self.scale:g}")
+            raise UsageError(f"--scale: expected a number above 0, got {self.scale:g}")
         near, far = 0 if self.near is None else self.near, self.far
         if not 0 <= near < (float("inf") if far is None else far):
-            raise UsageError(f"near, far: expected 0 <= near < far in metres, got {near} and {far}")
+            raise UsageError(
+                f"--near, --far: expected 0 <= near < far in metres, got {near} and {far}"
+            )
+
+    def default_output(self, video: Video) -> Path:
+        """walk.mp4 → walk-depth.mp4, or the folder walk-depth, in the working directory."""
+        name = f"{video.path.stem}-depth"
+        return Path(f"{name}.mp4" if self.format == "mp4" else name)
 
 
 @dataclass
 class Summary:
-    """What came of a film.
+    """The result of a video.
 
     Attributes:
         written: the file or folder; None where the frames were only shown.
-        format: of it.
+        format: of the output.
         frames: how many were written.
-        size: height and width of the film.
+        size: height and width of the frames.
         rate: frames per second.
         cuts: how many scenes follow the first.
         flicker: mean absolute change of log depth on unchanged pixels, as predicted.
         flicker_smoothed: the same after smoothing; None without it.
         range: near and far of the colours, in metres; None where nothing is coloured.
+        camera: where the camera's focal length comes from.
         audio: codecs of the streams that were copied.
-        warnings: what went less than well, each a sentence.
+        warnings: sentences about losses.
     """
 
     written: str | None
@@ -93,169 +106,181 @@ class Summary:
     flicker: float | None
     flicker_smoothed: float | None
     range: tuple[float, float] | None
+    camera: str
     audio: list[str]
     warnings: list[str]
 
 
 class Sink(Protocol):
-    """Takes the frames of one film in order."""
+    """Takes the frames of one video in order."""
 
-    def write(self, frame: Frame, metres: NDArray[np.float32]) -> None:
-        """One frame, and its metres [H, W]."""
+    def write(self, frame: Frame, depth: Depth) -> None:
+        """One frame and its depth."""
 
 
 def convert(
-    source: str | Path | Film,
+    source: str | Path | Video,
     output: str | Path | None,
     model: DepthEstimator | SharedEstimator,
     *,
-    look: Look | None = None,
-    seen: Callable[[Frame, NDArray[np.float32]], None] = lambda frame, metres: None,
+    options: VideoOptions | None = None,
+    on_frame: Callable[[Frame, NDArray[np.float32]], None] = lambda frame, metres: None,
 ) -> Summary:
-    """Predict every frame of a film; the output appears, complete, at the end.
+    """Predict every frame of a video; the output appears, complete, at the end.
 
     Args:
-        source: any film that PyAV decodes, or an open one.
+        source: any video that PyAV decodes, or an open one.
         output: a file for mp4, a folder for png16 and npz; None writes nothing.
-        model: predicts each frame; a `SharedEstimator` several side by side, where that is faster.
-        look: what is written; an MP4 with the defaults of `Look` if None.
-        seen: called with each frame and its metres [H, W], after they are written.
+        model: predicts each frame; a `SharedEstimator` predicts several at a time if that is
+            faster.
+        options: what is written; `VideoOptions()` if None.
+        on_frame: called with each frame and its metres [H, W] after they are written.
 
     Raises:
         MissingDependency: PyAV is not installed.
-        MissingInput, DataError: there is no such film, or it cannot be decoded.
-        UsageError: the output is the film itself, or the depth does not fit the format.
-        CannotCreateOutput, OutputFailed: the output cannot be begun, or not finished.
+        MissingInput, DataError: there is no such video, or it cannot be decoded.
+        UsageError: the output is the video itself, or the depth does not fit the format.
+        CannotCreateOutput, OutputFailed: the output cannot be created, or not finished.
     """
-    look = look or Look()
-    estimator = model.estimator() if isinstance(model, SharedEstimator) else model
-    lanes = model.concurrency if isinstance(model, SharedEstimator) else 1
-    film = source if isinstance(source, Film) else open_film(source)
+    options = options or VideoOptions()
+    if isinstance(model, SharedEstimator):
+        estimator, at_once = model.estimator(), model.concurrency
+    else:
+        estimator, at_once = model, 1
+    video = source if isinstance(source, Video) else open_video(source)
     path = None if output is None else Path(output)
-    if path and path.exists() and not film.live and path.samefile(film.path):
-        raise UsageError(f"{film.name}: the output would replace the film")
-    colors = choose_colors(film, estimator, look) if path and look.format == "mp4" else None
-    work = _Work(look.smooth)
-    with _sink(film, path, estimator, look, colors) as sink:
-        with closing(_predicted(film, estimator, lanes)) as frames:
+    if path and path.exists() and not video.live and path.samefile(video.path):
+        raise UsageError(f"{video.name}: the output would replace the video")
+    predict = FramePredictor(estimator, video, options.camera)
+    colors = choose_colors(video, predict, options) if path and options.format == "mp4" else None
+    stages = _Stages(options.smooth)
+    with _sink(video, path, options, colors) as sink:
+        with closing(_predicted(video, predict, at_once)) as frames:
             for frame, predicted in frames:
-                metres = work.metres(frame, predicted)
+                depth = stages.smoothed(frame, predicted)
                 if sink is not None:
-                    sink.write(frame, metres)
-                seen(frame, metres)
-        if not work.frames:
-            raise DataError(f"{film.name}: none of its frames can be decoded")
-    return _summary(film, path, look, work, sink)
+                    sink.write(frame, depth)
+                on_frame(frame, depth.metres)
+        if not stages.frames:
+            raise DataError(f"{video.name}: no frame can be decoded")
+    return _summary(video, path, options, stages, sink)
 
 
 def _predicted(
-    film: Film, estimator: DepthEstimator, lanes: int
-) -> Generator[tuple[Frame, NDArray[np.float32]], None, None]:
-    """Every frame with its metres [H, W]; ahead of the caller, unless the film is live."""
+    video: Video, predict: FramePredictor, at_once: int
+) -> Generator[tuple[Frame, Depth], None, None]:
+    """Every frame with its depth; ahead of the caller, unless the video is live."""
 
-    def predict(frame: Frame) -> tuple[Frame, NDArray[np.float32]]:
-        return frame, estimator.metres(frame.pixels)
+    def pairs() -> Generator[tuple[Frame, Depth], None, None]:
+        with closing(video.frames()) as frames:
+            yield from map_ordered(
+                lambda frame: (frame, predict(frame)), frames, threads=at_once if at_once > 1 else 0
+            )
 
-    def predicted() -> Generator[tuple[Frame, NDArray[np.float32]], None, None]:
-        with closing(film.frames()) as frames:
-            yield from map_ordered(predict, frames, threads=lanes if lanes > 1 else 0)
-
-    return prefetch(predicted(), name="predict") if lanes == 1 and not film.live else predicted()
+    return prefetch(pairs(), name="predict") if at_once == 1 and not video.live else pairs()
 
 
-def choose_colors(film: Film, estimator: DepthEstimator, look: Look) -> Colors:
-    """The range of colours that was asked for, filled up from the first second of the film.
+def choose_colors(video: Video, predict: FramePredictor, options: VideoOptions) -> Colors:
+    """The range of colours: the given ends, completed from the first second of the video.
 
-    An end that was not given is the 2nd or 98th percentile of some frames of that second, with
-    head room.
+    A missing end is the 2nd or 98th percentile of some frames of that second, with headroom.
     """
-    near, far = look.near, look.far
+    near, far = options.near, options.far
     if near is None or far is None:
-        low, high = np.percentile(_first_second(film, estimator), ROBUST_PERCENTILES)
-        near = float(low) / HEAD_ROOM if near is None else near
-        far = float(high) * HEAD_ROOM if far is None else far
+        low, high = np.percentile(_first_second(video, predict), ROBUST_PERCENTILES)
+        near = float(low) / HEADROOM if near is None else near
+        far = float(high) * HEADROOM if far is None else far
     if not near < far:
-        near, far = (near, near * HEAD_ROOM) if look.far is None else (far / HEAD_ROOM, far)
-    return Colors(look.colormap, near, far)
+        near, far = (near, near * HEADROOM) if options.far is None else (far / HEADROOM, far)
+    return Colors(options.colormap, near, far)
 
 
-def _first_second(film: Film, estimator: DepthEstimator) -> NDArray[np.float32]:
-    """Some metres of evenly spread frames of the first second."""
-    every = max(1, round(film.rate / _PROBES))
+def _first_second(video: Video, predict: FramePredictor) -> NDArray[np.float32]:
+    """A sample of the metres in evenly spread frames of the first second."""
+    every = max(1, round(video.rate / _PROBES))
     found: list[NDArray[np.float32]] = []
-    with closing(film.frames()) as frames:
+    with closing(video.frames()) as frames:
         for frame in frames:
-            if frame.index >= film.rate and found:
+            if frame.index >= video.rate and found:
                 break
             if frame.index % every == 0:
-                metres = estimator.metres(frame.pixels).reshape(-1)
-                found.append(metres[:: max(1, len(metres) // _PROBED_PIXELS)])
+                metres = predict(frame).metres.reshape(-1)
+                found.append(metres[:: max(1, len(metres) // _MAX_PROBED_PIXELS)])
     if not found:
-        raise DataError(f"{film.name}: none of its frames can be decoded")
+        raise DataError(f"{video.name}: no frame can be decoded")
     return np.concatenate(found)
 
 
-class _Work:
-    """Metres of frame after frame, smoothed where wanted, and the figures about them."""
+class _Stages:
+    """Smooths frame after frame where wanted, and gathers the figures of the summary."""
 
     def __init__(self, smooth: bool) -> None:
         self.frames = self.cuts = 0
-        self.watch = PhotoWatch()
+        self.camera = ""
+        self.detector = ChangeDetector()
         self.flicker = FlickerMeter()
         self.smoother = Smoother() if smooth else None
         self.flicker_smoothed = FlickerMeter()
 
-    def metres(self, frame: Frame, metres: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Metres [H, W] to write, from those that were predicted."""
-        change = self.watch(frame.pixels)
+    def smoothed(self, frame: Frame, depth: Depth) -> Depth:
+        """The depth to write, from the predicted one."""
+        change = self.detector(frame.pixels)
         self.cuts += change.cut and self.frames > 0
         self.frames += 1
-        self.flicker.add(metres, change)
-        if self.smoother is not None:
-            metres = self.smoother(metres, change)
-            self.flicker_smoothed.add(metres, change)
-        return metres
+        self.camera = depth.camera.source
+        self.flicker.add(depth.metres, change)
+        if self.smoother is None:
+            return depth
+        metres = self.smoother(depth.metres, change)
+        self.flicker_smoothed.add(metres, change)
+        return dataclasses.replace(depth, metres=metres)
 
 
 def _sink(
-    film: Film, output: Path | None, estimator: DepthEstimator, look: Look, colors: Colors | None
+    video: Video, output: Path | None, options: VideoOptions, colors: Colors | None
 ) -> AbstractContextManager[Sink | None]:
     if output is None:
         return nullcontext()
     if colors is not None:
-        return side_by_side(output, film, colors, overwrite=look.overwrite)
-    origin = estimator.provenance
-    if look.format == "png16":
-        return png_frames(output, film, origin, scale=look.scale, overwrite=look.overwrite)
-    return npz_chunks(output, film, origin, overwrite=look.overwrite)
+        return side_by_side(output, video, colors, overwrite=options.overwrite)
+    if options.format == "png16":
+        return png_frames(output, video, scale=options.scale, overwrite=options.overwrite)
+    return npz_chunks(output, video, overwrite=options.overwrite)
 
 
 def _summary(
-    film: Film, output: Path | None, look: Look, work: _Work, sink: Sink | None
+    video: Video, output: Path | None, options: VideoOptions, stages: _Stages, sink: Sink | None
 ) -> Summary:
     beside = sink if isinstance(sink, SideBySide) else None
     return Summary(
         written=None if output is None else str(output),
-        format=look.format,
-        frames=work.frames,
-        size=film.size,
-        rate=float(film.rate),
-        cuts=work.cuts,
-        flicker=work.flicker.value,
-        flicker_smoothed=work.flicker_smoothed.value if look.smooth else None,
+        format=options.format,
+        frames=stages.frames,
+        size=video.size,
+        rate=float(video.rate),
+        cuts=stages.cuts,
+        flicker=stages.flicker.value,
+        flicker_smoothed=stages.flicker_smoothed.value if options.smooth else None,
         range=(beside.colors.near, beside.colors.far) if beside else None,
+        camera=stages.camera,
         audio=beside.sound.copied if beside else [],
-        warnings=_warnings(film, work.frames, beside),
+        warnings=_warnings(video, stages.frames, beside),
     )
 
 
-def _warnings(film: Film, frames: int, beside: SideBySide | None) -> list[str]:
-    told = []
-    if film.damaged or frames < film.expected:
-        of = f" of {film.expected}" if film.expected else ""
-        told.append(f"{film.name}: damaged or cut off; {frames}{of} frames could be decoded")
-    told += [
-        f"{film.name}: its {codec} audio does not go into MP4 and is left out"
+def _warnings(video: Video, frames: int, beside: SideBySide | None) -> list[str]:
+    height, width = video.size
+    warnings = []
+    if video.damaged or frames < video.expected:
+        of = f" of {video.expected}" if video.expected else ""
+        warnings.append(f"damaged or cut off; {frames}{of} frames could be decoded")
+    if video.pixel_aspect != 1:
+        aspect = f"{video.pixel_aspect.numerator}:{video.pixel_aspect.denominator}"
+        warnings.append(f"pixels of {aspect} became square; the frames are {width}x{height}")
+    if video.transfer:
+        warnings.append(f"HDR ({video.transfer}) was tone-mapped to SDR")
+    warnings += [
+        f"its {codec} audio does not fit into MP4 and is left out"
         for codec in (beside.sound.left_out if beside else [])
     ]
-    return told
+    return [f"{video.name}: {warning}" for warning in warnings]

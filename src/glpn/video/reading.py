@@ -1,16 +1,14 @@
-"""Films in: what a file says of itself, its frames upright with their time stamps, its audio.
-
-Decoding runs in a thread a few frames ahead of whoever uses the frames.
-"""
+"""Video input: upright frames with time stamps, square pixels and SDR colours."""
 
 from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
+from types import ModuleType
 from typing import Any, ClassVar
 
 import numpy as np
@@ -20,18 +18,21 @@ from glpn.concurrency import prefetch
 from glpn.errors import DataError, MissingDependency, MissingInput
 from glpn.files.contents import require_size
 from glpn.image.photo import display_name
+from glpn.video import hdr
 
-_USUAL_RATE = Fraction(25)  # frames per second where a file names none
+_DEFAULT_RATE = Fraction(25)  # frames per second where the file states none
+_PIXEL_ASPECTS = (Fraction(1, 4), Fraction(4))  # beyond these the flag is a mistake
+_ANIMATED_WEBP = (b"RIFF", b"WEBPVP8X", 0x02)  # start, container, animation flag
 
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """One picture of a film.
+    """One picture of a video.
 
     Attributes:
         index: from 0 on, in the order of display.
-        pts: time stamp in units of `Film.time_base`; grows from frame to frame.
-        pixels: RGB uint8 [H, W, 3], upright.
+        pts: time stamp in units of `Video.time_base`; increases from frame to frame.
+        pixels: RGB uint8 [H, W, 3], upright, with square pixels.
     """
 
     index: int
@@ -40,17 +41,19 @@ class Frame:
 
 
 @dataclass
-class Film:
-    """What a file says of itself, and what decoding found.
+class Video:
+    """The properties of a file, and the damage that decoding found.
 
     Attributes:
         path: the file.
-        size: height and width of the upright picture.
-        rate: frames per second, on average.
+        size: height and width of the upright frames.
+        rate: average frames per second.
         time_base: seconds per unit of a time stamp.
-        expected: how many frames the file says it has; 0 where it does not say.
+        expected: number of frames by the file's header; 0 where it states none.
+        pixel_aspect: width of a stored pixel by its height; frames come with square pixels.
+        transfer: "PQ" or "HLG" for HDR, which frames are tone-mapped from; else empty.
         damaged: packets that could not be decoded, so far.
-        live: it happens now, so nothing may be done ahead; `path` is only a name, no file.
+        live: comes from a camera, so nothing can be decoded ahead; `path` is only a name.
     """
 
     live: ClassVar[bool] = False
@@ -60,6 +63,8 @@ class Film:
     rate: Fraction
     time_base: Fraction
     expected: int
+    pixel_aspect: Fraction = Fraction(1)
+    transfer: str = ""
     damaged: int = field(default=0, compare=False)
 
     @property
@@ -68,11 +73,23 @@ class Film:
         return display_name(str(self.path))
 
     def frames(self) -> Generator[Frame, None, None]:
-        """Every frame that can be decoded, from the first one on; each call starts again.
+        """Every frame that can be decoded, from the first one; each call starts again.
 
-        Close the iterator if it is left early: a thread decodes ahead of it.
+        Close the generator if you leave it early: a thread decodes ahead of it.
         """
         return prefetch(self._decoded(), name="decode")
+
+    def first_frame(self) -> Frame:
+        """The first frame.
+
+        Raises:
+            DataError: no frame can be decoded.
+        """
+        with closing(self.frames()) as frames:
+            first = next(frames, None)
+        if first is None:
+            raise DataError(f"{self.name}: no frame can be decoded")
+        return first
 
     def _decoded(self) -> Generator[Frame, None, None]:
         self.damaged = 0
@@ -80,14 +97,14 @@ class Film:
         last: int | None = None
         with open_input(self.path) as source:
             for index, picture in enumerate(_pictures(source, self._note_damage)):
-                last = _later(last, picture.pts, step)
+                last = _increasing(last, picture.pts, step)
                 yield Frame(index, last, upright(picture, self.size))
 
     def _note_damage(self) -> None:
         self.damaged += 1
 
 
-def require_av() -> Any:
+def require_av() -> ModuleType:
     """PyAV.
 
     Raises:
@@ -96,64 +113,80 @@ def require_av() -> Any:
     try:
         return importlib.import_module("av")
     except ImportError as e:
-        raise MissingDependency("films need PyAV", extra="video") from e
+        raise MissingDependency("videos need PyAV", extra="video") from e
 
 
-def open_film(path: str | Path) -> Film:
-    """Read what a film says of itself and decode its first frame.
+def open_video(path: str | Path) -> Video:
+    """Read the properties of a video, and decode its first frame.
 
     Raises:
         MissingDependency: PyAV is not installed.
         MissingInput: there is no such file.
-        DataError: it is no film, or none of its frames can be decoded.
+        DataError: the file is not a video, or none of its frames can be decoded.
     """
     path = Path(path)
     name = display_name(str(path))
+    _refuse_animated_webp(path, name)
     with open_input(path) as source:
         if not source.streams.video:
             raise DataError(f"{name}: has no video stream")
         stream = source.streams.video[0]
+        first = next(_pictures(source, lambda: None), None) if stream.height else None
+        if first is None:
+            raise DataError(f"{name}: no frame can be decoded")
+        aspect = _pixel_aspect(stream, first)
+        height, width = _square_size((first.height, first.width), aspect)
         try:
-            require_size(stream.height, stream.width)
+            require_size(height, width)
         except DataError as e:
             raise DataError(f"{name}: {e}") from e
-        first = next(_pictures(source, lambda: None), None)
-        if first is None:
-            raise DataError(f"{name}: none of its frames can be decoded")
-        height, width = first.height, first.width
-        rate = Fraction(stream.average_rate or stream.guessed_rate or _USUAL_RATE)
-        return Film(
+        rate = Fraction(stream.average_rate or stream.guessed_rate or _DEFAULT_RATE)
+        return Video(
             path=path,
             size=(width, height) if _quarter_turns(first) % 2 else (height, width),
             rate=rate,
             time_base=Fraction(stream.time_base or 1 / rate),
             expected=stream.frames,
+            pixel_aspect=aspect,
+            transfer={hdr.PQ: "PQ", hdr.HLG: "HLG"}.get(first.color_trc, ""),
         )
 
 
 @contextmanager
 def open_input(path: Path) -> Iterator[Any]:
-    """A film's container, open.
+    """The open container of a video.
 
     Raises:
-        MissingDependency, MissingInput: PyAV or the file is not there.
-        DataError: the file is no film.
+        MissingDependency, MissingInput: PyAV or the file is missing.
+        DataError: the file is not a video.
     """
     av = require_av()
     name = display_name(str(path))
     if not path.is_file():
-        raise MissingInput(f"{name}: {'is no file' if path.exists() else 'no such file'}")
+        raise MissingInput(f"{name}: {'not a file' if path.exists() else 'no such file'}")
     try:
-        # With "file:", a colon in the name is no protocol, and a playlist reaches no network.
+        # With "file:", a colon in the name starts no protocol, and a playlist reaches no network.
         source = av.open(f"file:{path}", metadata_errors="replace")
     except (av.FFmpegError, OSError) as e:
-        raise DataError(f"{name}: cannot be read as a film: {e.strerror or e}") from e
+        raise DataError(f"{name}: cannot be read as a video: {e.strerror or e}") from e
     with source:
         yield source
 
 
+def _refuse_animated_webp(path: Path, name: str) -> None:
+    """FFmpeg cannot decode these and reports a size of 0x0 instead."""
+    start, container, flag = _ANIMATED_WEBP
+    try:
+        with path.open("rb") as file:
+            head = file.read(21)
+    except OSError:
+        return  # `open_input` explains it
+    if head[:4] == start and head[8:16] == container and len(head) > 20 and head[20] & flag:
+        raise DataError(f"{name}: an animated WEBP cannot be read; convert it to GIF or MP4")
+
+
 def _pictures(source: Any, note_damage: Callable[[], None]) -> Iterator[Any]:
-    """Decoded pictures of an open container; what is damaged is left out and noted."""
+    """The decoded pictures of an open container; damaged ones are noted and left out."""
     av = require_av()
     packets = source.demux(source.streams.video[0])
     while True:
@@ -161,7 +194,7 @@ def _pictures(source: Any, note_damage: Callable[[], None]) -> Iterator[Any]:
             packet = next(packets)
         except StopIteration:
             return
-        except av.FFmpegError:  # cut off in the middle
+        except av.FFmpegError:  # the file ends in the middle
             note_damage()
             return
         try:
@@ -170,11 +203,24 @@ def _pictures(source: Any, note_damage: Callable[[], None]) -> Iterator[Any]:
             note_damage()
 
 
-def _later(last: int | None, told: int | None, step: int) -> int:
-    """A time stamp after the last one: what the film tells, if that is later."""
-    if told is None:
+def _increasing(last: int | None, stated: int | None, step: int) -> int:
+    """A time stamp after the last one: the one that the file states, if it is later."""
+    if stated is None:
         return 0 if last is None else last + step
-    return told if last is None else max(told, last + 1)
+    return stated if last is None else max(stated, last + 1)
+
+
+def _pixel_aspect(stream: Any, picture: Any) -> Fraction:
+    """Width of a stored pixel by its height; 1 where the file states nothing plausible."""
+    low, high = _PIXEL_ASPECTS
+    stated = stream.sample_aspect_ratio or getattr(picture, "sample_aspect_ratio", None)
+    return Fraction(stated) if stated and low <= stated <= high else Fraction(1)
+
+
+def _square_size(size: tuple[int, int], aspect: Fraction) -> tuple[int, int]:
+    """(height, width) with square pixels; the side that is stored too short grows."""
+    height, width = size
+    return (height, round(width * aspect)) if aspect >= 1 else (round(height / aspect), width)
 
 
 def _quarter_turns(picture: Any) -> int:
@@ -183,11 +229,15 @@ def _quarter_turns(picture: Any) -> int:
 
 
 def upright(picture: Any, size: tuple[int, int]) -> NDArray[np.uint8]:
-    """A decoded picture as RGB uint8 [H, W, 3] of this size, turned as the film says.
+    """A decoded picture as RGB uint8 [H, W, 3] of this size, turned as the file says.
 
-    A film may change its size on the way; the first frame's holds.
+    A video may change its size on the way; all frames come at the size of the first.
     """
     turns = _quarter_turns(picture)
     height, width = size[::-1] if turns % 2 else size
-    pixels = picture.to_ndarray(format="rgb24", width=width, height=height)
+    if picture.color_trc in (hdr.PQ, hdr.HLG):
+        deep = picture.to_ndarray(format="rgb48le", width=width, height=height)
+        pixels = hdr.tone_map(deep, picture.color_trc)
+    else:
+        pixels = picture.to_ndarray(format="rgb24", width=width, height=height)
     return np.ascontiguousarray(np.rot90(pixels, turns))

@@ -1,4 +1,4 @@
-"""Films out: MP4 with the photograph beside its depth, the film's own clock and its audio."""
+"""Video output: an MP4 of pictures beside their depth, with the original clock and audio."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from glpn.depth.colormaps import colorize
+from glpn.depth.depth import Depth
 from glpn.errors import GLPNError, OutputFailed
 from glpn.files import atomic_file
-from glpn.video.reading import Film, Frame, open_input, require_av
+from glpn.video.reading import Frame, Video, open_input, require_av
 
-_ENCODERS = ("libx264", "mpeg4")  # the first that this PyAV has
-_QUALITY = {"crf": "20", "preset": "veryfast"}  # the network takes longer than the encoder anyway
-_BT709, _LIMITED_RANGE = 1, 1  # ITU-T H.273; FFmpeg's number for levels from 16 to 235
+_ENCODERS = ("libx264", "mpeg4")  # in order of preference
+_QUALITY = {"crf": "20", "preset": "veryfast"}  # encoding is not the bottleneck
+_BT709, _LIMITED_RANGE = 1, 1  # ITU-T H.273; in FFmpeg, 1 stands for levels 16 to 235
 
 
 @dataclass(frozen=True)
 class Colors:
-    """How metres become colours: a map, and its range in metres, the same all over a film."""
+    """How metres become colours: a map and one range in metres for the whole video."""
 
     colormap: str
     near: float
@@ -33,9 +33,9 @@ class Colors:
 
 @contextmanager
 def side_by_side(
-    path: Path, film: Film, colors: Colors, *, overwrite: bool
+    path: Path, video: Video, colors: Colors, *, overwrite: bool
 ) -> Iterator[SideBySide]:
-    """An MP4 that appears under its name when the block ends well, and not at all otherwise.
+    """An MP4 that appears under its name only if the block ends without an error.
 
     Raises:
         CannotCreateOutput, OutputFailed: as `atomic_file`.
@@ -43,53 +43,53 @@ def side_by_side(
     with (
         atomic_file(path, overwrite=overwrite) as file,
         _muxer(file, path) as output,
-        nullcontext() if film.live else open_input(film.path) as source,
+        nullcontext() if video.live else open_input(video.path) as source,
         closing(Soundtrack(source, output)) as sound,
     ):
-        sink = SideBySide(output, film, colors, sound=sound)
-        with _saying(path):
+        sink = SideBySide(output, video, colors, sound=sound)
+        with _named_errors(path):
             yield sink
             sink.finish()
 
 
 class SideBySide:
-    """Encodes photograph and colours into an open container, and copies the audio as it goes."""
+    """Encodes picture and colours into an open container, interleaved with the copied audio."""
 
-    def __init__(self, output: Any, film: Film, colors: Colors, *, sound: Soundtrack) -> None:
-        self.film, self.colors, self.sound = film, colors, sound
+    def __init__(self, output: Any, video: Video, colors: Colors, *, sound: Soundtrack) -> None:
+        self.video, self.colors, self.sound = video, colors, sound
         self._output = output
-        self._stream = _video_stream(output, film)
+        self._stream = _video_stream(output, video)
 
-    def write(self, frame: Frame, metres: NDArray[np.float32]) -> None:
-        """One frame, and its metres [H, W]."""
-        look = self.colors
-        right = colorize(metres, look.colormap, near=look.near, far=look.far)
+    def write(self, frame: Frame, depth: Depth) -> None:
+        """One frame and its depth."""
+        colors = self.colors
+        right = colorize(depth.metres, colors.colormap, near=colors.near, far=colors.far)
         both = np.concatenate([frame.pixels, right], axis=1)
         if len(both) % 2:  # 4:2:0 needs even sides
             both = np.concatenate([both, both[-1:]])
         picture = require_av().VideoFrame.from_ndarray(both, format="rgb24")
         picture = picture.reformat(format="yuv420p", dst_colorspace="ITU709")
-        picture.pts, picture.time_base = frame.pts, self.film.time_base
+        picture.pts, picture.time_base = frame.pts, self.video.time_base
         self._output.mux(self._stream.encode(picture))
-        for packet in self.sound.until(frame.pts * self.film.time_base):
+        for packet in self.sound.until(frame.pts * self.video.time_base):
             self._output.mux(packet)
 
     def finish(self) -> None:
-        """What the encoder still holds, and the rest of the audio."""
+        """Write what the encoder still holds, and the rest of the audio."""
         self._output.mux(self._stream.encode(None))
         for packet in self.sound.until(None):
             self._output.mux(packet)
 
 
 class Soundtrack:
-    """A film's audio packets, not decoded, for an output's streams.
+    """Copies a video's audio packets into an output without decoding them.
 
-    They come from a second look into the file: the first one decodes ahead of the network. Without
-    a source there are none.
+    The source is a second handle of the file, because the first one decodes ahead of the network.
+    None means no audio.
 
     Attributes:
-        copied: codecs of the streams that the output takes.
-        left_out: codecs of those that it cannot carry.
+        copied: codecs of the streams that are copied.
+        left_out: codecs that the output cannot hold.
     """
 
     def __init__(self, source: Any | None, output: Any) -> None:
@@ -109,13 +109,13 @@ class Soundtrack:
         self._begun = False
 
     def until(self, second: Fraction | None) -> Iterator[Any]:
-        """The packets up to this second that were not given yet; all of them if None."""
+        """The remaining packets up to this second; all of them if None."""
         if not self._begun:
             self._next, self._begun = next(self._packets, None), True
         while (packet := self._next) is not None:
             if second is not None and packet.pts * packet.time_base > second:
                 return
-            # Muxing empties a packet, so its time must be read before it is given away.
+            # Muxing empties a packet, so the next one is read before this one is used.
             self._next = next(self._packets, None)
             yield packet
 
@@ -125,7 +125,7 @@ class Soundtrack:
 
 
 def _for_streams(source: Any, streams: dict[int, Any]) -> Any:
-    """A generator of packets with time stamps, up to the end or to the first damage."""
+    """Yield packets with time stamps, up to the end or the first damage."""
     if not streams:
         return
     with suppress(require_av().FFmpegError):
@@ -135,15 +135,15 @@ def _for_streams(source: Any, streams: dict[int, Any]) -> Any:
                 yield packet
 
 
-def _video_stream(output: Any, film: Film) -> Any:
+def _video_stream(output: Any, video: Video) -> Any:
     encoder = next(name for name in _ENCODERS if name in require_av().codecs_available)
     options = _QUALITY if encoder == _ENCODERS[0] else {}
-    stream = output.add_stream(encoder, rate=film.rate, options=options)
-    height, width = film.size
+    stream = output.add_stream(encoder, rate=video.rate, options=options)
+    height, width = video.size
     stream.width, stream.height = 2 * width, height + height % 2
     stream.pix_fmt = "yuv420p"
     context = stream.codec_context
-    context.time_base = film.time_base
+    context.time_base = video.time_base
     context.colorspace = context.color_primaries = context.color_trc = _BT709
     context.color_range = _LIMITED_RANGE
     return stream
@@ -151,7 +151,7 @@ def _video_stream(output: Any, film: Film) -> Any:
 
 @contextmanager
 def _muxer(file: Any, path: Path) -> Iterator[Any]:
-    """An MP4 container that writes to an open file; its end is written when all went well."""
+    """An MP4 container that writes to an open file; it is finished unless an error occurs."""
     av = require_av()
     output = av.open(file, "w", format="mp4")
     try:
@@ -160,13 +160,13 @@ def _muxer(file: Any, path: Path) -> Iterator[Any]:
         with suppress(av.FFmpegError, OSError, ValueError):
             output.close()
         raise
-    with _saying(path):
+    with _named_errors(path):
         output.close()
 
 
 @contextmanager
-def _saying(path: Path) -> Iterator[None]:
-    """Errors of the library as errors that name the output."""
+def _named_errors(path: Path) -> Iterator[None]:
+    """Turn errors of the library into errors that name the output."""
     try:
         yield
     except GLPNError:

@@ -1,7 +1,7 @@
-"""Depth that does not flicker: smoothed over time where the photograph stands still.
+"""Less flicker: depth is smoothed over time where the picture stands still.
 
-Nothing here knows of files. `PhotoWatch` tells from the photographs alone where the picture changed
-and where a cut is; `Smoother` and `FlickerMeter` take its word.
+`ChangeDetector` finds, from the pictures alone, where they changed and where a cut is. `Smoother`
+and `FlickerMeter` use its result. Nothing here depends on files.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-STRENGTH = 0.15  # share of the new frame in what stands still
-_BLUR = 2  # pixels: 5×5 means, which bring the noise of single pixels down to a fifth
-_REACH = 2  # pixels around a change that count as changed: depth edges are wider than the photo's
-_NOISE = (0.5, 2.0)  # grey levels: what the noise of a blurred picture may plausibly be
+STRENGTH = 0.15  # weight of the new frame where nothing moves
+_BLUR = 2  # pixels: means of 5×5 reduce the noise of single pixels to a fifth
+_REACH = 2  # pixels around a change that count as changed: depth edges are wider than image edges
+_NOISE = (0.5, 2.0)  # grey levels: plausible noise of a blurred picture
 _STILL, _MOVED = 3.0, 6.0  # in standard deviations of that noise
-_CAMERA_MOVES = (0.15, 0.4)  # share of the picture: below, things move; above, the camera does
-_CUT_HISTOGRAM = 0.4  # share of the pixels that must change their grey for a cut
-_CUT_MEAN = 40.0  # grey levels by which the average pixel must change for a cut
+_CAMERA_MOVES = (0.15, 0.4)  # changed fraction: below, objects move; above, the camera moves
+_CUT_HISTOGRAM = 0.4  # fraction of pixels whose grey level changes at a cut
+_CUT_MEAN = 40.0  # mean change in grey levels at a cut
 _BINS = 16
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
 _MAD_TO_SIGMA = 1.4826  # of a normal distribution
@@ -26,33 +26,33 @@ _MAD_TO_SIGMA = 1.4826  # of a normal distribution
 
 @dataclass(frozen=True, eq=False)
 class Change:
-    """What happened to the photograph since the frame before.
+    """How the picture changed since the previous frame.
 
     Attributes:
-        weight: float32 [H, W], from 0, nothing happened there, to 1, something else is there now.
-        cut: a new scene begins (also with the first frame); the weights are then all 1.
+        weight: float32 [H, W], from 0 (unchanged) to 1 (something else is visible).
+        cut: a new scene begins, as it does with the first frame; all weights are then 1.
     """
 
     weight: NDArray[np.float32]
     cut: bool
 
 
-class PhotoWatch:
-    """Compares each photograph of a film with what was there before.
+class ChangeDetector:
+    """Compares each picture of a video with the ones before.
 
-    A pixel is compared with the average of the time that it stood still, not with the frame
-    before, so that slow drift adds up until it is noticed. The noise of the film is estimated from
-    the median change, for most of a picture stands still; where that is wrong, the bounds of
-    _NOISE keep motion from passing for noise.
+    A pixel is compared with its average since it last changed rather than with the previous frame,
+    so slow drift adds up until it is detected. The median change estimates the noise, because most
+    of a picture usually stands still; where it does not, _NOISE bounds the estimate, so that motion
+    is not mistaken for noise.
     """
 
     def __init__(self) -> None:
-        self._usual: NDArray[np.float32] | None = None  # blurred grey [H, W] of what stands still
-        self._last: NDArray[np.float32] | None = None  # blurred grey [H, W] of the frame before
+        self._usual: NDArray[np.float32] | None = None  # blurred grey [H, W], averaged
+        self._last: NDArray[np.float32] | None = None  # blurred grey [H, W] of the last frame
 
-    def __call__(self, photo: NDArray[np.uint8]) -> Change:
-        """What changed; photo: RGB uint8 [H, W, 3], of one size throughout."""
-        grey = _blurred(np.asarray(photo @ _LUMA, np.float32))
+    def __call__(self, image: NDArray[np.uint8]) -> Change:
+        """The change; image: RGB uint8 [H, W, 3], of one size throughout."""
+        grey = _blurred(np.asarray(image @ _LUMA, np.float32))
         usual, last = self._usual, self._last
         self._last = grey
         if usual is None or last is None or is_cut(last, grey):
@@ -65,13 +65,13 @@ class PhotoWatch:
 
 
 class Smoother:
-    """Exponential smoothing of log depth: strong where nothing changed, none where all did."""
+    """Exponential smoothing of log depth: strong where nothing changed, none where all changed."""
 
     def __init__(self) -> None:
         self._log: NDArray[np.float32] | None = None
 
     def __call__(self, metres: NDArray[np.float32], change: Change) -> NDArray[np.float32]:
-        """Smoothed metres [H, W]; after a cut, and where something moved, the very same ones."""
+        """Smoothed metres [H, W]; unchanged after a cut and where something moved."""
         log, before = np.log(metres), self._log
         if before is None or change.cut:
             self._log = log
@@ -83,7 +83,7 @@ class Smoother:
 
 
 class FlickerMeter:
-    """Mean absolute change of log depth from frame to frame where the photograph did not change."""
+    """Mean absolute change of log depth between frames where the picture did not change."""
 
     def __init__(self) -> None:
         self._last: NDArray[np.float32] | None = None
@@ -91,7 +91,7 @@ class FlickerMeter:
         self._count = 0
 
     def add(self, metres: NDArray[np.float32], change: Change) -> None:
-        """Count one frame's metres [H, W]."""
+        """Include the metres [H, W] of one frame."""
         log = np.log(metres)
         if self._last is not None and not change.cut:
             still = change.weight == 0
@@ -101,12 +101,12 @@ class FlickerMeter:
 
     @property
     def value(self) -> float | None:
-        """The figure; 0.01 is 1 % of the distance. None where nothing ever stood still."""
+        """The mean; 0.01 is 1 % of the distance. None if nothing ever stood still."""
         return self._sum / self._count if self._count else None
 
 
 def is_cut(before: NDArray[np.float32], after: NDArray[np.float32]) -> bool:
-    """Whether two grey pictures [H, W], levels 0 to 255, are of different scenes."""
+    """Whether two grey pictures [H, W], levels 0 to 255, show different scenes."""
     if float(np.abs(after - before).mean()) > _CUT_MEAN:
         return True
     one, other = (np.histogram(grey, _BINS, (0, 256))[0] for grey in (before, after))
@@ -114,7 +114,7 @@ def is_cut(before: NDArray[np.float32], after: NDArray[np.float32]) -> bool:
 
 
 def _changed(difference: NDArray[np.float32]) -> NDArray[np.float32]:
-    """0 where a difference [H, W] of grey levels is noise, 1 where it is none, a ramp between."""
+    """0 where a difference [H, W] of grey levels is noise, 1 where it is change, a ramp between."""
     size = np.abs(difference)
     noise = float(np.clip(_MAD_TO_SIGMA * np.median(size), *_NOISE))
     ramp = (size / np.float32(noise) - _STILL) / (_MOVED - _STILL)
@@ -122,7 +122,7 @@ def _changed(difference: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _camera_moves(weight: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Least weight [] of all pixels, plain ones too, when most of the picture has changed."""
+    """Minimum weight [] of all pixels, uniform areas included, when most of the picture changed."""
     low, high = _CAMERA_MOVES
     return np.asarray(np.clip((weight.mean() - low) / (high - low), 0, 1), np.float32)
 
@@ -134,14 +134,14 @@ def _blurred(grey: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _spread(weight: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Largest value over (2 _REACH + 1)² pixels."""
+    """Maximum over (2 _REACH + 1)² pixels."""
     return _over_window(weight, _REACH, np.maximum)
 
 
 def _over_window(
     values: NDArray[np.float32], radius: int, combine: np.ufunc
 ) -> NDArray[np.float32]:
-    """Values [H, W] combined over a square window, first down, then across; edges repeat."""
+    """Combine values [H, W] over a square window, columns first, then rows; edges repeat."""
     for axis in (0, 1):
         length = values.shape[axis]
         around = [(radius, radius) if axis == a else (0, 0) for a in (0, 1)]

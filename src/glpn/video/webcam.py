@@ -1,7 +1,7 @@
-"""Webcams: the newest picture of a camera, as a film without an end.
+"""Webcams: the newest picture of a camera, as a video without an end.
 
-A thread reads all that the camera delivers and keeps the last picture alone: who is slower sees
-fewer pictures, never older ones.
+A thread reads everything that the camera delivers and keeps only the last picture. A slow reader
+sees fewer pictures, never older ones.
 """
 
 from __future__ import annotations
@@ -18,28 +18,28 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from glpn.errors import DataError, MissingDependency, MissingInput
-from glpn.video.reading import Film, Frame, require_av, upright
+from glpn.video.reading import Frame, Video, require_av, upright
 
-_CLOCK = Fraction(1, 1000)  # seconds per unit of the time stamps: pictures come when they come
-_USUAL_RATE = Fraction(30)
-_POLL = 0.1  # seconds after which a reader looks whether the camera was stopped
-_RETRY = 0.005  # seconds after which a camera that had no picture is asked again
+_CLOCK = Fraction(1, 1000)  # seconds per unit of the time stamps; the rate varies
+_DEFAULT_RATE = Fraction(30)
+_POLL = 0.1  # seconds between checks whether the camera was stopped
+_RETRY = 0.005  # seconds before a camera without a picture is read again
 
 
 @dataclass(frozen=True)
 class Device:
-    """A camera as FFmpeg opens it: the name of an input format, and of the device in it."""
+    """A camera as FFmpeg opens it: an input format and the name of the device in it."""
 
     format: str
     name: str
 
 
 def webcam_device(number: int) -> Device:
-    """The camera of this number, from 0 on: Linux' /dev/videoN, or in the system's list.
+    """The camera with this number, from 0 on: /dev/videoN on Linux, else by the system's list.
 
     Raises:
-        MissingDependency: PyAV is not installed, or on Windows too old to tell its cameras.
-        MissingInput: on Windows, there are fewer cameras.
+        MissingDependency: PyAV is not installed, or too old to list the cameras of Windows.
+        MissingInput: Windows lists fewer cameras.
     """
     if sys.platform == "darwin":
         return Device("avfoundation", f"{number}:none")
@@ -54,27 +54,27 @@ def _directshow(number: int) -> Device:
         raise MissingDependency("cameras on Windows need a newer PyAV: pip install -U av")
     names = [d.description for d in listed("dshow") if "video" in d.media_types]
     if number >= len(names):
-        raise MissingInput(f"camera {number}: there are {len(names)} cameras, numbered from 0")
+        raise MissingInput(f"--camera {number}: found {len(names)} cameras, numbered from 0")
     return Device("dshow", f"video={names[number]}")
 
 
 @dataclass
-class Webcam(Film):
-    """A camera that is on.
+class Webcam(Video):
+    """An open camera.
 
     Attributes:
-        ended: it was stopped, or is gone.
+        ended: it was stopped or unplugged.
     """
 
     live: ClassVar[bool] = True
 
     _news: threading.Condition = field(default_factory=threading.Condition, init=False, repr=False)
     _newest: Any = field(default=None, init=False, repr=False)  # a decoded picture
-    _count: int = field(default=0, init=False, repr=False)  # of pictures so far
+    _count: int = field(default=0, init=False, repr=False)  # pictures so far
     ended: bool = field(default=False, init=False)
 
     def frames(self) -> Generator[Frame, None, None]:
-        """The newest picture each time, and none twice, until `stop` or the camera's end."""
+        """The newest picture each time, and none twice, until the camera stops."""
         began, seen, pts = time.monotonic(), 0, -1
         for index in itertools.count():
             with self._news:
@@ -87,23 +87,23 @@ class Webcam(Film):
             yield Frame(index, pts, upright(picture, self.size))
 
     def show(self, picture: Any) -> None:
-        """A decoded picture that takes the place of the one before."""
+        """Replace the newest picture."""
         with self._news:
             self._newest, self._count = picture, self._count + 1
             self._news.notify_all()
 
     def stop(self) -> None:
-        """No picture after the newest one; may be called in a handler of signals."""
+        """End `frames` after the newest picture; may be called in a signal handler."""
         self.ended = True
 
 
 @contextmanager
 def open_webcam(device: Device) -> Iterator[Webcam]:
-    """Turn a camera on; it is off after the block.
+    """Turn a camera on for the duration of the block.
 
     Raises:
         MissingDependency: PyAV is not installed.
-        MissingInput: there is no such camera, or another program has it.
+        MissingInput: there is no such camera, or another program uses it.
         DataError: it delivers no picture.
     """
     av = require_av()
@@ -118,7 +118,7 @@ def open_webcam(device: Device) -> Iterator[Webcam]:
         if first is None:
             raise DataError(f"camera {device.name}: delivers no picture")
         stream = source.streams.video[0]
-        rate = Fraction(stream.average_rate or stream.guessed_rate or _USUAL_RATE)
+        rate = Fraction(stream.average_rate or stream.guessed_rate or _DEFAULT_RATE)
         webcam = Webcam(Path("camera"), (first.height, first.width), rate, _CLOCK, expected=0)
         thread = threading.Thread(target=_read, args=(pictures, webcam), name="glpn-webcam")
         thread.start()
@@ -130,7 +130,7 @@ def open_webcam(device: Device) -> Iterator[Webcam]:
 
 
 def _read(pictures: Iterator[Any], webcam: Webcam) -> None:
-    """Show each picture until somebody stops the camera, or it ends."""
+    """Show each picture until the camera stops."""
     for picture in pictures:
         if webcam.ended:
             return
@@ -139,7 +139,7 @@ def _read(pictures: Iterator[Any], webcam: Webcam) -> None:
 
 
 def _pictures(source: Any) -> Iterator[Any]:
-    """Decoded pictures until the camera goes; those that are damaged are left out."""
+    """Decoded pictures until the camera is gone; damaged ones are left out."""
     av = require_av()
     while True:
         try:

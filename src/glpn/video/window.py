@@ -1,4 +1,4 @@
-"""A live window: the photograph beside its depth, and the metres under the pointer."""
+"""A live window: the picture beside its depth, and the metres under the pointer."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from glpn.video.side_by_side import Colors
 from glpn.video.webcam import Webcam
 
 _KEYS = ("<Escape>", "<q>")
-_HISTORY = 0.9  # weight of the past in the pictures a second that the title tells
+_HISTORY = 0.9  # weight of the past in the frame rate of the title
 
 
 @contextmanager
 def open_window(
     colors: Colors, webcam: Webcam, *, needed: bool
 ) -> Iterator[Callable[[Frame, NDArray[np.float32]], None]]:
-    """A window that stops the camera when it is closed; yields what shows a frame in it.
+    """A window that stops the camera when it is closed; yields the function that shows a frame.
 
-    Without a display, a window that is not needed shows nothing.
+    Without a display and without `needed`, that function does nothing.
 
     Raises:
         MissingDependency: it is needed and this Python has no tkinter.
@@ -47,11 +47,11 @@ def open_window(
 
 
 class Window:
-    """Shows frame after frame. It belongs to the thread that made it.
+    """Shows frame after frame; used only by the thread that created it.
 
     Args:
         colors: of the depth.
-        on_close: called when somebody closes it or presses q or Escape.
+        on_close: called when the user closes it or presses q or Escape.
 
     Raises:
         MissingDependency: this Python has no tkinter.
@@ -66,42 +66,45 @@ class Window:
         except ImportError as e:
             raise MissingDependency(
                 "a live window needs tkinter, which comes with Python or as the system's package "
-                "python3-tk; or give --output and do without"
+                "python3-tk; or use --output"
             ) from e
         try:
             self._root: Any = tkinter.Tk(className="glpn")
         except tkinter.TclError as e:
-            raise UsageError(f"a live window needs a display ({e}); or give --output") from e
+            raise UsageError(f"a live window needs a display ({e}); or use --output") from e
         self._label: Any = tkinter.Label(self._root, borderwidth=0)
         self._label.pack()
         self._photo: Any = None
         self._make_photo = ImageTk.PhotoImage
         self._colors = colors
         self._pointer: tuple[int, int] | None = None  # row and column
-        self._shown, self._between = time.monotonic(), 0.0  # when, and seconds between two frames
+        self._shown, self._between = (
+            time.monotonic(),
+            0.0,
+        )  # time of the last frame, mean seconds between frames
         self._root.protocol("WM_DELETE_WINDOW", on_close)
         for key in _KEYS:
             self._root.bind(key, lambda _: on_close())
         self._label.bind("<Motion>", lambda event: self._point(event.y, event.x))
 
     def show(self, frame: Frame, metres: NDArray[np.float32]) -> None:
-        """One frame, and its metres [H, W]."""
-        look = self._colors
-        right = colorize(metres, look.colormap, near=look.near, far=look.far)
+        """Show one frame and its metres [H, W]."""
+        colors = self._colors
+        right = colorize(metres, colors.colormap, near=colors.near, far=colors.far)
         picture = Image.fromarray(np.concatenate([frame.pixels, right], axis=1))
         if self._photo is None:
             self._photo = self._make_photo(picture, master=self._root)
             self._label.configure(image=self._photo)
         else:
             self._photo.paste(picture)
-        self._root.title(f"glpn: {self._told(metres)}, {self._speed():.0f} frames/s")
+        self._root.title(f"glpn: {self._reading(metres)}, {self._speed():.0f} frames/s")
         self._root.update()
 
     def destroy(self) -> None:
-        """Take the window from the screen."""
+        """Close the window."""
         self._root.destroy()
 
-    def _told(self, metres: NDArray[np.float32]) -> str:
+    def _reading(self, metres: NDArray[np.float32]) -> str:
         """The metres under the pointer, or in the middle of the picture."""
         height, width = metres.shape
         row, column = self._pointer or (height // 2, width // 2)

@@ -1,7 +1,8 @@
-"""`glpn video`: a film or a camera in, a film or a sequence of depth out, or a live window."""
+"""`glpn video`: a video or a camera in; a video, a sequence of depth or a live window out."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from enum import Enum
 from pathlib import Path
@@ -9,36 +10,36 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from glpn.cli import console, options
+from glpn.cli import console, inputs, options
 from glpn.concurrency import stop_signals
 from glpn.errors import UsageError
 
 if TYPE_CHECKING:
     from glpn.engines.options import EngineOptions
-    from glpn.video import Look, Summary
+    from glpn.video import Summary, VideoCamera, VideoOptions
 
 
-_UNTOLD = 1000  # frames of a film that does not tell their number
+_FRAMES_IF_UNKNOWN = 1000  # for the choice of the engine
 
 
-class FilmFormat(str, Enum):
-    """What is written; `glpn.video.FORMATS`."""
+class VideoFormat(str, Enum):
+    """Formats of the output; `glpn.video.FORMATS`."""
 
     mp4 = "mp4"
     png16 = "png16"
     npz = "npz"
 
 
-_Film = Annotated[
-    Path | None, typer.Argument(metavar="FILM", help="MP4, MOV, MKV, WEBM, AVI and the like.")
+_Video = Annotated[
+    Path | None, typer.Argument(metavar="VIDEO", help="MP4, MOV, MKV, WEBM, AVI and the like.")
 ]
 _Camera = Annotated[
     int | None,
     typer.Option(
         metavar="NUMBER",
         min=0,
-        help="A camera instead of a film, from 0 on: shown in a window where there is a display, "
-        "until q is pressed.",
+        help="A camera instead of a video, from 0 on: shown in a window where there is a display, "
+        "until you press q.",
         rich_help_panel=options.FILES,
     ),
 ]
@@ -47,14 +48,15 @@ _Output = Annotated[
     typer.Option(
         "--output",
         "-o",
-        help="File for mp4; folder for png16 and npz. A camera needs none.",
+        help="File for mp4; folder for png16 and npz. Default: walk.mp4 becomes walk-depth.mp4 or "
+        "walk-depth here; a camera writes nothing.",
         rich_help_panel=options.FILES,
     ),
 ]
 _Format = Annotated[
-    FilmFormat,
+    VideoFormat,
     typer.Option(
-        help="mp4: the photograph beside colours; png16: a 16-bit PNG in millimetres a frame; "
+        help="mp4: the picture beside its colours; png16: one 16-bit PNG in millimetres per frame; "
         "npz: metres and seconds in chunks of frames.",
         rich_help_panel=options.FILES,
     ),
@@ -63,8 +65,8 @@ _Smooth = Annotated[
     bool,
     typer.Option(
         "--smooth",
-        help="Smooth the depth over time where the picture stands still, and say by how much it "
-        "flickers less.",
+        help="Smooth the depth over time where the picture stands still, and print how much less "
+        "it flickers.",
     ),
 ]
 _Colormap = Annotated[
@@ -78,7 +80,7 @@ _Near = Annotated[
     float | None,
     typer.Option(
         metavar="METRES",
-        help="Where the colours of mp4 begin; chosen from the first second if not given.",
+        help="Near end of the colours of mp4. Default: from the first second.",
         rich_help_panel=options.FILES,
     ),
 ]
@@ -86,22 +88,36 @@ _Far = Annotated[
     float | None,
     typer.Option(
         metavar="METRES",
-        help="Where the colours of mp4 end; chosen from the first second if not given.",
+        help="Far end of the colours of mp4. Default: from the first second.",
         rich_help_panel=options.FILES,
+    ),
+]
+
+_Ref = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="X,Y,METRES",
+        help="A distance measured at this pixel of the first frame, along the optical axis. One "
+        "scales the whole video, several also shift it.",
+        rich_help_panel=options.CAMERA,
     ),
 ]
 
 
 def video(
-    film: _Film = None,
+    path: _Video = None,
     output: _Output = None,
     camera: _Camera = None,
     model: options.Model = "",
-    format: _Format = FilmFormat.mp4,
+    format: _Format = VideoFormat.mp4,
     smooth: _Smooth = False,
     colormap: _Colormap = "inferno",
     near: _Near = None,
     far: _Far = None,
+    focal: options.Focal = None,
+    fov: options.Fov = None,
+    intrinsics: options.Intrinsics = None,
+    ref: _Ref = None,
     scale: options.Scale = 1000,
     max_depth: options.MaxDepth = None,
     overwrite: options.Overwrite = False,
@@ -112,25 +128,26 @@ def video(
     threads: options.Threads = None,
     precision: options.Precision = options.PrecisionName.auto,
 ) -> None:
-    """Estimate the depth of every frame of a film, or of what a camera sees.
+    """Estimate the depth of every frame of a video or a camera.
 
-    Frame count, time stamps and audio stay; the range of colours is the same all over the film.
-    A camera's frames are dropped, not queued, where the network is slower.
+    Frame count, time stamps and audio stay; one range of colours holds for the whole video. Where
+    the network is slower than a camera, frames are dropped, not queued.
 
     Examples:
 
-      glpn video walk.mp4 -o walk-depth.mp4 --smooth
+      glpn video walk.mp4 --smooth
       glpn video walk.mp4 -o walk-frames --format png16
+      glpn video walk.mp4 --fov 60 --ref 320,240,2.5
       glpn video --camera 0
     """
-    from glpn.video import Look
+    from glpn.video import VideoOptions
 
-    if (film is None) == (camera is None):
-        raise UsageError("give either a FILM or --camera NUMBER")
+    if (path is None) == (camera is None):
+        raise UsageError("give either a VIDEO or --camera NUMBER")
     opened = options.engine_options(
         model, engine, device, threads=threads, max_depth=max_depth, precision=precision
     )
-    look = Look(
+    video_options = VideoOptions(
         format=format.value,
         smooth=smooth,
         colormap=colormap,
@@ -138,42 +155,66 @@ def video(
         far=far,
         scale=scale,
         overwrite=overwrite,
+        camera=_known_camera(focal, fov, intrinsics, ref or ()),
     )
-    if film is None:
-        summary = _watch(camera or 0, output, opened, look)
+    if path is None:
+        summary = _watch(camera or 0, output, opened, video_options)
     else:
-        summary = _convert(film, output, opened, look=look, quiet=quiet or as_json)
+        silent = quiet or as_json
+        summary = _convert(path, output, opened, wanted=video_options, quiet=silent)
     _report(summary, as_json=as_json, quiet=quiet)
 
 
+def _known_camera(
+    focal: float | None, fov: float | None, intrinsics: Path | None, references: Sequence[str]
+) -> VideoCamera:
+    from glpn.video import VideoCamera
+
+    given = inputs.camera(focal=focal, fov=fov, intrinsics=intrinsics)
+    known = inputs.measurements(references, (), camera=given)
+    return VideoCamera(
+        focal=given["focal"],
+        fov=given["fov"],
+        intrinsics=given["camera"],
+        references=() if known is None else known.references,
+    )
+
+
 def _convert(
-    film: Path, output: Path | None, engine: EngineOptions, *, look: Look, quiet: bool
+    path: Path,
+    output: Path | None,
+    engine: EngineOptions,
+    *,
+    wanted: VideoOptions,
+    quiet: bool,
 ) -> Summary:
-    """The depth of a film's frames, with its progress."""
+    """Convert a file, with a progress bar."""
     from glpn.jobs import SharedEstimator
-    from glpn.video import convert, open_film
+    from glpn.video import convert, open_video
 
-    if output is None:
-        raise UsageError("--output: a film needs one")
-    opened = open_film(film)
-    network = SharedEstimator(engine, photos=opened.expected or _UNTOLD)
+    opened = open_video(path)
+    network = SharedEstimator(engine, photos=opened.expected or _FRAMES_IF_UNKNOWN)
+    target = wanted.default_output(opened) if output is None else output
     with console.progress(opened.expected, quiet=quiet, unit="frames") as advance:
-        return convert(opened, output, network, look=look, seen=lambda *_: advance())
+        return convert(opened, target, network, options=wanted, on_frame=lambda *_: advance())
 
 
-def _watch(number: int, output: Path | None, engine: EngineOptions, look: Look) -> Summary:
-    """What a camera sees, in a window where there is a display, until somebody ends it."""
+def _watch(
+    number: int, output: Path | None, engine: EngineOptions, wanted: VideoOptions
+) -> Summary:
+    """Show what a camera sees, where there is a display, until the user stops it."""
     from glpn.estimator import DepthEstimator
-    from glpn.video import choose_colors, convert
+    from glpn.video import FramePredictor, choose_colors, convert
     from glpn.video.webcam import open_webcam, webcam_device
     from glpn.video.window import open_window
 
     estimator = DepthEstimator.open(engine)
     with open_webcam(webcam_device(number)) as webcam, stop_signals(lambda _: webcam.stop()):
-        colors = choose_colors(webcam, estimator, look)
-        look = replace(look, near=colors.near, far=colors.far)
+        predict = FramePredictor(estimator, webcam, wanted.camera)
+        colors = choose_colors(webcam, predict, wanted)
+        wanted = replace(wanted, near=colors.near, far=colors.far)
         with open_window(colors, webcam, needed=output is None) as show:
-            return convert(webcam, output, estimator, look=look, seen=show)
+            return convert(webcam, output, estimator, options=wanted, on_frame=show)
 
 
 def _report(summary: Summary, *, as_json: bool, quiet: bool) -> None:
@@ -188,18 +229,19 @@ def _report(summary: Summary, *, as_json: bool, quiet: bool) -> None:
 
 
 def _lines(summary: Summary) -> list[str]:
-    """The summary in words."""
+    """The summary as text."""
     height, width = summary.size
     cuts = "no cut" if not summary.cuts else f"{summary.cuts} cut{'s' * (summary.cuts > 1)}"
     lines = [
         f"{summary.written or 'shown'}: {summary.frames} frames of {width}x{height} "
         f"at {summary.rate:g}/s, {cuts}, audio {' and '.join(summary.audio) or 'none'}"
     ]
+    lines.append(f"camera: {summary.camera}")
     if summary.range is not None:
-        lines.append("colours from {:.2f} to {:.2f} m all over the film".format(*summary.range))
+        lines.append("colours from {:.2f} to {:.2f} m for the whole video".format(*summary.range))
     if summary.flicker is not None:
-        flicker = f"flicker {summary.flicker:.2%} a frame where the picture stands still"
+        flicker = f"flicker {summary.flicker:.2%} per frame where the picture stands still"
         if summary.flicker_smoothed is not None:
-            flicker += f", {summary.flicker_smoothed:.2%} smoothed"
+            flicker += f", {summary.flicker_smoothed:.2%} after smoothing"
         lines.append(flicker)
     return lines

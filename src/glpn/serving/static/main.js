@@ -1,4 +1,4 @@
-// The page: what a person does → the service, the picture, the scene, the words.
+// The page: connects the controls with the service, the picture and the 3-D view.
 
 import { fieldOfView, inMetres, ticks } from "./numbers.js";
 import { Picture } from "./picture.js";
@@ -14,31 +14,32 @@ const FILES = {
   glb: ["GLB", "mesh for Blender and browsers"],
   json: ["JSON", "figures, A and B"],
 };
-const QUIET = 250; // milliseconds until a reading is spoken
+const SPEECH_DELAY = 250; // milliseconds without a new reading, before one is spoken
+const UNIT_SPACE = 0.94; // of the scale; the unit stands beyond
 const part = (id) => document.getElementById(id);
 const chosen = (name) => document.querySelector(`input[name=${name}]:checked`);
 
-/** All that the page knows. */
+/** The state of the page. */
 const now = { about: null, colormaps: {}, photo: null, name: "", map: null, here: null, points: [], scene: null };
 const picture = new Picture(document, { onRead: read, onPick: pick, onClear: clear });
 
 let speaking;
 function speak(words) {
   clearTimeout(speaking);
-  speaking = setTimeout(() => { part("live").textContent = words; }, QUIET);
+  speaking = setTimeout(() => { part("live").textContent = words; }, SPEECH_DELAY);
 }
 
-function complain(error) {
+function showError(error) {
   const words = error instanceof Failure ? error.message : "Something went wrong on this page.";
   const detail = error instanceof Failure ? error.detail : error.message;
   const small = document.createElement("small");
-  small.textContent = detail ? `It says: ${detail}` : "";
+  small.textContent = detail ? `Details: ${detail}` : "";
   part("alert").replaceChildren(words, " ", small);
   part("alert").hidden = false;
   part("alert").scrollIntoView({ block: "nearest" });
 }
 
-/** Run one action of the person; its failure becomes words, and no second one starts meanwhile. */
+/** Run one action of the user: one at a time, and an error becomes a message. */
 async function attempt(words, action) {
   if (document.body.ariaBusy === "true") return;
   part("alert").hidden = true;
@@ -47,20 +48,20 @@ async function attempt(words, action) {
   try {
     await action();
   } catch (error) {
-    complain(error);
+    showError(error);
   } finally {
     document.body.ariaBusy = "false";
   }
 }
 
-// ---- a picture comes in
+// ---- a new photo
 
 function take(file) {
   if (!file) return;
   attempt("Measuring", async () => {
     const largest = now.about?.max_body ?? Infinity;
     if (file.size > largest) {
-      throw new Failure(`The picture is too large: ${megabytes(file.size)}; this service takes ${megabytes(largest)}.`);
+      throw new Failure(`The photo is too large: ${megabytes(file.size)}. This service accepts ${megabytes(largest)}.`);
     }
     const size = await load(part("photo"), file);
     const kept = { photo: now.photo, name: now.name };
@@ -86,15 +87,16 @@ async function load(image, file) {
   try {
     await image.decode();
   } catch {
-    return null; // the service will say what is wrong with it
+    return null; // the service reports what is wrong with it
   }
   return [image.naturalWidth, image.naturalHeight];
 }
 
 async function estimate(size) {
   const step = size ? stepFor(...size) : 1;
-  now.map = await measure(now.photo, lens(), step, part("key").value);
-  if (!size) throw new Failure("This browser cannot show the picture.");
+  const doubt = part("sigma").checked ? { uncertainty: "flip" } : {};
+  now.map = await measure(now.photo, { ...lens(), ...doubt }, step, part("key").value);
+  if (!size) throw new Failure("This browser cannot show the photo.");
   now.size = size;
   now.points = [];
   now.range = now.map.range();
@@ -109,7 +111,7 @@ async function estimate(size) {
   picture.frame.focus({ preventScroll: true });
 }
 
-/** The photograph at the map's size: what the relief wears. */
+/** The photo at the size of the depth map, as the texture of the 3-D view. */
 function texture() {
   const canvas = document.createElement("canvas");
   Object.assign(canvas, { width: now.map.width, height: now.map.height });
@@ -122,7 +124,7 @@ function texture() {
 function read(position) {
   now.here = position;
   const metres = now.map.at(position);
-  part("here").textContent = inMetres(metres);
+  part("here").textContent = inMetres(metres, now.map.sigmaAt(position));
   part("here-at").textContent = `x ${position[0]}, y ${position[1]}`;
   needle(metres);
   speak(`${inMetres(metres)} at ${position.join(", ")}`);
@@ -142,7 +144,7 @@ function clear() {
 function measured() {
   ["a", "b"].forEach((name, k) => {
     const point = now.points[k];
-    part(name).textContent = point ? inMetres(now.map.at(point)) : "–";
+    part(name).textContent = point ? inMetres(now.map.at(point), now.map.sigmaAt(point)) : "–";
     part(`${name}-at`).textContent = point ? `x ${point[0]}, y ${point[1]}` : ["first point", "second point"][k];
   });
   const both = now.points.length === 2;
@@ -165,7 +167,8 @@ function colour() {
   for (let k = 0; k < 256; k += 1) row.data.set([...table.subarray(3 * k, 3 * k + 3), 255], 4 * k);
   bar.putImageData(row, 0, 0);
   const [near, far] = now.range;
-  const marks = ticks(near, far, 6).map(({ value, text }) => {
+  const beforeUnit = near + UNIT_SPACE * (far - near);
+  const marks = ticks(near, far, 6).filter(({ value }) => value < beforeUnit).map(({ value, text }) => {
     const mark = document.createElement("span");
     mark.textContent = text;
     mark.style.left = `${(100 * (value - near)) / (far - near)}%`;
@@ -185,17 +188,17 @@ function needle(metres) {
   part("needle").style.left = `${100 * share}%`;
 }
 
-// ---- the camera and the words beside
+// ---- the camera and the texts beside the picture
 
 function lens() {
   const kind = chosen("lens").value;
   if (kind === "auto") return {};
   const value = part(kind).valueAsNumber;
-  const most = kind === "fov" ? 180 : 1e6;
-  if (!(value > 0 && value < most)) {
+  const [least, most] = kind === "fov" ? now.about.fov : [Number.MIN_VALUE, 1e6];
+  if (!(value >= least && value <= most)) {
     throw new Failure(kind === "fov"
-      ? "Give the field of view in degrees, above 0 and below 180."
-      : "Give the focal length in pixels, above 0.");
+      ? `Enter a field of view from ${least} to ${most} degrees.`
+      : "Enter a focal length in pixels, above 0.");
   }
   return { [kind]: value };
 }
@@ -212,7 +215,7 @@ function describe() {
   if (chosen("lens").value !== "focal") part("focal").value = focal.toFixed(0);
   if (chosen("lens").value !== "fov") part("fov").value = fov.toFixed(1);
   const [width, height] = now.size;
-  part("range").textContent = reach === null ? "" : `In this picture the model can say at most ${inMetres(reach)}: farther things come out nearer.`;
+  part("range").textContent = reach === null ? "" : `For this photo the model’s range ends at ${inMetres(reach)}. Anything farther appears nearer.`;
   part("note").textContent = `${capital(note)}.`;
   part("note").hidden = !note;
   part("origin").textContent = `${model}, weights ${hash.slice(0, 12)}, on ${engine}; ${width} × ${height} pixels.`;
@@ -222,13 +225,14 @@ const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
 
 function introduce() {
   part("model").textContent = now.about.model;
+  part("terms").textContent = `Terms of the model: ${now.about.terms}.`;
   part("version").textContent = `glpn ${now.about.glpn}`;
   part("accepted").textContent = `JPEG, PNG or WebP, up to ${megabytes(now.about.max_body)}`;
   part("key-row").hidden = !now.about.needs_key;
   part("colormap").replaceChildren(...Object.keys(now.colormaps).map((name) => new Option(name, name)));
   const words = now.about.failures.length
     ? now.about.failures
-    : ["This model’s card names no known failures. That does not mean that there are none."];
+    : ["The model’s card lists no known failures."];
   part("failures").replaceChildren(...words.map((word) => item(word)));
   part("files").replaceChildren(...Object.entries(now.about.formats).map(([format, suffix]) => {
     const [title, holds] = FILES[format] ?? [format, suffix];
@@ -265,7 +269,7 @@ async function download(format, suffix) {
   link.download = `${now.name}.depth${suffix}`;
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
-  speak(`${link.download} is downloaded`);
+  speak(`${link.download} was downloaded`);
 }
 
 // ---- the scene
@@ -273,19 +277,21 @@ async function download(format, suffix) {
 async function showView(view) {
   part("picture-view").hidden = view !== "picture";
   part("scene-view").hidden = view !== "scene";
+  part("colormap-row").hidden = part("scale").hidden = view === "scene";
   if (view !== "scene" || now.scene) return;
   try {
     const { SceneView } = await import("./scene.js");
-    now.scene = new SceneView(part("scene"));
+    now.scene = new SceneView(part("scene"), [part("scene-a"), part("scene-b")]);
     now.scene.show(now.map, texture());
     now.scene.mark(now.points);
+    now.scene.lookAround();
   } catch {
-    part("scene-alert").textContent = "This browser cannot draw in 3-D (WebGL is off or missing). The GLB file opens elsewhere.";
+    part("scene-alert").textContent = "This browser cannot draw in 3-D because WebGL is unavailable. Download the GLB or PLY file instead.";
     part("scene-alert").hidden = false;
   }
 }
 
-// ---- doors
+// ---- inputs
 
 function images(list) {
   return [...(list ?? [])].find((file) => file instanceof File);
@@ -297,7 +303,7 @@ async function paste() {
     const kind = each.types.find((type) => type.startsWith("image/"));
     if (kind) return take(new File([await each.getType(kind)], "pasted", { type: kind }));
   }
-  return complain(new Failure("There is no picture on the clipboard, or the browser keeps it."));
+  return showError(new Failure("The clipboard holds no image, or the browser does not allow access to it."));
 }
 
 function connect() {

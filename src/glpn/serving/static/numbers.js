@@ -1,4 +1,4 @@
-// Metres, pixels and words: no page in here. The formulas are those of glpn.depth.Depth.
+// Metres, pixels and texts; independent of the page. The formulas are those of glpn.depth.Depth.
 
 /** A depth map as the service sent it: every `step`-th pixel of the picture. */
 export class DepthMap {
@@ -7,9 +7,10 @@ export class DepthMap {
    * @param {number} width @param {number} height of the map
    * @param {number} step picture pixels per map pixel
    * @param {object} facts of the file: camera (in map pixels), model, max_depth, …
+   * @param {Float32Array=} sigma one standard deviation in metres, where the service computed it
    */
-  constructor(metres, width, height, step, facts) {
-    Object.assign(this, { metres, width, height, step, facts, camera: facts.camera });
+  constructor(metres, width, height, step, facts, sigma) {
+    Object.assign(this, { metres, width, height, step, facts, sigma, camera: facts.camera });
   }
 
   /** The last position of the picture that has a depth, in picture pixels. */
@@ -36,6 +37,13 @@ export class DepthMap {
     return sum;
   }
 
+  /** One standard deviation in metres at a picture position; null where unknown. */
+  sigmaAt(position) {
+    if (!this.sigma || this.at(position) === null) return null;
+    const [column, row] = position.map((value) => Math.round(value / this.step));
+    return this.sigma[row * this.width + column];
+  }
+
   /** [X, Y, Z] in metres of a picture position: X right, Y down, Z forward. */
   point(position) {
     const z = this.at(position);
@@ -51,7 +59,7 @@ export class DepthMap {
     return a && b ? Math.hypot(a[0] - b[0], a[1] - b[1], a[2] - b[2]) : null;
   }
 
-  /** [near, far] in metres: 2nd and 98th percentile of what is known, as the colour picture. */
+  /** [near, far] in metres: 2nd and 98th percentile of what is known, as in the colour picture. */
   range() {
     const known = this.metres.filter((value) => value > 0).sort();
     const [near, far] = known.length ? [percentile(known, 0.02), percentile(known, 0.98)] : [0, 1];
@@ -65,8 +73,12 @@ function percentile(sorted, share) {
   return sorted[below] + (above - sorted[below]) * (place - below);
 }
 
-/** "2.41 m": centimetres are already more than one photograph can tell. */
-export const inMetres = (value) => (value === null ? "unknown" : `${value.toFixed(2)}\u00a0m`);
+/** "2.41 m" or "2.41 ± 0.08 m": one photo does not give more than centimetres. */
+export const inMetres = (value, sigma = null) => {
+  if (value === null) return "unknown";
+  const doubt = sigma === null ? "" : `\u00a0± ${sigma.toFixed(2)}`;
+  return `${value.toFixed(2)}${doubt}\u00a0m`;
+};
 
 /** Round values from `near` to `far`, about `count` of them. */
 export function ticks(near, far, count) {

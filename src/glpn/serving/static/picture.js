@@ -1,11 +1,12 @@
-// The picture, its depth under a divider, the reading point and the two measured ones.
+// The photo, its depth behind a divider, the reading point and the points A and B.
 
 const SVG = "http://www.w3.org/2000/svg";
-const TAP = 6; // CSS pixels that a click may wander
+const TAP = 6; // CSS pixels that the pointer may move during a click
 const MOVES = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
-const FAR = 20; // pixels a move with Shift
+const FAR = 20; // pixels per move with Shift
+const UNKNOWN = 0xff908070; // slate grey as ABGR, the colour of unknown depth in every picture
 
-/** Shows one DepthMap over its photograph; tells `onRead(position)` and `onPick(position)`. */
+/** Shows one DepthMap over its photo; calls `onRead(position)` and `onPick(position)`. */
 export class Picture {
   constructor(root, { onRead, onPick, onClear }) {
     const part = (id) => root.querySelector(`#${id}`);
@@ -15,7 +16,7 @@ export class Picture {
     this.canvas = part("depth");
     this.marks = part("marks");
     this.split = part("split");
-    this.tell = { onRead, onPick, onClear };
+    this.callbacks = { onRead, onPick, onClear };
     this.split.addEventListener("input", () => this.divide());
     this.frame.addEventListener("pointermove", (event) => this.read(this.position(event)));
     this.frame.addEventListener("pointerdown", (event) => { this.pressed = [event.clientX, event.clientY]; });
@@ -33,7 +34,7 @@ export class Picture {
     this.divide();
   }
 
-  /** Metres as colours: near takes the table's first, unknown is grey. */
+  /** Metres as colours: near takes the table's first colour. */
   paint(table, [near, far]) {
     const { metres, width, height } = this.map;
     const image = new ImageData(width, height);
@@ -45,7 +46,7 @@ export class Picture {
     const scale = 255 / (far - near);
     for (let k = 0; k < pixels.length; k += 1) {
       const level = Math.max(0, Math.min(255, Math.round((metres[k] - near) * scale)));
-      pixels[k] = metres[k] > 0 ? colours[level] : 0xff908070; // as UNKNOWN_COLOR
+      pixels[k] = metres[k] > 0 ? colours[level] : UNKNOWN;
     }
     Object.assign(this.canvas, { width, height });
     this.canvas.getContext("2d").putImageData(image, 0, 0);
@@ -53,10 +54,10 @@ export class Picture {
 
   divide() {
     this.stage.style.setProperty("--split", `${this.split.value}%`);
-    this.split.setAttribute("aria-valuetext", `photograph ${this.split.value} %, depth ${100 - this.split.value} %`);
+    this.split.setAttribute("aria-valuetext", `photo ${this.split.value} %, depth ${100 - this.split.value} %`);
   }
 
-  /** Picture position under a pointer; whole pixels, inside the map. */
+  /** The pixel of the photo under a pointer, inside the map. */
   position(event) {
     const box = this.frame.getBoundingClientRect();
     const shares = [(event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height];
@@ -69,16 +70,16 @@ export class Picture {
 
   read(position) {
     this.here = position;
-    this.tell.onRead(position);
+    this.callbacks.onRead(position);
   }
 
   release(event) {
     if (!this.pressed || event.button !== 0) return;
-    const wandered = Math.hypot(event.clientX - this.pressed[0], event.clientY - this.pressed[1]);
+    const moved = Math.hypot(event.clientX - this.pressed[0], event.clientY - this.pressed[1]);
     this.pressed = null;
-    if (wandered > TAP) return;
+    if (moved > TAP) return;
     this.read(this.position(event));
-    this.tell.onPick(this.here);
+    this.callbacks.onPick(this.here);
   }
 
   key(event) {
@@ -89,14 +90,14 @@ export class Picture {
       this.read(this.here.map((value, axis) => this.inside(value + length * move[axis], axis)));
     } else if (event.key === "Enter" || event.key === " ") {
       this.read(this.here);
-      this.tell.onPick(this.here);
+      this.callbacks.onPick(this.here);
     } else if (event.key === "Escape") {
-      this.tell.onClear();
+      this.callbacks.onClear();
     } else return;
     event.preventDefault();
   }
 
-  /** Draw the reading point and the measured ones. */
+  /** Draw the reading point and the points A and B. */
   mark(here, points) {
     const unit = Math.max(...this.size) / 100;
     const parts = [];
@@ -105,7 +106,10 @@ export class Picture {
       for (const kind of ["halo", "rule"]) parts.push(shape("line", { x1, y1, x2, y2, class: kind }));
     }
     points.forEach(([cx, cy], k) => {
-      parts.push(shape("circle", { cx, cy, r: unit * 1.1, class: k ? "spot b" : "spot a" }));
+      parts.push(shape("circle", { cx, cy, r: unit * 1.5, class: k ? "spot b" : "spot a" }));
+      const letter = shape("text", { x: cx, y: cy, "font-size": unit * 2.2, class: "letter" });
+      letter.textContent = "AB"[k];
+      parts.push(letter);
     });
     if (here && !points.some((point) => String(point) === String(here))) {
       const [x, y] = here, arm = unit * 2.2, gap = unit * 0.6;

@@ -1,12 +1,13 @@
-// The photograph as a relief in space, turned by pointer, keys or buttons. three.js draws it.
+// The photo as a surface in space, turned by pointer, keys or buttons. Drawn by three.js.
 
 import {
   BufferAttribute, BufferGeometry, CanvasTexture, Line, LineBasicMaterial, Mesh, MeshBasicMaterial,
   OrbitControls, PerspectiveCamera, Scene, SphereGeometry, Spherical, SRGBColorSpace, WebGLRenderer,
 } from "./three.js";
 
-const VERTICES = 300_000; // more are not seen on a screen
-const JUMP = 0.05; // neighbours farther apart than this share are cut, as in the GLB file
+const VERTICES = 300_000; // a screen does not show more
+const JUMP = 0.05; // relative depth step at which the surface is cut, as in the GLB file
+const STEEP = 8; // depth step in pixel widths at which it is cut: 83° from facing the camera
 const TURN = Math.PI / 24;
 const KEYS = {
   ArrowLeft: "left", ArrowRight: "right", ArrowUp: "up", ArrowDown: "down",
@@ -15,8 +16,11 @@ const KEYS = {
 
 /** One scene in a canvas; axes are glTF's: X right, Y up, the camera looks along -Z. */
 export class SceneView {
-  constructor(canvas) {
+  /** @param {HTMLElement[]} labels of A and B, placed over the canvas. */
+  constructor(canvas, labels) {
     this.canvas = canvas;
+    this.labels = labels;
+    this.balls = [];
     this.renderer = new WebGLRenderer({ canvas, antialias: true, alpha: true });
     this.camera = new PerspectiveCamera(50, 1, 0.01, 1000);
     this.scene = new Scene();
@@ -30,7 +34,7 @@ export class SceneView {
     new ResizeObserver(() => this.draw()).observe(canvas);
   }
 
-  /** Put a map into space with a picture of its own shape over it. */
+  /** Show a map in space, with a picture of the same shape as its texture. */
   show(map, picture) {
     this.clear();
     this.map = map;
@@ -51,7 +55,7 @@ export class SceneView {
     }
   }
 
-  /** Back to where the photograph was taken from. */
+  /** Return to the camera’s position. */
   reset() {
     const { metres, width, height, camera } = this.map;
     const known = metres.filter((value) => value > 0).sort();
@@ -63,6 +67,11 @@ export class SceneView {
     this.camera.far = middle * 50;
     this.controls.update();
     this.draw();
+  }
+
+  /** Step aside a little, so that the scene looks like one from the start. */
+  lookAround() {
+    for (const way of ["left", "left", "up"]) this.turn(way);
   }
 
   turn(way) {
@@ -85,6 +94,7 @@ export class SceneView {
       child.geometry.dispose();
       child.material.dispose();
     });
+    this.balls = [];
     const places = points.map((position) => this.map.point(position)).filter(Boolean);
     for (const [k, [x, y, z]] of places.entries()) {
       const ball = new Mesh(
@@ -93,6 +103,7 @@ export class SceneView {
       );
       ball.position.set(x, -y, -z);
       this.scene.add(ball);
+      this.balls.push(ball);
     }
     if (places.length === 2) {
       const ends = new Float32Array(places.flatMap(([x, y, z]) => [x, -y, -z]));
@@ -112,10 +123,20 @@ export class SceneView {
     this.camera.fov = Math.min(120, (2 * Math.atan(tall) * 180) / Math.PI);
     this.camera.updateProjectionMatrix();
     this.renderer.render(this.scene, this.camera);
+    this.labels.forEach((label, k) => this.place(label, this.balls[k], width, height));
+  }
+
+  /** Put a label beside its point on the screen. */
+  place(label, ball, width, height) {
+    const seen = ball?.position.clone().project(this.camera);
+    label.hidden = !seen || Math.abs(seen.z) > 1;
+    if (label.hidden) return;
+    label.style.left = `${((seen.x + 1) / 2) * width}px`;
+    label.style.top = `${((1 - seen.y) / 2) * height}px`;
   }
 }
 
-/** Vertices, texture positions and triangles, cut where the depth jumps. */
+/** Vertices, texture positions and triangles, cut where the depth jumps or the surface is steep. */
 function reliefOf({ metres, width, height, camera }) {
   const step = Math.max(1, Math.ceil(Math.sqrt((width * height) / VERTICES)));
   const across = Math.ceil(width / step), down = Math.ceil(height / step);
@@ -130,8 +151,9 @@ function reliefOf({ metres, width, height, camera }) {
   const corners = [];
   const joined = (...three) => {
     const depths = three.map((k) => -places[3 * k + 2]);
-    const near = Math.min(...depths);
-    if (near > 0 && Math.max(...depths) <= near * (1 + JUMP)) corners.push(...three);
+    const near = Math.min(...depths), jump = Math.max(...depths) - near;
+    const width = (near * step) / camera.fx;
+    if (near > 0 && jump <= near * JUMP && jump <= STEEP * width) corners.push(...three);
   };
   for (let row = 0; row + 1 < down; row += 1) {
     for (let column = 0; column + 1 < across; column += 1) {

@@ -1,11 +1,11 @@
-// Talks to the service this page came from, and reads its NPZ files.
+// Requests to the service behind this page, and a reader of its NPZ files.
 
 import { DepthMap } from "./numbers.js";
 
-const MAP_PIXELS = 1_500_000; // of the map that is looked at: 6 MB; downloads have them all
-const TRIES = 5; // of a busy service
+const MAP_PIXELS = 1_500_000; // of the displayed map (6 MB); downloads have all pixels
+const TRIES = 5; // while the service is busy
 
-/** Words for what went wrong, that a person can act on. */
+/** An error with a message that users can act on. */
 export class Failure extends Error {
   constructor(words, detail = "") {
     super(words);
@@ -15,15 +15,15 @@ export class Failure extends Error {
 
 const WORDS = {
   400: "The service cannot do that.",
-  401: "The service asks for a key, or refuses this one. Type it and try again.",
-  408: "The picture took too long to arrive. Try again on a better connection.",
-  413: "The picture is too large for this service.",
-  415: "This is no picture that the service reads. It takes JPEG, PNG and WebP.",
-  422: "The picture is damaged or of a kind that cannot be measured.",
+  401: "The service needs a key, or rejected this one. Enter it and try again.",
+  408: "The upload took too long. Try again on a better connection.",
+  413: "The photo is too large for this service.",
+  415: "Unsupported image format. Send JPEG, PNG, WebP, AVIF, TIFF, BMP, GIF or PPM.",
+  422: "The photo is damaged, or is not a single image.",
   503: "The service is busy. Try again in a moment.",
 };
 
-/** What the service says about itself and its model. */
+/** The service’s description of itself and its model. */
 export async function about() {
   return (await reach("v1/about", {})).json();
 }
@@ -33,18 +33,19 @@ export async function colormaps() {
   return (await reach("v1/colormaps", {})).json();
 }
 
-/** The step that keeps a map of this picture small enough to look at. */
+/** The step that keeps the map of this photo small enough to display. */
 export const stepFor = (width, height) => Math.max(1, Math.ceil(Math.sqrt((width * height) / MAP_PIXELS)));
 
-/** Metres of a picture → DepthMap. */
+/** Photo → DepthMap. */
 export async function measure(picture, query, step, key) {
   const answer = await predict(picture, { ...query, format: "npz", step }, key);
   const arrays = readNpz(await answer.arrayBuffer());
   const [height, width] = arrays.metres.shape;
-  return new DepthMap(arrays.metres.values, width, height, step, JSON.parse(arrays.glpn.values));
+  const facts = JSON.parse(arrays.glpn.values);
+  return new DepthMap(arrays.metres.values, width, height, step, facts, arrays.sigma?.values);
 }
 
-/** One request for depth; a busy service is asked again. */
+/** One request for depth, repeated while the service is busy. */
 export async function predict(picture, query, key) {
   const words = new URLSearchParams(Object.entries(query).flatMap(([name, value]) =>
     [value].flat().map((each) => [name, String(each)])));
@@ -68,7 +69,7 @@ async function reach(path, options) {
       continue;
     }
     const said = await answer.json().catch(() => ({}));
-    throw new Failure(WORDS[answer.status] ?? "The service failed; its log says why.", said.error);
+    throw new Failure(WORDS[answer.status] ?? "The service failed. See its log.", said.error);
   }
 }
 
@@ -77,7 +78,7 @@ export function readNpz(buffer) {
   const view = new DataView(buffer);
   let end = buffer.byteLength - 22;
   while (end >= 0 && view.getUint32(end, true) !== 0x06054b50) end -= 1;
-  if (end < 0) throw new Failure("The answer was cut off. Try again.");
+  if (end < 0) throw new Failure("The response was cut off. Try again.");
   const arrays = {};
   let entry = view.getUint32(end + 16, true); // the central directory: APPNOTE.TXT, 4.3.12
   for (let left = view.getUint16(end + 10, true); left > 0; left -= 1) {

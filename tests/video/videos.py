@@ -1,4 +1,4 @@
-"""Small films made with PyAV."""
+"""Small videos made with PyAV."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ RATE = 25
 SAMPLES = 16_000  # a second
 
 
-def write_film(
+def write_video(
     path: Path,
     frames: Iterable[NDArray[np.uint8]],
     *,
@@ -23,13 +23,15 @@ def write_film(
     tone: str | None = None,
     turned: int = 0,
     codec: str = "libx264",
+    pixel_aspect: Fraction = Fraction(1),
 ) -> Path:
-    """A film of these RGB frames; `tone`: the codec of one tone as long as the film."""
+    """A video of these RGB frames; `tone`: the codec of one tone as long as the video."""
     frames = list(frames)
     with av.open(str(path), "w") as output:
         stream = output.add_stream(codec, rate=rate)
         stream.height, stream.width = frames[0].shape[:2]
         stream.pix_fmt = "yuv420p"
+        stream.codec_context.sample_aspect_ratio = pixel_aspect
         if codec == "libx264":
             stream.options = {"crf": "10", "preset": "ultrafast"}
         if turned:
@@ -68,13 +70,13 @@ def noisy(picture: NDArray[np.uint8], rng: np.random.Generator, sigma: float) ->
 
 
 def pictures(path: Path) -> list[NDArray[np.uint8]]:
-    """Every frame of a film, decoded."""
+    """Every frame of a video, decoded."""
     with av.open(str(path)) as source:
         return [frame.to_ndarray(format="rgb24") for frame in source.decode(video=0)]
 
 
 def packets(path: Path) -> list[bytes]:
-    """The audio of a film, not decoded."""
+    """The audio of a video, not decoded."""
     with av.open(str(path)) as source:
         sound = source.streams.audio
         return [bytes(p) for p in source.demux(sound) if p.size] if sound else []

@@ -1,10 +1,10 @@
-"""A long film through `glpn video`: memory, frames, audio, flicker, cuts; exit 1 if one fails.
+"""A long video through `glpn video`: memory, frames, audio, flicker, cuts; exit 1 if one fails.
 
-    python benchmarks/film.py [--minutes 10] [--rate 10] [--json film.json]
+    python benchmarks/video.py [--minutes 10] [--rate 10] [--json video.json]
 
-The film is made first: procedural rooms at 320×240 with a tone, SCENE seconds each, by turns from a
+The video is made first: procedural rooms at 320×240 with a tone, SCENE seconds each, in turn from a
 moving camera and from one that stands still with noise in every frame. `glpn video --smooth` runs
-on it in a process of its own with the bundled model. Flicker and cuts are looked at in the film's
+on it in a process of its own with the bundled model. Flicker and cuts are looked at in the video's
 first EXCERPT seconds, whose metres are written with and without smoothing.
 """
 
@@ -66,7 +66,7 @@ def noisy(picture: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.ui
     return np.asarray((picture + noise).clip(0, 255).round().astype(np.uint8))
 
 
-def write_film(path: Path, seconds: int, rate: int) -> None:
+def write_video(path: Path, seconds: int, rate: int) -> None:
     with av.open(str(path), "w") as output:
         video = output.add_stream(
             "libx264", rate=rate, options={"crf": "12", "preset": "ultrafast"}
@@ -102,13 +102,13 @@ class Run:
     rss_mb: list[float]
 
 
-def run(film: Path, output: Path, *options: str) -> Run:
+def run(video: Path, output: Path, *options: str) -> Run:
     command = [
         sys.executable,
         "-m",
         "glpn",
         "video",
-        str(film),
+        str(video),
         "-o",
         str(output),
         "--json",
@@ -152,16 +152,16 @@ def flicker(depth: NDArray[np.float32], rate: int) -> float:
 
 
 def whole(
-    film: Path, folder: Path, seconds: int, rate: int
+    video: Path, folder: Path, seconds: int, rate: int
 ) -> tuple[dict[str, Any], dict[str, bool]]:
-    """Figures and claims of the film from end to end."""
+    """Figures and claims of the video from end to end."""
     output = folder / "depth.mp4"
-    done = run(film, output, "--smooth")
+    done = run(video, output, "--smooth")
     looks = len(done.rss_mb)
     start = max(int(looks * WARM_UP), min(round(WARM_UP_S / LOOK_EVERY), looks // 2))
     warm = done.rss_mb[start : -round(ENDING_S / LOOK_EVERY)]
     middle = float(np.median(warm))
-    frames, before, after = seconds * rate, stamps(film), stamps(output)
+    frames, before, after = seconds * rate, stamps(video), stamps(output)
     figures = {
         "frames": done.told["frames"],
         "seconds": done.seconds,
@@ -174,15 +174,15 @@ def whole(
         "memory is flat": max(warm) < middle * (1 + FLAT) and min(warm) > middle * (1 - FLAT),
         "frame count is kept": done.told["frames"] == len(before) == len(after) == frames,
         "rate is kept": len(before) == len(after) and bool(np.allclose(before, after, atol=1e-3)),
-        "audio is kept": audio(film) == audio(output),
+        "audio is kept": audio(video) == audio(output),
     }
     return figures, claims
 
 
-def excerpt(film: Path, folder: Path, rate: int) -> tuple[dict[str, Any], dict[str, bool]]:
+def excerpt(video: Path, folder: Path, rate: int) -> tuple[dict[str, Any], dict[str, bool]]:
     """Figures and claims that need metres with and without smoothing."""
-    run(film, folder / "plain", "--format", "npz")
-    run(film, folder / "smooth", "--format", "npz", "--smooth")
+    run(video, folder / "plain", "--format", "npz")
+    run(video, folder / "smooth", "--format", "npz", "--smooth")
     plain, smooth = metres(folder / "plain"), metres(folder / "smooth")
     firsts = range(SCENE * rate, len(plain), SCENE * rate)
     before, after = flicker(plain, rate), flicker(smooth, rate)
@@ -199,15 +199,15 @@ def excerpt(film: Path, folder: Path, rate: int) -> tuple[dict[str, Any], dict[s
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--minutes", type=float, default=10)
-    parser.add_argument("--rate", type=int, default=10, help="frames per second of the film")
+    parser.add_argument("--rate", type=int, default=10, help="frames per second of the video")
     parser.add_argument("--json", type=Path, help="write the figures there")
     options = parser.parse_args()
     seconds, rate = round(options.minutes * 60), options.rate
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        write_film(folder / "film.mp4", seconds, rate)
-        write_film(folder / "excerpt.mp4", min(seconds, EXCERPT), rate)
-        figures, claims = whole(folder / "film.mp4", folder, seconds, rate)
+        write_video(folder / "video.mp4", seconds, rate)
+        write_video(folder / "excerpt.mp4", min(seconds, EXCERPT), rate)
+        figures, claims = whole(folder / "video.mp4", folder, seconds, rate)
         more_figures, more_claims = excerpt(folder / "excerpt.mp4", folder, rate)
     result = {"minutes": options.minutes, **figures, **more_figures, "claims": claims | more_claims}
     print(json.dumps(result, indent=2))

@@ -1,4 +1,4 @@
-"""Films are read upright, whole and ahead of their reader, whatever their state."""
+"""Videos are read upright, whole and ahead of their reader, whatever their state."""
 
 from __future__ import annotations
 
@@ -11,42 +11,42 @@ import numpy as np
 import pytest
 
 from glpn.errors import DataError, MissingDependency, MissingInput
-from glpn.video import open_film
-from tests.video.films import ramp, stamps, write_film
+from glpn.video import open_video
+from tests.video.videos import ramp, stamps, write_video
 
 
 def test_frames_have_their_time_stamps_and_pictures(tmp_path):
     shown = [ramp(start=10 * index) for index in range(12)]
-    path = write_film(tmp_path / "a.mp4", shown)
-    film = open_film(path)
-    frames = list(film.frames())
-    assert film.size == (48, 64) and film.rate == 25 and film.expected == 12
-    assert [float(f.pts * film.time_base) for f in frames] == pytest.approx(stamps(path))
+    path = write_video(tmp_path / "a.mp4", shown)
+    video = open_video(path)
+    frames = list(video.frames())
+    assert video.size == (48, 64) and video.rate == 25 and video.expected == 12
+    assert [float(f.pts * video.time_base) for f in frames] == pytest.approx(stamps(path))
     for frame, wanted in zip(frames, shown, strict=True):
         assert np.abs(frame.pixels.astype(int) - wanted).mean() < 4
 
 
 @pytest.mark.parametrize(("degrees", "turns"), [(90, 1), (-90, 3), (180, 2)])
-def test_a_film_held_upright_is_read_upright(tmp_path, degrees, turns):
+def test_a_video_held_upright_is_read_upright(tmp_path, degrees, turns):
     corner = np.zeros((48, 64, 3), np.uint8)
     corner[:16, :16] = 255
-    film = open_film(write_film(tmp_path / "a.mp4", [corner] * 2, turned=degrees))
+    video = open_video(write_video(tmp_path / "a.mp4", [corner] * 2, turned=degrees))
     wanted = np.rot90(corner, turns)  # FFmpeg counts counter-clockwise, as NumPy does
-    assert film.size == wanted.shape[:2]
-    assert np.abs(next(iter(film.frames())).pixels.astype(int) - wanted).mean() < 8
+    assert video.size == wanted.shape[:2]
+    assert np.abs(next(iter(video.frames())).pixels.astype(int) - wanted).mean() < 8
 
 
-def test_a_cut_off_film_gives_what_can_be_decoded(tmp_path):
+def test_a_cut_off_video_gives_what_can_be_decoded(tmp_path):
     rng = np.random.default_rng(0)
-    whole = write_film(tmp_path / "a.mkv", [rng.integers(0, 255, (48, 64, 3), np.uint8)] * 30)
+    whole = write_video(tmp_path / "a.mkv", [rng.integers(0, 255, (48, 64, 3), np.uint8)] * 30)
     data = whole.read_bytes()
     whole.write_bytes(data[: len(data) * 3 // 4])
-    assert 5 < len(list(open_film(whole).frames())) < 30
+    assert 5 < len(list(open_video(whole).frames())) < 30
 
 
 def test_leaving_early_ends_the_thread(tmp_path):
-    film = open_film(write_film(tmp_path / "a.mp4", [ramp()] * 50))
-    frames = film.frames()
+    video = open_video(write_video(tmp_path / "a.mp4", [ramp()] * 50))
+    frames = video.frames()
     next(frames)
     frames.close()
     assert not [t for t in threading.enumerate() if t.name == "glpn-decode"]
@@ -55,20 +55,20 @@ def test_leaving_early_ends_the_thread(tmp_path):
 @pytest.mark.skipif(sys.platform != "linux", reason="names are text there")
 def test_a_name_may_hold_any_byte(tmp_path):
     path = tmp_path / os.fsdecode(b"-http:%d \xff\n.mp4")
-    write_film(tmp_path / "a.mp4", [ramp()]).rename(path)
-    film = open_film(path)
-    assert len(list(film.frames())) == 1
-    assert film.name.isprintable()
+    write_video(tmp_path / "a.mp4", [ramp()]).rename(path)
+    video = open_video(path)
+    assert len(list(video.frames())) == 1
+    assert video.name.isprintable()
 
 
 @pytest.mark.parametrize(
-    ("content", "says"), [(b"no film" * 99, "cannot be read as a film"), (b"", "cannot be read")]
+    ("content", "says"), [(b"no video" * 99, "cannot be read as a video"), (b"", "cannot be read")]
 )
-def test_what_is_no_film_is_named(tmp_path, content, says):
+def test_what_is_no_video_is_named(tmp_path, content, says):
     path = tmp_path / "a:b.mp4"
     path.write_bytes(content)
     with pytest.raises(DataError, match=says) as caught:
-        open_film(path)
+        open_video(path)
     assert "a:b.mp4" in str(caught.value)
 
 
@@ -78,12 +78,12 @@ def test_a_playlist_in_disguise_reaches_no_network(tmp_path):
         url = f"http://127.0.0.1:{server.getsockname()[1]}/a.ts"
         (tmp_path / "a.m3u8").write_text(f"#EXTM3U\n#EXTINF:1,\n{url}\n#EXT-X-ENDLIST\n")
         with pytest.raises(DataError):
-            open_film(tmp_path / "a.m3u8")
+            open_video(tmp_path / "a.m3u8")
         with pytest.raises(TimeoutError):
             server.accept()
 
 
-def test_sound_alone_is_no_film(tmp_path):
+def test_sound_alone_is_no_video(tmp_path):
     import av
 
     with av.open(str(tmp_path / "a.wav"), "w") as output:
@@ -92,12 +92,12 @@ def test_sound_alone_is_no_film(tmp_path):
         frame.sample_rate = 8000
         output.mux(stream.encode(frame))
     with pytest.raises(DataError, match="no video stream"):
-        open_film(tmp_path / "a.wav")
+        open_video(tmp_path / "a.wav")
 
 
 def test_a_missing_file_and_a_missing_library_are_told(tmp_path, monkeypatch):
     with pytest.raises(MissingInput):
-        open_film(tmp_path / "none.mp4")
+        open_video(tmp_path / "none.mp4")
     monkeypatch.setitem(sys.modules, "av", None)
     with pytest.raises(MissingDependency, match=r"glpn\[video\]"):
-        open_film(tmp_path / "none.mp4")
+        open_video(tmp_path / "none.mp4")
