@@ -70,13 +70,13 @@ def table(per_core: float) -> dict[str, str]:
     rows = {
         "images per second and core": f"{per_core:.3g}",
         "core hours": f"{core_hours:,.0f}",
-        f"compute at ${CORE_HOUR} a core hour": f"${core_hours * CORE_HOUR:,.0f}",
-        "photographs read": f"{PICTURES * PHOTO_BYTES / 1e12:,.0f} TB",
+        f"compute at ${CORE_HOUR} per core hour": f"${core_hours * CORE_HOUR:,.0f}",
+        "photos read": f"{PICTURES * PHOTO_BYTES / 1e12:,.0f} TB",
         "16-bit PNGs written": f"{terabytes:,.0f} TB",
-        f"keeping them at ${TERABYTE_MONTH:g} a TB": f"${terabytes * TERABYTE_MONTH:,.0f} a month",
+        f"storage at ${TERABYTE_MONTH:g} per TB": f"${terabytes * TERABYTE_MONTH:,.0f} per month",
         "requests to the store": f"${requests:,.0f}",
-        f"machines lost, at {FAILURES_PER_MACHINE_HOUR} an hour each": f"{failures:,.0f}",
-        f"work done again, {LOST_PER_FAILURE:g} s for each": f"{again:.2%}",
+        f"machines lost, at {FAILURES_PER_MACHINE_HOUR} per hour each": f"{failures:,.0f}",
+        f"repeated work, {LOST_PER_FAILURE:g} s per loss": f"{again:.2%}",
     }
     for cores in CORES:
         rate = per_core * cores
@@ -105,7 +105,7 @@ def main() -> None:
         for count, rate in medians.items():
             print(f"{count} workers: {rate:6.2f} images/s, × {rate / medians[counts[0]]:.2f}")
         per_core = medians[counts[0]] / counts[0]
-    print("\n| a billion pictures of 480×640 | |\n|---|---|")
+    print("\n| a billion photos of 480×640 | |\n|---|---|")
     for what, amount in table(per_core).items():
         print(f"| {what} | {amount} |")
 
