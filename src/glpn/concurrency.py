@@ -7,10 +7,12 @@ import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from types import FrameType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -38,6 +40,8 @@ def map_ordered(
     if threads < 1:
         yield from map(function, items)
         return
+    from concurrent.futures import ThreadPoolExecutor  # not loaded by the command line's help
+
     waiting: deque[Future[T]] = deque()
     with ThreadPoolExecutor(threads, f"glpn-{name}") as pool:
         try:

@@ -144,8 +144,18 @@ def typed(key: str, value: object, hint: Any) -> Any:
 
 def unknown_key(key: str, known: Iterable[str]) -> ConfigError:
     """The error for a key that no record has; its message names the nearest known key."""
-    near = get_close_matches(key, list(known), n=1, cutoff=0)
-    return ConfigError(f"unknown key {key!r}: did you mean {near[0]!r}?")
+    return ConfigError(f"unknown key {key!r}: did you mean {nearest_word(key, known, cutoff=0)!r}?")
+
+
+def nearest_word(word: str, known: Iterable[str], *, cutoff: float = 0.6) -> str | None:
+    """The known word that is most similar to a misspelt one; None if none is similar.
+
+    Args:
+        word: as the user wrote it.
+        known: the correct words.
+        cutoff: least similarity, from 0 (anything) to 1 (equal).
+    """
+    return next(iter(get_close_matches(word, list(known), n=1, cutoff=cutoff)), None)
 
 
 def _first_that_fits(key: str, value: object, choices: tuple[Any, ...]) -> Any:

@@ -207,20 +207,25 @@ def test_a_folder_gives_its_photographs_but_neither_hidden_ones_nor_our_own(pred
     for name in ("b.JPG", "a.jpeg", ".hidden.jpg", "deeper/c.jpg"):
         write_photo(folder / name)
     (folder / "notes.txt").write_text("no photograph")
+    Image.open(folder / "a.jpeg").save(folder / "d.tiff")
+    predict(folder / "b.JPG", "-o", folder, "--format", "tiff")
     predict(folder / "b.JPG", "-o", folder)
     assert (folder / "b.vis.png").is_file()
     run = predict(folder, "--json", "--format", "none")
     assert run.code == 0
-    assert [r["image"] for r in run.records] == [f"{folder}/a.jpeg", f"{folder}/b.JPG"]
+    assert [r["image"] for r in run.records] == [
+        f"{folder}/{name}" for name in ("a.jpeg", "b.JPG", "d.tiff")
+    ]
+    assert "skipped 1 file by name: notes.txt" in run.err
     deep = predict(folder, "--recursive", "--json", "--format", "none")
-    assert [r["image"] for r in deep.records][2:] == [f"{folder}/deeper/c.jpg"]
+    assert [r["image"] for r in deep.records][3:] == [f"{folder}/deeper/c.jpg"]
 
 
 def test_a_folder_without_photographs_is_a_missing_input(predict, tmp_path):
     (tmp_path / "empty").mkdir()
     run = predict(tmp_path / "empty", "-m", "no-such-model")
     assert run.code == 66
-    assert "empty: no .jpg, .jpeg, .png, .webp in this folder; --recursive" in run.err
+    assert "empty: no photo (.jpg, .jpeg, " in run.err and "; --recursive" in run.err
 
 
 def test_a_quoted_pattern_is_expanded_unless_a_file_has_that_very_name(predict, tmp_path):

@@ -169,3 +169,8 @@ def test_help_shows_no_type_beside_flags_and_groups_the_verbs(glpn):
         assert "<bool>" not in glpn(*arguments).out
     verbs = glpn("--help").out
     assert verbs.index("predict ") < verbs.index("Train and evaluate") < verbs.index("convert ")
+
+
+def test_a_misspelt_bundled_model_is_recognised(predict, photo):
+    run = predict(photo, "-m", "glpn-b0-indor")
+    assert run.code == 66 and "did you mean 'glpn-b0-indoor'?" in run.err

@@ -9,43 +9,57 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from glpn.cli.numbers import parse_place, positive
 from glpn.errors import GLPNError, MissingInput, UsageError
-from glpn.files.contents import METADATA_KEY
 
 if TYPE_CHECKING:
     from glpn.depth.measurements import Measurements
     from glpn.jobs import JobPhoto
 
 STANDARD_INPUT = "-"
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")  # of the photos in a folder; any other by name only
+# Files in a folder that are photos; a file that is named explicitly may have any name.
+_TIFF = (".tif", ".tiff")
+SUFFIXES = (
+    *(".jpg", ".jpeg", ".png", ".webp", ".avif", ".heic", ".heif", ".bmp", ".gif", ".ppm"),
+    *_TIFF,
+)
 
 # Our own PNGs differ from photos: the first chunk after the header is our text.
-_OWN_CHUNK = f"tEXt{METADATA_KEY}\0".encode("ascii")
+_OWN_CHUNK = b"tEXtglpn\0"  # glpn.files.contents.METADATA_KEY
 _OWN_CHUNK_WITHIN = 64  # bytes from the start of the file
 _MAX_SHOWN = 120  # characters of an argument in a message; base64 text can be long
 
 
-def gather(
-    arguments: Iterable[str], *, recursive: bool
-) -> tuple[list[JobPhoto], list[tuple[str, GLPNError]]]:
+class Found(NamedTuple):
+    """What the arguments lead to.
+
+    Attributes:
+        photos: each once.
+        failures: arguments that lead to no photo, each with its error.
+        skipped: other files in the folders.
+    """
+
+    photos: list[JobPhoto]
+    failures: list[tuple[str, GLPNError]]
+    skipped: list[Path]
+
+
+def gather(arguments: Iterable[str], *, recursive: bool) -> Found:
     """Find all photos, each once, in the given order; folders and patterns are sorted.
 
     Args:
         arguments: paths of files and folders, patterns with `*`, `?`, `[…]` or `**`, "-".
         recursive: include subfolders; links to folders are not followed.
-
-    Returns:
-        The photos, and the arguments that lead to none, each with its error.
     """
     from glpn.jobs import JobPhoto
 
     found: dict[str, JobPhoto] = {}
     failures: list[tuple[str, GLPNError]] = []
+    skipped: list[Path] = []
     for argument in arguments:
-        for item in _expand(argument, recursive):
+        for item in _expand(argument, recursive, skipped):
             if isinstance(item, GLPNError):
                 failures.append((_shortened(argument), item))
             elif item is None:
@@ -53,7 +67,7 @@ def gather(
             else:
                 image = os.path.abspath(item)
                 found.setdefault(image, JobPhoto(str(item), image, partial(Path, item)))
-    return list(found.values()), failures
+    return Found(list(found.values()), failures, skipped)
 
 
 def _standard_input() -> Any:
@@ -75,26 +89,28 @@ def is_job(arguments: Sequence[str]) -> bool:
     return glob.has_magic(arguments[0]) and not os.path.lexists(arguments[0])
 
 
-def _expand(argument: str, recursive: bool) -> Iterator[Path | GLPNError | None]:
+def _expand(
+    argument: str, recursive: bool, skipped: list[Path]
+) -> Iterator[Path | GLPNError | None]:
     """The files of one argument, None for standard input, an error if there is none."""
     if argument == STANDARD_INPUT:
         yield None
     elif argument and os.path.isdir(argument):
-        yield from _photos(Path(argument), recursive)
+        yield from _photos(Path(argument), recursive, skipped)
     elif os.path.lexists(argument):
         yield Path(argument)
     elif glob.has_magic(argument):
         matches = sorted(glob.glob(argument, recursive=True))
         for match in matches:
-            yield from _expand(match, recursive)
+            yield from _expand(match, recursive, skipped)
         if not matches:
             yield MissingInput(f"{argument}: no file matches this pattern")
     else:
         yield MissingInput(f"{_shortened(argument) or repr(argument)}: no such file or folder")
 
 
-def _photos(folder: Path, recursive: bool) -> Iterator[Path | GLPNError]:
-    """A folder's photos, without hidden files and the images that glpn wrote."""
+def _photos(folder: Path, recursive: bool, skipped: list[Path]) -> Iterator[Path | GLPNError]:
+    """A folder's photos, without hidden files and those that glpn wrote; adds to `skipped`."""
     unreadable: list[OSError] = []
     empty = True
     for parent, folders, names in os.walk(folder, onerror=unreadable.append):
@@ -103,25 +119,35 @@ def _photos(folder: Path, recursive: bool) -> Iterator[Path | GLPNError]:
             folders.clear()
         for name in sorted(names):
             path = Path(parent, name)
-            if name.lower().endswith(SUFFIXES) and name[0] != "." and not _is_our_own(path):
+            if name[0] == ".":
+                continue
+            if not name.lower().endswith(SUFFIXES):
+                skipped.append(path)
+            elif not _is_our_own(path):
                 empty = False
                 yield path
     for error in unreadable:
         yield MissingInput(f"{error.filename}: cannot be read: {error.strerror}")
     if empty and not unreadable:
         deeper = "" if recursive else "; --recursive includes its subfolders"
-        yield MissingInput(f"{folder}: no {', '.join(SUFFIXES)} in this folder{deeper}")
+        yield MissingInput(f"{folder}: no photo ({', '.join(SUFFIXES)}) in this folder{deeper}")
 
 
 def _is_our_own(path: Path) -> bool:
-    """Whether glpn wrote this PNG; never waits for a pipe."""
+    """Whether glpn wrote this PNG or TIFF; never waits for a pipe."""
     try:
         if not stat.S_ISREG(path.stat().st_mode):
             return False
         with path.open("rb") as file:
-            return _OWN_CHUNK in file.read(_OWN_CHUNK_WITHIN)
+            if _OWN_CHUNK in file.read(_OWN_CHUNK_WITHIN):
+                return True
     except OSError:
         return False  # reading the photo later raises the right error
+    if not path.name.lower().endswith(_TIFF):
+        return False
+    from glpn.files import label
+
+    return bool(label(path, "tiff"))
 
 
 def camera(*, focal: float | None, fov: float | None, intrinsics: Path | None) -> dict[str, Any]:

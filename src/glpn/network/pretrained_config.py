@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import difflib
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from glpn.errors import ConfigError, UsageError
-from glpn.records import read_json
+from glpn.records import nearest_word, read_json
 
 if TYPE_CHECKING:
     import torch
@@ -143,9 +142,9 @@ class PretrainedConfig:
     def _refuse_near_miss(cls, key: str) -> None:
         if key in COMMON or key.startswith("_"):
             return
-        near = difflib.get_close_matches(key, list(cls._defaults()), n=1, cutoff=0.85)
+        near = nearest_word(key, cls._defaults(), cutoff=0.85)
         if near:
-            raise ConfigError(f"unknown key {key!r}: did you mean {near[0]!r}?")
+            raise ConfigError(f"unknown key {key!r}: did you mean {near!r}?")
 
     # --- attributes that are derived --------------------------------------------------------------
 

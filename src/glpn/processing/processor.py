@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import difflib
 import json
 import math
 import os
@@ -27,7 +26,7 @@ from glpn.processing.images import (
     require_layout,
 )
 from glpn.processing.resize import nearest, resize_depth
-from glpn.records import read_json
+from glpn.records import nearest_word, read_json
 from glpn.weights.hub_client import HUB_OPTIONS, find_file
 
 PROCESSOR_NAME = "preprocessor_config.json"
@@ -133,9 +132,9 @@ class GLPNImageProcessor:
         if key in _DEFAULTS:
             self.__dict__[key] = _checked(key, value)
             return
-        near = difflib.get_close_matches(key, list(_DEFAULTS), n=1, cutoff=0.85)
+        near = nearest_word(key, _DEFAULTS, cutoff=0.85)
         if near and key not in WITHOUT_EFFECT:
-            raise ConfigError(f"unknown key {key!r}: did you mean {near[0]!r}?")
+            raise ConfigError(f"unknown key {key!r}: did you mean {near!r}?")
         self.__dict__["extra"][key] = value
 
     def __getattr__(self, key: str) -> Any:
@@ -457,9 +456,9 @@ _DEFAULTS = {f.name: f.default for f in dataclasses.fields(GLPNImageProcessor) i
 def _require_known(options: Mapping[str, Any]) -> None:
     for key in options:
         if key not in _DEFAULTS and key not in WITHOUT_EFFECT:
-            near = difflib.get_close_matches(key, list(_DEFAULTS), n=1)
+            near = nearest_word(key, _DEFAULTS)
             known = ", ".join(_DEFAULTS)
-            hint = f": did you mean {near[0]!r}?" if near else f"; known are {known}"
+            hint = f": did you mean {near!r}?" if near else f"; known are {known}"
             raise UsageError(f"unknown option {key!r}{hint}")
 
 

@@ -97,7 +97,11 @@ def _download(repo_id: str | Path, *, revision: str | None, subfolder: str, **op
     from huggingface_hub import snapshot_download
 
     if not isinstance(repo_id, str) or not _HUB_ID.fullmatch(repo_id):
-        raise MissingInput(f"{repo_id}: no such folder; {_choices()}")
+        from glpn.records import nearest_word
+
+        near = nearest_word(str(repo_id), bundled())
+        hint = f"did you mean {near!r}? Otherwise " if near else ""
+        raise MissingInput(f"{repo_id}: no such folder; {hint}{_choices()}")
     inside = f"{subfolder.strip('/')}/" if subfolder else ""
     try:
         folder = Path(

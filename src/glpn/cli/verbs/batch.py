@@ -198,8 +198,8 @@ def _photos(
 
     place = place_of(source)
     if place.folder is not None:
-        photos, failures = inputs.gather([str(place.folder)], recursive=recursive)
-        return [(photo.name, photo.image) for photo in photos], failures
+        found = inputs.gather([str(place.folder)], recursive=recursive)
+        return [(photo.name, photo.image) for photo in found.photos], found.failures
     names = [
         name
         for name in place.names(recursive=recursive)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from glpn.jobs.report import Places
 
 _STANDARD_OUTPUT = "-"
+_MAX_NAMED = 5  # skipped files that are named
 _PREDICTED, _KEPT, _FAILED, _NOT_TRIED = _STATUSES = ("predicted", "kept", "failed", "not tried")
 
 
@@ -150,7 +151,6 @@ def predict(
       glpn predict kitchen.jpg --format npz -o - > kitchen.npz
     """
     from glpn.jobs import JobSpec, Shard
-    from glpn.jobs.report import Places
 
     kind = None if uncertainty is None else uncertainty.value
     many = inputs.is_job(photos)
@@ -160,12 +160,7 @@ def predict(
         model, engine, device, threads=threads, max_depth=max_depth, precision=precision
     )
     camera = inputs.camera(focal=focal, fov=fov, intrinsics=intrinsics)
-    measured = {
-        "ref": list(ref or ()) or None,
-        "known": list(known or ()) or None,
-        "sparse": sparse,
-        "sparse-scale": sparse_scale,
-    }
+    measured = {"ref": ref, "known": known, "sparse": sparse, "sparse-scale": sparse_scale}
     spec = JobSpec(
         engine=_for_uncertainty(opened, kind),
         output=str(output),
@@ -184,17 +179,23 @@ def predict(
         overwrite=overwrite,
         replace_own=not many,
     )
-    places = Places(
-        at=[parse_place("--at", text, count=2) for text in at or ()],
-        between=[parse_place("--between", text, count=4) for text in between or ()],
-    )
-    run = _Run(spec, places, as_json=as_json, quiet=quiet)
-    found, failures = inputs.gather(photos, recursive=recursive)
+    run = _Run(spec, _places(at or (), between or ()), as_json=as_json, quiet=quiet)
+    found = inputs.gather(photos, recursive=recursive)
     if str(output) == _STANDARD_OUTPUT:
-        run.write_to_standard_output(found, failures)
+        run.write_to_standard_output(found)
         return
     part = None if shard is None else Shard.parse(shard)
-    raise typer.Exit(run.predict(found, failures, shard=part, sheet=sheet, many=many))
+    raise typer.Exit(run.predict(found, shard=part, sheet=sheet, many=many))
+
+
+def _places(at: Sequence[str], between: Sequence[str]) -> Places:
+    """The values of --at and --between."""
+    from glpn.jobs.report import Places
+
+    return Places(
+        at=[parse_place("--at", text, count=2) for text in at],
+        between=[parse_place("--between", text, count=4) for text in between],
+    )
 
 
 def _for_uncertainty(engine: EngineOptions, uncertainty: str | None) -> EngineOptions:
@@ -248,8 +249,7 @@ class _Run:
 
     def predict(
         self,
-        photos: Sequence[JobPhoto],
-        failures: Sequence[tuple[str, GLPNError]],
+        found: inputs.Found,
         *,
         shard: Shard | None,
         sheet: Path | None,
@@ -258,15 +258,16 @@ class _Run:
         """Predict all photos into the output folder; returns the exit code."""
         from glpn.jobs import FolderJob
 
-        for name, error in failures:
+        for name, error in found.failures:
             self._print_failure(name, error)
+        self._note_skipped(found.skipped)
         if sheet is not None:
             from glpn.jobs.contact_sheet import require_sheet
 
             require_sheet(sheet, self.spec)
         job = FolderJob(
             self.spec,
-            photos,
+            found.photos,
             self._present,
             shard=shard,
             resumable=many,
@@ -284,9 +285,7 @@ class _Run:
             self._summarise()
         return worst(self.codes)
 
-    def write_to_standard_output(
-        self, photos: Sequence[JobPhoto], failures: Sequence[tuple[str, GLPNError]]
-    ) -> None:
+    def write_to_standard_output(self, found: inputs.Found) -> None:
         """Predict one photo and write one file to standard output.
 
         Raises:
@@ -295,14 +294,14 @@ class _Run:
         from glpn.image.photo import read_photo
         from glpn.jobs import SharedEstimator
 
-        for _, error in failures:
+        for _, error in found.failures:
             raise error
-        if len(photos) != 1 or len(self.spec.formats) != 1:
+        if len(found.photos) != 1 or len(self.spec.formats) != 1:
             raise UsageError("-o -: expected one photo and one --format, such as --format png16")
         model = SharedEstimator(
             self.spec.engine, asked=self.spec.asked, uncertainty=self.spec.uncertainty
         )
-        [photo], [(format, writer)] = photos, self.spec.formats.items()
+        [photo], [(format, writer)] = found.photos, self.spec.formats.items()
         depth = model.predict(read_photo(photo.source(), name=photo.name), self.spec.call)
         printed = self._present(photo, depth, {}, {})
         console.print_bytes(depth.encode(format, **writer))
@@ -359,6 +358,15 @@ class _Run:
         if self.as_json:
             record = {"image": name, "status": _FAILED, "error": message, "code": error.exit_code}
             console.print_json(record)
+
+    def _note_skipped(self, skipped: Sequence[Path]) -> None:
+        """Count and name the files of folders that are no photos."""
+        if not skipped or self.quiet:
+            return
+        names = ", ".join(path.name for path in skipped[:_MAX_NAMED])
+        more = ", …" if len(skipped) > _MAX_NAMED else ""
+        files = "1 file" if len(skipped) == 1 else f"{len(skipped)} files"
+        console.note(console.escaped(f"skipped {files} by name: {names}{more}"))
 
     def _write_sheet(self, sheet: Path, photos: Sequence[JobPhoto]) -> None:
         from glpn.jobs.contact_sheet import write_sheet
