@@ -31,7 +31,8 @@ def a_depth(size: tuple[int, int] = (24, 32), *, image: bool = True) -> Depth:
 
 def a_plane(metres: object, focal: float = 100) -> Depth:
     array = np.asarray(metres, np.float32)
-    camera = Camera.from_focal(focal, (array.shape[0], array.shape[1]), source="test")
+    middle = (array.shape[1] - 1) / 2, (array.shape[0] - 1) / 2
+    camera = Camera(focal, focal, *middle, "test")
     return Depth(array, camera, Provenance("m", "", "", ""))
 
 

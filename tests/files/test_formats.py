@@ -169,7 +169,7 @@ def test_vis_has_a_legend_in_metres_on_its_right(tmp_path):
         pixels = np.asarray(image)
     assert np.array_equal(pixels[:, :300], depth.colorize(near=1, far=5))
     bar = pixels[:, 315]  # within the bar: far at the top, near at the bottom
-    assert bar[11].tolist() == [252, 255, 164] and bar[188].tolist() == [0, 0, 4]
+    assert bar[10].tolist() == [252, 255, 164] and bar[189].tolist() == [0, 0, 4]
     with Image.open(depth.save(tmp_path / "b.vis.png", legend=False)) as image:
         assert image.size == (300, 200)
 

@@ -16,10 +16,10 @@ from glpn.errors import DataError, UsageError
 # Degrees along the longer side for an unknown camera. A phone's main camera has 67 (26 mm
 # equivalent), a Kinect 63, a 35 mm lens 54: the focal length of 60 is within 16 % of each.
 ASSUMED_FOV = 60.0
-# Focal lengths of real lenses, in diagonals of the image: 2 to 2200 mm in 35 mm terms. Metres scale
+# Focal lengths of real lenses, in diagonals of the image: 1 to 2200 mm in 35 mm terms. Metres scale
 # with the focal length, so this range also keeps them between a millimetre and a kilometre.
-FOCAL_RANGE = (0.05, 50.0)
-FOV_RANGE = (1.0, 160.0)  # degrees
+FOCAL_RANGE = (0.02, 50.0)
+FOV_RANGE = (1.0, 170.0)  # degrees
 _PIXEL_RANGE = (1e-3, 1e7)  # focal lengths and principal points of any image at all
 _BAND = 128  # undistorting takes many times the memory of its result, so go by bands of rows
 
@@ -217,5 +217,5 @@ def focal_of_fov(degrees: float, pixels: int) -> float:
     """
     low, high = FOV_RANGE
     if not low <= require_finite("field of view", degrees) <= high:
-        raise UsageError(f"field of view: expected {low:g} to {high:g} degrees, got {degrees:g}")
+        raise UsageError(f"field of view: expected {low:g} to {high:g} degrees, got {degrees!r}")
     return pixels / 2 / math.tan(math.radians(degrees) / 2)
