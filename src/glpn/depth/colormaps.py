@@ -1,6 +1,6 @@
-"""Depth as a color picture: one rule for every picture that glpn makes.
+"""Depth as a colour picture: one rule for every picture that glpn makes.
 
-Near is the first color of the map (dark in inferno, the default), far the last (bright), linear in
+Near is the first colour of the map (dark in inferno, the default), far the last (bright), linear in
 metres in between. Unknown depth is a bluish grey, which no map contains.
 """
 
@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from glpn.errors import UsageError
 
-# Anchor colors as hexadecimal RGB, evenly spaced; colors in between are interpolated linearly.
-# Maps of 52 anchors have every fifth color of the original 256 (largest error: 2 levels).
+# Anchor colours as hexadecimal RGB, evenly spaced; colours in between are interpolated linearly.
+# Maps of 52 anchors have every fifth colour of the original 256 (largest error: 2 levels).
 _ANCHORS = {
     # inferno, magma, plasma, viridis: Smith, van der Walt and Firing, matplotlib; CC0.
     "inferno": (
@@ -56,7 +56,7 @@ _ANCHORS = {
 COLORMAPS = tuple(_ANCHORS)
 DEFAULT_COLORMAP = "inferno"
 UNKNOWN_COLOR = (112, 128, 144)
-ROBUST_PERCENTILES = (2.0, 98.0)  # a few extreme pixels must not use up the range of colors
+ROBUST_PERCENTILES = (2.0, 98.0)  # a few extreme pixels must not use up the range of colours
 _MAX_SAMPLED = 1 << 17  # pixels that percentiles are computed from; enough for the eye
 _MIN_RANGE = 1e-6  # metres from near to far; a smaller range overflows the levels
 
@@ -68,7 +68,7 @@ def colorize(
     near: float | None = None,
     far: float | None = None,
 ) -> NDArray[np.uint8]:
-    """Metres [H, W] as RGB uint8 [H, W, 3]; `near` and below take the map's first color.
+    """Metres [H, W] as RGB uint8 [H, W, 3]; `near` and below take the map's first colour.
 
     Args:
         metres: 0 is unknown and becomes UNKNOWN_COLOR.
@@ -91,7 +91,7 @@ def colorize(
 
 @cache
 def color_table(colormap: str) -> NDArray[np.uint8]:
-    """The 256 colors of a map, uint8 [256, 3], read-only.
+    """The 256 colours of a map, uint8 [256, 3], read-only.
 
     Raises:
         UsageError: there is no such map.
@@ -109,7 +109,7 @@ def color_table(colormap: str) -> NDArray[np.uint8]:
 def color_range(
     metres: NDArray[np.float32], near: float | None = None, far: float | None = None
 ) -> tuple[float, float]:
-    """Metres of the first and last color: the given ones, else the ROBUST_PERCENTILES.
+    """Metres of the first and last colour: the given ones, else the ROBUST_PERCENTILES.
 
     The percentiles are those of the known pixels; large maps are sampled.
 

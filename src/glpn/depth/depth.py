@@ -1,4 +1,4 @@
-"""Depth: metres, camera and provenance. Probe it, measure in it, color it, save it."""
+"""Depth: metres, camera and provenance. Probe it, measure in it, colour it, save it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Depth:
         metres: float32 [H, W], read-only; 0 is unknown.
         camera: of this photo, at this size.
         provenance: its origin.
-        image: the photo, uint8 [H, W, 3], if known; points take their colors from it.
+        image: the photo, uint8 [H, W, 3], if known; points take their colours from it.
         sigma: one standard deviation of the metres, float32 [H, W], in metres, read-only, if it
             was requested; larger means less certain.
 
@@ -274,11 +274,11 @@ class Depth:
         near: float | None = None,
         far: float | None = None,
     ) -> NDArray[np.uint8]:
-        """A color picture, uint8 [H, W, 3]; unknown pixels are grey.
+        """A colour picture, uint8 [H, W, 3]; unknown pixels are grey.
 
         Args:
             colormap: one of `glpn.depth.colormaps.COLORMAPS`.
-            near, far: metres of the map's first and last color; by default the 2nd and 98th
+            near, far: metres of the map's first and last colour; by default the 2nd and 98th
                 percentile of the known pixels.
 
         Raises:
@@ -298,7 +298,7 @@ class Depth:
 
         Args:
             path: its suffix chooses the format: .png (16-bit millimetres), .npz, .exr, .tiff,
-                .ply, .glb, .vis.png (colors), .sigma.png (16-bit millimetres of the
+                .ply, .glb, .vis.png (colours), .sigma.png (16-bit millimetres of the
                 uncertainty, which .npz also holds).
             format: "png16", "npz", "exr", "tiff", "ply", "glb", "vis" or "sigma", to override the
                 suffix.
@@ -319,7 +319,7 @@ class Depth:
         return files.encode(self._contents(), format, **options)
 
     def _repr_png_(self) -> bytes:
-        """The color picture that notebooks show."""
+        """The colour picture that notebooks show."""
         return self.encode("vis")
 
     def _contents(self) -> Contents:

@@ -1,4 +1,4 @@
-"""The legend of a color picture: a bar with distances in metres."""
+"""The legend of a colour picture: a bar with distances in metres."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def legend(height: int, colormap: str, near: float, far: float) -> NDArray[np.ui
     Args:
         height: of the picture, at least MIN_HEIGHT.
         colormap: one of `colormaps.COLORMAPS`.
-        near, far: metres of the first and last color.
+        near, far: metres of the first and last colour.
     """
     size = min(max(height // _FONT_SHARE, _FONT_SIZES[0]), _FONT_SIZES[1])
     font = ImageFont.load_default(size)

@@ -1,8 +1,8 @@
 """Procedural scenes with exact metres: rooms and streets from a seed, rendered on any device.
 
-`render(seeds)` gives pictures with depth, normals, instances and cameras; `write_dataset` fills a
-folder that `glpn.data` reads; `render_scenes` draws scenes of one's own. One seed is one scene,
-whatever the batch. Glass is opaque in its plane, and there are no mirrors.
+`render(seeds)` returns images with depth, normals, instances and cameras. `write_dataset` fills a
+folder that `glpn.data` reads. `render_scenes` renders your own scenes. A seed gives the same scene
+in every batch. Glass is opaque in its plane, and there are no mirrors.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ def render(
     kind: str = "indoor",
     views: int = 1,
 ) -> Rendering:
-    """Pictures of the scenes of some seeds at (height, width).
+    """Render the scenes of some seeds at (height, width).
 
-    With `views`, so many consecutive seeds show one place from different cameras: neighbours in a
-    batch then share its sampling and its shadows.
+    With `views` above 1, that many consecutive seeds show one place from different cameras.
+    Neighbours in a batch then share its sampling and its shadows.
 
     Raises:
         UsageError: no seed, a negative one, no pixel, no view, or an unknown kind.

@@ -1,4 +1,4 @@
-"""Datasets: rendered scenes as a folder of pictures, depth maps and cameras."""
+"""Datasets: rendered scenes as a folder of images, depth maps and cameras."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ from glpn.records import read_json
 from glpn.synthetic.rendering.renderer import Rendering, render_scenes
 from glpn.synthetic.scenes.sampling import sample_scenes
 
-PICTURES = 2  # raised whenever a seed's picture changes
+PICTURES = 2  # version of the images: raised whenever the image of a seed changes
 RECIPE_NAME = "synthetic.json"
 PREVIEW_NAME = "preview.png"
 JPEG_QUALITY = 95
 SCALES = {"indoor": 1000.0, "street": 256.0}  # 16-bit steps per metre: to 65 m, to 255 m
 _BATCH = 8
 _PREVIEW = (6, 4)  # columns and rows of the contact sheet
-_PREVIEW_WIDTH = 160  # pixels of one picture on it
+_PREVIEW_WIDTH = 160  # pixels of one image on the contact sheet
 
-# glpn.data reads this; {{stem}} stays as it is.
+# The description for glpn.data; {{stem}} is a placeholder there.
 _DATASET_TOML = """\
 rgb = "rgb/{{stem}}.jpg"
 depth = "depth/{{stem}}.png"
@@ -57,14 +57,13 @@ def write_dataset(
     The folder gets `rgb/STEM.jpg`, `depth/STEM.png` (16-bit, SCALES steps per metre, 0 the sky),
     `camera/STEM.json` (fx, fy, cx, cy, and the distortion k1, k2), a `dataset.toml` that describes
     them, and a contact sheet. STEM is the seed; `views` consecutive ones show one place. Two
-    `workers`, processes of one thread each, are faster than one with two threads. Frames that are
-    there already are kept, so that an interrupted run goes on; nothing happens until the iterator
-    is used.
+    `workers`, processes of one thread each, are faster than one with two threads. Existing frames
+    are kept, so an interrupted run resumes. Nothing happens until you use the iterator.
 
     Raises:
         UsageError: an impossible count, kind, number of views or of workers, or the folder holds
             another recipe's frames.
-        CannotCreateOutput, OutputFailed: a file cannot be begun, or not finished.
+        CannotCreateOutput, OutputFailed: a file cannot be created, or not completed.
     """
     if min(count, views, workers) < 1 or kind not in SCALES:
         wanted = f"count, views and workers from 1 on and a kind of {', '.join(SCALES)}"
@@ -89,7 +88,7 @@ def write_dataset(
 
 
 def _each(job: Callable[[list[int]], int], parts: list[list[int]], workers: int) -> Iterator[int]:
-    """Do the parts, here or in as many processes."""
+    """Run the job on every part, in this process or in `workers` others."""
     if min(workers, len(parts)) <= 1:
         yield from map(job, parts)
         return
@@ -111,7 +110,7 @@ def _use_one_thread() -> None:
 def _render_part(
     root: Path, seeds: list[int], *, kind: str, size: tuple[int, int], device: str, views: int
 ) -> int:
-    """Render some frames and write them; how many."""
+    """Render some frames, write them, and return their number."""
     rendering = render_scenes(sample_scenes(seeds, kind, views=views), size, device)
     for place, number in enumerate(seeds):
         _write_frame(root, number, (rendering, place), scale=SCALES[kind])
@@ -119,12 +118,14 @@ def _render_part(
 
 
 def _settle_recipe(root: Path, recipe: dict[str, Any]) -> None:
-    """Note what the frames are; refuse to mix them with others."""
+    """Record the recipe of the frames; refuse a folder with frames of another one."""
     path = root / RECIPE_NAME
     if path.exists():
         found = read_json(path)
         if found != recipe:
-            raise UsageError(f"{root}: holds frames of {found}, not of {recipe}; take a new folder")
+            raise UsageError(
+                f"{root}: holds frames of {found}, not of {recipe}; choose a new folder"
+            )
     else:
         _write(path, json.dumps(recipe).encode())
 

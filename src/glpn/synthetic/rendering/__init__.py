@@ -1,1 +1,1 @@
-"""Rendering: scenes become pictures with exact depth, on any device."""
+"""Rendering: scenes become images with exact depth, on any device."""

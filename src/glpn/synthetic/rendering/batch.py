@@ -20,9 +20,9 @@ _DARK = Light((0.0, 0.0, 1.0), np.eye(3), (0.0, 0.0, 0.0))
 
 
 class Worlds(NamedTuple):
-    """What W scenes hold: solids [W, P, …], and of each whether it is one, casts, is which thing.
+    """W scenes, padded to P solids: [W, P, …], with masks of real and of shadow-casting solids.
 
-    `look` is what `surface.table` needs: bevel 1, texture origin 3, material 15: [W, P, 19].
+    `look` is the input of `surface.table`: bevel 1, texture origin 3, material 15: [W, P, 19].
     """
 
     solids: Solids
@@ -35,7 +35,7 @@ class Worlds(NamedTuple):
 
 
 class Shots(NamedTuple):
-    """B pictures: which world each shows [B], its rays, its sensor, its focal length in pixels."""
+    """B images: the index of their world [B], rays, sensors and focal lengths in pixels."""
 
     world: Tensor
     eyes: Eyes
@@ -43,7 +43,7 @@ class Shots(NamedTuple):
     focal: Tensor
 
     def part(self, some: slice) -> Shots:
-        """Some of the pictures."""
+        """A slice of the images."""
         eyes, sensors = ((field[some] for field in row) for row in (self.eyes, self.sensors))
         return Shots(self.world[some], Eyes(*eyes), Sensors(*sensors), self.focal[some])
 
@@ -51,7 +51,7 @@ class Shots(NamedTuple):
 def gather(
     scenes: Sequence[Scene], size: tuple[int, int], device: torch.device
 ) -> tuple[Worlds, Shots, tuple[Camera, ...]]:
-    """Tensors of some scenes on a device; those that share their solids become one world."""
+    """Tensors of scenes on a device; scenes that share their solids become one world."""
     distinct = list({id(scene.solids): scene for scene in scenes}.values())
     place = {id(scene.solids): number for number, scene in enumerate(distinct)}
     cameras = tuple(Camera.from_fov(scene.view.fov, size, source="synthetic") for scene in scenes)
@@ -109,7 +109,7 @@ def _padded(array: NDArray[Any], most: int) -> NDArray[Any]:
 
 
 def _materials(scene: Scene) -> NDArray[np.float32]:
-    """Each solid's material, its fields in their order, colours as three: [P, 15]."""
+    """The material of each solid: its fields in order, colours as three numbers, [P, 15]."""
     rows = [(m[0], m[1], *m[2], *m[3], *m[4:]) for m in scene.materials]
     return np.array(rows, np.float32)[scene.material]
 
@@ -129,7 +129,7 @@ def _eyes(
     size: tuple[int, int],
     device: torch.device,
 ) -> Eyes:
-    """Rays through pixel centres, on a picture padded to whole tiles."""
+    """Rays through pixel centres of an image padded to whole tiles."""
     height, width = (-(-side // TILE) * TILE for side in size)
     x, y = zip(
         *(
@@ -149,7 +149,7 @@ def _eyes(
 def _rays(
     camera: Camera, size: tuple[int, int], distortion: tuple[float, float]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """x and y of (x, y, 1) through each pixel's centre: the radial model inverted."""
+    """x and y of the ray (x, y, 1) through each pixel centre; inverts the radial model."""
     height, width = size
     x = (np.arange(width) - camera.cx) / camera.fx
     y = (np.arange(height) - camera.cy) / camera.fy
@@ -158,7 +158,7 @@ def _rays(
         return np.broadcast_to(x, size), np.broadcast_to(y[:, None], size)
     measured = x[None] ** 2 + y[:, None] ** 2
     factor = np.ones_like(measured)
-    for _ in range(8):  # fixed-point iteration: the distortion is small
+    for _ in range(8):  # fixed-point iteration converges, because the distortion is small
         square = measured * factor * factor
         factor = 1 / (1 + k1 * square + k2 * square * square)
     return np.asarray(x[None] * factor), np.asarray(y[:, None] * factor)

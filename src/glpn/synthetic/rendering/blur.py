@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 def box(image: Tensor, radius: int) -> Tensor:
-    """The mean over a square of 2 · radius + 1 pixels; edges are repeated."""
+    """The mean over squares with a side of 2 · radius + 1 pixels; edge pixels are repeated."""
     side = 2 * radius + 1
     padded = F.pad(image, (radius,) * 4, mode="replicate")
     for dim in (2, 3):

@@ -1,7 +1,8 @@
 """Ray casting: the nearest solid along every pixel's ray, exact, by tiles of 8 × 8 pixels.
 
-Each tile tests only the solids whose box reaches into its frustum, front to back, and stops once
-nothing nearer can come. A ray's direction is (x, y, 1) in camera axes, so its parameter is depth.
+Each tile tests only the solids whose box reaches into its frustum, front to back, and stops when
+no later solid can be nearer. A ray has the direction (x, y, 1) in camera axes, so its parameter is
+the depth.
 """
 
 from __future__ import annotations
@@ -15,11 +16,11 @@ from torch import Tensor
 from glpn.synthetic.rendering import compiled
 
 TILE = 8
-NEAR = 0.05  # metres: nothing nearer is seen
+NEAR = 0.05  # metres; rays start here
 NO_HIT = -1
-_STEP = 3  # solids per tile between two looks at which tiles are finished
-_CURVED_COLUMNS = 15  # of a solid's row where it has a quadric
-_TINY = 1e-9  # keeps ray directions off exact zero: an error of a nanometre per metre
+_STEP = 3  # solids per tile between two checks for finished tiles
+_CURVED_COLUMNS = 15  # columns of a row that hold the quadric
+_TINY = 1e-9  # avoids division by a zero direction; an error of a nanometre per metre
 
 
 class Solids(NamedTuple):
@@ -54,14 +55,14 @@ class Local(NamedTuple):
 
 
 class Hits(NamedTuple):
-    """Per pixel [B, H, W]: depth in metres (inf: nothing there), the solid's index (NO_HIT)."""
+    """Per pixel [B, H, W]: depth in metres and index of the solid; inf and NO_HIT on a miss."""
 
     depth: Tensor
     solid: Tensor
 
 
 def to_local(solids: Solids, eyes: Eyes) -> Local:
-    """Each camera's rays in each solid's unit frame."""
+    """Rays of every camera in the unit frame of every solid."""
     scaled = solids.axes / solids.half[..., None]  # [B, P, 3, 3]
     offset = eyes.position[:, None] - solids.centre
     origin = (scaled * offset[..., None, :]).sum(-1)
@@ -71,9 +72,9 @@ def to_local(solids: Solids, eyes: Eyes) -> Local:
 
 
 def cast(solids: Solids, eyes: Eyes, *, wanted: Tensor) -> Hits:
-    """The nearest solid per pixel, of those `wanted` [B, P].
+    """The nearest solid per pixel among those `wanted` [B, P].
 
-    On a CPU the compiled kernel does it, where there is one; elsewhere torch: the same to rounding.
+    On a CPU the compiled kernel computes this, if available; torch gives the same up to rounding.
     """
     local = to_local(solids, eyes)
     if compiled.available(eyes.x.device):
@@ -97,7 +98,7 @@ def cast_with_torch(solids: Solids, local: Local, eyes: Eyes, *, wanted: Tensor)
 
 
 class _Tiles:
-    """Pixels by tiles [T, 64]: ray directions, and the nearest hit so far."""
+    """Pixels grouped in tiles [T, 64]: ray directions and the nearest hit so far."""
 
     def __init__(self, eyes: Eyes) -> None:
         self.eyes = eyes
@@ -108,7 +109,7 @@ class _Tiles:
         self.solid = torch.full(self.x.shape, NO_HIT, device=self.x.device, dtype=torch.int32)
 
     def trace(self, solids: Solids, local: Local, *, wanted: Tensor, curved: bool) -> None:
-        """Bring depth and solid up to date with the wanted solids."""
+        """Update depth and solid with the wanted solids."""
         reaching, near, order = self._reach(solids, wanted)
         tile, rank = reaching.flatten(0, 2).nonzero(as_tuple=True)
         if not tile.numel():
@@ -134,7 +135,7 @@ class _Tiles:
             done += _STEP
 
     def hits(self, solids: int) -> Hits:
-        """Back to pixels; indices within each scene's `solids`."""
+        """From tiles back to pixels, with indices into the solids of each scene."""
         first = torch.arange(self.shape[0], device=self.x.device, dtype=torch.int32) * solids
         solid = self._join(self.solid)
         inside = solid - first[:, None, None]
@@ -159,10 +160,10 @@ class _Tiles:
         self.depth[active], self.solid[active] = depth, hit
 
     def _reach(self, solids: Solids, wanted: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Which solids reach into which tile [B, rows, columns, P], nearest first.
+        """Whether each solid reaches into each tile [B, rows, columns, P], nearest first.
 
-        Also the least depth of each [B, P], and the order that they were sorted into. A box lies
-        outside a tile's frustum if it lies wholly behind one of its planes.
+        Also returns the smallest depth of each solid [B, P] and their sorted order. A box is
+        outside the frustum of a tile if it is entirely behind one of the planes.
         """
         batch, rows, columns = self.shape
         boxes, near, order = _front_to_back(solids, self.eyes, wanted)
@@ -188,7 +189,7 @@ class _Tiles:
 def _front_to_back(solids: Solids, eyes: Eyes, wanted: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Boxes in camera axes [B, P, 4, 3]: centre and arms; least depths [B, P], sorted; the order.
 
-    The depth of what is not wanted, or lies behind the camera, is inf.
+    The depth of a solid that is not wanted or lies behind the camera is inf.
     """
     centre = eyes.axes[:, None] * (solids.centre - eyes.position[:, None])[..., None, :]
     arms = (solids.axes[..., None, :] * eyes.axes[:, None, None]).sum(-1)
@@ -213,7 +214,7 @@ def _between(centre: Tensor, arms: Tensor, axis: int, low: Tensor, high: Tensor)
 
 
 def _table(solids: Solids, local: Local, *, curved: bool) -> Tensor:
-    """Per solid the numbers of its test [B·P + 1, 12 or 15, 1]; the last is never hit."""
+    """Parameters of each solid's intersection test [B·P + 1, 12 or 15, 1]; the last never hits."""
     rows = _rows(solids, local, curved=curved).flatten(0, 1)
     never = torch.zeros_like(rows[:1])
     never[:, 9:12] = 1e3
@@ -230,7 +231,7 @@ def _rows(solids: Solids, local: Local, *, curved: bool) -> Tensor:
 def nearest_of(
     solids: Solids, local: Local, candidates: Tensor, *, at: tuple[Tensor, Tensor]
 ) -> Hits:
-    """The nearest of few candidates per ray: solids' indices [K, B, n] at ray x and y [B, n]."""
+    """The nearest of K candidate solids per ray: indices [K, B, n], ray x and y [B, n]."""
     if compiled.available(at[0].device):
         rows = _rows(solids, local, curved=True)
         return Hits(*compiled.nearest_of(at, rows, candidates, nearest=NEAR))
@@ -259,9 +260,9 @@ def nearest_with_torch(
 
 
 def _interval(row: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    """Depths between which rays are in a solid: row [n, 12 or 15, 1], x and y [n, 64].
+    """Depths at which rays enter and leave a solid: row [n, 12 or 15, 1], x and y [n, 64].
 
-    A ray that misses has its entry behind its exit.
+    On a miss, the entry is behind the exit.
     """
     g, h, k = row[:, 0:9:3], row[:, 1:9:3], row[:, 2:9:3]  # [n, 3, 1]
     slope = torch.addcmul(torch.addcmul(k, g, x[:, None]), h, y[:, None])  # [n, 3, 64]
@@ -276,9 +277,9 @@ def _interval(row: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _interval_quadric(row: Tensor, slopes: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-    """Entry and exit of Σ q p² <= 1; entry inf where a ray misses it.
+    """Entry and exit of Σ q p² <= 1; the entry is inf on a miss.
 
-    Taken about the point of closest approach, which keeps thin rods exact in float32.
+    Computed about the point of closest approach, which keeps thin rods exact in float32.
     """
     origin, quadric = row[:, 9:12].unbind(1), row[:, 12:15].unbind(1)
     weighted = [q * slope for q, slope in zip(quadric, slopes, strict=True)]

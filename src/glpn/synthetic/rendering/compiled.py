@@ -1,7 +1,7 @@
-"""The compiled side of rendering: `rays.c` and `surface.c` through ctypes, for tensors on the CPU.
+"""Compiled kernels of the renderer: `rays.c` and `surface.c` through ctypes, for CPU tensors.
 
-Where no compiler was at hand when glpn was built there are no libraries: `available()` is False,
-and `cast` and `surface` run as torch operations, as they do on a GPU.
+If glpn was built without a compiler, there are no libraries: `available()` is False, and `cast` and
+`surface` run as torch operations, as on a GPU.
 """
 
 from __future__ import annotations
@@ -54,12 +54,12 @@ class _Surface(ctypes.Structure):
 
 
 def available(device: torch.device) -> bool:
-    """Whether the compiled kernels can work on this device."""
+    """Whether the compiled kernels run on this device."""
     return device.type == "cpu" and clones() > 0
 
 
 def clones() -> int:
-    """How many of the kernels' clones, from the plainest instruction set up, can run here."""
+    """How many variants of the kernels this processor runs, counted from the simplest one."""
     libraries = _libraries()
     return 0 if libraries is None else int(libraries[0].glpn_rays_clones())
 
@@ -72,17 +72,17 @@ def cast_pictures(
     ranked: tuple[Tensor, Tensor],
     nearest: float,
 ) -> tuple[Tensor, Tensor]:
-    """The nearest solid along each ray of B pictures.
+    """The nearest solid along each ray of B images.
 
     Args:
         rays: x and y [B, H, W], H and W multiples of the tile.
         rows: each solid's test [B, P, 15]: slope, origin, quadric.
         boxes: each solid in camera axes [B, P, 12]: centre, three arms.
-        ranked: least depths [B, P], ascending, inf for what is not to be tested; whose they are.
-        nearest: depths up to it are not seen.
+        ranked: smallest depths [B, P], ascending, inf for solids to skip; and their indices.
+        nearest: rays start at this depth.
 
     Returns:
-        Depth, inf where nothing is, and the solid's index, -1 there: [B, H, W].
+        Depth and index of the solid [B, H, W]; inf and -1 on a miss.
     """
     batch, height, width = rays[0].shape
     count = rows.shape[1]
@@ -128,10 +128,10 @@ def surface(
     *,
     textures: tuple[Tensor, Tensor, Tensor],
 ) -> tuple[Tensor, Tensor]:
-    """What is seen at N pixels, as `surface.surface` has it.
+    """The surface at N pixels, in the layout of `surface.surface`.
 
     Args:
-        table: all about each solid, [M, 46].
+        table: the parameters of each solid, [M, 46].
         pixels: row in the table, ray x and y, depth, footprint, each [N].
         textures: the bank and the relief, float32 [3, texels], and their levels' offsets.
 
@@ -151,7 +151,7 @@ def surface(
 
 
 def _each(function: Any, jobs: list[Any]) -> None:
-    """Run the jobs in as many threads as torch may use; ctypes lets them run side by side."""
+    """Run the jobs in as many threads as torch uses; ctypes releases the GIL during calls."""
     threads = min(torch.get_num_threads(), len(jobs))
     pointers = [ctypes.byref(job) for job in jobs]
     if threads == 1:

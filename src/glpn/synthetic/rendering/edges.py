@@ -1,7 +1,7 @@
-"""Edges: colours are averaged over a pixel where its corners may show something else.
+"""Edges: antialiasing of colours where the corners of a pixel may show another surface.
 
-Quincunx sampling: a pixel is half its centre and an eighth each of its four corners; a corner
-is looked at only where the four centres around it disagree. Depth stays that of the centre.
+Quincunx sampling: a pixel is half its centre plus an eighth of each of its four corners. A corner
+is sampled only where the four centres around it disagree. Depth is always that of the centre.
 """
 
 from __future__ import annotations
@@ -13,13 +13,15 @@ from torch import Tensor
 
 from glpn.synthetic.rendering.cast import Eyes
 
-_ROUND = 64  # corners are padded to whole vectors: no value depends on the rest of its batch
+_ROUND = (
+    64  # corners are padded to whole vectors, so that no value depends on the rest of the batch
+)
 
 Around = tuple[Tensor, Tensor, Tensor, Tensor]  # indices [B, n]: upper left, upper right, lower …
 
 
 class Corners(NamedTuple):
-    """Corners at edges, per picture [B, n]: ray x and y, the four pixels around, which are real."""
+    """Corners at edges, per image [B, n]: ray x and y, the four pixels around, a mask."""
 
     x: Tensor
     y: Tensor
@@ -28,7 +30,7 @@ class Corners(NamedTuple):
 
 
 def corners_at_edges(solid: Tensor, face: Tensor, eyes: Eyes) -> Corners | None:
-    """Where neighbours hit different solids or faces: maps [B, H, W]. None: nowhere."""
+    """Where neighbours hit different solids or faces, from maps [B, H, W]; None if nowhere."""
     batch, _, width = solid.shape
     key = solid * 4 + face
     a, b, c, d = key[:, :-1, :-1], key[:, :-1, 1:], key[:, 1:, :-1], key[:, 1:, 1:]
@@ -55,10 +57,10 @@ def mean_around(field: Tensor, around: Around) -> Tensor:
 
 
 def blend(light: Tensor, corners: Corners, colour: Tensor) -> Tensor:
-    """Move pixels of `light` [B, 3, N] an eighth towards each of their corners' colours."""
+    """Move pixels of `light` [B, 3, N] an eighth towards the colour of each corner."""
     blended = light.clone()
     for index in corners.around:
-        # Each pixel is at most once the upper left, upper right … of a corner: no sum collides.
+        # A pixel is the upper left (upper right, …) of one corner at most, so no writes collide.
         spread = index[:, None].expand(-1, 3, -1)
         step = (colour - light.gather(2, spread)) * (0.125 * corners.real[:, None])
         blended.scatter_add_(2, spread, step)

@@ -18,14 +18,14 @@ from glpn.synthetic.rendering.cast import Eyes, Solids, cast
 from glpn.synthetic.rendering.surface import Surface, dot
 
 SHADOW_SIDE = 96  # pixels of a shadow map's side
-_FARTHEST = 400.0  # metres at which an empty shadow map ends
-_BLEED = 0.25  # variance shadows below this are dark: hides light leaks
-_REACH = 0.35  # metres over which a surface darkens another's ambient light
-_SPIRAL = 8  # neighbours looked at for ambient occlusion
+_FARTHEST = 400.0  # metres: the depth of an empty shadow map
+_BLEED = 0.25  # variance shadows below this become 0, which hides light leaks
+_REACH = 0.35  # metres over which a surface occludes the ambient light of another
+_SPIRAL = 8  # neighbours sampled for ambient occlusion
 
 
 class Lights(NamedTuple):
-    """Lights of a batch of scenes [B, L, …]: as `scene.Light`; `power` is its colour."""
+    """Lights of a batch of scenes [B, L, …], as `scene.Light`; `power` is the colour."""
 
     position: Tensor
     axes: Tensor
@@ -36,7 +36,7 @@ class Lights(NamedTuple):
     beam: Tensor
 
     def lit(self) -> Lights:
-        """Without the last ones that are dark in all scenes."""
+        """The same without the trailing lights that are dark in all scenes."""
         count = max(1, int((self.power.amax((0, 2)) > 0).sum()))
         return Lights(*(field[:, :count] for field in self))
 
@@ -49,7 +49,7 @@ class Ambient(NamedTuple):
 
 
 def shadow_maps(solids: Solids, casting: Tensor, lights: Lights) -> Tensor:
-    """Blurred depth and its square as each light sees them [B, L, 2, SIDE, SIDE]."""
+    """Blurred depth and squared depth from each light [B, L, 2, SIDE, SIDE]."""
     batch, count = lights.reach.shape
     step = (torch.arange(SHADOW_SIDE, device=casting.device) + 0.5) * (2 / SHADOW_SIDE) - 1
     grid = step * lights.reach.reshape(-1, 1)  # [BL, SIDE]
@@ -90,7 +90,7 @@ def illuminate(
         strength = strength * _lit(light, seen, maps[:, number])
         cosine = (dot(surface.shading, towards) * inverse).clamp_min_(0)
         diffuse.addcmul_(light.power, (strength * cosine)[:, None])
-        # Halfway between light and eye: its length follows from the angle between the two.
+        # The half vector between light and eye; its length follows from the angle between the two.
         middle = (2 + 2 * inverse * dot(towards, view)).clamp_min_(1e-6).rsqrt_()
         shine = ((cosine + facing) * middle).clamp_(1e-4, 1).pow(sharpness)
         shine = shine * glint * strength * (cosine > 0)
@@ -99,7 +99,7 @@ def illuminate(
 
 
 def _lit(light: Lights, seen: Tensor, moments: Tensor) -> Tensor:
-    """Share of a light that reaches each pixel, from its position in the light's axes."""
+    """Fraction of a light that reaches each pixel, from its position in the light's axes."""
     depth = seen[:, 2]
     plane = seen[:, :2] / (depth.clamp_min(0.05) * light.reach)[:, None]  # [B, 2, N] in -1..1
     grid = plane.transpose(1, 2)[:, None]  # [B, 1, N, 2]
@@ -111,23 +111,23 @@ def _lit(light: Lights, seen: Tensor, moments: Tensor) -> Tensor:
     share = variance / torch.addcmul(variance, behind, behind)
     share = ((share - _BLEED) / (1 - _BLEED)).clamp_(0, 1)
     share = share.masked_fill_(behind <= 0, 1.0)
-    # Beyond its map a light's shadow is unknown; fade into the one answer over the map's edge.
+    # Outside its map, the shadow of a light is unknown. Fade to `beyond` over the edge of the map.
     inside = ((1 - plane.abs().amax(1)) * 10).clamp_(0, 1) * (depth > 0.05)
     return torch.lerp(light.beyond.expand_as(share), share, inside)
 
 
 def ambient(surface: Surface, light: Ambient) -> Tensor:
-    """Light from all around on each pixel [B, 3, N], where nothing hides it."""
+    """Ambient light on each pixel [B, 3, N], without occlusion."""
     up = (0.5 + 0.5 * surface.shading[:, 2:3]).clamp(0, 1)
     above, below = light.above[..., None], light.below[..., None]
     return torch.addcmul(below, above - below, up)
 
 
 def occlusion(world: Tensor, normal: Tensor, depth: Tensor, pixels_per_metre: Tensor) -> Tensor:
-    """Share of the ambient light that corners and near things let through [B, H, W].
+    """Fraction of the ambient light that is not occluded by near surfaces [B, H, W].
 
-    Looks at a spiral of neighbours on the half-size picture: those that rise above a pixel's
-    tangent plane darken it. `pixels_per_metre` [B] at one metre's distance.
+    Samples a spiral of neighbours on the half-size image; those above the tangent plane of a pixel
+    darken it. `pixels_per_metre` [B] is at a distance of one metre.
     """
     point, facing, near = (v[..., ::2, ::2] for v in (world, normal, depth))
     height, width = near.shape[1:]
@@ -153,7 +153,7 @@ def occlusion(world: Tensor, normal: Tensor, depth: Tensor, pixels_per_metre: Te
 
 @lru_cache(maxsize=4)
 def _spiral(height: int, width: int, device: str) -> tuple[tuple[Tensor, Tensor], ...]:
-    """Sine and cosine [H, W] of the direction to each of a pixel's neighbours."""
+    """Sine and cosine [H, W] of the direction to each neighbour of a pixel."""
     row = torch.arange(height, device=device)[:, None]
     column = torch.arange(width, device=device)
     turn = 2.4 * ((row * 3 + column * 5) % 7)  # decorrelates neighbouring spirals

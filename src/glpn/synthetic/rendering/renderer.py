@@ -1,4 +1,4 @@
-"""Rendering: seeds or scenes in; pictures, exact depth, normals, instances and cameras out."""
+"""Rendering: scenes → images, exact depth, normals, instances and cameras."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from glpn.synthetic.rendering.sensor import develop
 from glpn.synthetic.rendering.surface import Pixels, Surface, surface, surface_table
 from glpn.synthetic.scenes.scene import Scene
 
-_SKY = (0.6, 0.75, 1.0)  # radiance at the zenith, relative to the light from above
-_CPU_BATCH = 4  # pictures whose rays a CPU casts together: fewer, longer steps
+_SKY = (0.6, 0.75, 1.0)  # radiance at the zenith, relative to the ambient light from above
+_CPU_BATCH = 4  # images whose rays a CPU casts together, for fewer and longer steps
 
 
 @dataclass(frozen=True, eq=False)
 class Rendering:
-    """A batch of pictures with everything that is known of them, on the device that made them.
+    """A batch of images with their ground truth, on the device that rendered them.
 
     Attributes:
         image: RGB uint8 [B, H, W, 3].
         depth: float32 metres [B, H, W] along the optical axis; 0 is the sky.
         normal: float32 [B, H, W, 3], unit, in camera axes (right, down, forward), towards the
             camera; 0 in the sky.
-        instance: int32 [B, H, W]; which thing, from 1 on; 0 is the sky.
-        cameras: one per picture, without `distortion`.
+        instance: int32 [B, H, W], the number of the object from 1 on; 0 is the sky.
+        cameras: one per image, without `distortion`.
         distortion: float32 [B, 2]: k1, k2 of r' = r (1 + k1 r² + k2 r⁴), from ray to pixel.
     """
 
@@ -50,9 +50,9 @@ class Rendering:
 def render_scenes(
     scenes: Sequence[Scene], size: tuple[int, int], device: str | torch.device = "cpu"
 ) -> Rendering:
-    """Render scenes at (height, width); each picture depends on its own scene alone.
+    """Render scenes at (height, width); each image depends only on its own scene.
 
-    Scenes that share their solids, as the views of one room do, cost one preparation.
+    Scenes that share their solids, as the views of one room do, are prepared once.
 
     Raises:
         UsageError: no scene, or no pixel.
@@ -78,12 +78,12 @@ Maps = tuple[Tensor, Tensor, Tensor, Tensor]  # image, depth, normal, instance
 def _render(
     scenes: Sequence[Scene], size: tuple[int, int], device: torch.device
 ) -> tuple[list[Maps], tuple[Camera, ...]]:
-    """Pictures in chunks, and all their cameras."""
+    """Images in chunks, and all their cameras."""
     worlds, shots, cameras = gather(scenes, size, device)
     shadows = lighting.shadow_maps(worlds.solids, worlds.casting, worlds.lights)
     solids = Solids(*(field[shots.world] for field in worlds.solids))
     hits = cast(solids, shots.eyes, wanted=worlds.present[shots.world])
-    # A CPU shades one picture at a time: its maps stay in the cache.
+    # A CPU shades one image at a time, so that its maps stay in the cache.
     chunk = 1 if device.type == "cpu" else len(scenes)
     parts = []
     for start in range(0, len(scenes), chunk):
@@ -94,7 +94,7 @@ def _render(
 
 
 class _Pictures:
-    """Some pictures while they are drawn. Pixels are flat: [B, C, N] or, end to end, [C, B·N]."""
+    """Images during rendering. Pixels are flat: [B, C, N] or, end to end, [C, B·N]."""
 
     def __init__(self, worlds: Worlds, shots: Shots, shadows: Tensor) -> None:
         world = shots.world
@@ -110,7 +110,7 @@ class _Pictures:
         self.first = torch.arange(len(world), device=world.device)[:, None] * count  # [B, 1]
 
     def maps(self, hits: Hits, size: tuple[int, int]) -> Maps:
-        """The finished maps at (height, width) of what rays hit."""
+        """The finished maps at (height, width), from the hits of the rays."""
         shape = self.eyes.x.shape
         flat = Hits(*(field.flatten(1) for field in hits))
         x, y = self.eyes.x.flatten(1), self.eyes.y.flatten(1)
@@ -140,7 +140,7 @@ class _Pictures:
         )
 
     def _pixels(self, hits: Hits, x: Tensor, y: Tensor) -> Pixels:
-        """Rays x, y and what they hit, each [B, N]; those that miss pass as hits at 1 m."""
+        """Rays x, y and their hits, each [B, N]; a miss counts as a hit at 1 m."""
         row = hits.solid.clamp_min(0) + self.first
         depth = torch.where(hits.solid == NO_HIT, 1.0, hits.depth)
         length = torch.addcmul(torch.addcmul(torch.ones_like(x), x, x), y, y).sqrt()
@@ -148,7 +148,7 @@ class _Pictures:
         return Pixels(*(v.reshape(-1) for v in (row, x, y, depth, footprint)))
 
     def _rays(self, x: Tensor, y: Tensor, depth: Tensor) -> tuple[Tensor, Tensor]:
-        """Where rays end in the world, and the unit directions back to the camera [B, 3, N]."""
+        """World positions of the hits, and unit directions back to the camera [B, 3, N]."""
         ray = torch.stack([x, y, torch.ones_like(x)], 1)
         direction = self.eyes.axes.transpose(1, 2) @ ray
         world = torch.addcmul(self.eyes.position[:, :, None], direction, depth[:, None])
@@ -156,7 +156,7 @@ class _Pictures:
         return world, direction * inverse[:, None]
 
     def _shade(self, seen: Surface, world: Tensor, towards: Tensor, open_: Tensor) -> Tensor:
-        """Radiance towards the camera [B, 3, N]; `open_` [B, N] is the share of ambient light."""
+        """Radiance towards the camera [B, 3, N]; `open_` [B, N] is the unoccluded ambient share."""
         seen = Surface(*(_per_picture(field, len(world)) for field in seen))
         diffuse, highlight = lighting.illuminate(
             seen, world, towards, lights=self.lights, maps=self.shadows
@@ -174,7 +174,7 @@ class _Pictures:
         return 1.5 * (above + (zenith - above) * height)
 
     def _colour(self, corners: Corners, hits: Hits, open_: Tensor) -> Tensor:
-        """Radiance [B, 3, n] where pixels' corners lie at an edge."""
+        """Radiance [B, 3, n] at pixel corners that lie on an edge."""
         x, y = corners.x, corners.y
         candidates = torch.stack([hits.solid.gather(1, index) for index in corners.around])
         found = nearest_of(self.solids, self.local, candidates, at=(x, y))

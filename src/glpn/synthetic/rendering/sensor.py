@@ -1,4 +1,4 @@
-"""Sensor: from light to the 8-bit picture that a phone or a depth camera would store."""
+"""Sensor: from light to the 8-bit image that a phone or a depth camera stores."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ from glpn.synthetic.rendering.surface import pick
 
 _GRAIN_SIDE = 512
 _GRAIN_SEED = 7
-_EXPOSURE_STEPS = 64  # per octave: a rounding error in the mean must not shift a whole picture
+_EXPOSURE_STEPS = (
+    64  # exposure steps per octave, so that rounding of the mean does not shift a whole image
+)
 _BLOCK = 8
 # Quantisation tables of the JPEG standard, annex K, for quality 50.
 _LUMA = (
@@ -61,7 +63,7 @@ def develop(light: Tensor, sensors: Sensors) -> Tensor:
 
 
 def _exposure(light: Tensor, brightness: Tensor) -> Tensor:
-    """Factor per picture that brings its mean, highlights held back, to `brightness`."""
+    """Factor per image that brings the mean, with compressed highlights, to `brightness`."""
     grey = light[:, :, ::4, ::4].mean(1).flatten(1)
     log_mean = torch.stack([row.clamp_min(1e-4).double().log2().mean() for row in grey])
     steps = ((brightness.double().log2() - log_mean) * _EXPOSURE_STEPS).round()
@@ -81,13 +83,13 @@ def _tone(image: Tensor, sensors: Sensors) -> Tensor:
     grey = image.mean(1, keepdim=True)
     image = grey + (image - grey) * sensors.saturation[:, None, None, None]
     image = image.clamp_min(0)
-    image = image * (1 + 0.15 * image) / (1 + image)  # reaches 1 where the light is 6.5 times mid
+    image = image * (1 + 0.15 * image) / (1 + image)  # reaches 1 at 6.5 times the mid tone
     image = (image * 1.35).clamp(1e-4, 1).pow(1 / 2.2)
     return (image - 0.45) * sensors.contrast[:, None, None, None] + 0.42
 
 
 def _focus(image: Tensor, sensors: Sensors) -> Tensor:
-    """Lens blur, and the sharpening that cameras add."""
+    """Lens blur and in-camera sharpening."""
     scale = image.shape[2] / 240
     sigma = (sensors.blur * scale).clamp_min(0.05)
     radius = max(1, math.ceil(1.2 * scale - 0.25))
@@ -99,7 +101,7 @@ def _focus(image: Tensor, sensors: Sensors) -> Tensor:
 
 
 def _along(image: Tensor, kernel: Tensor, dim: int) -> Tensor:
-    """Each picture with its own kernel [B, taps] along one axis; edges repeated."""
+    """Convolve each image with its own kernel [B, taps] along one axis; edges are repeated."""
     radius = kernel.shape[1] // 2
     pad = (radius, radius, 0, 0) if dim == 3 else (0, 0, radius, radius)
     padded = F.pad(image, pad, mode="replicate")
@@ -111,7 +113,7 @@ def _along(image: Tensor, kernel: Tensor, dim: int) -> Tensor:
 
 
 def _noise(image: Tensor, sensors: Sensors) -> Tensor:
-    """Grain from a fixed periodic field, shifted per picture; stronger in the shadows."""
+    """Grain from a fixed periodic field, shifted per image; stronger in the shadows."""
     field = _grain(str(image.device))
     height, width = image.shape[2:]
     row = torch.arange(height, device=image.device)
@@ -136,7 +138,7 @@ def _grain(device: str) -> Tensor:
 
 
 def _jpeg(image: Tensor, quality: Tensor) -> Tensor:
-    """What JPEG leaves of a picture in 0..255; chroma at half size. Quality 0 changes nothing."""
+    """JPEG compression of an image in 0..255, chroma at half size. Quality 0 changes nothing."""
     if not (quality > 0).any():
         return image
     height, width = image.shape[2:]
@@ -153,7 +155,7 @@ def _jpeg(image: Tensor, quality: Tensor) -> Tensor:
 
 
 def _quantised(plane: Tensor, scale: Tensor) -> Tensor:
-    """8 × 8 blocks through a rounded discrete cosine transform."""
+    """Quantise the discrete cosine transform of 8 × 8 blocks."""
     wave = _cosines().to(plane.device)
     table = plane.new_tensor(_LUMA) * scale[:, None, None]  # [B, 8, 8]
     table = table.clamp_min(1)[:, None, None, None]

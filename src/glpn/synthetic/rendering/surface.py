@@ -1,4 +1,4 @@
-"""Surfaces: what the hit solids look like at each pixel, before light falls on them.
+"""Surfaces: geometry and material at each pixel, before lighting.
 
 All maps are channels first: [C, N] for the N pixels of a batch laid end to end.
 """
@@ -16,14 +16,14 @@ from glpn.synthetic.rendering.cast import Local, Solids
 from glpn.synthetic.scenes import textures
 from glpn.synthetic.scenes.patterns import SIDE
 
-_BEFORE = 1 - 1e-6  # a box's plane this much nearer than the hit is not what was hit
+_BEFORE = 1 - 1e-6  # tolerance when matching the hit to a plane of the box
 # Rows of the table: origin, slope, half, axes, quadric; bevel, texture origin, material.
 _ROWS = (3, 9, 3, 9, 3, 1, 3, 15)
 CURVED = 3  # the `face` of a hit on a quadric; a plane's is its axis
 
 
 class Surface(NamedTuple):
-    """Per pixel: what light needs to know. Colours are linear.
+    """Inputs of the lighting, per pixel. Colours are linear.
 
     normal and shading [3, N]: unit, in the world, exact and as light sees it; colour [3, N];
     specular, gloss, emission [N]; face [N], int32.
@@ -39,7 +39,7 @@ class Surface(NamedTuple):
 
 
 class Pixels(NamedTuple):
-    """Rays that hit: the solid's row in the table [N], ray x and y, depth, metres per pixel."""
+    """Hits: row of the solid in the table [N], ray x and y, depth, metres per pixel."""
 
     row: Tensor
     x: Tensor
@@ -49,7 +49,7 @@ class Pixels(NamedTuple):
 
 
 class _Face(NamedTuple):
-    """Which face was hit, per pixel [N]: of the x axis, of the z axis, or the quadric."""
+    """The face that was hit, per pixel [N]: of the x axis, of the z axis, or the quadric."""
 
     is_x: Tensor
     is_z: Tensor
@@ -57,7 +57,7 @@ class _Face(NamedTuple):
 
 
 def surface_table(solids: Solids, local: Local, look: Tensor) -> Tensor:
-    """All that `surface` asks of solids, [B·P, 46]; look is `batch.Worlds.look` [B, P, 19]."""
+    """The parameters of all solids [B·P, 46]; look is `batch.Worlds.look` [B, P, 19]."""
     fields = (
         local.origin,
         local.slope.flatten(2),
@@ -72,7 +72,7 @@ def surface_table(solids: Solids, local: Local, look: Tensor) -> Tensor:
 def surface(table: Tensor, pixels: Pixels) -> Surface:
     """Geometry and material at each hit.
 
-    On a CPU the compiled kernel does it, where there is one; elsewhere torch: the same to rounding.
+    On a CPU the compiled kernel computes this, if available; torch gives the same up to rounding.
     """
     device = table.device
     if not compiled.available(device):
@@ -110,7 +110,7 @@ def surface_with_torch(table: Tensor, pixels: Pixels) -> Surface:
 
 
 def pick(table: Tensor, index: Tensor) -> Tensor:
-    """Columns of a table [C, M] → [C, N]: as index_select, which is slow but along axis 0."""
+    """Columns of a table [C, M] → [C, N]; index_select is fast only along axis 0."""
     picked = table.new_empty(table.shape[0], index.numel())
     for channel, out in zip(table, picked, strict=True):
         torch.index_select(channel, 0, index, out=out)
@@ -118,13 +118,13 @@ def pick(table: Tensor, index: Tensor) -> Tensor:
 
 
 def dot(a: Tensor, b: Tensor) -> Tensor:
-    """Scalar products of vectors that lie along the second last axis."""
+    """Dot products of vectors along the second last axis."""
     (ax, ay, az), (bx, by, bz) = a.unbind(-2), b.unbind(-2)
     return (ax * bx).addcmul_(ay, by).addcmul_(az, bz)
 
 
 def _turned(vector: Tensor, axes: Tensor) -> Tensor:
-    """From a solid's axes to the world's [3, N]."""
+    """From the axes of a solid to world axes [3, N]."""
     return (vector[0] * axes[0]).addcmul_(vector[1], axes[1]).addcmul_(vector[2], axes[2])
 
 
@@ -135,7 +135,7 @@ def _unit(vectors: Tensor) -> Tensor:
 def _normal(
     direction: Tensor, entry: Tensor, depth: Tensor, gradient: Tensor
 ) -> tuple[Tensor, _Face]:
-    """Unit normal in local axes [3, N], and the face that was hit.
+    """The unit normal in local axes [3, N] and the face that was hit.
 
     A box is hit on the last of its planes that the ray enters; a quadric after all of them.
     """
@@ -150,7 +150,7 @@ def _normal(
 
 
 def _bevelled(normal: Tensor, metres: Tensor, half: Tensor, bevel: Tensor) -> Tensor:
-    """Normals that bend towards the neighbouring face along a box's edges."""
+    """Normals that bend towards the neighbouring face along the edges of a box."""
     bend = 1 - (half - metres.abs()) / bevel
     return torch.addcmul(normal, bend.clamp_(0, 1), metres.sign(), value=0.7)
 
@@ -177,7 +177,7 @@ def _facing(direction: Tensor, normal: Tensor) -> Tensor:
 def _coordinates(
     point: Tensor, metres: Tensor, half: Tensor, face: _Face, material: Tensor
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Texture coordinates u, v [N], where the axes are swapped, and metres of a texture.
+    """Texture coordinates u, v [N], a mask of swapped axes, and the metres that a texture covers.
 
     A texture runs along the longer side of its face, unless it is upright; one without a scale
     fills its face.

@@ -1,4 +1,4 @@
-"""Things that stand and lie on floors: cartons, bins, shoes, clothes, drying racks."""
+"""Objects on floors: cartons, bins, shoes, clothes, drying racks."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def clothes(kit: Kit) -> Piece:
 
 
 def pile(kit: Kit) -> Piece:
-    """Cartons on each other, something small on top."""
+    """Stacked cartons with a small object on top."""
     piece = Piece()
     z = 0.0
     for _ in range(kit.whole(2, 4)):
@@ -124,7 +124,7 @@ _ON_FLOORS: tuple[Callable[[Kit], Piece], ...] = (
 
 
 def on_floor(kit: Kit) -> Piece:
-    """Something that stands or lies about."""
+    """A random object for floors."""
     if kit.chance(0.2):
         return clutter.plant(kit, kit.uniform(0.5, 1.5))
     return _ON_FLOORS[kit.whole(0, len(_ON_FLOORS) - 1)](kit)

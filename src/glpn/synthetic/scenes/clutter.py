@@ -28,7 +28,7 @@ def books(kit: Kit, width: float, depth: float, height: float) -> Piece:
 
 
 def stack(kit: Kit) -> Piece:
-    """Books, magazines or papers lying on each other."""
+    """A stack of books, magazines or papers."""
     piece = Piece()
     z = 0.0
     for _ in range(kit.whole(1, 5)):
@@ -156,7 +156,7 @@ def plant(kit: Kit, height: float) -> Piece:
 
 
 def group(kit: Kit) -> Piece:
-    """Bottles, jars or packets of some sizes that stand together."""
+    """Bottles, jars or packets of several sizes, standing together."""
     piece = Piece()
     maker = packet if kit.chance(0.3) else bottle
     for number in range(kit.whole(3, 7)):
@@ -179,7 +179,7 @@ def pencils(kit: Kit) -> Piece:
 
 
 def pair_of_frames(kit: Kit) -> Piece:
-    """Photographs that stand on a board, leaning back."""
+    """Framed photos on a board, leaning back."""
     piece = Piece()
     for x in (-0.1, 0.12):
         wide, tall, lean = kit.uniform(0.05, 0.11), kit.uniform(0.06, 0.15), 0.2
@@ -222,7 +222,7 @@ _ON_TABLES: tuple[Callable[[Kit], Piece], ...] = (
 
 
 def on_table(kit: Kit) -> Piece:
-    """Something that stands on tables."""
+    """A random object for tables."""
     if kit.chance(0.06):
         return lamp(kit, kit.uniform(0.3, 0.6))
     if kit.chance(0.06):
@@ -233,7 +233,7 @@ def on_table(kit: Kit) -> Piece:
 def strew(
     kit: Kit, piece: Piece, width: float, span: tuple[float, float], *, z: float, density: float
 ) -> None:
-    """Set things on a board: |x| < width / 2, y within span; `density` of them per metre."""
+    """Set objects on a board: |x| < width / 2, y within span, `density` of them per metre."""
     if kit.chance(0.45):
         density *= 2.5
     x = -width / 2 + 0.12

@@ -1,4 +1,4 @@
-"""Indoor scenes: a room with its lights, seen by a camera such as people and robots carry."""
+"""Indoor scenes: a room with its lights, seen by a hand-held camera or a robot."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ from glpn.synthetic.scenes.solids import BOX, CYLINDER, Piece, Vector, bounds_of
 
 _KINECT_FOV = (57.0, 63.0)  # degrees, horizontal
 _PHONE_FOV = (50.0, 80.0)
-_CLEARANCE = 0.22  # metres around the camera that are free
+_CLEARANCE = 0.22  # metres of free space around the camera
 _CANDIDATES = 12  # views tried per room
-_INTEREST = 0.09  # what one more thing in view weighs against a wrong depth
+_INTEREST = 0.09  # weight of one more visible object against a wrong median depth
 # Median depth in metres of a typical frame in homes and offices: log-normal.
 _TYPICAL_DEPTH, _TYPICAL_SPREAD = 3.0, 0.48
 
 
 def sample_indoor(seed: int, views: Sequence[int] = (0,)) -> list[Scene]:
-    """The indoor scene of a seed, as some of its numbered views see it."""
+    """The indoor scene of a seed, from some of its numbered views."""
     kit = Kit(np.random.default_rng((seed, 1)))
     room = sample_room(kit)
     lights = _light(room)
@@ -64,7 +64,7 @@ def _vector(values: NDArray[np.float64]) -> Vector:
 
 
 def _light(room: Room) -> list[Light]:
-    """Lamps on the ceiling, daylight from the windows, now and then the sun."""
+    """Ceiling lamps, daylight from the windows, and sometimes the sun."""
     lights: list[Light] = []
     kit = room.kit
     for wall, (at, yaw) in zip(room.walls, room.places, strict=True):
@@ -95,7 +95,7 @@ def _ceiling_lamps(room: Room) -> list[Light]:
 
 
 def _fixture(room: Room, at: Vector) -> None:
-    """What a ceiling lamp looks like; offices have rows of panels."""
+    """The shape of a ceiling lamp; offices have rows of panels."""
     kit, height = room.kit, room.done.height
     x, y, z = at
     piece = Piece()
@@ -128,7 +128,7 @@ def _out_of_wall(place: tuple[Vector, float], x: float, y: float, z: float) -> V
 
 
 def _daylight(kit: Kit, x: Span, z: Span, place: tuple[Vector, float]) -> Light:
-    """A window as a lamp that stands in it and shines inwards."""
+    """A window as a light in its opening that shines inwards."""
     area = (x[1] - x[0]) * (z[1] - z[0])
     middle, height = sum(x) / 2, sum(z) / 2
     position = _out_of_wall(place, middle, -0.02, height)
@@ -138,7 +138,7 @@ def _daylight(kit: Kit, x: Span, z: Span, place: tuple[Vector, float]) -> Light:
 
 
 def _sun(kit: Kit, x: Span, z: Span, place: tuple[Vector, float]) -> Light:
-    """Sunlight through one window: a far lamp that sees only it."""
+    """Sunlight through one window: a distant light whose map covers only the window."""
     middle = _out_of_wall(place, sum(x) / 2, 0.0, sum(z) / 2)
     side, rise = kit.uniform(-12, 12), kit.uniform(5, 18)
     position = _out_of_wall(place, sum(x) / 2 + side, -15.0, rise)
@@ -150,7 +150,7 @@ def _sun(kit: Kit, x: Span, z: Span, place: tuple[Vector, float]) -> Light:
 
 
 def _view(kit: Kit, room: Room, boxes: NDArray[np.float32]) -> View:
-    """The best of some random views: free, and about as deep as real frames are.
+    """The best of several random views: unobstructed, with a median depth as in real frames.
 
     boxes: lowest and highest corners of the room's solids [2, P, 3].
     """
@@ -159,7 +159,7 @@ def _view(kit: Kit, room: Room, boxes: NDArray[np.float32]) -> View:
     views = [_random_view(kit, room, fov) for _ in range(_CANDIDATES)]
     depth, seen = probe(views, boxes)
     crowded = inside_any(np.array([view.position for view in views]), boxes, _CLEARANCE)
-    if crowded.all():  # a room packed full: look down from under its ceiling
+    if crowded.all():  # no free place in the room: look down from under the ceiling
         at = (room.width / 2, room.depth / 2, room.done.height - 0.25)
         return View(at, looking(kit.uniform(0, 2 * math.pi), -0.4), fov)
     sorted_seen = np.sort(seen, 1)
@@ -170,7 +170,7 @@ def _view(kit: Kit, room: Room, boxes: NDArray[np.float32]) -> View:
 
 
 def _random_view(kit: Kit, room: Room, fov: float) -> View:
-    """Hand-held at 1.0 to 1.75 m and a little down, or a robot's at 0.3 to 1 m and level."""
+    """Hand-held at 1.0 to 1.75 m, slightly downwards, or on a robot at 0.3 to 1 m, level."""
     x, y = kit.uniform(0.3, room.width - 0.3), kit.uniform(0.3, room.depth - 0.3)
     if kit.chance(0.85):
         z, pitch = kit.uniform(1.0, 1.75), -0.2 + 0.17 * kit.rng.standard_normal()
@@ -188,7 +188,7 @@ def _random_view(kit: Kit, room: Room, fov: float) -> View:
 def probe(
     views: list[View], boxes: NDArray[np.float32]
 ) -> tuple[NDArray[np.float32], NDArray[np.intp]]:
-    """Rough depths [V, 42] of views, and which box each ray meets: boxes are [2, P, 3]."""
+    """Rough depths [V, 42] of views, and the box that each ray meets; boxes are [2, P, 3]."""
     half = math.tan(math.radians(views[0].fov) / 2)
     across, down = np.meshgrid(half * np.linspace(-0.9, 0.9, 7), half * np.linspace(-0.7, 0.7, 6))
     rays = np.stack([across.ravel(), down.ravel(), np.ones(42)], -1)
@@ -210,14 +210,14 @@ def probe(
 def inside_any(
     points: NDArray[np.float64], boxes: NDArray[np.float32], margin: float
 ) -> NDArray[np.bool_]:
-    """Which points [V, 3] lie within, or nearer than `margin` to, one of the boxes [2, P, 3]."""
+    """Whether points [V, 3] lie within `margin` of one of the boxes [2, P, 3]."""
     at = points[:, None]
     inside = ((at > boxes[0] - margin) & (at < boxes[1] + margin)).all(-1)
     return np.asarray(inside.any(-1))
 
 
 def sample_sensor(kit: Kit) -> Sensor:
-    """What phones and depth cameras do to a picture."""
+    """Random parameters of the cameras of phones and depth sensors."""
     rng = kit.rng
     warmth = 0.1 * rng.standard_normal()
     return Sensor(

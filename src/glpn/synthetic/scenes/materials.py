@@ -85,7 +85,7 @@ def _one_of(rng: np.random.Generator, values: Sequence[Value]) -> Value:
 
 
 def paint(rng: np.random.Generator) -> Material:
-    """A wall's paint: mostly pale, now and then a strong colour."""
+    """Wall paint: usually pale, sometimes a strong colour."""
     style = rng.random()
     if style < 0.7:
         colour = warm(rng, rng.uniform(0.35, 0.85), 0.5)
@@ -105,7 +105,7 @@ def paint(rng: np.random.Generator) -> Material:
 
 
 def wall(rng: np.random.Generator) -> Material:
-    """What a wall shows: paint, seldom brick, wallpaper, tile or panelling."""
+    """The surface of a wall: usually paint, rarely brick, wallpaper, tile or panelling."""
     style = rng.random()
     if style < 0.8:
         return paint(rng)
@@ -234,7 +234,7 @@ def fabric(rng: np.random.Generator) -> Material:
 
 
 def leather(rng: np.random.Generator) -> Material:
-    """Dark, slightly shining."""
+    """Leather: dark and slightly glossy."""
     colour = warm(rng, float(np.exp(rng.uniform(np.log(0.015), np.log(0.3)))), 1.0)
     hide = Material(_texture(rng, "speckle"), 0.25, **shades(colour, 0.15))
     return hide._replace(specular=0.08, gloss=0.45, bump=0.1, relief_scale=0.7)
@@ -252,7 +252,7 @@ def lacquer(rng: np.random.Generator) -> Material:
 
 
 def plastic(rng: np.random.Generator) -> Material:
-    """Any colour: toys, packets, appliances."""
+    """Plastic of any colour: toys, packets, appliances."""
     bright = float(np.exp(rng.uniform(np.log(0.02), np.log(0.85))))
     colour = tint(rng, bright, rng.beta(1.2, 1.2))
     return Material(
@@ -306,7 +306,7 @@ def screen(rng: np.random.Generator) -> Material:
 
 
 def window_pane(rng: np.random.Generator) -> Material:
-    """The bright outdoors as a picture in the plane of the glass, or a drawn blind's glow."""
+    """The bright outdoors as a texture in the plane of the glass, or the glow of a closed blind."""
     if rng.random() < 0.4:
         glow = Material(_texture(rng, "cloud"), 0.0, **shades(warm(rng, 0.8, 0.2), 0.1))
     else:

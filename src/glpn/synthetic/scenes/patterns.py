@@ -1,6 +1,6 @@
-"""Patterns: periodic pictures of wood, cloth, brick, posters … from a generator and a number.
+"""Patterns: periodic textures of wood, cloth, brick, posters … from a generator and a number.
 
-Each is float32 [SIDE, SIDE, 3] in 0..1; grey ones are shades between a material's two colours.
+Each is float32 [SIDE, SIDE, 3] in 0..1; grey ones blend the two colours of a material.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Texture = NDArray[np.float32]  # [SIDE, SIDE, 3] in 0..1
 def spectrum_noise(rng: np.random.Generator, slope: float, *, stretch: float = 1.0) -> Texture:
     """Periodic Gaussian noise [SIDE, SIDE] whose amplitude falls as frequency^-slope; std 1.
 
-    `stretch` above 1 draws it out along the columns' axis u.
+    `stretch` above 1 stretches it along u, the axis of the columns.
     """
     frequency = np.fft.fftfreq(SIDE) * SIDE
     radius = np.hypot(frequency[None, :] * stretch, frequency[:, None])
@@ -35,14 +35,14 @@ def _grey(values: NDArray[np.float32]) -> Texture:
 
 
 def _grid() -> tuple[Texture, Texture]:
-    """u and v of the texels' centres in 0..1, each [SIDE, SIDE]."""
+    """u and v of the texel centres in 0..1, each [SIDE, SIDE]."""
     axis = (np.arange(SIDE, dtype=np.float32) + 0.5) / SIDE
     u, v = np.meshgrid(axis, axis)
     return np.asarray(u, np.float32), np.asarray(v, np.float32)
 
 
 def _colours(rng: np.random.Generator, count: int) -> Texture:
-    """Colours [count, 3] as print and dye have them: any brightness, seldom saturated."""
+    """Colours [count, 3] of print and dye: any brightness, rarely saturated."""
     tone = rng.random((count, 1)) ** 0.8
     return (tone + rng.beta(1.2, 4, (count, 1)) * (rng.random((count, 3)) - tone)).astype(
         np.float32
@@ -97,7 +97,7 @@ def weave(rng: np.random.Generator, number: int) -> Texture:
 
 
 def stripe(rng: np.random.Generator, number: int) -> Texture:
-    """Stripes, or every other time plaid."""
+    """Stripes for even numbers, plaid for odd ones."""
     u, v = _grid()
     count, steps = int(rng.integers(2, 9)), rng.random(12)
     stripes = steps[((v * count * 4) % 12).astype(int)]
@@ -107,7 +107,7 @@ def stripe(rng: np.random.Generator, number: int) -> Texture:
 
 
 def floral(rng: np.random.Generator, number: int) -> Texture:
-    """Blots of three colours on a ground, as printed cloth has."""
+    """Blots of three colours on a background, as on printed cloth."""
     colours = _colours(rng, 4)
     picture = np.repeat(np.repeat(colours[None, :1], SIDE, 0), SIDE, 1).copy()
     for colour in colours[1:]:
@@ -137,7 +137,7 @@ def rug(rng: np.random.Generator, number: int) -> Texture:
 
 
 def _bond(rng: np.random.Generator, columns: int, rows: int, *, shift: float) -> Texture:
-    """Bricks or tiles in 0.25..1 by their own tone, joints 0."""
+    """Bricks or tiles, each with its own tone in 0.25..1; joints are 0."""
     u, v = _grid()
     row = (v * rows).astype(int)
     across = u * columns + shift * (row % 2)
@@ -153,7 +153,7 @@ def brick(rng: np.random.Generator, number: int) -> Texture:
 
 
 def tile(rng: np.random.Generator, number: int) -> Texture:
-    """Tiles of some sizes, joints dark or light, now and then chequered."""
+    """Tiles of several sizes, with dark or light joints, sometimes chequered."""
     count = (2, 4, 8, 2, 4)[number % 5]
     tiles = _bond(rng, count, count * (1 + (number % 3 == 2)), shift=0.5 * (number % 2))
     flat = np.where(tiles > 0, 0.8 + (tiles - 0.62) * rng.uniform(0, 0.5), rng.choice([0.1, 1.0]))
@@ -172,7 +172,7 @@ def stone(rng: np.random.Generator, number: int) -> Texture:
 
 
 def _drawing(rng: np.random.Generator, shapes: int) -> Texture:
-    """A graded ground with shapes drawn over it, the later the smaller."""
+    """A gradient with shapes drawn over it, later ones smaller."""
     top, bottom = _colours(rng, 2)
     _, v = _grid()
     ground = (top * (1 - v[..., None]) + bottom * v[..., None]) * 255
@@ -188,7 +188,7 @@ def _drawing(rng: np.random.Generator, shapes: int) -> Texture:
 
 
 def poster(rng: np.random.Generator, number: int) -> Texture:
-    """A landscape, an abstract painting or a drawing, now and then with a mount."""
+    """A landscape, an abstract painting or a drawing, sometimes with a mount."""
     if number % 4 == 0:  # a landscape: sky, hills
         picture = outdoor(rng, number)
     elif number % 4 == 1:  # an abstract painting or a faded photograph

@@ -1,4 +1,4 @@
-"""Plans: the kinds of rooms, their sizes, and what stands in them."""
+"""Plans: the kinds of rooms with their sizes and furniture."""
 
 from __future__ import annotations
 
@@ -52,10 +52,10 @@ _EVERYWHERE: dict[Maker, float] = {
 
 @dataclass(frozen=True)
 class Plan:
-    """A kind of room: ranges of its sides and height, its doors and windows, what stands in it.
+    """A kind of room: ranges of its sides and height, doors and windows, furniture.
 
-    `first` are placed before all else; `gap` is the mean free metres between things along walls;
-    `middle` what stands in the middle.
+    `first` is placed before everything else; `gap` is the mean free space in metres between objects
+    along walls; `middle` names the groups away from the walls.
     """
 
     width: Span

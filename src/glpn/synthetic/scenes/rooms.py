@@ -33,11 +33,11 @@ class Room:
             ((0.0, self.depth / 2, 0.0), -math.pi / 2),
             ((self.width, self.depth / 2, 0.0), math.pi / 2),
         ]
-        self.taken: list[Footprint] = []  # what stands
+        self.taken: list[Footprint] = []  # the furniture so far
         self.solids = 0
 
     def put(self, piece: Piece, at: Vector, yaw: float = 0.0, *, check: bool = False) -> bool:
-        """Set a piece into the room; with `check`, only where nothing stands yet."""
+        """Place a piece in the room; with `check`, only in free space."""
         if not piece.solids or self.solids + len(piece.solids) > MAX_SOLIDS:
             return False
         if check:
@@ -75,7 +75,7 @@ def sample_room(kit: Kit) -> Room:
 
 
 def _build(room: Room) -> None:
-    """Floor, ceiling, walls, what fills their openings, lamps on the ceiling."""
+    """Floor, ceiling, walls with doors and windows, and ceiling lamps."""
     kit, done = room.kit, room.done
     for wall in room.walls:
         shell.open_up(kit, wall, done.height, windows=room.plan.windows, doors=room.plan.doors)
@@ -91,7 +91,7 @@ def _build(room: Room) -> None:
             room.put(shell.fill(kit, opening, done), at, yaw)
             if opening.kind == "passage":
                 room.put(shell.next_room(kit, opening, done.height), at, yaw)
-            if opening.kind != "window":  # keep the way through it free
+            if opening.kind != "window":  # keep the doorway free
                 _reserve(room, at, yaw, opening.x)
     if kit.chance(0.25):
         _bay(room)
@@ -115,7 +115,7 @@ def _bay(room: Room) -> None:
 
 
 def _anchor(room: Room, maker: Maker) -> None:
-    """What a room is named after, at a free place along any wall."""
+    """The furniture that defines the room, at a free place along any wall."""
     piece = maker(room.kit)
     low, high = piece.bounds()
     for _ in range(10):
@@ -126,7 +126,7 @@ def _anchor(room: Room, maker: Maker) -> None:
 
 
 def _stand(room: Room, number: int, piece: Piece, start: float) -> bool:
-    """Put a piece against a wall, its left end `start` metres from the wall's; if it is free."""
+    """Put a piece against a wall if there is space, its left end `start` metres along the wall."""
     kit, wall, (at, yaw) = room.kit, room.walls[number], room.places[number]
     low, high = piece.bounds()
     x = start - wall.length / 2
@@ -145,7 +145,7 @@ def _stand(room: Room, number: int, piece: Piece, start: float) -> bool:
 
 
 def _furnish(room: Room, number: int) -> None:
-    """Things along one wall, from one end to the other."""
+    """Furniture along one wall, from one end to the other."""
     kit, wall = room.kit, room.walls[number]
     makers = list(room.plan.along)
     weights = np.cumsum([room.plan.along[maker] for maker in makers])
@@ -216,7 +216,7 @@ def _lay_rug(room: Room) -> None:
 
 
 def _group(room: Room, name: str) -> None:
-    """A table with what belongs around it, in the middle."""
+    """A table with its chairs, in the middle."""
     kit, piece = room.kit, Piece()
     if name == "coffee":
         piece.add(

@@ -1,4 +1,4 @@
-"""Sampling: from a seed to a scene of a kind."""
+"""Sampling: seed → scene."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ SAMPLERS = {"indoor": sample_indoor, "street": sample_street}
 
 
 def sample_scene(seed: int, kind: str = "indoor", *, views: int = 1) -> Scene:
-    """The scene of a seed: always the same. Raises as `sample_scenes`."""
+    """The scene of a seed, which is always the same; errors as `sample_scenes`."""
     return sample_scenes([seed], kind, views=views)[0]
 
 
 def sample_scenes(seeds: Iterable[int], kind: str = "indoor", *, views: int = 1) -> list[Scene]:
     """The scenes of some seeds: seed s is view s mod `views` of place s div `views`.
 
-    Views of one place share all but the camera: they are sampled, and lit, once.
+    Views of one place share everything except the camera, so a place is sampled and lit once.
 
     Raises:
         UsageError: the kind is unknown, a seed negative, or `views` below 1.

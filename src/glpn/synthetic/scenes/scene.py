@@ -18,19 +18,19 @@ from glpn.synthetic.scenes.solids import Piece, Vector
 
 FloatArray = NDArray[np.float32]
 
-MAX_SOLIDS = 640  # per scene; sampling stops adding furniture before
+MAX_SOLIDS = 640  # per scene; sampling stops adding furniture before it exceeds this
 MAX_LIGHTS = 3
-_BEVEL = 0.012  # metres over which an edge is rounded in shading
-GOLDEN = (0.7548777, 0.5698403, 0.3247180)  # a low-discrepancy step per axis
+_BEVEL = 0.012  # metres over which shading rounds an edge
+GOLDEN = (0.7548777, 0.5698403, 0.3247180)  # steps of a low-discrepancy sequence, one per axis
 
 
 class View(NamedTuple):
-    """Where a camera stands and how it maps directions to pixels.
+    """The position, orientation and lens of a camera.
 
     Attributes:
-        position: of the pinhole.
+        position: of the pinhole, in metres.
         axes: rotation [3, 3]; rows are the camera's right, down and forward in the world.
-        fov: horizontal field of view in degrees, edge to edge, of the undistorted picture.
+        fov: horizontal field of view in degrees, edge to edge, of the undistorted image.
         distortion: k1 and k2 of the radial model r' = r (1 + k1 r² + k2 r⁴), r the tangent.
     """
 
@@ -47,9 +47,9 @@ class Light(NamedTuple):
         position, axes: as of a `View`.
         colour: radiant intensity per channel.
         reach: tangent of half the shadow map's field of view.
-        beyond: 1 where what lies outside the map is lit, 0 where it is dark.
+        beyond: 1 if the space outside the map is lit, 0 if it is dark.
         falloff: 1 for the inverse square of the distance, 0 for none (the sun).
-        beam: 0 shines alike in all directions, 1 with the cosine to the forward axis.
+        beam: 0 shines equally in all directions, 1 with the cosine to the forward axis.
     """
 
     position: Vector
@@ -62,14 +62,14 @@ class Light(NamedTuple):
 
 
 class Sensor(NamedTuple):
-    """What the camera does to the light that reaches it.
+    """Parameters from light to the stored image.
 
     Attributes:
         brightness: the mean that auto-exposure aims at, linear 0..1.
         balance: white balance, a factor per channel.
         contrast: slope of the tone curve at its middle; saturation: 0 grey, 1 as it is.
         vignette: darkening in the corners, 0..1.
-        blur: standard deviation in pixels of a 240-row picture; sharpen: strength.
+        blur: standard deviation in pixels of a 240-row image; sharpen: strength.
         noise: of grain per channel, at mid tone; grain: size of its blots, 0 fine to 1 coarse.
         quality: of JPEG, 1..100; 0 is none.
         shift: offset into the noise, rows and columns.
@@ -90,14 +90,14 @@ class Sensor(NamedTuple):
 
 @dataclass(frozen=True)
 class Scene:
-    """Everything that one picture shows.
+    """Everything that one image shows.
 
     Attributes:
         solids: float32 [P, 21]: centre 3, unit axes 9 (rows), half extents 3, quadric 3, texture
             origin 3.
         bevel: float32 [P], metres.
         material, instance: int64 [P]; instances count from 1.
-        casts: bool [P], whether a shadow.
+        casts: bool [P], whether it casts a shadow.
         materials: the table that `material` points into.
         lights: up to MAX_LIGHTS.
         ambient: radiance from above, and from below, per channel.
@@ -116,7 +116,7 @@ class Scene:
     sensor: Sensor
 
     def seen(self, view: View, sensor: Sensor) -> Scene:
-        """The same from another camera: all else is shared, and prepared once for a batch."""
+        """The same scene from another camera; a batch prepares the shared part once."""
         return replace(self, view=view, sensor=sensor)
 
 
@@ -128,7 +128,7 @@ def assemble(
     ambient: tuple[Vector, Vector],
     camera: tuple[View, Sensor],
 ) -> Scene:
-    """The scene of some pieces; each becomes one instance, numbered from 1 in their order."""
+    """Build a scene from pieces; each becomes one instance, numbered from 1 in order."""
     solids = [solid for piece in pieces for solid in piece.solids]
     instance = np.repeat(np.arange(1, len(pieces) + 1), [len(piece.solids) for piece in pieces])
     centre = np.array([solid.centre for solid in solids]).reshape(-1, 3)
@@ -166,6 +166,6 @@ def looking(yaw: float, pitch: float, roll: float = 0.0) -> NDArray[np.float64]:
 
 
 def looking_at(position: Vector, target: Vector) -> NDArray[np.float64]:
-    """Camera axes [3, 3] at one point that look at another, upright."""
+    """Upright camera axes [3, 3] at one point that look at another."""
     x, y, z = (b - a for a, b in zip(position, target, strict=True))
     return looking(math.atan2(y, x), math.atan2(z, math.hypot(x, y)))

@@ -1,4 +1,4 @@
-"""Things to sit and lie on: chairs, sofas, beds; and people."""
+"""Furniture to sit and lie on: chairs, sofas, beds; and people."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Walls with doors and windows, curtains and pictures; the next room behind an open door.
 
 Walls are built in their own frame: x along the wall from its middle, y = 0 its face and +y into
-the room. Panes of glass are opaque pictures of the outdoors in their plane, as depth sensors in
-homes mostly record them; mirrors are left out.
+the room. Panes of glass are opaque textures of the outdoors in their plane, which is how depth
+sensors usually record them. There are no mirrors.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from glpn.synthetic.scenes.kit import Kit
 from glpn.synthetic.scenes.solids import BOX, CYLINDER, ELLIPSOID, Piece, Span
 
 THICK = 0.12  # metres of a wall
-_PROUD = 0.004  # metres by which trim stands out: no two faces in one plane
+_PROUD = 0.004  # metres by which trim stands out, so that no two faces share a plane
 
 
 @dataclass
@@ -37,7 +37,7 @@ class Wall:
     taken: list[Span] = field(default_factory=list)
 
     def free(self, span: Span, *, height: float) -> bool:
-        """Whether something of that height may stand along the span."""
+        """Whether furniture of that height fits along the span."""
         for opening in self.openings:
             if opening.z[0] < height and _overlap(span, opening.x, margin=0.06):
                 return False
@@ -50,7 +50,7 @@ def _overlap(a: Span, b: Span, *, margin: float) -> bool:
 
 @dataclass(frozen=True)
 class Finish:
-    """What a room is finished in (rows of the material table) and its height in metres."""
+    """The finishes of a room (rows of the material table) and its height in metres."""
 
     wall: int
     floor: int
@@ -239,7 +239,7 @@ def hang(kit: Kit, wall: Wall, *, density: float) -> Piece:
 
 
 def _hook(kit: Kit, wall: Wall, piece: Piece) -> None:
-    """Coats or towels in a row, where nothing stands."""
+    """Coats or towels in a row, where there is no furniture."""
     if not kit.chance(0.3):
         return
     x = kit.uniform(-0.45, 0.45) * wall.length
@@ -277,7 +277,7 @@ def _ornament(kit: Kit, half: float, tall: float) -> Piece:
 
 
 def next_room(kit: Kit, opening: Opening, height: float) -> Piece:
-    """What is seen through a passage: a room or a corridor with something in it."""
+    """The space behind a passage: a room or a corridor with some furniture."""
     piece = Piece()
     done = finish(kit, height)
     deep = kit.uniform(1.0, 5.0)

@@ -1,4 +1,4 @@
-"""Solids: the one primitive of all scenes, and pieces of furniture put together from it.
+"""Solids: the only primitive of all scenes, and pieces of furniture built from it.
 
 A solid is a box cut by a quadric in its own frame: |p_i| <= 1 and Σ q_i p_i² <= 1, p in half
 extents. q = 0 is a box, (1, 1, 0) a cylinder, (1, 1, 1) an ellipsoid, (.6, .6, .6) a cushion.
@@ -45,7 +45,9 @@ class Piece:
     """
 
     solids: list[Solid] = field(default_factory=list)
-    _bounds: tuple[int, NDArray[np.float64]] | None = None  # of the first so many solids
+    _bounds: tuple[int, NDArray[np.float64]] | None = (
+        None  # bounds of the first solids, by their number
+    )
 
     def block(self, material: int, x: Span, y: Span, z: Span) -> None:
         """A box between two corners along the axes."""
@@ -58,7 +60,7 @@ class Piece:
         self.solids.append(Solid(centre, half, IDENTITY, quadric, material, True))
 
     def glow(self, material: int, quadric: Vector, x: Span, y: Span, z: Span) -> None:
-        """The same for what lets light through: it casts no shadow."""
+        """The same for a solid that casts no shadow, such as a lampshade."""
         self.solid(material, quadric, x, y, z)
         self.solids[-1] = self.solids[-1]._replace(casts=False)
 
@@ -135,7 +137,7 @@ def turn_about_z(yaw: float) -> NDArray[np.float64]:
 
 def frame_along(direction: Vector) -> NDArray[np.float64]:
     """Unit axes [3, 3] as rows, the third along a unit direction."""
-    x, y, z = direction  # plain numbers: NumPy's cross product takes fifty times as long
+    x, y, z = direction  # plain numbers, because NumPy's cross product takes fifty times as long
     a, b, c = (0.0, -z, y) if abs(x) < 0.9 else (z, 0.0, -x)  # across it and the x or y axis
     length = math.sqrt(a * a + b * b + c * c)
     a, b, c = a / length, b / length, c / length

@@ -1,4 +1,4 @@
-"""Things that stand along walls: cupboards, shelves, desks, kitchens, television sets, tables."""
+"""Furniture along walls: cupboards, shelves, desks, kitchens, television sets, tables."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from glpn.synthetic.scenes.solids import CYLINDER, ELLIPSOID, Piece, Span
 
 
 def table(kit: Kit, width: float, depth: float, height: float) -> Piece:
-    """A table top on legs or on one pillar, things on it."""
+    """A table top on legs or on one pillar, with objects on it."""
     piece = Piece()
     top, w = kit.carcass(), width / 2
     leg = top if kit.chance(0.6) else kit.shared(mat.metal)
@@ -96,7 +96,7 @@ def nightstand(kit: Kit) -> Piece:
 
 
 def shelf(kit: Kit) -> Piece:
-    """An open shelf full of books and things, 0.8 to 2.3 m high."""
+    """An open shelf full of books and other objects, 0.8 to 2.3 m high."""
     piece = Piece()
     w, d, h = kit.uniform(0.3, 0.75), kit.uniform(0.22, 0.4), kit.uniform(0.8, 2.3)
     board, back = kit.carcass(), kit.carcass()
@@ -264,7 +264,7 @@ def toilet(kit: Kit) -> Piece:
 
 
 def bathtub(kit: Kit) -> Piece:
-    """A tub along the wall, a curtain now and then."""
+    """A tub along the wall, sometimes with a curtain."""
     piece = Piece()
     white = kit.new(mat.lacquer)
     w, h = kit.uniform(0.7, 0.88), kit.uniform(0.5, 0.62)

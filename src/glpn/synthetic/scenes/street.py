@@ -1,7 +1,6 @@
 """Street scenes: a road with cars, pavements, houses, trees and poles, out to 80 m and beyond.
 
-The road runs along +x; the camera stands on it, as a car's or a cyclist's does. The sky has no
-depth.
+The road runs along +x. The camera is on the road, as on a car or a bicycle. The sky has no depth.
 """
 
 from __future__ import annotations
@@ -29,13 +28,13 @@ from glpn.synthetic.scenes.solids import CUSHION, ELLIPSOID, Piece, Vector
 from glpn.synthetic.scenes.textures import KINDS, texture_index
 
 _FAR = 160.0  # metres to which the street is built
-_NEAR = -12.0  # and how far back, for shadows
+_NEAR = -12.0  # metres to which it extends behind the camera, for shadows
 _SUN_DISTANCE = 150.0
-_SUNLIT = 45.0  # metres around which the sun's shadow map reaches
+_SUNLIT = 45.0  # metres that the shadow map of the sun covers
 
 
 def sample_street(seed: int, views: Sequence[int] = (0,)) -> list[Scene]:
-    """The street scene of a seed, as some of its numbered views see it."""
+    """The street scene of a seed, from some of its numbered views."""
     kit = Kit(np.random.default_rng((seed, 2)))
     half = kit.uniform(3.2, 8.0)
     pieces = _ground(kit, half)
@@ -59,7 +58,7 @@ def sample_street(seed: int, views: Sequence[int] = (0,)) -> list[Scene]:
 
 
 def _view(kit: Kit, half: float) -> View:
-    """A car's camera: 1.2 to 1.9 m high, level, mostly along the road."""
+    """A camera on a car: 1.2 to 1.9 m high, level, usually along the road."""
     position = (0.0, kit.uniform(-0.6, 0.3) * half, kit.uniform(1.2, 1.9))
     yaw = kit.uniform(-0.06, 0.06) if kit.chance(0.8) else kit.uniform(-0.9, 0.9)
     pitch, roll = 0.03 * kit.rng.standard_normal(), 0.012 * kit.rng.standard_normal()
@@ -67,7 +66,7 @@ def _view(kit: Kit, half: float) -> View:
 
 
 def _sun(kit: Kit) -> list[Light]:
-    """Sunshine, or nothing but the sky on an overcast day."""
+    """Sunshine, or only the sky on an overcast day."""
     if kit.chance(0.3):
         return []
     azimuth, rise = kit.uniform(0, 2 * math.pi), kit.uniform(0.35, 1.2)
@@ -220,7 +219,7 @@ def _roadside(kit: Kit, side: int, half: float) -> list[Piece]:
 
 
 def _traffic(kit: Kit, half: float) -> list[Piece]:
-    """Cars ahead in the own lane and towards the camera in the other."""
+    """Cars ahead in the same lane, and oncoming cars in the other."""
     pieces = []
     for lane, facing in ((-0.5, 0.0), (0.5, math.pi)):
         x = kit.uniform(6, 40)

@@ -1,7 +1,7 @@
-"""The texture bank: periodic pictures of wood, cloth, brick, posters … for all scenes.
+"""The texture bank: periodic textures of wood, cloth, brick, posters … for all scenes.
 
-A scene varies them by scale, offset and two colours, so a few hundred small pictures go far. All
-are made once per process from a fixed seed.
+A scene varies them by scale, offset and two colours, so a few hundred small textures suffice. All
+are made once per process, from a fixed seed.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from glpn.synthetic.scenes.patterns import MAKERS, SIDE, spectrum_noise
 LEVELS = 8  # sides 128, 64 … 1
 BANK_SEED = 20220118
 
-# How many textures of each kind the bank holds, in this order.
+# The number of textures of each kind in the bank, in this order.
 KINDS = {
     "plain": 1,
     "cloud": 6,
@@ -44,7 +44,7 @@ _FIRST = dict(zip(KINDS, accumulate([0, *KINDS.values()]), strict=False))  # the
 
 
 def texture_index(kind: str, number: int) -> int:
-    """Where texture `number` (taken modulo their count) of a kind stands in the bank."""
+    """The index in the bank of texture `number` of a kind, modulo their count."""
     return _FIRST[kind] + number % KINDS[kind]
 
 
@@ -52,7 +52,7 @@ def texture_index(kind: str, number: int) -> int:
 def bank() -> NDArray[np.uint8]:
     """All textures with all mip levels, uint8 [3, textures × texels of a pyramid].
 
-    One texture's levels follow one another, the largest first; `level_offsets` says where.
+    The levels of a texture are consecutive, the largest first, at `level_offsets`.
     """
     pyramids: list[NDArray[np.uint8]] = []
     for kind, count in KINDS.items():
