@@ -55,6 +55,7 @@ VERBS = {
     "export": _Verb("export.app", _MODELS),
     "verify": _Verb("verify.verify", _MODELS),
     "precision": _Verb("precision.precision", _MODELS),
+    "sign": _Verb("sign.sign", _MODELS),
     "bench": _Verb("bench.bench", _MODELS, needs_arguments=False),
 }
 _SETTINGS = {"help_option_names": ["-h", "--help"]}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +32,7 @@ _LOAD_ERRORS = (
     InvalidProtobuf,
     NotImplemented,
     RuntimeException,
+    UnicodeDecodeError,  # not all error texts are UTF-8
 )
 _FATAL_ONLY = 4  # level of onnxruntime's log; the exception says what is wrong with a file
 
@@ -84,7 +86,7 @@ class OnnxRuntimeEngine:
         threads = settings.threads or usable_cores()
         opened = open_folder(folder, max_depth=settings.max_depth)
         session = _session(opened.file, threads)
-        metadata = session.get_modelmeta().custom_metadata_map
+        metadata = _metadata(session)
         graph_max_depth = graph.require_fit(metadata, opened.file, opened.config)
         scale = opened.config.max_depth / graph_max_depth
         return cls(session, opened.config, folder=folder, head=opened.head(threads), scale=scale)
@@ -101,6 +103,15 @@ class OnnxRuntimeEngine:
         return depth if self._scale == 1 else depth * self._scale
 
 
+def _metadata(session: onnxruntime.InferenceSession) -> Mapping[str, str]:
+    """The metadata of the graph; empty where it is damaged."""
+    try:
+        metadata: Mapping[str, str] = session.get_modelmeta().custom_metadata_map
+    except UnicodeDecodeError:
+        return {}
+    return metadata
+
+
 def _session(file: Path, threads: int) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
@@ -113,7 +124,12 @@ def _session(file: Path, threads: int) -> onnxruntime.InferenceSession:
         content = np.memmap(data, np.uint8, mode="r")  # must outlive the making of the session
         getattr(options, _FROM_MEMORY)([data.name], [content], [content.size])
     try:
-        return onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(
+            str(file),
+            options,
+            providers=["CPUExecutionProvider"],
+            enable_fallback=0,  # it would print its attempts to standard output
+        )
     except _LOAD_ERRORS as e:
         raise CheckpointError(
             f"{file}: onnxruntime cannot load it: it is damaged, or made for other weights than "

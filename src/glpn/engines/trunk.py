@@ -77,6 +77,7 @@ def open_folder(folder: Path, *, max_depth: float | None) -> GraphFolder:
         MissingInput: a file is missing.
         ConfigError, CheckpointError: a file is damaged, or a weight is NaN or infinite.
     """
+    weights.require_intact(folder)
     config = GLPNConfig.from_json_file(folder / weights.CONFIG_NAME)
     if max_depth is not None:
         config = config.replace(max_depth=max_depth)

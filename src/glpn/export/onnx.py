@@ -38,11 +38,13 @@ def write_graph(
         The path of `model.onnx`.
 
     Raises:
-        MissingInput: the configuration or the weights are not there.
+        UsageError: it is a bundled model.
+        MissingInput: the configuration or the weights are missing.
         ConfigError, CheckpointError: they are damaged or do not fit each other.
         CannotCreateOutput, OutputFailed: the folder cannot be written.
     """
     folder = Path(folder)
+    weights.require_changeable(folder)
     config = GLPNConfig.from_json_file(folder / weights.CONFIG_NAME)
     file = folder / weights.WEIGHTS_NAME
     header = weights.read_header(file)
@@ -53,13 +55,14 @@ def write_graph(
         "weights_sha256": weights.file_hash(file),
         **(facts or {}),
     }
-    if contract.has_trunk(config):
-        trunk = build_trunk(config, header, portable=portable, metadata=metadata)
-        _write(folder / weights.TRUNK_NAME, trunk)
-    else:
-        (folder / weights.TRUNK_NAME).unlink(missing_ok=True)
-    model = build_graph(config, header, portable=portable, metadata=metadata)
-    return _write(folder / weights.GRAPH_NAME, model)
+    with weights.signing(folder, weights.TRUNK_NAME, weights.GRAPH_NAME):
+        if contract.has_trunk(config):
+            trunk = build_trunk(config, header, portable=portable, metadata=metadata)
+            _write(folder / weights.TRUNK_NAME, trunk)
+        else:
+            (folder / weights.TRUNK_NAME).unlink(missing_ok=True)
+        model = build_graph(config, header, portable=portable, metadata=metadata)
+        return _write(folder / weights.GRAPH_NAME, model)
 
 
 def _write(path: Path, model: ModelProto) -> Path:

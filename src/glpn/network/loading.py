@@ -161,6 +161,8 @@ def load(
             "it could not hold the weights it loads"
         )
     folder = None if source is None else weights.resolve(source, **options.hub)
+    if folder is not None:
+        weights.require_intact(folder)
     config = _config(folder, options)
     if folder is not None:
         config.update({"name_or_path": str(source)})

@@ -170,7 +170,10 @@ class PretrainedModel(nn.Module):
         )
         config = self.config.replace(architectures=[type(self).__name__])
         folder = Path(save_directory)
-        weights.write_model(folder, config, names, max_shard_size=max_shard_size, variant=variant)
+        with weights.signing(folder, weights.CONFIG_NAME, weights.WEIGHTS_NAME):
+            weights.write_model(
+                folder, config, names, max_shard_size=max_shard_size, variant=variant
+            )
         if push_to_hub:
             hub = {key: value for key, value in options.items() if key not in _SAVED_ALIKE}
             self.push_to_hub(hub.pop("repo_id", folder.name), **hub)

@@ -290,9 +290,11 @@ class PretrainedConfig:
             CannotCreateOutput, OutputFailed: the folder cannot be made or written.
         """
         from glpn.files import require_writable_folder
+        from glpn.weights.integrity import signing
 
         folder = require_writable_folder(Path(save_directory))
-        self.to_json_file(folder / CONFIG_NAME, use_diff=False)
+        with signing(folder, CONFIG_NAME):
+            self.to_json_file(folder / CONFIG_NAME, use_diff=False)
         if push_to_hub:
             self.push_to_hub(options.pop("repo_id", folder.name), **options)
 

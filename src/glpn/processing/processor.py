@@ -39,6 +39,9 @@ _OUR_TYPES = tuple(
     for kind in ("ImageProcessor", "ImageProcessorFast", "ImageProcessorPil", "FeatureExtractor")
 )
 # Far above any in use, low enough that no file asks for an absurd amount of memory.
+# Outside these limits a value is damage, not a choice. A factor of 1 is for photos in 0..1; a focal
+# length of 0.01 shorter sides is a field of view of 179°.
+_PLAUSIBLE = {"rescale_factor": (1e-6, 1e3), "focal_ratio": (0.01, 100.0)}
 _LARGEST = {"size_divisor": 1024, "short_side": 8192, "max_pixels": 1_000_000_000}
 _RESAMPLING = tuple(int(filter_) for filter_ in Image.Resampling)
 _BOOLEANS = ("do_resize", "do_rescale", "do_normalize", "do_convert_rgb")
@@ -418,9 +421,11 @@ class GLPNImageProcessor:
             CannotCreateOutput, OutputFailed: the folder cannot be made or written.
         """
         from glpn.files import require_writable_folder
+        from glpn.weights.integrity import signing
 
         path = require_writable_folder(Path(save_directory)) / PROCESSOR_NAME
-        self.to_json_file(path)
+        with signing(path.parent, PROCESSOR_NAME):
+            self.to_json_file(path)
         if push_to_hub:
             self.push_to_hub(options.pop("repo_id", path.parent.name), **options)
         return [str(path)]
@@ -482,10 +487,10 @@ def _checked(key: str, value: Any) -> Any:
         if value not in _RESAMPLING or isinstance(value, bool):
             raise ConfigError(f"resample: expected one of {_RESAMPLING}, got {value!r}")
         return int(value)
-    if key == "rescale_factor" and not _is_number(value):
-        raise ConfigError(f"rescale_factor: expected a finite number, got {value!r}")
-    if key == "focal_ratio" and not (_is_number(value) and value > 0):
-        raise ConfigError(f"focal_ratio: expected a number above 0, got {value!r}")
+    if key in _PLAUSIBLE:
+        least, most = _PLAUSIBLE[key]
+        if not (_is_number(value) and least <= value <= most):
+            raise ConfigError(f"{key}: expected {least:g} to {most:g}, got {value!r}")
     return value
 
 

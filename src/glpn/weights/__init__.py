@@ -19,11 +19,17 @@ from glpn.weights.hub import PUSH_OPTIONS as PUSH_OPTIONS
 from glpn.weights.hub import bundled as bundled
 from glpn.weights.hub import push as push
 from glpn.weights.hub import resolve as resolve
+from glpn.weights.integrity import EditedFileWarning as EditedFileWarning
+from glpn.weights.integrity import require_changeable as require_changeable
+from glpn.weights.integrity import require_intact as require_intact
+from glpn.weights.integrity import sign as sign
+from glpn.weights.integrity import signing as signing
 from glpn.weights.names import ENCODER_PREFIX as ENCODER_PREFIX
 from glpn.weights.names import require_match as require_match
 from glpn.weights.names import to_disk_names as to_disk_names
 from glpn.weights.names import to_memory_names as to_memory_names
 from glpn.weights.shapes import expected_shapes as expected_shapes
+from glpn.weights.store import CHECKSUMS_NAME as CHECKSUMS_NAME
 from glpn.weights.store import GRAPH_NAME as GRAPH_NAME
 from glpn.weights.store import PRECISION_NAME as PRECISION_NAME
 from glpn.weights.store import PROCESSOR_NAME as PROCESSOR_NAME

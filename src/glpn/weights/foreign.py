@@ -19,6 +19,7 @@ from glpn.files import atomic_file, require_writable_folder
 from glpn.network.config import CONFIG_NAME, PRESETS, GLPNConfig
 from glpn.records import read_json
 from glpn.weights.hub import resolve
+from glpn.weights.integrity import signing
 from glpn.weights.names import ENCODER_PREFIX, rename, require_match, to_memory_names
 from glpn.weights.pickles import read_pickle
 from glpn.weights.shapes import expected_shapes, inferred_fields
@@ -347,7 +348,8 @@ def _require_expressible(found: _Source, config: GLPNConfig) -> None:
 
 
 def _write_folder(found: _Source, config: GLPNConfig, destination: Path) -> int:
-    write_model(destination, config, found.state)
+    with signing(destination, CONFIG_NAME, WEIGHTS_NAME):
+        write_model(destination, config, found.state)
     if not found.encoder_only:
         _processor(found.path).save_pretrained(destination)
     return len(found.state)

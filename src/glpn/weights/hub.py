@@ -12,6 +12,7 @@ from glpn.errors import CheckpointError, MissingInput, OutputFailed, UsageError
 from glpn.network.config import CONFIG_NAME
 from glpn.weights import hub_client
 from glpn.weights.store import (
+    CHECKSUMS_NAME,
     GRAPH_NAME,
     INDEX_NAME,
     PICKLE_NAME,
@@ -33,6 +34,7 @@ _WANTED = [
     GRAPH_NAME,
     TRUNK_NAME,
     PRECISION_NAME,
+    CHECKSUMS_NAME,
     "*.md",
 ]
 HUB_OPTIONS = hub_client.HUB_OPTIONS

@@ -32,6 +32,7 @@ GRAPH_NAME = "model.onnx"
 TRUNK_NAME = "trunk.onnx"  # the same network up to its head
 PRECISION_NAME = "precision.json"  # measurements of reduced precision with these weights
 PROCESSOR_NAME = "preprocessor_config.json"
+CHECKSUMS_NAME = "checksums.json"  # SHA-256 of the files above and of `config.json`
 
 _RACY = 2 * 10**9  # nanoseconds in which a file may change twice without a later time
 

@@ -34,7 +34,7 @@ def read(file: Path) -> openvino.Model:
             for name in (file.name, weights.WEIGHTS_NAME):
                 _link_or_copy(file.with_name(name).resolve(), Path(folder, name))
             return _core().read_model(Path(folder, file.name))
-    except RuntimeError as e:
+    except (RuntimeError, UnicodeDecodeError) as e:  # not all error texts are UTF-8
         raise CheckpointError(
             f"{file}: openvino cannot load it: it is damaged, or made for other weights than "
             f"{file.with_name(weights.WEIGHTS_NAME)}: write it again with "
@@ -43,9 +43,12 @@ def read(file: Path) -> openvino.Model:
 
 
 def metadata(model: openvino.Model) -> dict[str, Any]:
-    """The metadata of the file."""
+    """The metadata of the file; empty where it is damaged."""
     path = ["framework"]
-    return dict(model.get_rt_info(path).value) if model.has_rt_info(path) else {}
+    try:
+        return dict(model.get_rt_info(path).value) if model.has_rt_info(path) else {}
+    except UnicodeDecodeError:
+        return {}
 
 
 def with_bfloat16_output(model: openvino.Model) -> openvino.Model:

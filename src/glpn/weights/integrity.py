@@ -1,0 +1,203 @@
+"""The integrity of a model's folder: `checksums.json` holds the SHA-256 of every file that counts.
+
+Whoever writes such a file signs it. Reading weights compares the folder with its checksums, so that
+a changed byte never becomes a changed metre in silence. A checksum is no secret: it shows damage
+and forgotten edits, not an author who signs again. Bundled models are therefore also pinned here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from glpn.errors import CheckpointError, ConfigError, GLPNError, MissingInput, UsageError
+from glpn.files import atomic_file
+from glpn.network.config import CONFIG_NAME
+from glpn.records import read_json
+from glpn.weights import hub_client
+from glpn.weights.store import (
+    CHECKSUMS_NAME,
+    GRAPH_NAME,
+    PRECISION_NAME,
+    PROCESSOR_NAME,
+    TRUNK_NAME,
+    WEIGHTS_NAME,
+    file_hash,
+)
+
+# People edit these by hand, so a change is a warning; a change of any other file is an error.
+EDITABLE = (CONFIG_NAME, PROCESSOR_NAME)
+_SIGNED = (GRAPH_NAME, TRUNK_NAME, PRECISION_NAME, *EDITABLE)
+_WEIGHTS = "*.safetensors*"  # one file, or shards and their index; also of other variants
+
+_FORMAT = "glpn-checksums-1"
+
+# Bundled model → SHA-256 of its checksums.json. `scripts/pin_models.py` rewrites them.
+PINS: dict[str, str] = {
+    "glpn-b0-indoor": "d786b5227410cc05539c10234797bf3478575571b8409551eb919c91d7fda4c5",
+    "glpn-b0-rooms": "bfbdfb801da01ed8397d7b2751e46214dd7718d2bd877c45310e2fb27e11437c",
+}
+
+_log = logging.getLogger("glpn")
+
+
+class EditedFileWarning(UserWarning):
+    """A configuration or preprocessor differs from the one that the folder was signed with."""
+
+
+def sign(folder: str | Path) -> Path:
+    """Write `checksums.json` for all files of a model's folder as they are now.
+
+    Returns:
+        The path of `checksums.json`.
+
+    Raises:
+        MissingInput: the folder holds no weights.
+        CannotCreateOutput, OutputFailed: the folder cannot be written.
+    """
+    folder = Path(folder)
+    names = _signable(folder)
+    if not any(name.endswith(".safetensors") for name in names):
+        raise MissingInput(f"{folder}: no {WEIGHTS_NAME} in this folder")
+    return _write(folder, {name: file_hash(folder / name) for name in names})
+
+
+@contextmanager
+def signing(folder: str | Path, *names: str) -> Iterator[None]:
+    """Sign the files that the body writes; the checksums of other files stay as they are.
+
+    Meanwhile the folder has no checksums: a process killed in between leaves a folder that opens.
+    A folder that had none is signed as a whole when its weights are written, and stays without
+    checksums when only other files are.
+
+    Args:
+        folder: the model's; need not exist yet.
+        names: of the files in the folder that the body writes or deletes; `model.safetensors`
+            stands for all files of weights.
+
+    Raises:
+        CannotCreateOutput, OutputFailed: the folder cannot be written.
+    """
+    folder = Path(folder)
+    try:
+        known = _read(folder)
+    except CheckpointError:  # it is replaced anyway
+        known = None
+    with suppress(OSError):  # the body's own error says more
+        (folder / CHECKSUMS_NAME).unlink()
+    try:
+        yield
+    except BaseException:
+        if known is not None:
+            with suppress(GLPNError):
+                _write(folder, known)
+        raise
+    if known is None:
+        if WEIGHTS_NAME in names:
+            sign(folder)
+        return
+    digests = {}
+    for name in _signable(folder):
+        written = name in names or (WEIGHTS_NAME in names and ".safetensors" in name)
+        if written:
+            digests[name] = file_hash(folder / name)
+        elif name in known:
+            digests[name] = known[name]
+    _write(folder, digests)
+
+
+def require_changeable(folder: Path) -> None:
+    """Refuse to write into a bundled model.
+
+    Raises:
+        UsageError: the folder belongs to the installed package.
+    """
+    if _is_bundled(folder):
+        raise UsageError(
+            f"{folder}: belongs to the installed package and is never changed: copy the folder and "
+            "name the copy"
+        )
+
+
+def require_intact(folder: Path) -> None:
+    """Compare a model's folder with its checksums.
+
+    The hash of the weights is the one in the provenance of every prediction; it is computed once.
+
+    Raises:
+        CheckpointError: a file differs from its checksum, or has none, or `checksums.json` itself
+            is damaged or not the pinned one of a bundled model.
+
+    Warns:
+        EditedFileWarning: the configuration or the preprocessor differs.
+    """
+    known = _read(folder)
+    if known is None:
+        if _is_bundled(folder):
+            raise CheckpointError(f"{folder / CHECKSUMS_NAME}: missing: install glpn again")
+        _log.info("%s: no %s: the files are not checked", folder, CHECKSUMS_NAME)
+        return
+    _require_pinned(folder)
+    for name in _signable(folder):
+        if known.get(name) == file_hash(folder / name):
+            continue
+        problem = "differs from" if name in known else "is not listed in"
+        message = (
+            f"{folder / name}: {problem} {CHECKSUMS_NAME}: if you changed it on purpose, run "
+            f"`glpn sign {folder}`"
+        )
+        if name not in EDITABLE:
+            raise CheckpointError(f"{message}; otherwise it is damaged")
+        warnings.warn(message, EditedFileWarning, stacklevel=2)
+
+
+def _signable(folder: Path) -> list[str]:
+    """The names of the files in a folder that checksums cover."""
+    names = [*_SIGNED, *(file.name for file in sorted(folder.glob(_WEIGHTS)))]
+    return [name for name in names if (folder / name).is_file()]
+
+
+def _read(folder: Path) -> dict[str, str] | None:
+    """Name → SHA-256; None without a file."""
+    file = folder / CHECKSUMS_NAME
+    try:
+        values = read_json(file)
+    except MissingInput:
+        return None
+    except ConfigError as e:
+        raise CheckpointError(f"{e}: {_remedy(folder)}") from None
+    files = values.get("files") if isinstance(values, dict) else None
+    if not isinstance(files, dict) or values.get("format") != _FORMAT:
+        raise CheckpointError(f"{file}: not a list of checksums: {_remedy(folder)}")
+    if not all(isinstance(digest, str) for digest in files.values()):
+        raise CheckpointError(f"{file}: a checksum is not text: {_remedy(folder)}")
+    return files
+
+
+def _remedy(folder: Path) -> str:
+    return f"if the other files are as they should be, run `glpn sign {folder}`"
+
+
+def _write(folder: Path, digests: dict[str, str]) -> Path:
+    file = folder / CHECKSUMS_NAME
+    values = {"format": _FORMAT, "files": dict(sorted(digests.items()))}
+    with atomic_file(file, overwrite=True) as stream:
+        stream.write((json.dumps(values, indent=2) + "\n").encode())
+    return file
+
+
+def _is_bundled(folder: Path) -> bool:
+    return folder.name in PINS and folder.resolve().parent == hub_client.MODELS.resolve()
+
+
+def _require_pinned(folder: Path) -> None:
+    if not _is_bundled(folder):
+        return
+    file = folder / CHECKSUMS_NAME
+    if hashlib.sha256(file.read_bytes()).hexdigest() != PINS[folder.name]:
+        raise CheckpointError(f"{file}: not the one that glpn came with: install glpn again")

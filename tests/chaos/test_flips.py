@@ -1,0 +1,16 @@
+"""The short form of the flip study."""
+
+from __future__ import annotations
+
+import shutil
+
+from glpn import weights
+from tests.chaos.flips import study
+
+
+def test_a_changed_byte_never_changes_the_metres_unnoticed(tmp_path):
+    folder = shutil.copytree(weights.bundled()["glpn-b0-indoor"], tmp_path / "model")
+    found = study(folder, 6)
+    assert len(found) == 7
+    assert sum(counts["silent"] for counts in found.values()) == 0
+    assert all(counts["detected"] == 6 for counts in found.values()), found

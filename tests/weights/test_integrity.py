@@ -1,0 +1,180 @@
+"""A model's folder opens as it was signed, or says which file changed."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+
+import pytest
+
+import glpn
+from glpn import GLPNConfig, GLPNForDepthEstimation, GLPNImageProcessor, weights
+from glpn.errors import CheckpointError, ConfigError, MissingInput, UsageError
+from glpn.export.onnx import write_graph
+from glpn.weights import integrity
+
+BUNDLED = weights.bundled()["glpn-b0-indoor"]
+ENGINES = ["onnxruntime", "openvino", "torch"]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return shutil.copytree(BUNDLED, tmp_path / "model")
+
+
+def flip(file):
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+
+
+def listed(folder):
+    return set(json.loads((folder / "checksums.json").read_text())["files"])
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize(
+    "name", ["model.safetensors", "model.onnx", "trunk.onnx", "precision.json"]
+)
+def test_a_changed_file_is_refused_by_name_with_the_command(folder, engine, name):
+    flip(folder / name)
+    with pytest.raises(CheckpointError, match=rf"{name}: differs .*`glpn sign .*model`"):
+        glpn.load(folder, engine=engine, precision="float32")
+
+
+def test_the_torch_door_refuses_changed_weights_too(folder):
+    flip(folder / "model.safetensors")
+    with pytest.raises(CheckpointError, match=r"model\.safetensors: differs"):
+        GLPNForDepthEstimation.from_pretrained(folder)
+
+
+def test_a_signed_change_opens(folder):
+    flip(folder / "model.safetensors")
+    weights.sign(folder)
+    assert glpn.load(folder, precision="float32").engine.config.max_depth == 10
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new"),
+    [
+        ("config.json", '"max_depth": 10', '"max_depth": 20'),
+        ("preprocessor_config.json", '"do_rescale": true', '"do_rescale": false'),
+    ],
+)
+def test_an_edited_configuration_opens_with_a_warning(folder, name, old, new):
+    file = folder / name
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new))
+    with pytest.warns(weights.EditedFileWarning, match=f"{name}: differs"):
+        glpn.load(folder, precision="float32")
+
+
+def test_a_file_that_is_not_listed_is_refused(folder):
+    values = json.loads((folder / "checksums.json").read_text())
+    del values["files"]["trunk.onnx"]
+    (folder / "checksums.json").write_text(json.dumps(values))
+    with pytest.raises(CheckpointError, match=r"trunk\.onnx: is not listed"):
+        glpn.load(folder)
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[]", "[" * 100_000, '{"files": {"a": 1}}'])
+def test_damaged_checksums_are_refused_by_name(folder, content):
+    (folder / "checksums.json").write_text(content)
+    with pytest.raises(CheckpointError, match=r"checksums\.json: .*glpn sign"):
+        glpn.load(folder)
+
+
+def test_a_folder_without_checksums_opens_with_a_note(folder, caplog):
+    (folder / "checksums.json").unlink()
+    with caplog.at_level(logging.INFO, "glpn"):
+        glpn.load(folder, precision="float32")
+    assert "no checksums.json" in caplog.text
+
+
+def test_every_writer_signs_what_it_writes(tmp_path):
+    GLPNForDepthEstimation(GLPNConfig(depths=(1, 1, 1, 1))).save_pretrained(tmp_path)
+    assert listed(tmp_path) == {"config.json", "model.safetensors"}
+    GLPNImageProcessor(short_side=240).save_pretrained(tmp_path)
+    write_graph(tmp_path)
+    graphs = {"model.onnx", "trunk.onnx"}
+    written = {"config.json", "model.safetensors", "preprocessor_config.json", *graphs}
+    assert listed(tmp_path) == written
+    glpn.load(tmp_path, precision="float32")
+
+
+def test_a_writer_does_not_sign_another_ones_damage(folder):
+    flip(folder / "model.safetensors")
+    GLPNImageProcessor().save_pretrained(folder)
+    with pytest.raises(CheckpointError, match=r"model\.safetensors: differs"):
+        glpn.load(folder)
+
+
+def test_a_failed_write_leaves_the_checksums(folder):
+    before = (folder / "checksums.json").read_bytes()
+    with pytest.raises(ZeroDivisionError), integrity.signing(folder, "model.onnx"):
+        raise ZeroDivisionError
+    assert (folder / "checksums.json").read_bytes() == before
+
+
+def test_a_folder_of_a_published_model_stays_without_checksums(folder):
+    (folder / "checksums.json").unlink()
+    GLPNImageProcessor().save_pretrained(folder)
+    assert not (folder / "checksums.json").exists()
+
+
+def test_bundled_models_are_pinned():
+    assert set(integrity.PINS) == set(weights.bundled())
+    for folder in weights.bundled().values():
+        weights.require_intact(folder)
+
+
+def test_a_bundled_model_signed_by_somebody_else_is_refused(monkeypatch):
+    monkeypatch.setitem(integrity.PINS, BUNDLED.name, "0" * 64)
+    with pytest.raises(CheckpointError, match=r"checksums\.json: not the one that glpn came with"):
+        glpn.load(BUNDLED)
+
+
+def test_bundled_models_are_never_written_to():
+    before = {file.name: file.stat().st_mtime_ns for file in BUNDLED.iterdir()}
+    with pytest.raises(UsageError, match="never changed: copy the folder"):
+        write_graph(BUNDLED)
+    assert {file.name: file.stat().st_mtime_ns for file in BUNDLED.iterdir()} == before
+
+
+def test_a_folder_without_weights_is_not_signed(tmp_path):
+    with pytest.raises(MissingInput, match=r"no model\.safetensors"):
+        weights.sign(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"rescale_factor": 0},
+        {"rescale_factor": 1e300},
+        {"focal_ratio": 1e308},
+        {"focal_ratio": 1e-320},
+    ],
+)
+def test_impossible_values_of_the_preprocessor_are_refused_by_key(folder, values):
+    file = folder / "preprocessor_config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | values))
+    weights.sign(folder)
+    with pytest.raises(ConfigError, match=next(iter(values))):
+        glpn.load(folder)
+
+
+@pytest.mark.parametrize("max_depth", ["1e-320", "1e300", "0.001"])
+def test_an_impossible_range_is_refused_by_key(folder, max_depth):
+    file = folder / "config.json"
+    file.write_text(file.read_text().replace('"max_depth": 10', f'"max_depth": {max_depth}'))
+    weights.sign(folder)
+    with pytest.raises(ConfigError, match="max_depth"):
+        glpn.load(folder)
+
+
+def test_transformers_opens_a_signed_folder(folder):
+    transformers = pytest.importorskip("transformers")
+    model = transformers.GLPNForDepthEstimation.from_pretrained(folder, local_files_only=True)
+    assert model.config.max_depth == 10
