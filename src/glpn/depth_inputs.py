@@ -61,7 +61,7 @@ def open_source(source: Any, *, fetch_urls: bool, timeout: float | None) -> Phot
     if source.startswith(("http://", "https://")):
         return _fetched(source, fetch_urls=fetch_urls, timeout=timeout)
     if source.startswith("data:"):
-        return read_photo(_decoded(source.partition(",")[2]), name="data:")
+        return read_photo(_decoded(source.partition(",")[2]), name="data address")
     if len(source) >= _MIN_BASE64 and not _is_file(source) and _BASE64.fullmatch(source):
         return read_photo(_decoded(source), name="base64")
     return read_photo(source, name=source if _is_file(source) else _shortened(source))

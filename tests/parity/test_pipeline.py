@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+import functools
+import threading
 import warnings
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +15,7 @@ import torch
 from PIL import Image
 
 import glpn
-from glpn.errors import MissingInput, UsageError
+from glpn.errors import GLPNError, MissingInput, UsageError
 from tests.networks import twins
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -42,6 +46,13 @@ def theirs(folder):
 @pytest.fixture(scope="module")
 def ours(folder):
     return glpn.pipeline("depth-estimation", model=str(folder), device=-1, threads=1)
+
+
+class QuietHandler(SimpleHTTPRequestHandler):
+    """Serves files without a log."""
+
+    def log_message(self, *_: object) -> None:
+        pass
 
 
 def require_same(result, expected):
@@ -113,9 +124,78 @@ def test_the_picture_goes_from_black_to_white_and_a_flat_depth_is_black(ours):
     assert grey_picture(np.full((2, 3), 4, np.float32)).getextrema() == (0, 0)
 
 
-def test_a_url_is_refused_where_transformers_would_fetch_it(ours):
-    with pytest.raises(MissingInput, match=r"https://example\.org/a\.jpg.*download"):
+def test_a_url_is_fetched_on_request_only(ours, folder):
+    with pytest.raises(MissingInput, match=r"https://example\.org/a\.jpg.*fetch_urls"):
         ours("https://example.org/a.jpg")
+    handler = functools.partial(QuietHandler, directory=str(EXAMPLES))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}"
+        fetching = glpn.pipeline(model=str(folder), threads=1, fetch_urls=True)
+        fetched = fetching(f"{address}/coffee.jpg", timeout=20)
+        assert torch.equal(fetched["predicted_depth"], ours(PHOTOS[0])["predicted_depth"])
+        with pytest.raises(MissingInput, match=r"none\.jpg: (File )?[Nn]ot [Ff]ound"):
+            fetching(f"{address}/none.jpg")
+        server.shutdown()
+
+
+def test_base64_data_addresses_and_rows_are_photos(ours):
+    data = Path(PHOTOS[0]).read_bytes()
+    text = base64.b64encode(data).decode()
+    expected = ours(PHOTOS[0])["predicted_depth"]
+    for source in (text, f"data:image/jpeg;base64,{text}", {"image": PHOTOS[0]}, data):
+        assert torch.equal(ours(source)["predicted_depth"], expected)
+    with pytest.raises(UsageError, match="'image'"):
+        ours({"picture": PHOTOS[0]})
+
+
+def test_a_long_string_is_never_repeated_in_an_error(ours):
+    for bad in ("no such file " * 2000, "A" * 20_000, "data:image/png;base64," + "A" * 20_000):
+        with pytest.raises(GLPNError) as caught:
+            ours(bad)
+        assert len(str(caught.value)) < 300
+
+
+def test_datasets_and_key_datasets_give_iterators(ours):
+    from transformers.pipelines.pt_utils import KeyDataset
+
+    rows = [{"image": photo, "name": photo} for photo in PHOTOS]
+    results = list(ours(KeyDataset(rows, "image")))
+    assert [r["predicted_depth"].shape for r in results] == [
+        ours(photo)["predicted_depth"].shape for photo in PHOTOS
+    ]
+
+
+def test_objects_and_their_names_run_the_torch_module(folder, theirs):
+    model = glpn.GLPNForDepthEstimation.from_pretrained(folder)
+    processor = glpn.GLPNImageProcessor.from_pretrained(folder)
+    photo = Image.open(PHOTOS[0])
+    expected = theirs(photo)
+    for options in (
+        {"model": model, "image_processor": processor},
+        {"model": model, "feature_extractor": str(folder)},
+        {"model": model},  # knows where it was loaded from
+        {"model": str(folder), "model_kwargs": {"attn_implementation": "eager"}},
+        {"model": str(folder), "config": model.config},
+    ):
+        pipe = glpn.pipeline("depth-estimation", device="cpu", **options)
+        require_same(pipe(photo), expected)
+        assert pipe.model.config.model_type == "glpn" and pipe.device.type == "cpu"
+    half = glpn.pipeline(model=str(folder), dtype="bfloat16")
+    assert half.dtype == torch.bfloat16
+    assert half(photo)["predicted_depth"].dtype == torch.float32
+    with pytest.raises(UsageError, match="image_processor"):
+        glpn.pipeline(model=glpn.GLPNForDepthEstimation(glpn.GLPNConfig()))
+    with pytest.raises(UsageError, match="revision"):
+        glpn.pipeline(model=model, image_processor=processor, revision="main")
+
+
+def test_a_pipeline_has_its_parts_and_saves_them(ours, folder, tmp_path):
+    assert ours.image_processor.size_divisor == 32
+    assert (ours.task, ours.framework, str(ours.device)) == ("depth-estimation", "pt", "cpu")
+    ours.save_pretrained(tmp_path)
+    again = glpn.pipeline(model=str(tmp_path), threads=1)
+    assert torch.equal(again(PHOTOS[0])["predicted_depth"], ours(PHOTOS[0])["predicted_depth"])
 
 
 def test_errors_are_of_the_kinds_that_callers_of_transformers_catch(ours, tmp_path):

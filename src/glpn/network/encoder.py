@@ -184,5 +184,6 @@ class Encoder(nn.Module):
         for stage in self.stages:
             x, probabilities = stage(x, weights=weights)
             maps.append(x.permute(0, 3, 1, 2))
+            x = maps[-1].permute(0, 2, 3, 1)  # the map itself lies on the path of the gradients
             attentions += probabilities
         return maps, attentions

@@ -38,6 +38,8 @@ COMMON: Mapping[str, Any] = {
     "transformers_version": None,
     "use_cache": False,
 }
+# Names that other models of transformers give to a field; tools set them on any configuration.
+_OTHER_NAMES = frozenset({"layer_norm_epsilon"})
 # Keywords of `from_pretrained` that change nothing here.
 _WITHOUT_EFFECT = frozenset({"proxies", "resume_download", "trust_remote_code"})
 
@@ -140,7 +142,7 @@ class PretrainedConfig:
 
     @classmethod
     def _refuse_near_miss(cls, key: str) -> None:
-        if key in COMMON or key.startswith("_"):
+        if key in COMMON or key in _OTHER_NAMES or key.startswith("_"):
             return
         near = nearest_word(key, cls._defaults(), cutoff=0.85)
         if near:
