@@ -220,7 +220,7 @@ def test_odd_sizes(estimator, size):
 def test_no_tile_is_enlarged_for_the_network():
     assert tiling.tiles_a_side(9, (480, 640), (192, 256)) == 3  # 3 tiles of 192 overlap by 48
     assert tiling.tiles_a_side(9, (479, 640), (192, 256)) == 2
-    assert tiling.tiles_a_side(True, (9600, 12800), (192, 256)) == tiling.MOST_UNASKED
+    assert tiling.tiles_a_side(True, (9600, 12800), (192, 256)) == tiling.MAX_AUTOMATIC
 
 
 def test_the_metres_follow_a_known_focal_length_as_ever(bundled):

@@ -41,7 +41,7 @@ class SelectiveFusion(nn.Module):
 
 
 class SumFusion(nn.Module):
-    """The ablation of SFF: both maps count fully everywhere; no weights."""
+    """The ablation of SFF: the plain sum of both maps; no weights."""
 
     def forward(self, local: Tensor, context: Tensor) -> Tensor:
         """Both [B, C, H, W] → the same."""
@@ -55,7 +55,7 @@ class DecoderStage(nn.Module):
         super().__init__()
         same = in_channels == width
         self.project = nn.Identity() if same else nn.Conv2d(in_channels, width, kernel_size=1)
-        self.fusion = fusion  # None for the deepest map, which has nothing to be fused with
+        self.fusion = fusion  # None for the deepest map, which has no deeper path
 
     def forward(self, x: Tensor, context: Tensor | None) -> Tensor:
         """[B, C_in, h, w] and the deeper path's [B, C, h, w] → [B, C, 2h, 2w]."""

@@ -134,7 +134,7 @@ class Block(nn.Module):
         self.drop_path_rate = drop_path_rate
 
     def forward(self, x: Tensor, weights: bool = False) -> tuple[Tensor, Tensor | None]:
-        """[B, H, W, C] → the same, and what `Attention` returns besides."""
+        """[B, H, W, C] → the same, and the second result of `Attention`."""
         mixed, probabilities = self.attention(self.norm1(x), weights=weights)
         x = x + drop_path(mixed, self.drop_path_rate, training=self.training)
         x = x + drop_path(self.ffn(self.norm2(x)), self.drop_path_rate, training=self.training)
@@ -152,7 +152,7 @@ class EncoderStage(nn.Module):
         self.checkpointing: dict[str, Any] | None = None  # options of torch.utils.checkpoint
 
     def forward(self, x: Tensor, *, weights: bool = False) -> tuple[Tensor, list[Tensor]]:
-        """[B, H, W, C_in] → [B, H/s, W/s, C], and the blocks' probabilities, if asked for."""
+        """[B, H, W, C_in] → [B, H/s, W/s, C], and the blocks' probabilities, on request."""
         x = self.embed(x)  # [B, H/s, W/s, C]
         attentions = []
         for block in self.blocks:
@@ -168,7 +168,7 @@ class EncoderStage(nn.Module):
 class Encoder(nn.Module):
     """Pixels [B, C, H, W], both sides multiples of 32 → maps [B, C_i, H/4·2^-i, W/4·2^-i].
 
-    Also returns the attention probabilities, one [B, heads, N, N/sr²] a block, when asked.
+    Also returns the attention probabilities, one [B, heads, N, N/sr²] a block, on request.
     """
 
     def __init__(self, config: GLPNConfig) -> None:
@@ -178,7 +178,7 @@ class Encoder(nn.Module):
     def forward(
         self, pixels: Tensor, *, weights: bool = False
     ) -> tuple[list[Tensor], list[Tensor]]:
-        """Pixels → the four maps, and all blocks' probabilities, if asked for."""
+        """Pixels → the four maps, and all blocks' probabilities, on request."""
         x = pixels.permute(0, 2, 3, 1)  # [B, H, W, 3]
         maps, attentions = [], []
         for stage in self.stages:

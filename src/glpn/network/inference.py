@@ -1,9 +1,10 @@
 """The network's inference form: the same weights and metres in fewer passes over memory.
 
-`fast(model)` makes it from a `GLPNForDepthEstimation`, which stays as it is: training, attention
-outputs and inner maps are the model's. Here BatchNorm is folded into the convolution before it, key
-and value are one product, no map is concatenated, and `inference_layers` takes bias,
-activation and residual along. On a CPU the head runs from the quarter-size map (`glpn.native`).
+`fast(model)` makes it from a `GLPNForDepthEstimation` and does not change that model, which still
+serves training, attention outputs and inner maps. The inference form folds BatchNorm into the
+convolution before it, computes key and value in one product, and concatenates no maps.
+`inference_layers` fuses bias, activation and residual. On a CPU the head runs from the
+quarter-size map (`glpn.native`).
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ from glpn.network.decoder import DepthHead, SelectiveFusion, upsample
 from glpn.network.inference_layers import Maker, can_fuse
 from glpn.network.model import GLPNForDepthEstimation, pad_to_multiple
 
-_USUAL_ROWS = 480 * 640 // 16  # positions in the first stage that weights are laid out for
-_MOST_SCORES = 8_000_000  # 16 MB in half precision; a 480×640 photo has 5.8 million
+_USUAL_ROWS = 480 * 640 // 16  # positions in the first stage; decides the layout of weights
+_MAX_SCORES = 8_000_000  # 16 MB in half precision; a 480×640 photo has 5.8 million
 
 
 def supports(config: GLPNConfig) -> bool:
@@ -34,9 +35,9 @@ def fast(model: GLPNForDepthEstimation, *, dtype: torch.dtype = torch.float32) -
     """The inference form of a model, on its device, with copies of its weights.
 
     Args:
-        model: stays as it is; later changes of its weights are not followed.
-        dtype: float32; or bfloat16 or float16, where the processor is quick in it. The metres are
-            float32 in any case.
+        model: is not changed; later changes of its weights have no effect.
+        dtype: float32; or bfloat16 or float16, where the processor is fast in it. The metres
+            are always float32.
 
     Raises:
         UsageError: the head takes an inner map, see `supports`.
@@ -48,7 +49,7 @@ def fast(model: GLPNForDepthEstimation, *, dtype: torch.dtype = torch.float32) -
 
 
 class FastDepth(nn.Module):
-    """Pixels → metres, for inference alone; `fast` makes it."""
+    """Pixels → metres, only for inference; `fast` makes it."""
 
     def __init__(self, model: GLPNForDepthEstimation, dtype: torch.dtype) -> None:
         super().__init__()
@@ -151,7 +152,7 @@ def _mix(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     """
     batch, heads, positions, size = query.shape
     scores = batch * heads * positions * key.shape[2]
-    if query.dtype == torch.float32 or query.is_cuda or scores > _MOST_SCORES:
+    if query.dtype == torch.float32 or query.is_cuda or scores > _MAX_SCORES:
         return F.scaled_dot_product_attention(query, key, value)
     flat = [x.reshape(batch * heads, -1, size) for x in (query * size**-0.5, key, value)]
     weights = torch.bmm(flat[0], flat[1].transpose(1, 2)).softmax(-1)  # [B·heads, N, M]
@@ -205,7 +206,7 @@ class _NativeHead:
 
 
 class _PlainHead:
-    """The head as the decoder writes it."""
+    """The head in plain torch operators."""
 
     def __init__(self, head: DepthHead, make: Maker) -> None:
         self.conv1 = make.convolution(head.conv1, activation="relu")

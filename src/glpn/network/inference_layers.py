@@ -1,4 +1,4 @@
-"""Linear layers and convolutions that take bias, activation and residual along.
+"""Linear layers and convolutions with fused bias, activation and residual.
 
 Where torch has oneDNN's fused operators they run as one, on weights laid out once; elsewhere (on a
 GPU, or without those operators) as the plain operators one after another.
@@ -99,14 +99,14 @@ class Convolution:
 
 
 class Maker:
-    """Makes these layers from a model's: one type, one layout, fused or plain."""
+    """Makes these layers from those of a model: one type, one layout, fused or plain."""
 
     def __init__(self, dtype: torch.dtype, *, fused: bool) -> None:
         self.dtype = dtype
         self.fused = fused
 
     def linear(self, *layers: nn.Linear, rows: int) -> Linear:
-        """One product for layers that read the same input; `rows` as usual for the layout."""
+        """One product for layers that read the same input; `rows` decides the memory layout."""
         weight = torch.cat([layer.weight for layer in layers]).to(self.dtype)
         bias = torch.cat([layer.bias for layer in layers]).to(self.dtype)
         return Linear(weight, bias, rows=rows, fused=self.fused)
@@ -114,7 +114,7 @@ class Maker:
     def convolution(
         self, layer: nn.Conv2d, *, norm: nn.BatchNorm2d | None = None, activation: str = "none"
     ) -> Convolution:
-        """A convolution with the BatchNorm behind it."""
+        """A convolution with the BatchNorm after it."""
         weight, bias = folded(layer, norm)
         weight, bias = self._copy(weight), self._copy(bias)
         return Convolution(layer, weight, bias, activation=activation, fused=self.fused)
@@ -122,7 +122,7 @@ class Maker:
     def halves(
         self, layer: nn.Conv2d, *, norm: nn.BatchNorm2d, activation: str
     ) -> tuple[Convolution, Convolution]:
-        """A convolution of two concatenated maps as one for each; the second takes the sum on."""
+        """A convolution of two concatenated maps, as one for each; the second adds the first."""
         weight, bias = folded(layer, norm)
         first, second = self._copy(weight).chunk(2, dim=1)
         bias = self._copy(bias)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 SILOG_LAMBDA = 0.5  # Kim et al. 2022, section 3.5; Eigen et al. 2014, equation 4
-_SMALLEST_VARIANCE = 1e-12  # below it sqrt is continued by a line, so its gradient stays finite
+_MIN_VARIANCE = 1e-12  # below, a line replaces sqrt and keeps its gradient finite
 
 
 def silog_loss(prediction: Tensor, target: Tensor, *, weight: float = SILOG_LAMBDA) -> Tensor:
@@ -25,7 +25,7 @@ def silog_loss(prediction: Tensor, target: Tensor, *, weight: float = SILOG_LAMB
 
 
 def log_difference_sums(prediction: Tensor, target: Tensor) -> Tensor:
-    """What SiLog needs to know of some pixels: their number, sum of d and sum of d², as [3].
+    """The number of valid pixels, the sum of d and the sum of d², as [3].
 
     Adding the sums of two sets of pixels gives the sums of both together.
     """
@@ -46,11 +46,11 @@ def log_difference_sums(prediction: Tensor, target: Tensor) -> Tensor:
 
 
 def silog_from_sums(sums: Tensor, *, weight: float = SILOG_LAMBDA) -> Tensor:
-    """SiLog of the pixels whose `log_difference_sums` these are; a scalar."""
+    """SiLog from `log_difference_sums`; a scalar."""
     count, total, squares = sums.unbind()
     count = count.clamp_min(1)
     mean = total / count
     variance = squares / count - weight * mean.square()
-    root = variance.clamp_min(_SMALLEST_VARIANCE).sqrt()
-    line = variance / _SMALLEST_VARIANCE**0.5
-    return torch.where(variance > _SMALLEST_VARIANCE, root, line)
+    root = variance.clamp_min(_MIN_VARIANCE).sqrt()
+    line = variance / _MIN_VARIANCE**0.5
+    return torch.where(variance > _MIN_VARIANCE, root, line)

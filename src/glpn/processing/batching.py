@@ -54,7 +54,7 @@ def as_list(values: Any, *, single_ndim: int) -> list[Any]:
 
 
 def as_depth(depth: Any) -> NDArray[np.float32]:
-    """One depth map in metres, what is unknown as 0."""
+    """One depth map in metres; unknown is 0."""
     array = depth.detach().cpu().numpy() if is_tensor(depth) else np.asarray(depth)
     if array.dtype.kind != "f":
         raise DataError(f"depth map: expected metres as floats, got dtype {array.dtype}")
@@ -66,7 +66,7 @@ def as_depth(depth: Any) -> NDArray[np.float32]:
 def gather(
     arrays: list[NDArray[np.float32]], return_tensors: str | None, *, empty: tuple[int, ...]
 ) -> Any:
-    """Arrays of one shape as one array or tensor; `empty` is that shape where there are none."""
+    """Stack arrays of one shape into an array or tensor; `empty` is the shape if there are none."""
     return_tensors = getattr(return_tensors, "value", return_tensors)  # also an enumeration's
     if return_tensors is None:
         return arrays
@@ -89,7 +89,7 @@ def gather(
 
 
 def split_depths(outputs: Any, target_sizes: Any) -> list[tuple[Any, tuple[int, int] | None]]:
-    """Each depth map [h, w] of a batch of predictions, with the size that it is wanted at.
+    """Each depth map [h, w] of a batch of predictions, with its target size.
 
     Args:
         outputs: a record or mapping with `predicted_depth` [B, h, w], tensor or array.

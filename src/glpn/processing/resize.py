@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _STRIP = 2**16  # values resized at a time: they stay in the processor's cache
 _Taps: TypeAlias = list[tuple[NDArray[np.intp], NDArray[Any]]]  # indices and weights
-_A = -0.75  # the free parameter of cubic convolution (Keys 1981), as torch has it
+_A = -0.75  # the free parameter of cubic convolution (Keys 1981), the value of torch
 
 
 def resize_depth(depth: Any, size: tuple[int, int]) -> Any:
@@ -72,7 +72,7 @@ def _resize_array(depth: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
     if larger and finite and wide.dtype == np.float32 and enlarge.available():
         return enlarge.enlarged(wide, rows, columns, (low, high)).astype(depth.dtype, copy=False)
     resized = np.empty(size, wide.dtype)
-    if larger:  # gathering along rows is the slow part: do it where they are few
+    if larger:  # gathering along rows is slow: do it where there are few
         wide, columns = _widened(wide, columns, np.empty((wide.shape[0], width), wide.dtype)), []
     step = max(_STRIP // max(width, wide.shape[1]), 1)
     for start in range(0, height, step):

@@ -1,13 +1,12 @@
-"""Tiles: detail for large photographs, from pieces of them that the network sees closer up.
+"""Tiles: detail for large photos, from parts that the network sees at a larger scale.
 
-The whole photograph's prediction says the metres, tiles only what is finer than its resolution:
+The prediction of the whole photo sets the metres. Tiles add only what is finer than its resolution:
 
     log depth = log whole + H(sum over tiles of window × (slope × log tile + shift - log whole))
 
-Slope and shift bring each tile to the whole, the windows of all tiles sum to one at every pixel,
-and H takes the mean over every cell of the whole's own resolution away. So the geometric mean of
-the metres over a cell stays what it was, and what neighbouring tiles make differently cannot show
-as a seam.
+Slope and shift fit each tile to the whole. The windows of all tiles sum to one at every pixel. H
+subtracts the mean over every cell of the whole's resolution. So the geometric mean of the metres
+over a cell does not change, and differences between neighbouring tiles leave no seam.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from glpn.errors import UsageError
 from glpn.processing.resize import resize_depth
 
 OVERLAP = 0.25  # of a tile's side, with the next one
-MOST_UNASKED = 4  # tiles a side: 6 gain little, `benchmarks/tiles.py`
+MAX_AUTOMATIC = 4  # tiles a side; 6 gain little, `benchmarks/tiles.py`
 
 # A cell has so many pixels of the network's input a side: two of the decoder's finest map, which
 # are the least that it can tell apart.
@@ -37,11 +36,11 @@ _MAD = 1.4826  # times the median absolute error is the standard deviation of a 
 
 
 def require_tiles(tiles: Any, uncertainty: str | None = None) -> None:
-    """Refuse what is no number of tiles, and tiles of which an uncertainty would say nothing.
+    """Refuse impossible numbers of tiles, and tiles together with an uncertainty.
 
     Raises:
         UsageError: not a whole number from 1 on, nor True, False or None; or an uncertainty is
-            asked for too.
+            requested too.
     """
     if tiles is not None and not (isinstance(tiles, int) and (tiles is False or tiles >= 1)):
         raise UsageError(f"tiles: expected True or a whole number from 1 on, got {tiles!r}")
@@ -50,16 +49,16 @@ def require_tiles(tiles: Any, uncertainty: str | None = None) -> None:
 
 
 def tiles_a_side(tiles: int | None, size: tuple[int, int], seen: tuple[int, int]) -> int:
-    """How many rows of as many tiles a photograph is cut into; 1 where they could add nothing.
+    """Number of tiles along each side of a photo; 1 if more would add nothing.
 
     Args:
-        tiles: at most so many; True: as many as are good; None or False: one.
-        size: (height, width) of the photograph.
-        seen: of the network's input for it. No tile is enlarged for the network.
+        tiles: the maximum; True: as many as are useful; None or False: one.
+        size: (height, width) of the photo.
+        seen: (height, width) of the network's input for it. No tile is enlarged.
     """
     shrunk = min(side / small for side, small in zip(size, seen, strict=True))
     useful = max(int((shrunk - OVERLAP) / (1 - OVERLAP)), 1)
-    return min(useful, MOST_UNASKED if tiles is True else tiles or 1)
+    return min(useful, MAX_AUTOMATIC if tiles is True else tiles or 1)
 
 
 def add_detail(
@@ -70,16 +69,16 @@ def add_detail(
     count: int,
     seen: tuple[int, int],
 ) -> NDArray[np.float32]:
-    """The prediction of a whole photograph with the detail of its tiles: float32 [H, W].
+    """The prediction of a whole photo with the detail of its tiles: float32 [H, W].
 
-    Tiles are predicted one at a time; of the photograph's size there are at most five maps.
+    Tiles are predicted one at a time. At most five maps of the photo's size exist at once.
 
     Args:
-        metres: of the whole photograph, above 0, [H, W].
+        metres: of the whole photo, above 0, [H, W].
         image: RGB uint8 [H, W, 3].
-        predict: metres of a piece of it, above 0, at its size.
+        predict: gives the metres of a part of it, above 0, at its size.
         count: tiles a side; see `tiles_a_side`.
-        seen: (height, width) of the network's input for the whole photograph.
+        seen: (height, width) of the network's input for the whole photo.
     """
     whole = np.log(metres)
     change = np.zeros_like(whole)
@@ -100,10 +99,10 @@ def add_detail(
 
 
 def windows(length: int, count: int) -> list[tuple[slice, NDArray[np.float32]]]:
-    """Where `count` tiles lie along a side of `length` pixels, each with its weights there.
+    """The positions of `count` tiles along a side of `length` pixels, with their weights.
 
-    All have one length. The weights of a pixel sum to one; towards another tile they fall off as
-    a squared sine, so that what a network says at a tile's edge counts least.
+    All tiles have the same length. The weights of a pixel sum to one. Towards another tile they
+    fall off as a squared sine, so that the edge of a tile counts least.
     """
     each = min(math.ceil(length / (count - (count - 1) * OVERLAP)), length)
     starts = np.linspace(0, length - each, count).round().astype(int)
@@ -134,10 +133,10 @@ def cell_means(values: NDArray[np.float32], grid: list[int]) -> NDArray[np.float
 
 
 def fit_line(x: NDArray[np.float32], y: NDArray[np.float32]) -> tuple[float, float]:
-    """Slope, at least 0, and shift that bring x to y, whatever a few outliers say.
+    """Slope, at least 0, and shift that fit x to y in spite of a few outliers.
 
-    Least squares, reweighted for errors with Cauchy's distribution. The slope is drawn to 1 where
-    x hardly varies, and to 0 where the two contradict each other.
+    Least squares, reweighted for errors with a Cauchy distribution. The slope tends to 1 where x
+    hardly varies, and to 0 where the two contradict each other.
     """
     weight = np.ones(x.shape)
     slope, shift = 1.0, 0.0

@@ -59,15 +59,15 @@ _FOREIGN_PARTS: Mapping[Kind, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Conversion:
-    """What `convert` found and wrote.
+    """The result of `convert`.
 
     Attributes:
-        kind: whose file it was.
+        kind: the origin of the source.
         config: of the network; `config.variant` names its preset.
         encoder_only: the source has no decoder.
         read, written: numbers of tensors.
         destination: the folder or file written.
-        notes: what had to be assumed or left out, a sentence each.
+        notes: sentences about assumptions and omissions.
     """
 
     kind: Kind
@@ -80,7 +80,7 @@ class Conversion:
 
 
 class _Source(NamedTuple):
-    """A checkpoint as found, its tensors under the names of glpn's own files."""
+    """A checkpoint, with its tensors under the names of glpn's files."""
 
     path: Path
     kind: Kind
@@ -105,20 +105,20 @@ def convert(
     variant: str | None = None,
     max_depth: float | None = None,
 ) -> Conversion:
-    """Turn a foreign checkpoint into a folder that glpn and transformers load, or back.
+    """Convert a checkpoint from another project into a folder for glpn and transformers, or back.
 
     Args:
         source: a `.ckpt`, `.pth`, `.bin` or `.safetensors` file, or a folder with one.
         destination: folder to write; with `form="authors"` the `.ckpt` file to write.
         form: "hf" writes `config.json`, `model.safetensors` and, for a whole network,
             `preprocessor_config.json`; "authors" the authors' names in a pickled state dict.
-        variant: "b0" to "b5", to have it checked; the shapes tell it anyway.
+        variant: "b0" to "b5", to check; it follows from the shapes.
         max_depth: metres at the sigmoid's 1; the source's, or 10, if None.
 
     Raises:
         UsageError: an unknown form, or a network that the authors' names cannot express.
-        MissingInput: there is no such source.
-        CheckpointError, ConfigError: the source is damaged, unsafe, or no network of this kind.
+        MissingInput: the source does not exist.
+        CheckpointError, ConfigError: the source is damaged, unsafe, or another kind of network.
         CannotCreateOutput, OutputFailed: the destination cannot be written.
     """
     if form not in ("hf", "authors"):
@@ -178,7 +178,7 @@ def _read(path: Path) -> _Source:
 
 
 def _normalise(path: Path, state: dict[str, Tensor]) -> _Source:
-    """Recognise whose names these are and give every tensor its own name on disk."""
+    """Recognise the naming scheme, and give every tensor its name on disk."""
     found = len(state)
     state, outside = _unwrapped(state)
     kind = _kind(path, state)
@@ -235,7 +235,7 @@ def _kind(path: Path, state: Mapping[str, Tensor]) -> Kind:
 
 
 def _is_segformer(path: Path, state: Mapping[str, Tensor]) -> bool:
-    """A bare SegformerModel has the very names of a bare GLPNModel; its config tells."""
+    """A bare SegformerModel has the names of a bare GLPNModel; its config tells them apart."""
     bare = "encoder.patch_embeddings.0.proj.weight" in state
     return bare and _config_values(path).get("model_type") == "segformer"
 
@@ -288,17 +288,17 @@ def _to_authors(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _config(found: _Source, max_depth: float | None) -> GLPNConfig:
-    """The source's own configuration where it has one, else what its tensors tell."""
+    """The configuration of the source, or what follows from its tensors."""
     values = _config_values(found.path) if found.kind in ("huggingface", "segformer") else {}
-    told = inferred_fields(found.shapes, source=str(found.path))
+    inferred = inferred_fields(found.shapes, source=str(found.path))
     if found.kind == "huggingface" and values:
         config = GLPNConfig.from_dict(values)
     else:
         for key in ("num_attention_heads", "hidden_act"):
             if key in values:
-                told[key] = values[key]
+                inferred[key] = values[key]
         convention = "authors" if found.kind in ("authors", "mit") else "transformers"
-        config = GLPNConfig(**told, layer_norm_convention=convention)
+        config = GLPNConfig(**inferred, layer_norm_convention=convention)
         if max_depth is None and not found.encoder_only:
             found.notes.append(
                 f"max_depth is not in the source: {_ASSUMED_MAX_DEPTH:g} m assumed (KITTI needs 80)"
@@ -310,7 +310,7 @@ def _config(found: _Source, max_depth: float | None) -> GLPNConfig:
 
 
 def _require_sound(found: _Source, config: GLPNConfig) -> None:
-    """Exactly the network's tensors, floating and finite."""
+    """Require exactly the network's tensors, floating and finite."""
     import torch
 
     expected = expected_shapes(config, encoder_only=found.encoder_only)
@@ -368,7 +368,7 @@ def _write_authors(found: _Source, destination: Path) -> int:
     import torch
 
     state = _to_authors(found.state)
-    whole = io.BytesIO()  # torch's writer hides why a write to the disk failed
+    whole = io.BytesIO()  # torch's own writer hides the reason of a failed write
     torch.save(state, whole)
     require_writable_folder(destination.parent)
     with atomic_file(destination, overwrite=True) as stream:

@@ -14,22 +14,22 @@ import numpy as np
 
 from glpn.errors import CheckpointError, MissingInput
 
-FORMAT = 1  # of the files written here; a reader refuses a higher one
-NEEDS = "0.1.0"  # the oldest glpn that reads FORMAT
+FORMAT = 1  # of the files that this version writes; a reader refuses a higher one
+NEEDS = "0.1.0"  # the oldest glpn that reads this format
 _FORMAT_KEY, _NEEDS_KEY = "glpn_format", "glpn_needs"
 FORMAT_METADATA = {_FORMAT_KEY: str(FORMAT), _NEEDS_KEY: NEEDS}
 
-_LARGEST_HEADER = 10 * 2**20  # bytes; MiT-b5 needs 0.2 MB
-_MOST_DIMENSIONS = 16
+_MAX_HEADER_BYTES = 10 * 2**20  # MiT-b5 needs 0.2 MB
+_MAX_DIMENSIONS = 16
 _FLOATS = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}  # numpy has no bfloat16
 _COUNTS = {"I64": "<i8", "I32": "<i4"}
 NUMPY_TYPES = _FLOATS | _COUNTS
-_COUNTER = "num_batches_tracked"  # the only tensors that are no floats
+_COUNTER = "num_batches_tracked"  # the only tensors that may be integers
 
 
 @dataclass(frozen=True)
 class TensorEntry:
-    """What a header says about one tensor; `begin` and `end` are bytes from the file's start."""
+    """One tensor of a header; `begin` and `end` are bytes from the start of the file."""
 
     dtype: str
     shape: tuple[int, ...]
@@ -39,17 +39,17 @@ class TensorEntry:
 
 @dataclass(frozen=True)
 class Header:
-    """A safetensors file without its data: tensors by name, and the metadata."""
+    """A safetensors file without its data: the tensors by name, and the metadata."""
 
     tensors: Mapping[str, TensorEntry]
     metadata: Mapping[str, str]
 
 
 def read_header(file: str | Path) -> Header:
-    """Read and check a safetensors header; the data stay unread.
+    """Read and check a safetensors header, without the data.
 
     Raises:
-        MissingInput: there is no such file.
+        MissingInput: the file does not exist.
         CheckpointError: the header is damaged, its offsets overlap, leave gaps or do not fit the
             file or the shapes, or the file needs a newer glpn.
     """
@@ -69,17 +69,17 @@ def read_header(file: str | Path) -> Header:
 
 
 def _header_text(file: Path) -> tuple[bytes, int]:
-    """The header's JSON and the size of the whole file; the data stay unread."""
+    """The JSON of the header, and the size of the file."""
     if not file.is_file():
         raise MissingInput(f"{file}: no such file")
     try:
         with file.open("rb") as stream:
             size = os.fstat(stream.fileno()).st_size
             length = int.from_bytes(stream.read(8), "little")
-            if size < 8 or length > size - 8 or length > _LARGEST_HEADER:
+            if size < 8 or length > size - 8 or length > _MAX_HEADER_BYTES:
                 raise CheckpointError(
                     f"{file}: a file of {size} bytes declares a safetensors header of {length} "
-                    f"bytes; at most {_LARGEST_HEADER} are accepted: damaged or no safetensors"
+                    f"bytes; at most {_MAX_HEADER_BYTES} are accepted: damaged or no safetensors"
                 )
             return stream.read(length), size
     except OSError as e:
@@ -115,7 +115,7 @@ def _entry(file: Path, name: str, value: Any, start: int) -> TensorEntry:
         raise CheckpointError(f"{where}: dtype {str(dtype)[:40]!r} is not supported")
     if dtype not in _FLOATS and not name.endswith(_COUNTER):
         raise CheckpointError(f"{where}: expected a floating dtype, got {dtype}")
-    if not _are_counts(shape) or len(shape) > _MOST_DIMENSIONS:
+    if not _are_counts(shape) or len(shape) > _MAX_DIMENSIONS:
         raise CheckpointError(f"{where}: shape must be whole numbers >= 0, got {str(shape)[:80]}")
     if not _are_counts(offsets) or len(offsets) != 2:
         raise CheckpointError(f"{where}: data_offsets must be two, got {str(offsets)[:80]}")

@@ -1,4 +1,4 @@
-"""The one table between the names in memory, on disk (Hugging Face) and in the authors' files."""
+"""The table of tensor names: in memory, on disk (Hugging Face) and in the authors' files."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from glpn.errors import CheckpointError
 Form = Literal["memory", "disk", "authors"]
 _T = TypeVar("_T")
 
-# The encoder's names carry this inside the whole network, in memory and on disk.
+# The prefix of the encoder's names within the whole network, in memory and on disk.
 ENCODER_PREFIX = "glpn."
 
 
 class _Rule(NamedTuple):
-    """One module's name in each form: {i} stage, {n} = {i} + 1, {j} block; "" where it has none."""
+    """A module's name in each form: {i} stage, {n} = {i} + 1, {j} block; "" means no name."""
 
     memory: str
     disk: str
     authors: str
 
 
-# The authors keep key and value in one matrix, `attn.kv`; it is split into `attn.k` and `attn.v`
-# before this table is asked.
+# The authors keep key and value in one matrix, `attn.kv`. The code splits it into `attn.k` and
+# `attn.v` before it looks names up here.
 _RULES = (
     _Rule(
         "encoder.stages.{i}.embed.proj",
@@ -84,7 +84,7 @@ _RULES = (
 
 @cache
 def _patterns(form: Form) -> tuple[tuple[re.Pattern[str], _Rule], ...]:
-    """Each rule with the expression that its names in one form match."""
+    """Each rule, with the expression that matches its names in one form."""
     compiled = []
     for rule in _RULES:
         template: str = getattr(rule, form)
@@ -95,7 +95,7 @@ def _patterns(form: Form) -> tuple[tuple[re.Pattern[str], _Rule], ...]:
 
 
 def rename(name: str, *, source: Form, target: Form) -> str | None:
-    """One tensor's name in another form, "glpn." kept; None if the table does not hold it."""
+    """A tensor's name in another form, with its prefix "glpn."; None if the table lacks it."""
     prefix = ENCODER_PREFIX if name.startswith(ENCODER_PREFIX) else ""
     for pattern, rule in _patterns(source):
         match = pattern.fullmatch(name, len(prefix))
@@ -109,12 +109,12 @@ def rename(name: str, *, source: Form, target: Form) -> str | None:
 
 
 def to_memory_names(state: Mapping[str, _T], *, prefix: str) -> dict[str, _T]:
-    """A file's tensors under the names in memory; names that the table lacks stay as they are.
+    """A file's tensors under the names in memory; names that the table lacks do not change.
 
     Args:
         state: tensors under the Hugging Face names.
-        prefix: "" for the whole network; "glpn." for the encoder alone, whose file may carry the
-            prefix or not, and whose rest (decoder and head) is then left out.
+        prefix: "" for the whole network; "glpn." for only the encoder, whose file may have the
+            prefix or not; tensors of decoder and head are then left out.
 
     Raises:
         CheckpointError: two names mean the same tensor.
@@ -135,7 +135,7 @@ def to_disk_names(state: Mapping[str, _T], *, prefix: str) -> dict[str, _T]:
 
     Args:
         state: tensors under the names in memory.
-        prefix: what stands before this module's names in the whole network ("" or "glpn.").
+        prefix: of this module's names within the whole network ("" or "glpn.").
     """
     return {_disk_name(prefix + name): tensor for name, tensor in state.items()}
 
@@ -147,7 +147,7 @@ def _disk_name(name: str) -> str:
 def require_match(
     state: Mapping[str, _T], expected: Mapping[str, tuple[int, ...]], *, source: str
 ) -> None:
-    """Refuse weights whose names or shapes are not exactly those of the model.
+    """Refuse weights whose names or shapes differ from the model's.
 
     Args:
         state: tensors (anything with a `shape`) under the names in memory.

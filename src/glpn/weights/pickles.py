@@ -14,9 +14,9 @@ from glpn.errors import CheckpointError, MissingDependency, MissingInput
 if TYPE_CHECKING:
     from torch import Tensor
 
-_LARGEST_FILE = 4 * 2**30  # bytes; MiT-b5 with Adam's moments is 1 GB
-_MOST_ENTRIES = 100_000
-_OLDEST_TORCH = (2, 6)  # earlier, weights_only=True could be made to run code (CVE-2025-32434)
+_MAX_FILE_BYTES = 4 * 2**30  # MiT-b5 with Adam's moments is 1 GB
+_MAX_ENTRIES = 100_000
+_MIN_TORCH = (2, 6)  # before, weights_only=True could run code (CVE-2025-32434)
 _NESTED_UNDER = ("state_dict", "model_state_dict", "model")
 _PARALLEL_PREFIX = "module."  # left by torch's DataParallel
 
@@ -24,19 +24,19 @@ _PARALLEL_PREFIX = "module."  # left by torch's DataParallel
 def read_pickle(file: Path) -> dict[str, Tensor]:
     """The state dict in a `.bin`, `.pth` or `.ckpt` file, on the CPU, without "module.".
 
-    Nothing but tensors and plain containers is ever built. Sizes are checked before anything is
-    read, and the data of a zip archive are mapped, not copied.
+    Only tensors and plain containers are built. Sizes are checked first, and the data of a zip
+    archive are mapped, not copied.
 
     Raises:
-        MissingInput: there is no such file.
+        MissingInput: the file does not exist.
         MissingDependency: torch is too old to open pickles safely.
         CheckpointError: the file is damaged or unsafe, or holds something else.
     """
     if not file.is_file():
         raise MissingInput(f"{file}: no such file")
     size = file.stat().st_size
-    if size > _LARGEST_FILE:
-        raise CheckpointError(f"{file}: {size} bytes; at most {_LARGEST_FILE} are accepted")
+    if size > _MAX_FILE_BYTES:
+        raise CheckpointError(f"{file}: {size} bytes; at most {_MAX_FILE_BYTES} are accepted")
     mapped = _require_plain_archive(file, size) if zipfile.is_zipfile(file) else False
     state = _state_dict(file, _load(file, mapped=mapped))
     declared = sum(tensor.numel() * tensor.element_size() for tensor in state.values())
@@ -46,7 +46,7 @@ def read_pickle(file: Path) -> dict[str, Tensor]:
 
 
 def _require_plain_archive(file: Path, size: int) -> bool:
-    """Refuse archives that would unpack to more than they are; torch never compresses."""
+    """Refuse archives that unpack to more than their size; torch never compresses."""
     try:
         with zipfile.ZipFile(file) as archive:
             entries = archive.infolist()
@@ -54,7 +54,7 @@ def _require_plain_archive(file: Path, size: int) -> bool:
         raise CheckpointError(f"{file}: damaged archive: {e}") from None
     declared = sum(entry.file_size for entry in entries)
     packed = any(entry.compress_type != zipfile.ZIP_STORED for entry in entries)
-    if declared > size or packed or len(entries) > _MOST_ENTRIES:
+    if declared > size or packed or len(entries) > _MAX_ENTRIES:
         raise CheckpointError(
             f"{file}: {len(entries)} entries declare {declared} bytes in a file of {size}"
             f"{', compressed' if packed else ''}: not a checkpoint that torch wrote"
@@ -66,7 +66,7 @@ def _load(file: Path, *, mapped: bool) -> Any:
     import torch
 
     version = tuple(int(part) for part in torch.__version__.split(".")[:2])
-    if version < _OLDEST_TORCH:
+    if version < _MIN_TORCH:
         raise MissingDependency(
             f"opening {file} safely needs torch >= 2.6, found {torch.__version__}: "
             "pip install --upgrade torch"
@@ -74,11 +74,11 @@ def _load(file: Path, *, mapped: bool) -> Any:
     try:
         return torch.load(file, map_location="cpu", weights_only=True, mmap=mapped)
     except pickle.UnpicklingError as e:
-        # torch's own message tells the reader how to switch the protection off; ours must not.
+        # The message of torch explains how to switch the protection off; ours must not.
         culprit = re.search(r"GLOBAL ([\w.]+)", str(e))
         what = f" ({culprit[1]})" if culprit else ""
         raise CheckpointError(f"{file}: refused: holds more than plain tensors{what}") from None
-    except Exception as e:  # a damaged pickle can fail in any way at all
+    except Exception as e:  # a damaged pickle can raise anything
         raise CheckpointError(f"{file}: damaged, or no checkpoint: {type(e).__name__}") from None
 
 

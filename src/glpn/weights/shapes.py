@@ -1,4 +1,4 @@
-"""The tensors that a network of given numbers has, and the numbers that given tensors imply."""
+"""The tensor shapes of a configuration, and the configuration that tensor shapes imply."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _BLOCK = re.compile(r"glpn\.encoder\.block\.([0-3])\.([0-9]{1,4})\.")
 
 
 def expected_shapes(config: GLPNConfig, *, encoder_only: bool = False) -> dict[str, Shape]:
-    """Every tensor of the network, under its name on disk."""
+    """The shape of every tensor of the network, by its name on disk."""
     shapes: dict[str, Shape] = {}
     for i, stage in enumerate(config.stages):
         shapes |= _stage(i, stage) | _activation(config.hidden_act, i, stage)
@@ -84,16 +84,16 @@ def _fusion(name: str, width: int) -> dict[str, Shape]:
 
 
 def inferred_fields(shapes: Mapping[str, Shape], *, source: str) -> dict[str, Any]:
-    """The fields of GLPNConfig that the shapes of a checkpoint's tensors tell.
+    """The fields of GLPNConfig that follow from the shapes of a checkpoint's tensors.
 
-    The number of attention heads, the activation and max_depth leave no trace in the shapes.
+    The number of attention heads, the activation and max_depth do not follow from shapes.
 
     Args:
-        shapes: under the names on disk; the decoder may be absent.
+        shapes: by names on disk; the decoder may be missing.
         source: the file, for messages.
 
     Raises:
-        CheckpointError: a tensor that tells them is missing or has another number of axes.
+        CheckpointError: a required tensor is missing or has another number of axes.
     """
 
     def shape(name: str, axes: int) -> Shape:

@@ -1,4 +1,4 @@
-"""A model's folder in and out: tensors read and checked, files replaced atomically."""
+"""Read and check a model's tensors; write a model's folder atomically."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ PRECISION_NAME = "precision.json"  # measurements of reduced precision with thes
 PROCESSOR_NAME = "preprocessor_config.json"
 CHECKSUMS_NAME = "checksums.json"  # SHA-256 of the files above and of `config.json`
 
-_RACY = 2 * 10**9  # nanoseconds in which a file may change twice without a later time
+_RACY = 2 * 10**9  # nanoseconds; within them a file may change without a newer timestamp
 
 
 def read_tensors(source: str | Path, *, variant: str | None = None) -> dict[str, Tensor]:
@@ -45,7 +45,7 @@ def read_tensors(source: str | Path, *, variant: str | None = None) -> dict[str,
         variant: which of a folder's weights, as in `model.fp16.safetensors`.
 
     Raises:
-        MissingInput: no such file or folder, or no weights in it.
+        MissingInput: the file, the folder or its weights are missing.
         CheckpointError: damaged, made by a newer glpn, a pickle, or NaN or infinity in a tensor.
     """
     import torch
@@ -104,7 +104,7 @@ def torch_dtype(value: Any) -> torch.dtype:
 
 
 def require_finite(source: str | Path, name: str, finite: bool) -> None:
-    """Refuse a tensor that was found to hold NaN or infinity."""
+    """Refuse a tensor with NaN or infinity."""
     if not finite:
         raise CheckpointError(f"{source}: tensor {name!r} holds NaN or infinity")
 
@@ -230,9 +230,9 @@ def _write_tensors(file: Path, tensors: Mapping[str, Tensor]) -> None:
 
 
 def _ordered(data: bytes) -> bytes:
-    """A safetensors file with its metadata in order of their names.
+    """A safetensors file with its metadata sorted by name.
 
-    The library writes them in an order of chance, and equal weights would have unequal hashes.
+    The library writes them in random order, and equal weights would have different hashes.
     """
     end = 8 + int.from_bytes(data[:8], "little")  # of the header: its length, then JSON
     header = json.loads(data[8:end])
@@ -243,10 +243,10 @@ def _ordered(data: bytes) -> bytes:
 
 
 def file_hash(path: str | Path) -> str:
-    """SHA-256 of a file, in hexadecimal; read again only after the file has changed.
+    """SHA-256 of a file, in hexadecimal; cached until the file changes.
 
     Raises:
-        MissingInput: there is no such file.
+        MissingInput: the file does not exist.
     """
     path = Path(path)
     try:

@@ -11,7 +11,7 @@ from glpn.cli import console, options
 from glpn.engines.registry import usable_engines
 
 if TYPE_CHECKING:
-    from glpn.weights.facts import ModelFacts
+    from glpn.weights.model_info import ModelInfo
 
 
 def info(
@@ -39,14 +39,14 @@ def info(
       glpn info depth/kitchen.png
       glpn info vinvino02/glpn-nyu
     """
-    from glpn.weights import facts
+    from glpn.weights import model_info
 
     path = Path(source)
-    if path.is_file() and path.suffix not in facts.MODEL_SUFFIXES:
-        record = {"depth": source, **facts.depth_record(path, scale=scale)}
+    if path.is_file() and path.suffix not in model_info.MODEL_SUFFIXES:
+        record = {"depth": source, **model_info.depth_record(path, scale=scale)}
         lines = _depth_lines(record)
     else:
-        found = facts.ModelFacts.of(facts.model_folder(source))
+        found = model_info.ModelInfo.of(model_info.model_folder(source))
         engines = usable_engines(found.folder)
         record = {"model": source, **found.record(), "engines": list(engines)}
         lines = {"model": source, **_model_lines(found, engines)}
@@ -56,9 +56,9 @@ def info(
 def models(as_json: options.AsJson = False) -> None:
     """List the models that come with glpn."""
     from glpn import weights
-    from glpn.weights.facts import ModelFacts
+    from glpn.weights.model_info import ModelInfo
 
-    found = {name: ModelFacts.of(folder) for name, folder in weights.bundled().items()}
+    found = {name: ModelInfo.of(folder) for name, folder in weights.bundled().items()}
     if as_json:
         for name, model in found.items():
             engines = list(usable_engines(model.folder))
@@ -71,7 +71,7 @@ def models(as_json: options.AsJson = False) -> None:
     console.print_line("Any other: -m FOLDER, or the id of one on the Hugging Face hub, user/name.")
 
 
-def _say_table(found: dict[str, ModelFacts]) -> None:
+def _say_table(found: dict[str, ModelInfo]) -> None:
     heads = ("model", "variant", "parameters", "range", "size", "terms")
     rows = [heads] + [
         (
@@ -90,7 +90,7 @@ def _say_table(found: dict[str, ModelFacts]) -> None:
         console.print_line(console.escaped(line.rstrip()))
 
 
-def _model_lines(model: ModelFacts, engines: tuple[str, ...]) -> dict[str, Any]:
+def _model_lines(model: ModelInfo, engines: tuple[str, ...]) -> dict[str, Any]:
     sizes = ", ".join(f"{name} {_size(size)}" for name, size in model.sizes.items())
     return {
         "folder": model.folder,

@@ -1,4 +1,4 @@
-"""What can be said of a model or of a depth file without running anything."""
+"""Describe a model or a depth file without running anything."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from glpn.weights.store import PICKLE_SUFFIXES
 MODEL_SUFFIXES = (".safetensors", ".onnx", *PICKLE_SUFFIXES)
 _BUFFERS = ("running_mean", "running_var", "num_batches_tracked")
 _CARD = "README.md"
-_LONGEST_CARD = 1 << 20  # characters
+_MAX_CARD = 1 << 20  # characters
 
 
 @dataclass(frozen=True)
-class ModelFacts:
-    """A model's folder, looked at.
+class ModelInfo:
+    """Facts about a model's folder.
 
     Attributes:
-        folder: where it lies.
+        folder: its path.
         config: of the network.
-        parameters: how many weights there are, buffers not counted.
-        sha256: of the weights; empty where they are in several files.
+        parameters: number of weights, buffers not counted.
+        sha256: of the weights; empty if they are in several files.
         sizes: file → bytes.
-        terms: the licence that the card states; empty where none does.
+        terms: the licence in the card; empty if there is none.
     """
 
     folder: Path
@@ -43,11 +43,11 @@ class ModelFacts:
     terms: str
 
     @classmethod
-    def of(cls, folder: Path) -> ModelFacts:
-        """Look at a folder; the weights' headers are read, and their bytes hashed.
+    def of(cls, folder: Path) -> ModelInfo:
+        """Read a folder: the headers of its weights, and the hash of their bytes.
 
         Raises:
-            MissingInput: there is no configuration or there are no weights.
+            MissingInput: the configuration or the weights are missing.
             ConfigError, CheckpointError: a file is damaged.
         """
         config = GLPNConfig.from_json_file(folder / weights.CONFIG_NAME)
@@ -79,10 +79,10 @@ class ModelFacts:
 
 
 def model_folder(source: str) -> Path:
-    """The folder of a model that is named, downloaded, or pointed at by one of its files.
+    """The folder of a model, given by name, by hub id, by path, or by one of its files.
 
     Raises:
-        MissingInput: there is none.
+        MissingInput: the model does not exist.
         CheckpointError: the file is a pickle.
     """
     path = Path(source)
@@ -94,7 +94,7 @@ def model_folder(source: str) -> Path:
 
 
 def parameters(header: weights.Header) -> int:
-    """How many weights a file holds, buffers not counted."""
+    """Number of weights in a file, buffers not counted."""
     return sum(
         math.prod(entry.shape)
         for name, entry in header.tensors.items()
@@ -103,11 +103,11 @@ def parameters(header: weights.Header) -> int:
 
 
 def depth_record(path: Path, *, scale: float | None) -> dict[str, Any]:
-    """What a depth file says about itself, and the range of its metres.
+    """The metadata of a depth file, and the range of its metres.
 
     Args:
         path: a file that `files.read` reads.
-        scale: units per metre, where the file does not say.
+        scale: units per metre, if the file does not say.
 
     Raises:
         MissingInput, UsageError, DataError, MissingDependency: as `files.read`.
@@ -140,7 +140,7 @@ def _terms(card: Path) -> str:
     """The licence in the card's front matter: the lines between its first two `---`."""
     try:
         with card.open(encoding="utf-8", errors="replace") as file:
-            lines = file.read(_LONGEST_CARD).splitlines()
+            lines = file.read(_MAX_CARD).splitlines()
     except OSError:
         return ""
     if not lines or lines[0].strip() != "---":
