@@ -49,7 +49,7 @@ def test_step_thins_out_points(tmp_path):
     )
     np.testing.assert_array_equal(every.reshape(7, 10, 3)[::3, ::3].reshape(-1, 3), some)
     with pytest.raises(UsageError, match="step"):
-        a_plane([[1]]).save(tmp_path / "b.ply", step=0)
+        a_plane([[1]], focal=1).save(tmp_path / "b.ply", step=0)
 
 
 def test_ply_mesh_is_cut_where_the_depth_jumps(tmp_path):

@@ -2,13 +2,39 @@
 
 from __future__ import annotations
 
+import struct
+
 import pytest
 
-from tests.fuzz.run import fuzz
+from tests.corpus.bytes_of import encoded, scene
+from tests.fuzz.run import check, fuzz
 from tests.fuzz.targets import TARGETS
+
+
+def _tiff_with(tag: int, count: int, kind: int = 3) -> bytes:
+    """A TIFF whose directory declares another type and number of values for a tag."""
+    data = encoded(scene(8, 8), "TIFF")
+    at = data.index(struct.pack("<H", tag), 8)
+    return data[: at + 2] + struct.pack("<HI", kind, count) + data[at + 8 :]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", TARGETS)
 def test_only_our_own_errors_leave_a_reader_of_mutated_bytes(name):
     assert fuzz(TARGETS[name], seconds=3) > 0
+
+
+# Inputs that a fuzzer found, made anew.
+FINDINGS = {
+    "an-open-quote": ("lists", b'"rgb/1.png depth/1.png 518.8\nrgb/2.png None 518.8\n'),
+    "a-field-over-the-limit": ("lists", b"image,depth\n" + b"x" * 200_000 + b",y\n"),
+    "a-focal-length-of-5000-letters": ("lists", b"rgb/1.png depth/1.png " + b"[" * 5000),
+    "a-tiff-tag-with-too-many-values": ("image", _tiff_with(278, 152)),
+    "a-tiff-tag-of-a-wrong-type": ("image", _tiff_with(284, 1, kind=2)),
+}
+
+
+@pytest.mark.parametrize("name", FINDINGS)
+def test_what_a_fuzzer_found_stays_fixed(name):
+    target, data = FINDINGS[name]
+    check(TARGETS[target], data)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from glpn.cli.numbers import parse_place, positive
 from glpn.errors import GLPNError, MissingInput, UsageError
+from glpn.image.limits import DEFAULT_LIMITS, ImageLimits
 
 if TYPE_CHECKING:
     from glpn.depth.measurements import Measurements
@@ -148,6 +149,16 @@ def _is_our_own(path: Path) -> bool:
     from glpn.files import label
 
     return bool(label(path, "tiff"))
+
+
+def image_limits(max_megapixels: float | None) -> ImageLimits:
+    """The limits on photos that --max-megapixels asks for.
+
+    Raises:
+        UsageError: the number is impossible.
+    """
+    megapixels = positive("--max-megapixels", max_megapixels, limit=10_000)
+    return DEFAULT_LIMITS.raised_to(int(megapixels * 1e6)) if megapixels else DEFAULT_LIMITS
 
 
 def camera(*, focal: float | None, fov: float | None, intrinsics: Path | None) -> dict[str, Any]:

@@ -83,7 +83,12 @@ def _parse_text(path: Path, lines: Sequence[tuple[int, str]]) -> list[Row]:
 
 
 def _parse_csv(path: Path, lines: Sequence[tuple[int, str]]) -> list[Row]:
-    cells = [[cell.strip() for cell in row] for row in csv.reader(line for _, line in lines)]
+    try:
+        cells = [[cell.strip() for cell in row] for row in csv.reader(line for _, line in lines)]
+    except csv.Error as e:
+        raise DataError(f"{path}: not valid CSV: {e}") from None
+    if len(cells) != len(lines):
+        raise DataError(f"{path}: a quoted cell spans several lines")
     header = [name.lower() for name in cells[0]] if cells else []
     if not set(header) & set(_IMAGE_KEYS):
         numbered = zip(lines, cells, strict=True)

@@ -1,1 +1,1 @@
-"""Image: the bytes of a file, or an array, become an upright RGB photograph."""
+"""Image: the bytes of a file, or an array, become an upright RGB photo."""

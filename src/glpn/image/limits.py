@@ -61,7 +61,8 @@ class ImageLimits:
             raise ImageTooLarge(f"{size} is a sliver; the sides may differ {self.max_aspect} times")
         if pixels > max_pixels:
             raise ImageTooLarge(
-                f"{size} is {pixels / 1e6:.1f} megapixels; the limit is {max_pixels / 1e6:g}"
+                f"{size} is {pixels / 1e6:.1f} megapixels; the limit is {max_pixels / 1e6:g} "
+                "(--max-megapixels, or ImageLimits in Python, raises it)"
             )
         if scans > 1 and scans * pixels > self.max_scan_pixels:
             raise ImageTooLarge(f"{size} with {scans} scans would take too long to decode")

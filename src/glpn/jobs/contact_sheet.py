@@ -76,7 +76,13 @@ def _readable(spec: JobSpec) -> str:
 
 def _sample(photo: JobPhoto, spec: JobSpec) -> Sample:
     metres = files.read(spec.target(Path(spec.output), photo, _readable(spec))).metres
-    image = Image.fromarray(read_photo(photo.source(), name=photo.name).pixels)
+    read = read_photo(
+        photo.source(),
+        name=photo.name,
+        limits=spec.limits,
+        min_decode_size=lambda height, width: (_WIDTH * height // width, _WIDTH),
+    )
+    image = Image.fromarray(read.pixels)
     height = max(round(_WIDTH * image.height / image.width), 1)
     small = np.asarray(image.resize((_WIDTH, height), Image.Resampling.BOX))
     return Sample(photo.stem, small, metres)

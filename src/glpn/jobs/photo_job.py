@@ -132,7 +132,8 @@ class PhotoJob(Generic[T]):
         identity = None
         model_hash = self.model.model_hash
         try:
-            data = read_bytes(photo.source(), display_name(photo.name))
+            shown, max_bytes = display_name(photo.name), self.spec.limits.max_bytes
+            data = read_bytes(photo.source(), shown, max_bytes=max_bytes)
             identity = OutputIdentity(hashlib.sha256(data).hexdigest(), model_hash, self.spec.asked)
             write = {f: p for f, p in self.targets(photo).items() if self._must(photo, f, identity)}
             kept = {f: p for f, p in self.targets(photo).items() if f not in write}
@@ -187,7 +188,9 @@ class PhotoJob(Generic[T]):
         replaced = {format for format, path in write.items() if os.path.lexists(path)}
         fit = None if self.spec.needs_whole_photo else self.model.estimator().fit
         try:
-            decoded = read_photo(data, name=photo.name, min_decode_size=fit)
+            decoded = read_photo(
+                data, name=photo.name, limits=self.spec.limits, min_decode_size=fit
+            )
             depth = self.model.predict(decoded, self.spec.call)
             report = self._present(photo, depth, write, kept)
             for format, path in write.items():

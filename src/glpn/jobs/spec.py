@@ -9,6 +9,7 @@ from typing import Any
 
 from glpn import files
 from glpn.engines.options import EngineOptions
+from glpn.image.limits import DEFAULT_LIMITS, ImageLimits
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class JobSpec:
         formats: key of `glpn.files.FORMATS` → options of its writer; may be empty.
         call: keyword arguments of the estimator's call.
         changes: options that change the metres, by the names of their flags.
+        limits: on the photos.
         overwrite: replace existing files.
         replace_own: replace files that glpn made from the same photo with other options.
         protected: (device, inode) of files that must never be replaced: the photos themselves.
@@ -50,6 +52,7 @@ class JobSpec:
     formats: Mapping[str, Mapping[str, Any]]
     call: Mapping[str, Any] = field(default_factory=dict)
     changes: Mapping[str, Any] = field(default_factory=dict)
+    limits: ImageLimits = DEFAULT_LIMITS
     overwrite: bool = False
     replace_own: bool = False
     protected: frozenset[tuple[int, int]] = frozenset()

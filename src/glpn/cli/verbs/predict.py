@@ -85,6 +85,15 @@ _Tiles = Annotated[
         rich_help_panel=options.DETAIL,
     ),
 ]
+_MaxMegapixels = Annotated[
+    float | None,
+    typer.Option(
+        metavar="N",
+        help="Read JPEG photos of up to N million pixels (120 by default), and other formats in "
+        "proportion (50).",
+        rich_help_panel=options.FILES,
+    ),
+]
 _Shard = Annotated[
     str | None,
     typer.Option(
@@ -122,6 +131,7 @@ def predict(
     uncertainty: _Uncertainty = None,
     tiles: _Tiles = None,
     max_depth: options.MaxDepth = None,
+    max_megapixels: _MaxMegapixels = None,
     recursive: options.Recursive = False,
     shard: _Shard = None,
     sheet: _Sheet = None,
@@ -176,6 +186,7 @@ def predict(
             ),
         },
         changes={**camera, "uncertainty": kind, "tiles": tiles, **measured},
+        limits=inputs.image_limits(max_megapixels),
         overwrite=overwrite,
         replace_own=not many,
     )
