@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from glpn import files
-from glpn.camera.intrinsics import read_intrinsics
+from glpn.camera.intrinsics_files import read_intrinsics
 from glpn.data.lists import read_list
 from glpn.image.exif import read_exif
 from glpn.image.limits import SERVICE_LIMITS
