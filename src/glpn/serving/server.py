@@ -24,10 +24,12 @@ from glpn.serving.bodies import OVERSIZED_CHUNK
 from glpn.serving.limits import Limits
 from glpn.serving.request_queue import HALF_CLOSED
 
-MAX_CONNECTIONS = 900  # below the usual limit of 1024 open files
+MAX_CONNECTIONS = 4000
 MAX_HEADER_BYTES = 16 * 2**10  # h11's default, above what browsers send
 MAX_UNREAD_BYTES = 512 * 2**20  # of responses that clients have not read yet
-_BACKLOG = 64  # connections accepted at once, on top of MAX_CONNECTIONS
+_BACKLOG = 64  # connections accepted at once, before any is closed to make room
+_OTHER_FILES = 60  # that the process has open: model, libraries, log
+_DEFAULT_OPEN_FILES = 1024  # where the system has no such limit to ask for
 _WORK_SECONDS = 60  # for requests in progress when the process ends
 # A client that closed its half of the connection may have left, or may wait for the response. It
 # gets one if the work begins within this time.
@@ -56,7 +58,9 @@ def run(app: ASGIApp, listener: socket.socket, limits: Limits) -> None:
     """Serve until SIGTERM or SIGINT, then answer every accepted request and return."""
     config = uvicorn.Config(
         app,
-        http=partial(_Protocol, limits=limits),  # type: ignore[arg-type]  # a factory is enough
+        http=partial(  # type: ignore[arg-type]  # a factory is enough
+            _Protocol, limits=limits, max_connections=_max_connections()
+        ),
         ws="none",
         lifespan="off",
         log_config=None,
@@ -78,11 +82,29 @@ def run(app: ASGIApp, listener: socket.socket, limits: Limits) -> None:
     server.run([listener])
 
 
+def _max_connections() -> int:
+    """MAX_CONNECTIONS, or as many as open files allow; raises the soft limit of these."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        allowed = _DEFAULT_OPEN_FILES
+    else:
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        wanted = MAX_CONNECTIONS + _BACKLOG + _OTHER_FILES
+        allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        if soft != resource.RLIM_INFINITY and soft < allowed:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+    return min(MAX_CONNECTIONS, allowed - _BACKLOG - _OTHER_FILES)
+
+
 class _Protocol(H11Protocol):
     """uvicorn's protocol with more limits on what a slow or hostile connection may hold."""
 
-    def __init__(self, *args: object, limits: Limits, **kwargs: object) -> None:
+    def __init__(
+        self, *args: object, limits: Limits, max_connections: int, **kwargs: object
+    ) -> None:
         super().__init__(*args, **kwargs)  # type: ignore[arg-type]
+        self._max_connections = max_connections
         self._max_chunk = limits.max_body
         self._deadline: asyncio.TimerHandle | None = None
         self._unread_before = 0  # bytes of a response that the client had not read
@@ -93,7 +115,7 @@ class _Protocol(H11Protocol):
         """Start the deadline of the first headers; make room where connections run out."""
         super().connection_made(transport)
         self._start_deadline()
-        if len(self.connections) > MAX_CONNECTIONS:
+        if len(self.connections) > self._max_connections:
             _close_oldest_waiting(self.connections)
 
     def data_received(self, data: bytes) -> None:

@@ -1,0 +1,1 @@
+"""The service under load. `python -m tests.load.run` runs the long forms."""
