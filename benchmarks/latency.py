@@ -118,7 +118,8 @@ def predictor(case: str, folder: Path, threads: int) -> Callable[[np.ndarray], n
         from transformers import GLPNForDepthEstimation
 
         torch.set_num_threads(threads)
-        model = GLPNForDepthEstimation.from_pretrained(folder).eval()
+        model: Any = GLPNForDepthEstimation.from_pretrained(folder)
+        model.eval()
 
         def run(pixels: np.ndarray) -> np.ndarray:
             with torch.no_grad():
@@ -130,7 +131,8 @@ def predictor(case: str, folder: Path, threads: int) -> Callable[[np.ndarray], n
 
     ranges = json.loads((folder / RANGES).read_text())
     settings = EngineSettings(threads=threads, ranges=ranges)
-    return open_candidate(folder, Candidate(*CASES[case]), settings)
+    engine, precision = CASES[case] or ("torch", "float32")
+    return open_candidate(folder, Candidate(engine, precision), settings)
 
 
 def child(case: str, step: Step, folder: Path, *, threads: int, seconds: float) -> None:

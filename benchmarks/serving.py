@@ -331,7 +331,7 @@ def held(known: Figures) -> Figures:
         share = capacity["share"]
         verdict["throughput at least 0.95 of the engine's"] = (share >= 0.95, share)
     if steady := known.get("steady"):
-        ratio = steady["p99_ms"] / capacity["single"]["median_ms"]
+        ratio = steady["p99_ms"] / known["capacity"]["single"]["median_ms"]
         verdict["steady: all answered"] = (set(steady["statuses"]) == {"200"}, steady["statuses"])
         verdict["steady: p99 at most 4 single medians"] = (ratio <= 4, ratio)
     if over := known.get("overload"):
