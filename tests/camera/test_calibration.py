@@ -80,12 +80,12 @@ def test_many_references_find_scale_and_shift():
     assert fit == pytest.approx((1.4, 0.5), rel=0.01)
 
 
-def test_references_at_one_depth_give_a_scale_alone():
+def test_references_at_one_depth_give_only_a_scale():
     # Three times the same miss: the mean of the ratio, and nothing to tell a shift from.
     assert fit_references([2, 2, 2], [3, 3, 3], nearest=1) == pytest.approx((1.5, 0), abs=1e-9)
 
 
-def test_references_that_would_turn_depth_around_give_a_scale():
+def test_references_that_would_reverse_depth_give_a_scale():
     fit = fit_references([1, 1.1, 4, 4.1], [4, 4, 1, 1], nearest=1)
     assert fit.scale > 0 and fit.shift == 0
 
@@ -126,7 +126,7 @@ def test_unknown_pixels_stay_unknown_and_files_say_what_was_done(tmp_path):
         [(math.nan, 2, 1)],
     ],
 )
-def test_references_that_are_no_lengths_are_refused(bad):
+def test_invalid_references_are_refused(bad):
     with pytest.raises(UsageError, match="references: expected"):
         a_room().with_references(bad)
 
@@ -150,7 +150,7 @@ def test_one_known_length_sets_the_scale():
 
 
 @given(st.floats(0.3, 3), st.floats(0.3, 3))
-def test_a_length_across_and_one_away_from_the_camera_tell_scale_and_focal_length(scale, zoom):
+def test_a_length_across_and_one_away_from_the_camera_give_scale_and_focal_length(scale, zoom):
     room = a_room()
     across, away = (20, 30, 20, 90), (36, 53, 110, 61)
     known = [length(room, *across), length(room, *away)]
@@ -211,7 +211,7 @@ def test_a_known_lens_keeps_its_focal_length():
 
 
 @pytest.mark.parametrize("bad", [[], [(1, 2, 3, 4)], [(1, 2, 30, 4, 0)], [(1, 2, 30, 4, math.nan)]])
-def test_lengths_that_are_none_are_refused(bad):
+def test_invalid_lengths_are_refused(bad):
     with pytest.raises(UsageError, match="known lengths: expected"):
         a_room().with_lengths(bad)
 

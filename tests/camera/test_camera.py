@@ -207,7 +207,7 @@ def test_scaling_keeps_the_lens():
         assert half.rays(small, half.cy)[0] == pytest.approx(camera.rays(edge, camera.cy)[0])
 
 
-def test_zeros_at_the_end_say_nothing():
+def test_trailing_zeros_change_nothing():
     assert Camera(1, 1, 0, 0, "t", [0] * 14) == Camera(1, 1, 0, 0, "t")
     assert Camera(1, 1, 0, 0, "t", (0.1,)).distortion == (0.1, 0, 0, 0)
     assert Camera(1, 1, 0, 0, "t", (0.1, 0, 0, 0, 0, 0, 0, 0)).distortion == (0.1, 0, 0, 0)
@@ -223,7 +223,7 @@ def test_distortion_of_no_known_model_is_refused(distortion, fisheye):
         Camera(1, 1, 0, 0, "t", distortion, fisheye)
 
 
-def test_record_speaks_of_the_lens_only_where_it_distorts(tmp_path):
+def test_record_holds_the_lens_only_if_it_distorts(tmp_path):
     plain = {"fx": 400, "fy": 410, "cx": 322.5, "cy": 236.25, "source": "calibrated"}
     assert a_camera().record() == plain
     camera = a_camera(FISHEYE, fisheye=True)

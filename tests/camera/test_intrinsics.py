@@ -92,7 +92,7 @@ def test_every_form_gives_the_same_camera(tmp_path, name, content):
 
 
 @pytest.mark.parametrize("name, content", [("head.yaml", ROS_YAML), ("echo.yaml", ROS_MESSAGE)])
-def test_ros_camera_info_tells_lens_and_size(tmp_path, name, content):
+def test_ros_camera_info_gives_lens_and_size(tmp_path, name, content):
     path = write(tmp_path / name, content)
     camera = read_camera(path, SIZE)
     assert plain(camera) == PLAIN
@@ -137,7 +137,7 @@ def test_single_coefficients_are_opencvs_by_name(tmp_path):
     assert (camera.distortion, camera.fisheye) == ((0.1, 0.2, 0.3, 0.4), True)
 
 
-def test_missing_middle_is_the_pictures(tmp_path):
+def test_a_missing_principal_point_is_the_middle_of_the_image(tmp_path):
     camera = read_camera(write(tmp_path / "a.json", {"fx": 500}), SIZE)
     assert plain(camera) == (500, 500, 319.5, 239.5)
 
@@ -155,7 +155,7 @@ def test_calibration_of_another_shape_is_refused(tmp_path, size):
         read_camera(path, size)
 
 
-def test_camera_that_looks_past_the_photograph_is_refused(tmp_path):
+def test_camera_whose_axis_misses_the_photo_is_refused(tmp_path):
     path = write(tmp_path / "K.txt", "1400 0 960 0 1400 540 0 0 1")
     with pytest.raises(DataError, match=r"K\.txt: the principal point \(960, 540\) lies outside"):
         read_camera(path, SIZE)

@@ -1,4 +1,4 @@
-"""What the user tells of the camera and the tape measure, on the command line."""
+"""The camera and measurement options of the command line."""
 
 from __future__ import annotations
 

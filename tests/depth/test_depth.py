@@ -141,7 +141,7 @@ def test_impossible_metres_are_refused(bad):
 
 
 @pytest.mark.parametrize("shape", [(3,), (1, 2, 3), (0, 3)])
-def test_arrays_that_are_no_map_are_refused(shape):
+def test_arrays_other_than_maps_are_refused(shape):
     camera = Camera.assumed((3, 3))
     with pytest.raises(DataError, match="expected shape"):
         Depth(np.ones(shape, np.float32), camera, PROVENANCE)
@@ -150,12 +150,12 @@ def test_arrays_that_are_no_map_are_refused(shape):
 @pytest.mark.parametrize(
     "image", [np.zeros((2, 2, 3), np.uint8), np.zeros((1, 2, 3)), np.zeros((1, 2), np.uint8)]
 )
-def test_photograph_that_does_not_fit_is_refused(image):
+def test_photo_of_another_size_or_type_is_refused(image):
     with pytest.raises(UsageError, match=r"expected uint8 \[1, 2, 3\]"):
         a_depth([[1, 2]], image=image)
 
 
-def test_provenance_keeps_the_photographs_name_without_its_folder():
+def test_provenance_keeps_the_name_of_the_photo_without_its_folder():
     assert PROVENANCE.for_image("/home/someone/private/kitchen.jpg").image == "kitchen.jpg"
 
 

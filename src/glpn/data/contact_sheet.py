@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 
 from glpn.data.frame_stats import shrink
 from glpn.data.sample import Sample
-from glpn.depth.colormaps import colorize
+from glpn.depth.colormaps import color_range, colorize
 from glpn.errors import UsageError
 
 _GAP = 4
@@ -56,10 +56,13 @@ def contact_sheet(
 def _tile(sample: Sample, text: str, width: int) -> Image.Image:
     photograph = Image.fromarray(np.ascontiguousarray(sample.image))
     height = max(round(width * photograph.height / photograph.width), 1)
-    depth = Image.fromarray(colorize(_thickened(sample.depth, (height, width))))
+    metres = _thickened(sample.depth, (height, width))
+    near, far = color_range(metres)
+    depth = Image.fromarray(colorize(metres, near=near, far=far))
     tile = Image.new("RGB", (2 * width + _GAP, height + _LABEL), _PAPER)
     tile.paste(photograph.resize((width, height), Image.Resampling.BOX), (0, 0))
     tile.paste(depth, (width + _GAP, 0))
+    text = f"{text}  {near:.2g} to {far:.2g} m"  # the ends of the colour scale
     shown = text.encode("latin-1", "replace").decode("latin-1")  # the built-in font has no more
     ImageDraw.Draw(tile).text((2, height + 1), shown, fill=_INK)
     return tile
