@@ -24,7 +24,9 @@ def abs_rel(prediction: np.ndarray, truth: np.ndarray) -> float:
     return float(np.mean(np.abs(prediction - truth) / truth))
 
 
-def errors(estimate: np.ndarray, truth: np.ndarray, count: int, rng: np.random.Generator) -> dict:
+def errors(
+    estimate: np.ndarray, truth: np.ndarray, count: int, rng: np.random.Generator
+) -> dict[str, float]:
     """AbsRel of one frame for each way to use the points."""
     y, x = np.nonzero(truth)
     chosen = rng.choice(len(y), count, replace=False)
