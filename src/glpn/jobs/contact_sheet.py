@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
@@ -37,7 +38,7 @@ def require_sheet(path: Path, spec: JobSpec) -> None:
     if not _readable(spec):
         names = ", ".join(name for name, row in files.FORMATS.items() if row.reader)
         raise UsageError(f"--sheet: --format must include one of {names}")
-    if os.path.lexists(path) and files.label(path, "vis").get("picture") != _METADATA["picture"]:
+    if not _is_replaceable(path):
         raise CannotCreateOutput(f"{path}: exists and is not a contact sheet of glpn")
 
 
@@ -60,13 +61,29 @@ def write_sheet(path: Path, photos: Sequence[JobPhoto], spec: JobSpec) -> int:
             continue
     if not samples:
         raise DataError(f"{path}: nothing to show: no photo with its depth can be read back")
+    save_sheet(path, contact_sheet(samples, width=_WIDTH), overwrite=True)
+    return len(samples)
+
+
+def save_sheet(path: Path, pixels: NDArray[np.uint8], *, overwrite: bool) -> None:
+    """Write RGB [H, W, 3] as a PNG that a later run may replace, because it says what it is.
+
+    Raises:
+        CannotCreateOutput: another file has that name, and `overwrite` is False.
+        OutputFailed: the file cannot be written.
+    """
     buffer = io.BytesIO()
     text = PngInfo()
     text.add_text(METADATA_KEY, json.dumps(_METADATA))
-    Image.fromarray(contact_sheet(samples, width=_WIDTH)).save(buffer, "PNG", pnginfo=text)
-    with files.atomic_file(path, overwrite=True) as file:
+    Image.fromarray(pixels).save(buffer, "PNG", pnginfo=text)
+    with files.atomic_file(path, overwrite=overwrite or _is_replaceable(path)) as file:
         file.write(buffer.getvalue())
-    return len(samples)
+
+
+def _is_replaceable(path: Path) -> bool:
+    """Whether nothing is there, or one of our contact sheets."""
+    is_sheet = files.label(path, "vis").get("picture") == _METADATA["picture"]
+    return is_sheet or not os.path.lexists(path)
 
 
 def _readable(spec: JobSpec) -> str:

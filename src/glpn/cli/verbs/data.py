@@ -114,10 +114,7 @@ def show(
 
 
 def _write(path: Path, picture: NDArray[np.uint8], *, overwrite: bool) -> None:
-    from PIL import Image
+    from glpn.jobs.contact_sheet import save_sheet
 
-    from glpn.files import atomic_file
-
-    with atomic_file(path, overwrite=overwrite) as file:
-        Image.fromarray(picture).save(file, format="PNG")
-    console.print_line(console.escaped(f"{path} written"))
+    save_sheet(path, picture, overwrite=overwrite)
+    console.print_line(console.escaped(f"wrote {path}"))

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from glpn.image.photo import Photo
 
 _SPATIAL = ("ply", "glb")
-_SAME_SHAPE = 0.01  # share by which the sides' ratios of photograph and depth may differ
+_ASPECT_TOLERANCE = 0.01  # relative difference of the aspect ratios of photo and depth
 
 _DepthFile = Annotated[
     Path, typer.Argument(metavar="DEPTH", help="Depth file: PNG, NPZ, EXR or TIFF.")
@@ -30,14 +30,19 @@ _Output = Annotated[
 ]
 _Photo = Annotated[
     Path | None,
-    typer.Option(help="The photograph: its colours, and its camera where nothing else tells."),
+    typer.Option(help="The photo, for its colours, and for its camera if no other is known."),
 ]
 _Mesh = Annotated[
     bool | None,
-    typer.Option("--mesh/--cloud", help="Join neighbours or not; GLB does, PLY does not."),
+    typer.Option(
+        "--mesh/--cloud",
+        help="Join neighbouring points or not. Default: GLB joins them, PLY does not.",
+    ),
 ]
-_Step = Annotated[int, typer.Option(min=1, help="Keep every so many-th pixel.")]
-_Jump = Annotated[float, typer.Option(help="Share of depth by which joined neighbours may differ.")]
+_Step = Annotated[int, typer.Option(min=1, help="Keep every STEP-th row and column.")]
+_Jump = Annotated[
+    float, typer.Option(help="Largest relative difference in depth between joined neighbours.")
+]
 _Scale = Annotated[
     float | None,
     typer.Option(
@@ -65,7 +70,7 @@ def points(
     overwrite: options.Overwrite = False,
     as_json: options.AsJson = False,
 ) -> None:
-    """Put a depth file into space: of glpn, or of any depth camera.
+    """Convert a depth file, of glpn or of a depth camera, to a point cloud or a mesh.
 
     Examples:
 
@@ -73,7 +78,7 @@ def points(
       glpn points kinect.png --scale 1000 --intrinsics K.txt -o kinect.ply --mesh
     """
     from glpn.depth.depth import read_depth
-    from glpn.files import format_of
+    from glpn.files import format_of, label
 
     format = format_of(output)
     if format not in _SPATIAL:
@@ -85,7 +90,8 @@ def points(
     placed = _placed(read_depth(depth, scale=scale), told, photo)
     placed = placed if measured is None else placed.calibrate(measured)
     chosen: dict[str, Any] = {} if mesh is None else {"mesh": mesh}
-    placed.save(output, format, overwrite=overwrite, step=step, jump=jump, **chosen)
+    ours = bool(label(output, format))  # an earlier run's file is replaced, no other
+    placed.save(output, format, overwrite=overwrite or ours, step=step, jump=jump, **chosen)
     camera, note = placed.camera, placed.provenance.note
     facts = {"written": str(output), "depth": str(placed), "focal": round(camera.fx, 2)}
     console.print_facts({**facts, "camera": camera.source, "note": note}, as_json=as_json)
@@ -137,7 +143,7 @@ def _resized(photo: Photo, size: tuple[int, int]) -> NDArray[np.uint8]:
     (tall, wide), (height, width) = photo.size, size
     if photo.size == size:
         return photo.pixels
-    if abs(wide * height / (tall * width) - 1) > _SAME_SHAPE:
+    if abs(wide * height / (tall * width) - 1) > _ASPECT_TOLERANCE:
         raise UsageError(
             f"{photo.name}: the photograph has {wide}x{tall} pixels, the depth {width}x{height}: "
             "expected the same shape"
