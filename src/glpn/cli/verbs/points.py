@@ -36,13 +36,11 @@ _Mesh = Annotated[
     bool | None,
     typer.Option(
         "--mesh/--cloud",
-        help="Join neighbouring points or not. Default: GLB joins them, PLY does not.",
+        help="Join neighbouring points. Default: yes for GLB, no for PLY.",
     ),
 ]
 _Step = Annotated[int, typer.Option(min=1, help="Keep every STEP-th row and column.")]
-_Jump = Annotated[
-    float, typer.Option(help="Largest relative difference in depth between joined neighbours.")
-]
+_Jump = Annotated[float, typer.Option(help="Largest relative depth difference of joined points.")]
 _Scale = Annotated[
     float | None,
     typer.Option(
