@@ -73,13 +73,14 @@ def parse_metadata(text: str | None) -> dict[str, Any]:
 
 
 def contents_of_floats(
-    units: NDArray[Any], metadata: Mapping[str, Any], scale: float | None
+    units: NDArray[np.floating], metadata: Mapping[str, Any], scale: float | None
 ) -> Contents:
     """Contents of float pixels from any program; NaN, infinite and negative pixels are unknown."""
     scale = units_per_metre(metadata, scale)
-    metres = units if scale == 1 else units / np.float64(scale)
     with np.errstate(over="ignore"):  # values beyond float32 become infinite
-        metres = np.ascontiguousarray(metres, np.float32)
+        metres: NDArray[np.float32] = np.ascontiguousarray(
+            units if scale == 1 else units / np.float64(scale), np.float32
+        )
     known = np.isfinite(metres) & (metres > 0)
     return Contents(np.where(known, metres, np.float32(0)), metadata)
 

@@ -209,7 +209,7 @@ def write(
     *,
     format: str | None = None,
     overwrite: bool = False,
-    **options: Any,
+    **options: object,
 ) -> Path:
     """Write one file, whole or not at all.
 
@@ -232,7 +232,7 @@ def write(
     return Path(path)
 
 
-def encode(contents: Contents, format: str, **options: Any) -> bytes:
+def encode(contents: Contents, format: str, **options: object) -> bytes:
     """The bytes of the file that `write` makes; raises what `write` does, except file errors."""
     row = _require_format(format)
     _require_options(row, options)
@@ -286,14 +286,14 @@ def _file_bytes(path: Path) -> bytes:
     return data
 
 
-def fingerprint(path: str | Path) -> dict[str, Any]:
+def fingerprint(path: str | Path) -> dict[str, object]:
     """The length and hash of a file, for the record that `valid_output` compares later."""
     data = Path(path).read_bytes()
     return {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
 
 
 def valid_output(
-    path: str | Path, format: str, recorded: Mapping[str, Any] = MappingProxyType({})
+    path: str | Path, format: str, recorded: Mapping[str, object] = MappingProxyType({})
 ) -> bool:
     """Whether `path` is a file that glpn wrote in this format, so that a job may skip it.
 
@@ -324,7 +324,7 @@ def valid_output(
     return bool(described) and _quantity(described) == row.quantity
 
 
-def _quantity(metadata: Mapping[str, Any]) -> str:
+def _quantity(metadata: Mapping[str, object]) -> str:
     """What the pixels of a file with this metadata are, as `Format.quantity`."""
     return "colors" if "picture" in metadata else str(metadata.get("quantity", "depth"))
 
@@ -358,7 +358,7 @@ def _function(reference: str) -> object:
     return getattr(importlib.import_module(f"{__package__}.{module}"), name)
 
 
-def _require_options(row: Format, options: Mapping[str, Any]) -> None:
+def _require_options(row: Format, options: Mapping[str, object]) -> None:
     unknown = sorted(options.keys() - set(row.options))
     if unknown:
         known = ", ".join(row.options) or "none"

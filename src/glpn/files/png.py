@@ -11,7 +11,7 @@ import dataclasses
 import io
 import struct
 import zlib
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -124,7 +124,9 @@ def read_metadata(file: BinaryIO) -> str | None:
     return text if isinstance(text, str) else None
 
 
-def _units(metres: NDArray[np.float32], scale: float, name: str, *, least: int) -> NDArray[Any]:
+def _units(
+    metres: NDArray[np.float32], scale: float, name: str, *, least: int
+) -> NDArray[np.generic]:
     """Metres [H, W] → units >u2 [H, W]; what is more than 0 metres becomes at least `least`.
 
     Raises:
@@ -149,7 +151,7 @@ def _units(metres: NDArray[np.float32], scale: float, name: str, *, least: int) 
     return units
 
 
-def _filtered(pixels: NDArray[Any]) -> NDArray[np.uint8]:
+def _filtered(pixels: NDArray[np.generic]) -> NDArray[np.uint8]:
     """Rows of bytes, each after its filter's number: [H, W] or [H, W, C] → [H, 1 + bytes]."""
     rows = pixels.view(np.uint8).reshape(len(pixels), -1)
     filtered = np.empty((len(rows), 1 + rows.shape[1]), np.uint8)

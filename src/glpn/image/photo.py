@@ -22,7 +22,7 @@ import stat
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, TYPE_CHECKING, TypeGuard, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +39,9 @@ from glpn.image.containers import (
 )
 from glpn.image.exif import SIDEWAYS, Exif, read_exif
 from glpn.image.limits import DEFAULT_LIMITS, ImageLimits
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 MAX_FILE_BYTES = DEFAULT_LIMITS.max_bytes
 
@@ -80,7 +83,7 @@ class Photo:
 
 
 def read_photo(
-    source: Any,
+    source: object,
     *,
     name: str | None = None,
     limits: ImageLimits = DEFAULT_LIMITS,
@@ -168,7 +171,7 @@ def display_name(name: str) -> str:
     )
 
 
-def _name_of(source: Any) -> str:
+def _name_of(source: object) -> str:
     if isinstance(source, (str, os.PathLike)):
         return os.fsdecode(source)
     name = getattr(source, "filename" if isinstance(source, Image.Image) else "name", None)
@@ -178,14 +181,14 @@ def _name_of(source: Any) -> str:
 # --- files ---------------------------------------------------------------------------------------
 
 
-def read_bytes(source: Any, name: str, *, max_bytes: int = MAX_FILE_BYTES) -> bytes:
+def read_bytes(source: object, name: str, *, max_bytes: int = MAX_FILE_BYTES) -> bytes:
     """The bytes of a path, a binary file object or bytes; errors as `read_photo`."""
     if isinstance(source, (bytes, bytearray, memoryview)):
         data = bytes(source)
     elif isinstance(source, (str, os.PathLike)):
         data = _read_file(Path(source), name, max_bytes)
     elif hasattr(source, "read"):
-        data = _read_stream(source, name, max_bytes)
+        data = _read_stream(cast(IO[bytes], source), name, max_bytes)
     else:
         raise UsageError(
             f"{name}: expected a path, bytes, a binary file, a PIL image, an array or a tensor; "
@@ -235,7 +238,7 @@ def _require_regular(status: os.stat_result, name: str) -> None:
         raise InvalidImage(f"{name}: is {kind}; a photo is a regular file")
 
 
-def _read_stream(stream: Any, name: str, max_bytes: int) -> bytes:
+def _read_stream(stream: IO[bytes], name: str, max_bytes: int) -> bytes:
     """All of a binary stream, up to one byte over the limit."""
     parts = []
     left = max_bytes + 1
@@ -306,24 +309,24 @@ def _upright(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
 # --- arrays and tensors --------------------------------------------------------------------------
 
 
-def is_tensor(source: object) -> bool:
+def is_tensor(source: object) -> TypeGuard[Tensor]:
     """Whether this is a torch tensor; does not import torch."""
     torch = sys.modules.get("torch")  # imported already if there is a tensor
     return torch is not None and isinstance(source, torch.Tensor)
 
 
-def _tensor_as_array(tensor: Any, name: str) -> NDArray[Any]:
+def _tensor_as_array(tensor: Tensor, name: str) -> NDArray[np.generic]:
     tensor = tensor.detach()
     if tensor.is_floating_point():
         tensor = tensor.float()  # numpy has no bfloat16
     try:
-        array: NDArray[Any] = tensor.cpu().numpy()
+        array: NDArray[np.generic] = tensor.cpu().numpy()
     except (TypeError, RuntimeError) as e:
         raise InvalidImage(f"{name}: a tensor that cannot become an array: {e}") from None
     return array
 
 
-def _unmasked(array: NDArray[Any], name: str) -> NDArray[Any]:
+def _unmasked(array: NDArray[np.generic], name: str) -> NDArray[np.generic]:
     """A plain array; a mask would be lost, so it is refused."""
     if isinstance(array, np.ma.MaskedArray) and np.ma.is_masked(array):
         raise InvalidImage(f"{name}: a masked array; fill the masked pixels first")
@@ -331,7 +334,7 @@ def _unmasked(array: NDArray[Any], name: str) -> NDArray[Any]:
 
 
 def _from_array(
-    array: NDArray[Any], name: str, limits: ImageLimits, *, channels_first: bool = False
+    array: NDArray[np.generic], name: str, limits: ImageLimits, *, channels_first: bool = False
 ) -> NDArray[np.uint8]:
     """[H, W], [H, W, C] or [C, H, W] → a new [H, W, 3]; `channels_first` decides where both fit."""
     shape = array.shape
@@ -353,11 +356,11 @@ def _from_array(
     return np.array(np.broadcast_to(levels, (height, width, 3)), order="C")
 
 
-def _levels(array: NDArray[Any], name: str) -> NDArray[np.uint8]:
+def _levels(array: NDArray[np.generic], name: str) -> NDArray[np.uint8]:
     """Values of any accepted type → 0..255."""
     kind = array.dtype.kind
     if array.dtype == np.uint8:
-        return array
+        return array.view(np.uint8)
     if kind == "u" and array.dtype.itemsize == 2:
         return ((array.astype(np.uint32) + 128) // 257).astype(np.uint8)  # round(v / 257)
     if kind == "b":
@@ -373,5 +376,5 @@ def _levels(array: NDArray[Any], name: str) -> NDArray[np.uint8]:
         return array.astype(np.uint8)
     if not (low >= -_FLOAT_TOLERANCE and high <= 1 + _FLOAT_TOLERANCE):  # false for NaN too
         raise InvalidImage(f"{name}: float image must lie in [0, 1]; got [{low:.3g}, {high:.3g}]")
-    levels: NDArray[Any] = array.astype(np.float32, copy=False).clip(0, 1) * 255
+    levels: NDArray[np.generic] = array.astype(np.float32, copy=False).clip(0, 1) * 255
     return np.asarray(levels.round(), np.uint8)

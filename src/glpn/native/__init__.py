@@ -129,7 +129,7 @@ def clones() -> int:
 
 
 def depth_head(
-    features: NDArray[Any], weights: HeadWeights, *, threads: int, clone: int | None = None
+    features: NDArray[np.generic], weights: HeadWeights, *, threads: int, clone: int | None = None
 ) -> NDArray[np.float32]:
     """The whole head: the decoder's quarter-size map, after fusion and before doubling, → metres.
 
@@ -204,7 +204,7 @@ def _clone(channels: int, wanted: int | None) -> int:
     return fitting[-1] if wanted is None else wanted
 
 
-def _require_features(features: NDArray[Any], channels: int) -> None:
+def _require_features(features: NDArray[np.generic], channels: int) -> None:
     if not isinstance(features, np.ndarray) or features.dtype not in (np.float32, np.uint16):
         got = getattr(features, "dtype", type(features).__name__)
         raise UsageError(f"features: expected float32, or bfloat16 as uint16; got {got}")
@@ -218,7 +218,7 @@ def _require_features(features: NDArray[Any], channels: int) -> None:
 
 
 def _require(
-    name: str, array: NDArray[Any], shape: tuple[int, ...], *, contiguous: bool = True
+    name: str, array: NDArray[np.generic], shape: tuple[int, ...], *, contiguous: bool = True
 ) -> None:
     """Refuse an array that is no float32 of this shape."""
     if not isinstance(array, np.ndarray) or array.dtype != np.float32 or array.shape != shape:

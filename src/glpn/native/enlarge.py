@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 
 from glpn.native import library
 
-Taps: TypeAlias = Sequence[tuple[NDArray[np.intp], NDArray[Any]]]  # indices and weights, four
+Taps: TypeAlias = Sequence[
+    tuple[NDArray[np.intp], NDArray[np.generic]]
+]  # indices and weights, four
 _TAPS = 4
 
 
