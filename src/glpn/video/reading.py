@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from types import ModuleType
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,11 @@ from glpn.errors import DataError, MissingDependency, MissingInput
 from glpn.files.contents import require_size
 from glpn.image.photo import display_name
 from glpn.video import hdr
+
+if TYPE_CHECKING:
+    from av import VideoFrame
+    from av.container import InputContainer
+    from av.video import VideoStream
 
 _DEFAULT_RATE = Fraction(25)  # frames per second where the file states none
 _PIXEL_ASPECTS = (Fraction(1, 4), Fraction(4))  # beyond these the flag is a mistake
@@ -153,7 +158,7 @@ def open_video(path: str | Path) -> Video:
 
 
 @contextmanager
-def open_input(path: Path) -> Iterator[Any]:
+def open_input(path: Path) -> Iterator[InputContainer]:
     """The open container of a video.
 
     Raises:
@@ -185,7 +190,7 @@ def _refuse_animated_webp(path: Path, name: str) -> None:
         raise DataError(f"{name}: an animated WEBP cannot be read; convert it to GIF or MP4")
 
 
-def _pictures(source: Any, note_damage: Callable[[], None]) -> Iterator[Any]:
+def _pictures(source: InputContainer, note_damage: Callable[[], None]) -> Iterator[VideoFrame]:
     """The decoded pictures of an open container; damaged ones are noted and left out."""
     av = require_av()
     packets = source.demux(source.streams.video[0])
@@ -210,7 +215,7 @@ def _increasing(last: int | None, stated: int | None, step: int) -> int:
     return stated if last is None else max(stated, last + 1)
 
 
-def _pixel_aspect(stream: Any, picture: Any) -> Fraction:
+def _pixel_aspect(stream: VideoStream, picture: VideoFrame) -> Fraction:
     """Width of a stored pixel by its height; 1 where the file states nothing plausible."""
     low, high = _PIXEL_ASPECTS
     stated = stream.sample_aspect_ratio or getattr(picture, "sample_aspect_ratio", None)
@@ -223,12 +228,12 @@ def _square_size(size: tuple[int, int], aspect: Fraction) -> tuple[int, int]:
     return (height, round(width * aspect)) if aspect >= 1 else (round(height / aspect), width)
 
 
-def _quarter_turns(picture: Any) -> int:
+def _quarter_turns(picture: VideoFrame) -> int:
     """Counter-clockwise quarter turns that bring a decoded picture upright."""
     return int(round(picture.rotation / 90) % 4)
 
 
-def upright(picture: Any, size: tuple[int, int]) -> NDArray[np.uint8]:
+def upright(picture: VideoFrame, size: tuple[int, int]) -> NDArray[np.uint8]:
     """A decoded picture as RGB uint8 [H, W, 3] of this size, turned as the file says.
 
     A video may change its size on the way; all frames come at the size of the first.
@@ -237,7 +242,8 @@ def upright(picture: Any, size: tuple[int, int]) -> NDArray[np.uint8]:
     height, width = size[::-1] if turns % 2 else size
     if picture.color_trc in (hdr.PQ, hdr.HLG):
         deep = picture.to_ndarray(format="rgb48le", width=width, height=height)
-        pixels = hdr.tone_map(deep, picture.color_trc)
+        pixels = hdr.tone_map(np.asarray(deep, np.uint16), picture.color_trc)
     else:
-        pixels = picture.to_ndarray(format="rgb24", width=width, height=height)
+        rgb = picture.to_ndarray(format="rgb24", width=width, height=height)
+        pixels = np.asarray(rgb, np.uint8)
     return np.ascontiguousarray(np.rot90(pixels, turns))

@@ -15,10 +15,14 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from glpn.errors import DataError, MissingDependency, MissingInput
 from glpn.video.reading import Frame, Video, require_av, upright
+
+if TYPE_CHECKING:
+    from av import VideoFrame
+    from av.container import InputContainer
 
 _CLOCK = Fraction(1, 1000)  # seconds per unit of the time stamps; the rate varies
 _DEFAULT_RATE = Fraction(30)
@@ -69,7 +73,7 @@ class Webcam(Video):
     live: ClassVar[bool] = True
 
     _news: threading.Condition = field(default_factory=threading.Condition, init=False, repr=False)
-    _newest: Any = field(default=None, init=False, repr=False)  # a decoded picture
+    _newest: VideoFrame | None = field(default=None, init=False, repr=False)  # a decoded picture
     _count: int = field(default=0, init=False, repr=False)  # pictures so far
     ended: bool = field(default=False, init=False)
 
@@ -80,13 +84,13 @@ class Webcam(Video):
             with self._news:
                 while self._count == seen and not self.ended:
                     self._news.wait(_POLL)
-                if self._count == seen:
+                if self._newest is None or self._count == seen:
                     return
                 picture, seen = self._newest, self._count
             pts = max(pts + 1, int((time.monotonic() - began) / _CLOCK))
             yield Frame(index, pts, upright(picture, self.size))
 
-    def show(self, picture: Any) -> None:
+    def show(self, picture: VideoFrame) -> None:
         """Replace the newest picture."""
         with self._news:
             self._newest, self._count = picture, self._count + 1
@@ -129,7 +133,7 @@ def open_webcam(device: Device) -> Iterator[Webcam]:
             thread.join()
 
 
-def _read(pictures: Iterator[Any], webcam: Webcam) -> None:
+def _read(pictures: Iterator[VideoFrame], webcam: Webcam) -> None:
     """Show each picture until the camera stops."""
     for picture in pictures:
         if webcam.ended:
@@ -138,7 +142,7 @@ def _read(pictures: Iterator[Any], webcam: Webcam) -> None:
     webcam.stop()
 
 
-def _pictures(source: Any) -> Iterator[Any]:
+def _pictures(source: InputContainer) -> Iterator[VideoFrame]:
     """Decoded pictures until the camera is gone; damaged ones are left out."""
     av = require_av()
     while True:

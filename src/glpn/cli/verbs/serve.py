@@ -6,17 +6,22 @@ import dataclasses
 import os
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from glpn.cli import console, options
 from glpn.errors import MissingDependency, UsageError
 
+if TYPE_CHECKING:
+    from glpn.engines.options import EngineOptions
+    from glpn.estimator import DepthEstimator
+
 _LIMITS = "Limits"
-_UNENDING = 1000  # photographs, so that as many as suit are predicted side by side
-# Height and width of what cameras make, the most usual first.
-_PHOTOGRAPHS = [
+_MAX_DEADLINE = 3600  # seconds
+_MANY_PHOTOS = 1000  # chooses the engine that runs fastest, not the one that starts fastest
+# Height and width of the photos of usual cameras, the most common first.
+_CAMERA_SIZES = [
     (3000, 4000),
     (4000, 3000),
     (2160, 3840),
@@ -31,21 +36,22 @@ _UNITS = {"": 1, "KiB": 2**10, "MiB": 2**20}
 
 def serve(
     host: Annotated[
-        str, typer.Option(help="Address to listen on; 0.0.0.0 is every one of this machine.")
+        str, typer.Option(help="Address to listen on; 0.0.0.0 means all addresses of this machine.")
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8000,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = 8000,
     model: options.Model = "",
     max_body: Annotated[
         str, typer.Option(help="Largest request: bytes, KiB or MiB.", rich_help_panel=_LIMITS)
     ] = "16MiB",
     queue: Annotated[
-        int, typer.Option(min=0, help="Requests that may wait.", rich_help_panel=_LIMITS)
+        int,
+        typer.Option(min=0, help="Requests that may wait for a worker.", rich_help_panel=_LIMITS),
     ] = 32,
     deadline: Annotated[
         float,
         typer.Option(
             metavar="SECONDS",
-            help="That headers and body may each take to arrive, and a request may wait.",
+            help="Time for the headers, then for the body to arrive, then until the work begins.",
             rich_help_panel=_LIMITS,
         ),
     ] = 15,
@@ -53,7 +59,7 @@ def serve(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="Environment variable with the key that X-API-Key must say.",
+            help="Environment variable that holds the key for X-API-Key.",
             rich_help_panel=_LIMITS,
         ),
     ] = None,
@@ -78,9 +84,9 @@ def serve(
     threads: options.Threads = None,
     precision: options.Precision = options.PrecisionName.auto,
 ) -> None:
-    """Answer photographs with metres over HTTP.
+    """Serve depth estimation over HTTP, with a page for browsers.
 
-    Prints its address when it listens. SIGTERM and SIGINT (Ctrl-C) end it after the last answer.
+    Prints its address when it listens. SIGTERM and SIGINT (Ctrl-C) end it after the last response.
 
     Examples:
 
@@ -94,42 +100,44 @@ def serve(
         from glpn.serving.page import ModelCard
     except ImportError as e:
         raise MissingDependency(f"serve needs {e.name}", extra="serve") from e
-    import numpy as np
-
     from glpn import weights
-    from glpn.estimator import DepthEstimator
-    from glpn.jobs import SharedEstimator
 
-    if not 0 < deadline <= 3600:
-        raise UsageError(f"--deadline: expected seconds above 0, up to 3600; got {deadline:g}")
-    key = None if api_key_env is None else _key(api_key_env)
     limits = Limits(
         max_body=_bytes(max_body),
         max_pixels=int(max_megapixels * 1e6),
         queue=queue,
-        deadline=deadline,
-        api_key=key,
+        deadline=_seconds(deadline),
+        api_key=None if api_key_env is None else _key(api_key_env),
         hosts=frozenset(name.lower() for name in (host, *(allow_host or ()))),
     )
     engine_options = options.engine_options(
         model, engine, device, threads=threads, max_depth=max_depth, precision=precision
     )
-    network = SharedEstimator(engine_options, photos=_UNENDING)
-    opened = network.estimator()
-    opened.prepare_sizes(_PHOTOGRAPHS)
-    opened.metres(np.zeros((480, 640, 3), np.uint8))  # or the first request would wait longer
-    # Answers carry the provenance: no folder of this machine in it.
-    provenance = dataclasses.replace(opened.provenance, model=_public_name(opened.provenance.model))
-    estimator = DepthEstimator(opened.engine, opened.processor, provenance)
+    estimator, concurrency = _open(engine_options)
     card = ModelCard.read(weights.resolve(engine_options.model))
-    app = make_app(estimator, limits, concurrency=network.concurrency, card=card)
+    app = make_app(estimator, limits, concurrency=concurrency, card=card)
     listener = server.listen(host, port)
     server.log_to_standard_error()
-    shown = f"[{host}]" if ":" in host else host
-    console.print_line(
-        f"glpn serves {provenance.model} on http://{shown}:{listener.getsockname()[1]}"
-    )
+    address = f"[{host}]" if ":" in host else host
+    name, port = estimator.provenance.model, listener.getsockname()[1]
+    console.print_line(f"glpn serves {name} on http://{address}:{port}")
     server.run(app, listener, limits)
+
+
+def _open(engine_options: EngineOptions) -> tuple[DepthEstimator, int]:
+    """The warm estimator, and how many predictions run at a time."""
+    import numpy as np
+
+    from glpn.estimator import DepthEstimator
+    from glpn.jobs import SharedEstimator
+
+    shared = SharedEstimator(engine_options, photos=_MANY_PHOTOS)
+    opened = shared.estimator()
+    opened.prepare_sizes(_CAMERA_SIZES)
+    opened.metres(np.zeros((480, 640, 3), np.uint8))  # otherwise the first request would wait
+    # Responses carry the provenance, which must not name a folder of this machine.
+    provenance = dataclasses.replace(opened.provenance, model=_public_name(opened.provenance.model))
+    return DepthEstimator(opened.engine, opened.processor, provenance), shared.concurrency
 
 
 def _public_name(model: str) -> str:
@@ -141,6 +149,14 @@ def _bytes(text: str) -> int:
     if match is None:
         raise UsageError(f"--max-body: expected a number of bytes, KiB or MiB, got {text!r}")
     return int(match[1]) * _UNITS[match[2]]
+
+
+def _seconds(deadline: float) -> float:
+    if not 0 < deadline <= _MAX_DEADLINE:
+        raise UsageError(
+            f"--deadline: expected seconds above 0, up to {_MAX_DEADLINE}; got {deadline:g}"
+        )
+    return deadline
 
 
 def _key(name: str) -> str:
