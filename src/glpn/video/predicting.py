@@ -11,6 +11,7 @@ import numpy as np
 from glpn.camera.calibration import ScaleShift, fit_references
 from glpn.camera.camera import Camera
 from glpn.camera.intrinsics import Intrinsics
+from glpn.camera.selection import choose_camera
 from glpn.depth.depth import Depth
 from glpn.errors import UsageError
 from glpn.estimator import SMALLEST_DEPTH, DepthEstimator
@@ -45,16 +46,16 @@ class VideoCamera:
         if len(given) > 1:
             raise UsageError("--focal, --fov, --intrinsics: give at most one of them")
 
-    def camera(self, size: tuple[int, int]) -> Camera | None:
-        """The camera of frames of this (height, width); None where nothing is known."""
+    def camera(self, frame: Photo) -> Camera | None:
+        """The camera of a frame; None where nothing is known.
+
+        Raises:
+            UsageError: no lens has this focal length or field of view.
+            DataError: the intrinsics belong to another shape of image.
+        """
         if self.intrinsics is not None:
-            return self.intrinsics.for_size(size)
-        if self.focal is not None:
-            source = f"given focal length of {self.focal:g} px"
-            return Camera.from_focal(self.focal, size, source=source)
-        if self.fov is not None:
-            return Camera.from_fov(self.fov, size, source=f"given field of view of {self.fov:g}°")
-        return None
+            return self.intrinsics.for_size(frame.size)
+        return choose_camera(frame, focal=self.focal, fov=self.fov)
 
 
 class FramePredictor:
@@ -69,7 +70,7 @@ class FramePredictor:
     def __init__(self, estimator: DepthEstimator, video: Video, known: VideoCamera) -> None:
         self._estimator = estimator
         self._name = video.path.name
-        self._camera = known.camera(video.size)
+        self._known = known
         self._fit: ScaleShift | None = None
         if known.references:
             first = self(video.first_frame())
@@ -81,7 +82,7 @@ class FramePredictor:
     def __call__(self, frame: Frame) -> Depth:
         """The depth of one frame, with its camera and provenance."""
         photo = Photo(frame.pixels, f"{self._name} frame {frame.index + 1}")
-        depth = self._estimator.estimate(photo, lambda _: self._camera)
+        depth = self._estimator.estimate(photo, self._known.camera)
         return depth if self._fit is None else _calibrated(depth, self._fit)
 
 
