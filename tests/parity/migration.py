@@ -62,6 +62,7 @@ LOADING = (
     Row("kernel_config", MISSING, "`glpn.load` has its own kernels"),
     Row("allow_all_kernels", MISSING, "code from a repository is never run"),
     Row("fusion_config", MISSING, "`glpn.load` has its own fused form"),
+    Row("experts_implementation", MISSING, "the network has no experts"),
     Row("generation_config", MISSING, "the network generates no text"),
 )
 SAVING = (

@@ -55,6 +55,7 @@ REFUSED: Mapping[str, str] = {
     "allow_all_kernels": "code from a repository is never run",
     "fusion_config": "glpn.load(...) has its own fused form",
     "distributed_config": "the network fits on one device",
+    "experts_implementation": "the network has no experts",
     "generation_config": "the network generates no text",
 }
 
