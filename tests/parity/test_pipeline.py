@@ -199,7 +199,7 @@ def test_a_pipeline_has_its_parts_and_saves_them(ours, folder, tmp_path):
 
 
 def test_errors_are_of_the_kinds_that_callers_of_transformers_catch(ours, tmp_path):
-    with pytest.raises(ValueError, match="photograph"):
+    with pytest.raises(ValueError, match="photo"):
         ours(None)
     broken = tmp_path / "broken.jpg"
     broken.write_bytes(b"\xff\xd8 no picture")

@@ -141,6 +141,7 @@ def test_the_authors_files_become_a_folder_that_gives_the_same_depth(tmp_path, w
     report = weights.convert(tmp_path / "best.ckpt", tmp_path / "new")
 
     assert {file.name for file in (tmp_path / "new").iterdir()} == {
+        "checksums.json",
         "config.json",
         "model.safetensors",
         "preprocessor_config.json",
@@ -247,6 +248,7 @@ def test_an_imagenet_file_becomes_an_encoder_without_its_classifier(tmp_path):
     assert report.encoder_only
     assert any("2 tensors" in note for note in report.notes)
     assert {file.name for file in (tmp_path / "mit").iterdir()} == {
+        "checksums.json",
         "config.json",
         "model.safetensors",
     }
