@@ -31,7 +31,7 @@ def a_room() -> Depth:
 
 
 def seen_wrongly(room: Depth, *, scale: float, zoom: float) -> Depth:
-    """The room as an estimate tells it: metres and focal length this many times as large."""
+    """An estimate of the room whose metres and focal length are off by these factors."""
     camera = Camera(room.camera.fx * zoom, room.camera.fy * zoom, 78, 61, "assumed")
     return Depth(room.metres * np.float32(scale), camera, room.provenance)
 
@@ -81,7 +81,7 @@ def test_many_references_find_scale_and_shift():
 
 
 def test_references_at_one_depth_give_only_a_scale():
-    # Three times the same miss: the mean of the ratio, and nothing to tell a shift from.
+    # Three equal errors: the mean ratio is the scale, and nothing determines a shift.
     assert fit_references([2, 2, 2], [3, 3, 3], nearest=1) == pytest.approx((1.5, 0), abs=1e-9)
 
 
