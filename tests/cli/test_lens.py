@@ -100,7 +100,7 @@ def test_absent_and_wrong_intrinsics_are_refused_by_name(predict, photo, tmp_pat
     run = predict(photo, "--intrinsics", tmp_path / "none.yaml")
     assert run.code == 66 and "none.yaml: no such intrinsics file" in run.err
     run = predict(photo, "--intrinsics", photo)
-    assert run.code == 65 and "room.jpg: no text" in run.err
+    assert run.code == 65 and "room.jpg: not text" in run.err
     (tmp_path / "K.txt").write_text("1400 0 960 0 1400 540 0 0 1")
     run = predict(photo, "--intrinsics", tmp_path / "K.txt")
     assert run.code == 65
