@@ -36,7 +36,7 @@ def by_pillow(image, size):
 @example(h=90, w=90, new_h=1, new_w=1, extreme=True)
 def test_every_clone_has_the_bits_of_pillow(h, w, new_h, new_w, extreme):
     image = picture(h, w, extreme=extreme)
-    if not shrink.fits(image, (new_h, new_w)):
+    if not shrink.supports(image, (new_h, new_w)):
         return
     expected = by_pillow(image, (new_h, new_w))
     for clone in range(shrink.clones()):
@@ -45,9 +45,9 @@ def test_every_clone_has_the_bits_of_pillow(h, w, new_h, new_w, extreme):
 
 
 def test_a_tall_picture_made_short_is_left_to_pillow():
-    assert not shrink.fits(picture(90, 40), (30, 40))
-    assert shrink.fits(picture(40, 90), (40, 30))
-    assert shrink.fits(picture(30, 40), (60, 40))
+    assert not shrink.supports(picture(90, 40), (30, 40))
+    assert shrink.supports(picture(40, 90), (40, 30))
+    assert shrink.supports(picture(30, 40), (60, 40))
 
 
 @pytest.mark.parametrize("width", [7997, 8000])
@@ -59,8 +59,8 @@ def test_many_weights_leave_white_white(width):
 
 
 def test_more_weights_than_may_be_rounded_are_left_to_pillow():
-    assert shrink.fits(picture(2, 8000), (2, 1))
-    assert not shrink.fits(picture(2, 8001), (2, 1))
+    assert shrink.supports(picture(2, 8000), (2, 1))
+    assert not shrink.supports(picture(2, 8001), (2, 1))
 
 
 @pytest.mark.parametrize("options", [{}, {"do_normalize": True}, {"rescale_factor": 1 / 127.5}])

@@ -17,7 +17,7 @@ from typing import BinaryIO
 from glpn.errors import CannotCreateOutput, DataError, GLPNError, OutputFailed
 from glpn.files.lock import hold_lock
 
-# Reasons why an output cannot even be begun; any other OSError is a failure on the way.
+# Errors of an output that cannot be created; any other OSError is a failure while writing.
 _CANNOT_CREATE = {
     errno.EACCES,
     errno.EEXIST,
@@ -32,15 +32,15 @@ _CANNOT_CREATE = {
     errno.EROFS,
 }
 _NEW_PART_SECONDS = 1.0  # in which a writer that has just created its file locks it
-_LONGEST_STEM = 255 - 24  # bytes of a name, less room for a number and the longest suffix
+_MAX_STEM_BYTES = 255 - 24  # bytes of a name, less room for a number and the longest suffix
 
 
 @contextmanager
 def atomic_file(path: str | Path, *, overwrite: bool = False) -> Iterator[BinaryIO]:
     """Open a file that appears under its name only when it is complete and on the disk.
 
-    The bytes go to a hidden file in the same folder, which then takes the name; after any
-    exception that file is gone and what was at `path` before is untouched. A symbolic link at
+    The bytes go to a hidden file in the same folder, which is then renamed. After any exception
+    that file is removed and an earlier file at `path` is untouched. A symbolic link at
     `path` is replaced, not followed.
 
     Raises:
@@ -101,7 +101,7 @@ def _output_error(path: Path, error: OSError) -> GLPNError:
 
 
 def require_writable_folder(folder: str | Path) -> Path:
-    """Create the folder if need be and prove, by writing a byte, that files can go there.
+    """Create the folder if necessary and check, by writing a byte, that it takes files.
 
     Raises:
         CannotCreateOutput, OutputFailed: they cannot.
@@ -120,7 +120,7 @@ def require_writable_folder(folder: str | Path) -> Path:
 
 
 def safe_join(root: str | Path, name: str | Path) -> Path:
-    """`root / name`, if that lies inside `root`, symbolic links followed.
+    """`root / name`, which must lie inside `root` after symbolic links are followed.
 
     Raises:
         DataError: the name is empty or absolute, contains "..", or a link on the way leads out.
@@ -139,7 +139,7 @@ def safe_join(root: str | Path, name: str | Path) -> Path:
 def output_stems(
     inputs: Sequence[str | Path], known: Sequence[str | None] | None = None
 ) -> list[str]:
-    """One name without suffix per input, in order, all distinct: its own stem where possible.
+    """One distinct name without suffix per input, in order: the input's own stem if possible.
 
     `known` holds the names that some inputs have already, None for the others; they keep them.
 
@@ -170,10 +170,10 @@ def _folded(stem: str) -> str:
 
 
 def _plain_stem(path: Path) -> str:
-    """The stem as it can be written on any disk and read on any screen."""
+    """The stem in a form that any file system stores and any terminal shows."""
     unwelcome = {"Cc", "Cs", "Zl", "Zp"}  # control, surrogate, line and paragraph separator
     characters = ("_" if unicodedata.category(c) in unwelcome else c for c in path.stem)
-    stem = "".join(characters).encode()[:_LONGEST_STEM].decode(errors="ignore") or "image"
+    stem = "".join(characters).encode()[:_MAX_STEM_BYTES].decode(errors="ignore") or "image"
     if stem.startswith("-"):
         stem = "_" + stem[1:]
     head, dot, tail = stem.rpartition(".")

@@ -1,9 +1,9 @@
 """The network's head as a small compiled kernel: the decoder's quarter-size map in, metres out.
 
 Two bilinear doublings, conv 3×3, ReLU, conv 3×3 to one channel, the sigmoid and the scale in one
-pass that stays in the cache; `head.c` says how. It needs arrays alone, so it can follow the trunk
-of any engine. Where no compiler was at hand when glpn was built there is no library: `available()`
-is False, and callers run the head as `decoder.py` writes it.
+pass that stays in the cache; `head.c` says how. It needs only arrays, so it can follow the trunk of
+any engine. If glpn was built without a compiler there is no library: `available()` is False, and
+callers run the head as `decoder.py` writes it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ CHANNEL_MULTIPLE = 8  # the kernel runs where decoder_hidden_size is a multiple 
 
 LIBRARY = library.path("head")
 
-_LANES = (4, 8, 16)  # floats in a vector, of each clone in head.c
+_LANES = (4, 8, 16)  # floats in a vector of each clone in head.c
 _DOT_STRIDE = 16  # of head.c
 
 
@@ -119,12 +119,12 @@ class _Job(ctypes.Structure):
 
 
 def available() -> bool:
-    """Whether the compiled kernel is here."""
+    """Whether the compiled kernel is installed."""
     return _library() is not None
 
 
 def clones() -> int:
-    """How many of the kernel's clones, from the plainest instruction set up, can run here."""
+    """How many of the kernel's clones this processor runs; they are ordered by instruction set."""
     return int(_library().glpn_head_clones()) if available() else 0
 
 
@@ -134,10 +134,10 @@ def depth_head(
     """The whole head: the decoder's quarter-size map, after fusion and before doubling, → metres.
 
     Args:
-        features: [B, h, w, C] with any strides (a transposed [B, C, h, w] will do), float32, or
-            bfloat16 seen as uint16.
+        features: [B, h, w, C] with any strides (a transposed [B, C, h, w] works), float32, or
+            bfloat16 viewed as uint16.
         weights: of the two convolutions.
-        threads: how many to use; the result has the same bits for any number.
+        threads: to use; the result has the same bits for any number.
         clone: which of the `clones()` runs; the fastest if None.
 
     Returns:
@@ -186,12 +186,12 @@ def depth_head(
 
 
 def _run(band: _Job) -> None:
-    """Compute one band of rows in memory of its own."""
+    """Compute one band of rows in its own memory."""
     kernel = _library()
     floats = kernel.glpn_head_workspace(band.width, band.channels)
     workspace = np.empty(floats, np.float32)
     band.workspace = workspace.ctypes.data
-    kernel.glpn_head(ctypes.byref(band))  # ctypes lets other Python threads run meanwhile
+    kernel.glpn_head(ctypes.byref(band))  # ctypes releases the interpreter lock
 
 
 def _clone(channels: int, wanted: int | None) -> int:
@@ -220,7 +220,7 @@ def _require_features(features: NDArray[np.generic], channels: int) -> None:
 def _require(
     name: str, array: NDArray[np.generic], shape: tuple[int, ...], *, contiguous: bool = True
 ) -> None:
-    """Refuse an array that is no float32 of this shape."""
+    """Refuse an array that is not float32 of this shape."""
     if not isinstance(array, np.ndarray) or array.dtype != np.float32 or array.shape != shape:
         got = f"{getattr(array, 'dtype', type(array).__name__)} {list(np.shape(array))}"
         raise UsageError(f"{name}: expected float32 {list(shape)}, got {got}")

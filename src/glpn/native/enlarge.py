@@ -1,6 +1,7 @@
-"""A map at a larger size by a small compiled kernel; `enlarge.c` says how.
+"""Resize a map to a larger size with a small compiled kernel; `enlarge.c` says how.
 
-The bits are those of `glpn.processing.resize`, which does it where no compiler was at hand.
+The result has the same bits as that of `glpn.processing.resize`, which replaces the kernel in
+builds without a compiler.
 """
 
 from __future__ import annotations
@@ -42,12 +43,12 @@ class _Job(ctypes.Structure):
 
 
 def available() -> bool:
-    """Whether the compiled kernel is here."""
+    """Whether the compiled kernel is installed."""
     return _library() is not None
 
 
 def clones() -> int:
-    """How many of the kernel's clones can run here; see `glpn.native.clones`."""
+    """How many of the kernel's clones this processor runs; see `glpn.native.clones`."""
     return int(_library().glpn_enlarge_clones()) if available() else 0
 
 
@@ -63,10 +64,10 @@ def enlarged(
 
     Args:
         values: float32 [h, w], finite.
-        rows: four times the old row of each new one [H], never above the row before's, and its
+        rows: four pairs of the old row of each new row [H], in ascending order, and its
             weight [H].
-        columns: the same of columns, [W].
-        limits: least and largest result.
+        columns: the same for columns, [W].
+        limits: the smallest and the largest result.
         clone: which of the `clones()` runs; the fastest if None.
 
     Returns:
@@ -97,7 +98,7 @@ def enlarged(
         high=limits[1],
         clone=clones() - 1 if clone is None else clone,
     )
-    _library().glpn_enlarge(ctypes.byref(job))  # ctypes lets other Python threads run meanwhile
+    _library().glpn_enlarge(ctypes.byref(job))  # ctypes releases the interpreter lock
     return out
 
 

@@ -1,4 +1,4 @@
-"""The compiled libraries beside this file: NAME.c has one kernel, `glpn_NAME`, of one record."""
+"""Loads the compiled libraries beside this file: NAME.c has one kernel, `glpn_NAME`."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ _SUFFIX = {"darwin": "dylib", "win32": "dll"}.get(sys.platform, "so")
 
 
 def path(name: str) -> Path:
-    """Where the build puts the library of NAME.c."""
+    """The path of the library that is built from NAME.c."""
     return Path(__file__).with_name(f"_{name}.{_SUFFIX}")
 
 
 def load(file: Path, name: str, record: type[ctypes.Structure]) -> Any:
-    """The library, its kernel ready to take a pointer to a record; None if it is not here."""
+    """The library, whose kernel takes a pointer to a record; None if it is not installed."""
     try:
         library = ctypes.CDLL(str(file))
     except OSError:  # not built, or built for another machine

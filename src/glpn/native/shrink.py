@@ -1,6 +1,7 @@
-"""A photograph at the network's size, as numbers, by a small compiled kernel; see `shrink.c`.
+"""Resize a photo to the network's input with a small compiled kernel; see `shrink.c`.
 
-The bits are those of Pillow's bilinear filter, which does it where no compiler was at hand.
+The result has the same bits as Pillow's bilinear filter, which replaces the kernel in builds
+without a compiler.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from glpn.native import library
 
 _BITS = 22  # of a weight, as in Pillow
-_STEEPEST = 8000  # old pixels to a new one: with more, rounded weights might add up to a level more
+_MAX_SHRINK = 8000  # old pixels to a new one: beyond, rounded weights may add a whole level
 
 
 class _Job(ctypes.Structure):
@@ -44,7 +45,7 @@ class _Job(ctypes.Structure):
 
 
 class _Taps(NamedTuple):
-    """The old pixels of each of n new ones: the first [n], how many [n], their weights [n, k]."""
+    """For each of n new pixels: the first old pixel [n], their number [n], their weights [n, k]."""
 
     first: NDArray[np.int32]
     number: NDArray[np.int32]
@@ -52,22 +53,22 @@ class _Taps(NamedTuple):
 
 
 def available() -> bool:
-    """Whether the compiled kernel is here."""
+    """Whether the compiled kernel is installed."""
     return _library() is not None
 
 
 def clones() -> int:
-    """How many of the kernel's clones can run here; see `glpn.native.clones`."""
+    """How many of the kernel's clones this processor runs; see `glpn.native.clones`."""
     return int(_library().glpn_shrink_clones()) if available() else 0
 
 
-def fits(image: NDArray[np.uint8], size: tuple[int, int]) -> bool:
-    """Whether the kernel is here and does what every Pillow would.
+def supports(image: NDArray[np.uint8], size: tuple[int, int]) -> bool:
+    """Whether the kernel is installed and equals every version of Pillow for these sizes.
 
-    From version 13 on, Pillow weighs along columns first where it takes away more than twice as
-    many rows as columns; that rounds otherwise.
+    From version 13 on, Pillow resizes columns first if it removes more than twice as many rows as
+    columns, and then rounds differently.
     """
-    if max(image.shape[0] / size[0], image.shape[1] / size[1]) > _STEEPEST:
+    if max(image.shape[0] / size[0], image.shape[1] / size[1]) > _MAX_SHRINK:
         return False
     fewer_rows, fewer_columns = image.shape[0] - size[0], image.shape[1] - size[1]
     return available() and not fewer_rows > max(0, 2 * fewer_columns)
@@ -80,12 +81,12 @@ def network_input(
     *,
     clone: int | None = None,
 ) -> NDArray[np.float32]:
-    """Resize as Pillow's `Image.resize(..., BILINEAR)`, then look every level up.
+    """Resize like Pillow's `Image.resize(..., BILINEAR)`, then map every level by a table.
 
     Args:
         image: RGB uint8 [H, W, 3].
-        size: (height, width) wanted.
-        values: float32 [3, 256], what each level of a channel becomes.
+        size: the new (height, width).
+        values: float32 [3, 256], the number for each level of a channel.
         clone: which of the `clones()` runs; the fastest if None.
 
     Returns:
@@ -118,7 +119,7 @@ def network_input(
         row_taps=row_taps,
         clone=clones() - 1 if clone is None else clone,
     )
-    kernel.glpn_shrink(ctypes.byref(job))  # ctypes lets other Python threads run meanwhile
+    kernel.glpn_shrink(ctypes.byref(job))  # ctypes releases the interpreter lock
     return out
 
 
@@ -126,7 +127,7 @@ def network_input(
 def _taps(old: int, new: int) -> _Taps:
     """Pillow's `precompute_coeffs` and `normalize_coeffs_8bpc` for the triangle filter.
 
-    Sums run in its order, so the weights are its own to the last bit.
+    Sums run in Pillow's order, so the weights are equal to the last bit.
     """
     scale = old / new
     support = max(scale, 1.0)

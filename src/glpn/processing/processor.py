@@ -153,7 +153,7 @@ class GLPNImageProcessor(ProcessorOptions):
         height, width = self.input_size(*(size or image.shape[:2]), max_pixels=max_pixels)
         if image.shape[:2] != (height, width):
             bilinear = self.resample == Image.Resampling.BILINEAR and image.shape[2] == 3
-            if bilinear and shrink.fits(image, (height, width)):
+            if bilinear and shrink.supports(image, (height, width)):
                 return shrink.network_input(image, (height, width), self._level_values())
             picture = Image.fromarray(image[:, :, 0] if image.shape[2] == 1 else image)
             resized = picture.resize((width, height), Image.Resampling(self.resample))
