@@ -9,19 +9,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
-from glpn import GLPNConfig, GLPNForDepthEstimation
+from glpn import GLPNConfig, GLPNForDepthEstimation, GLPNImageProcessor
 from glpn.data.augment import AugmentConfig
 from glpn.data.sample import Sample
 from glpn.errors import ConfigError, MissingInput
 from glpn.training import train
 from glpn.training.data import JoinedFrames, KeptFrames, PhotoFrames
 from glpn.training.losses import batch_sums, edge_sums, invariant_sums, loss_from_sums
-from glpn.training.options import MixOptions
+from glpn.training.options import MixOptions, TeacherOptions
 from glpn.training.reading import Reader
 from glpn.training.recipe import Recipe
 from glpn.training.sampling import Share, consecutive
-from glpn.training.teacher import FeatureProjections, fill_unknown
+from glpn.training.teacher import FeatureProjections, Teacher, fill_unknown
 from tests.training import child
 from tests.training.runs import log_of, tiny_recipe, traces, write_frames
 from tests.training.test_resume import has_begun, wait_for
@@ -111,6 +112,26 @@ def test_a_teacher_that_sees_farther_than_the_student_is_refused(folders, tmp_pa
     recipe = distilling(folders, tmp_path, "model.config.max_depth=5")
     with pytest.raises(ConfigError, match=r"up to 10 m.*5 m; set model\.config\.max_depth"):
         train(recipe)
+
+
+def test_the_teacher_sees_windows_at_its_own_scale_and_speaks_the_students_metres(tmp_path):
+    torch.manual_seed(0)
+    config = GLPNConfig(hidden_sizes=(8, 16, 40, 64), depths=(1, 1, 1, 1), decoder_hidden_size=16)
+    network = GLPNForDepthEstimation(config).eval()
+    network.save_pretrained(tmp_path)
+    GLPNImageProcessor(short_side=32, focal_ratio=1.0).save_pretrained(tmp_path)
+    options = TeacherOptions(model=str(tmp_path), max_share=1)
+    pixels = torch.rand((2, 3, 64, 128), generator=torch.Generator().manual_seed(1))
+    student = GLPNImageProcessor(short_side=64, focal_ratio=1.5)
+    lesson = Teacher(options, student, torch.device("cpu"))(pixels)
+    with torch.no_grad():
+        half = F.interpolate(pixels, (32, 64), mode="bilinear", antialias=True)
+        depth = network(half).predicted_depth
+    expected = 1.5 * F.interpolate(depth[:, None], (64, 128), mode="bilinear")[:, 0]
+    torch.testing.assert_close(lesson.depth, expected)
+    assert [tuple(maps.shape[-2:]) for maps in lesson.maps] == [(8, 16), (4, 8), (2, 4), (1, 2)]
+    with pytest.raises(ConfigError, match=r"data\.short_side"):
+        Teacher(options, GLPNImageProcessor(), torch.device("cpu"))
 
 
 # --- losses, by hand ----------------------------------------------------------------------------

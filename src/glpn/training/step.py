@@ -150,7 +150,8 @@ class Updater:
             output = self._forward(part.pixels, output_hidden_states=True)
             if self._state.projections is not None:
                 features = self._state.projections(output.hidden_states, lesson.maps)
-        return output.predicted_depth, fill_unknown(target, lesson.depth), features
+        taught = _learnable(lesson.depth, self._limit)
+        return output.predicted_depth, fill_unknown(target, taught), features
 
     def _step(self, parts: Sequence[Batch]) -> float:
         """Update from the gradients; returns the length of the gradient."""

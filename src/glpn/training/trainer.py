@@ -37,8 +37,8 @@ from glpn.training.optimiser import AveragedNetwork, build_optimiser, learning_r
 from glpn.training.preparation import TrainingData, prepare_data
 from glpn.training.recipe import Recipe
 from glpn.training.signals import StopRequested, StopSignals
-from glpn.training.step import Forward, Update, Updater
-from glpn.training.teacher import FeatureProjections, Teacher, check_teacher
+from glpn.training.step import Update, Updater
+from glpn.training.teacher import FeatureProjections, Teacher, teacher_config
 from glpn.training.validation import Validator, score_of, write_pictures
 
 BEST, LAST, CHECKPOINTS, SAMPLES = "best", "last", "checkpoints", "samples"
@@ -71,7 +71,7 @@ def run(recipe: Recipe, *, resume: bool) -> Result:
         )
         for note in notes:
             display.log(note)
-        state, teacher = _state(recipe, device, world)
+        state = _state(recipe, device, world)
         if found is not None:
             state.restore(found)
             display.log(f"{folder}: resuming from step {state.step}")
@@ -92,8 +92,7 @@ def run(recipe: Recipe, *, resume: bool) -> Result:
         display.begin(data.steps)
         output = Output(folder, log, display)
         trainer = Trainer(recipe, state, data, output=output, world=world, signals=signals)
-        forward = torch.compile(state.network) if recipe.loop.compile else state.network
-        return replace(trainer.run(forward, teacher), notes=tuple(notes))
+        return replace(trainer.run(), notes=tuple(notes))
 
 
 class Trainer:
@@ -129,28 +128,35 @@ class Trainer:
         # the next collective.
         self._pause: Callable[[], None] = signals.pause if world.size == 1 else _do_not_stop
 
-    def run(self, forward: Forward, teacher: Teacher | None) -> Result:
+    def run(self) -> Result:
         """Make all remaining steps.
-
-        Args:
-            forward: the network of the state, possibly compiled.
-            teacher: if the recipe names one.
 
         Raises:
             DataError, MissingInput, InvalidImage: a frame is unusable, or the loss is not finite;
                 the message names the frames, and the last checkpoint is intact.
             CannotCreateOutput, OutputFailed: a file cannot be written.
         """
-        datasets = [dataset.options for dataset in self._data.datasets]
-        updater = Updater(
-            self._state, forward, self._recipe, datasets, world=self._world, teacher=teacher
-        )
+        updater = self._updater()
         steps = self._data.steps
         with closing(self._data.loader.batches(self._state.step, steps)) as batches:
             stopped_by = self._go(updater, batches)
         if self._output.log is not None:
             self._export(LAST)
         return self._result(stopped_by)
+
+    def _updater(self) -> Updater:
+        network, options = self._state.network, self._recipe.teacher
+        teacher = None
+        if options.model is not None:
+            teacher = Teacher(options, self._data.processor, network.device)
+        return Updater(
+            self._state,
+            torch.compile(network) if self._recipe.loop.compile else network,
+            self._recipe,
+            [dataset.options for dataset in self._data.datasets],
+            world=self._world,
+            teacher=teacher,
+        )
 
     def _go(self, updater: Updater, batches: Iterator[Sequence[Batch]]) -> int:
         """Step until the end or a signal; returns the signal, or 0 at the end."""
@@ -316,15 +322,14 @@ def _require_same_recipe(recipe: Recipe, checkpoint: Checkpoint, folder: Path) -
         )
 
 
-def _state(recipe: Recipe, device: torch.device, world: World) -> tuple[TrainState, Teacher | None]:
-    """Everything that learns, as it is before the first step, and the teacher if there is one."""
+def _state(recipe: Recipe, device: torch.device, world: World) -> TrainState:
+    """Everything that learns, as it is before the first step."""
     network = build_network(recipe.model, seed=recipe.loop.seed)
-    check_teacher(recipe.teacher, network.config)
-    projections, teacher = None, None
-    if recipe.teacher.model is not None:
-        teacher = Teacher(recipe.teacher, device)
-        if recipe.teacher.features:
-            projections = FeatureProjections(network.config.hidden_sizes, teacher.widths).to(device)
+    teacher = teacher_config(recipe.teacher, network.config)
+    projections = None
+    if teacher is not None and recipe.teacher.features:
+        projections = FeatureProjections(network.config.hidden_sizes, teacher.hidden_sizes)
+        projections = projections.to(device)
     if world.size > 1:
         synchronise_norms(network)
     network = network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -336,14 +341,13 @@ def _state(recipe: Recipe, device: torch.device, world: World) -> tuple[TrainSta
         parameters |= {
             f"projections.{name}": value for name, value in projections.named_parameters()
         }
-    state = TrainState(
+    return TrainState(
         network=network,
         average=average,
         optimiser=build_optimiser(parameters, network.config.depths, recipe.optimiser),
         scaler=torch.amp.GradScaler(device.type, enabled=recipe.loop.precision == "fp16"),
         projections=projections,
     )
-    return state, teacher
 
 
 def _write_settings(recipe: Recipe, data: TrainingData, folder: Path) -> None:
