@@ -272,3 +272,15 @@ def test_output_names_are_distinct_writable_and_stay_in_their_folder(inputs):
 def test_ten_thousand_inputs_of_one_name_are_named_quickly():
     stems = files.output_stems([f"scene{i}/rgb.jpg" for i in range(10_000)])
     assert len(set(stems)) == 10_000 and stems[-1] == "rgb-10000"
+
+
+@pytest.mark.parametrize("name", ["x" * 300 + ".png", "x" * 251 + ".vis.png", "é" * 127 + ".npz"])
+def test_a_name_that_is_too_long_cannot_be_created(tmp_path, name):
+    path = tmp_path / name
+    with (
+        pytest.raises(CannotCreateOutput, match="cannot") as raised,
+        files.atomic_file(path) as file,
+    ):
+        file.write(b"x")
+    assert raised.value.exit_code == 73
+    assert os.listdir(tmp_path) == []

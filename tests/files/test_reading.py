@@ -185,3 +185,11 @@ def test_pickles_inside_an_npz_are_never_opened(tmp_path):
     np.savez(path, metres=np.array([{}], object), glpn=np.array("{}"))
     with pytest.raises(DataError, match="metres: expected"):
         read_depth(path)
+
+
+@pytest.mark.parametrize("scale", ["1e-320", "1e-7", "1e300", "1" + "0" * 400, "-1", "Infinity"])
+def test_a_scale_that_no_unit_has_is_refused_without_a_warning(tmp_path, scale):
+    path = tmp_path / "odd.png"
+    path.write_bytes(a_png(f'{{"scale": {scale}}}'.encode()))
+    with pytest.raises(GLPNError, match=r"odd\.png.*scale"):
+        read_depth(path)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import importlib
 import json
-import math
+import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from glpn.camera.camera import Camera
 from glpn.errors import DataError, MissingDependency, UsageError
 
 MAX_PIXELS = 64_000_000  # of a depth file; below Pillow's bomb warning
+MIN_SCALE, MAX_SCALE = 1e-6, 1e9  # units per metre; beyond, float32 metres would overflow
 METADATA_KEY = "glpn"  # of the PNG text chunk, the NPZ field, the EXR attribute, the glTF extra
 MAX_METADATA_CHARACTERS = 100_000
 
@@ -102,14 +103,18 @@ def units_per_metre(metadata: Mapping[str, Any], scale: float | None) -> float:
 
 
 def require_scale(scale: object) -> float:
-    """`scale` as a number above 0.
+    """`scale` as a number of units per metre.
 
     Raises:
-        UsageError: it is not one.
+        UsageError: it is not a number from MIN_SCALE to MAX_SCALE.
     """
-    if not isinstance(scale, (int, float)) or isinstance(scale, bool) or not 0 < scale < math.inf:
-        raise UsageError(f"scale: expected units per metre, a number above 0; got {scale!r:.100}")
-    return scale
+    number = isinstance(scale, (int, float)) and not isinstance(scale, bool)
+    if not number or not MIN_SCALE <= cast(float, scale) <= MAX_SCALE:
+        raise UsageError(
+            f"scale: expected units per metre, a number above 0 (from {MIN_SCALE:g} to "
+            f"{MAX_SCALE:g}); got {reprlib.repr(scale)}"
+        )
+    return cast(float, scale)
 
 
 def require_size(height: int, width: int) -> None:
