@@ -1,4 +1,4 @@
-"""`glpn video` keeps a video's frames, clock and audio, and leaves nothing half done."""
+"""`glpn video` keeps frames, time stamps and audio, and leaves no partial output."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_sixty_frames_with_a_tone_keep_count_rate_and_audio(video, tmp_path, rat
         assert float(out.streams.video[0].average_rate) == pytest.approx(float(rate), rel=1e-3)
 
 
-def test_the_photograph_is_left_and_the_depth_right_in_one_range(video, model, tmp_path):
+def test_the_picture_is_left_and_the_depth_right_in_one_range(video, model, tmp_path):
     source = write_video(tmp_path / "in.mp4", [ramp(47 + 1, 64), ramp(48, 64, start=80)] * 3)
     done = video(source, "-o", tmp_path / "o.mp4", "--near", 1, "--far", 9, "--colormap", "gray")
     assert done.code == 0 and "1.00 to 9.00 m" in done.out
@@ -174,7 +174,7 @@ def test_npz_chunks_follow_each_other(video, tmp_path, monkeypatch):
     assert np.allclose(seconds, np.arange(10) / 25)
 
 
-def test_what_is_there_is_kept_unless_it_may_be_replaced(video, tmp_path):
+def test_existing_outputs_are_kept_without_overwrite(video, tmp_path):
     source = write_video(tmp_path / "in.mp4", [ramp()] * 2)
     out = tmp_path / "out"
     for arguments in (["-o", out, "--format", "png16"], ["-o", tmp_path / "out.mp4"]):
@@ -209,7 +209,7 @@ def test_impossible_options_are_usage_errors(video, tmp_path, arguments, code):
     assert os.listdir(tmp_path) == ["in.mp4"]
 
 
-def test_bad_videos_have_the_codes_of_bad_photographs(video, tmp_path):
+def test_bad_videos_have_the_exit_codes_of_bad_photos(video, tmp_path):
     assert video(tmp_path / "none.mp4", "-o", tmp_path / "out.mp4").code == 66
     (tmp_path / "bad.mp4").write_bytes(b"no video" * 100)
     done = video(tmp_path / "bad.mp4", "-o", tmp_path / "out.mp4")
@@ -218,7 +218,7 @@ def test_bad_videos_have_the_codes_of_bad_photographs(video, tmp_path):
     assert video(source, "-o", tmp_path / "no" / "out.mp4").code == 73
 
 
-def test_a_cut_off_video_is_finished_and_told(video, tmp_path):
+def test_a_cut_off_video_is_converted_with_a_warning(video, tmp_path):
     rng = np.random.default_rng(0)
     source = tmp_path / "in.mp4"
     with av.open(str(source), "w", options={"movflags": "faststart"}) as output:
@@ -236,7 +236,7 @@ def test_a_cut_off_video_is_finished_and_told(video, tmp_path):
     assert f"{count} of 20 frames could be decoded" in done.err
 
 
-def test_audio_that_mp4_cannot_carry_is_left_out_and_told(video, tmp_path):
+def test_audio_that_mp4_cannot_hold_is_left_out_with_a_warning(video, tmp_path):
     source = write_video(tmp_path / "in.avi", [ramp()] * 5, tone="pcm_mulaw")
     done = video(source, "-o", tmp_path / "out.mp4")
     assert done.code == 0, done.err
@@ -256,13 +256,13 @@ def test_a_recorded_camera_becomes_a_video(video, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("arguments", [[], ["a.mp4", "--camera", 0], ["--camera", -1]])
-def test_a_video_or_a_camera_is_asked_for(glpn, arguments):
+def test_exactly_one_of_video_and_camera_is_required(glpn, arguments):
     assert glpn("video", *arguments).code == 2
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no limits of file sizes there")
 @pytest.mark.parametrize("format", ["mp4", "png16", "npz"])
-def test_a_full_disk_is_told_and_leaves_nothing(model, tmp_path, format):
+def test_a_full_disk_is_reported_and_leaves_nothing(model, tmp_path, format):
     rng = np.random.default_rng(0)
     noise = [rng.integers(0, 255, (48, 64, 3), np.uint8) for _ in range(40)]
     source = write_video(tmp_path / "in.mp4", noise)
@@ -280,7 +280,7 @@ def _only_small_files():
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_a_killed_run_leaves_nothing_under_the_name(model, tmp_path, number):
+def test_a_killed_run_leaves_no_output(model, tmp_path, number):
     source = write_video(tmp_path / "in.mp4", [ramp(240, 320)] * 400)
     out = tmp_path / "out"
     arguments = ["video", source, "-m", model, "-o", out, "--format", "png16", "--threads", 1]
@@ -316,7 +316,7 @@ def test_memory_does_not_grow_with_the_video(model, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_short_video_keeps_the_claims_of_the_benchmark(tmp_path):
+def test_a_short_video_keeps_the_promises_of_the_benchmark(tmp_path):
     script, figures = Path(__file__).parents[2] / "benchmarks/video.py", tmp_path / "video.json"
     command = [sys.executable, script, "--minutes", "0.34", "--json", figures]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)

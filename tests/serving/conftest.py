@@ -38,17 +38,17 @@ class Service:
         return httpx.Client(base_url=self.url, timeout=30, trust_env=False, **options)
 
     def post(self, body: Any, headers: dict[str, str] = JPEG, **query: Any) -> httpx.Response:
-        """One picture."""
+        """Post one photo."""
         with self.client() as client:
             return client.post("/v1/depth", content=body, headers=headers, params=query)
 
     def get(self, path: str, **options: Any) -> httpx.Response:
-        """One page."""
+        """Get one path."""
         with self.client() as client:
             return client.get(path, **options)
 
     def metric(self, name: str) -> float:
-        """A figure of `/metrics`."""
+        """One value of `/metrics`."""
         found = re.search(rf"^{re.escape(name)} (\S+)$", self.get("/metrics").text, re.M)
         return float(found[1]) if found else 0.0
 
@@ -74,12 +74,12 @@ def wait_for(condition: Callable[[], bool], seconds: float = 20) -> None:
     """Until the condition holds."""
     end = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < end, "it never came to that"
+        assert time.monotonic() < end, "the condition did not become true"
         time.sleep(0.05)
 
 
 def read_all(connection: socket.socket) -> bytes:
-    """What comes until the other side closes."""
+    """Everything up to the end of the connection."""
     parts = []
     with suppress(ConnectionResetError):
         while part := connection.recv(65536):
@@ -112,7 +112,7 @@ def serving(model: Path, folder: Path, *options: object, **popen: Any) -> Iterat
 
 @pytest.fixture(scope="module")
 def service(model, tmp_path_factory) -> Iterator[Service]:
-    """With the limits that users have, but for a shorter queue."""
+    """With the default limits."""
     with serving(model, tmp_path_factory.mktemp("service")) as running:
         yield running
 

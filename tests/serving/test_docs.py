@@ -30,7 +30,7 @@ def test_the_page_names_every_format_and_colour_map():
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
-def test_the_requests_are_answered(service, tmp_path):
+def test_the_documented_requests_are_answered(service, tmp_path):
     write_photo(tmp_path / "photo.jpg")
     lines = [line for line in COMMANDS if line.startswith("curl ")]
     assert len(lines) == 2
@@ -46,7 +46,7 @@ def test_the_requests_are_answered(service, tmp_path):
     assert read_depth(tmp_path / "depth.png").size == (HEIGHT, WIDTH)
 
 
-def test_the_services_start_with_the_options_shown(start):
+def test_the_documented_service_commands_start(start):
     lines = [shlex.split(line)[2:] for line in COMMANDS if line.startswith("glpn serve")]
     assert len(lines) == 2
     # The key, but an address of the loopback and a free port.

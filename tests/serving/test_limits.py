@@ -1,4 +1,4 @@
-"""What the service refuses, byte by byte."""
+"""Requests that the service refuses, byte by byte."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def small(model, tmp_path_factory):
         b"Content-Type: image/jpeg\r\nContent-Encoding: identity\r\nContent-Encoding: br\r\n",
     ],
 )
-def test_other_bodies_are_refused_at_the_headers(small, headers):
+def test_other_content_types_are_refused_before_the_body(small, headers):
     with small.connect() as connection:
         connection.sendall(
             b"POST /v1/depth HTTP/1.1\r\nHost: localhost\r\n"
@@ -45,7 +45,7 @@ def test_other_bodies_are_refused_at_the_headers(small, headers):
         assert status_of(connection.recv(4096)) == 415  # not a byte of the body was sent
 
 
-def test_a_declared_length_over_the_limit_is_refused_at_the_headers(small):
+def test_a_declared_length_over_the_limit_is_refused_before_the_body(small):
     with small.connect() as connection:
         connection.sendall(HEAD + b"Content-Length: 102401\r\nExpect: 100-continue\r\n\r\n")
         assert status_of(connection.recv(4096)) == 413
@@ -70,13 +70,13 @@ def test_a_good_chunked_body_is_read(small):
     assert small.post(iter([PHOTO[:1000], PHOTO[1000:]])).status_code == 200
 
 
-def test_a_length_that_lies_short_ends_the_connection(small):
+def test_a_length_that_is_too_short_ends_the_connection(small):
     answer = small.say(HEAD + b"Content-Length: 100\r\n\r\n" + PHOTO)
     assert status_of(answer) == 422 and answer.count(b"HTTP/1.1 ") <= 2
     assert b" 200 " not in answer
 
 
-def test_a_length_that_lies_long_ends_at_the_deadline(small):
+def test_a_length_that_is_too_long_ends_at_the_deadline(small):
     start = time.monotonic()
     answer = small.say(HEAD + b"Content-Length: 90000\r\n\r\n" + PHOTO)
     assert status_of(answer) == 408
@@ -111,7 +111,7 @@ def test_idle_connections_and_slow_headers_are_closed(small, beginning):
         assert 0.5 < time.monotonic() - start < 6
 
 
-def test_a_kept_connection_is_closed_when_idle(small):
+def test_an_idle_keep_alive_connection_is_closed(small):
     with small.connect() as connection:
         connection.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert status_of(connection.recv(4096)) == 200
@@ -148,7 +148,7 @@ def test_a_client_that_does_not_read_is_cut_off(small):
     ],
     ids=["both", "two-lengths", "negative", "bad-chunk", "1MB-header", "10000-headers", "no-http"],
 )
-def test_ambiguous_and_oversized_heads_are_refused_and_closed(small, head):
+def test_ambiguous_and_oversized_headers_are_refused(small, head):
     answer = small.say(head + b"GET /smuggled HTTP/1.1\r\nHost: localhost\r\n\r\n")
     # A client that is cut off while it sends may lose the answer; never is there a second one.
     assert status_of(answer) in (400, 431) or (not answer and len(head) > 16_384)
@@ -178,7 +178,7 @@ def test_other_methods_and_paths(small, method, path, status):
     assert status_of(small.say(line.encode())) == status
 
 
-def test_without_its_key_nothing_is_read(start):
+def test_a_missing_or_wrong_key_is_refused(start):
     with start("--api-key-env", "TEST_KEY", env={**os.environ, "TEST_KEY": "open-sesame"}) as kept:
         assert kept.post(PHOTO).status_code == 401
         assert kept.post(PHOTO, {**JPEG, "X-API-Key": "open"}).status_code == 401
@@ -204,7 +204,7 @@ def test_impossible_options_are_usage_errors(model, arguments, capsys):
     assert arguments[0] in capsys.readouterr().err
 
 
-def test_answers_do_not_wait_for_acknowledgements():
+def test_connections_have_tcp_nodelay():
     with listen("127.0.0.1", 0) as listener, socket.create_connection(listener.getsockname()):
         accepted, _ = listener.accept()
         with accepted:

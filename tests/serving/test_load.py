@@ -1,4 +1,4 @@
-"""The service under more load than it can bear, with clients that leave, and at its end."""
+"""The service under overload, with clients that leave, and at shutdown."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ HEAD = (
 )
 
 
-def test_overload_gives_only_answers_and_503_and_live_stays_quick(start):
+def test_overload_gives_only_200_and_503_and_health_answers(start):
     with start("--queue", 1) as service, ThreadPoolExecutor(24) as clients:
         calls = [clients.submit(service.post, LARGE) for _ in range(24)]
         slowest = 0.0
@@ -136,12 +136,12 @@ def test_a_queue_is_full_exactly_while_it_refuses_slots():
     anyio.run(main)
 
 
-def test_a_client_that_leaves_the_queue_is_never_served():
+def test_work_of_a_client_that_left_the_queue_never_starts():
     failure = failure_with_busy_workers(Limits(), request_of("http.disconnect"))
     assert isinstance(failure, ClientDisconnect)
 
 
-def test_work_that_has_begun_ends_though_its_client_left():
+def test_work_that_has_begun_finishes_after_its_client_left():
     ended: list[bool] = []
 
     async def main() -> None:
@@ -202,7 +202,7 @@ def test_predictions_run_side_by_side_where_the_engine_allows_it(model):
 
 
 def posted(app, *, count: int) -> list[httpx.Response]:
-    """Answers to so many pictures at once, without a socket."""
+    """Responses to `count` photos at once, without a socket."""
     answers: list[httpx.Response] = []
 
     async def main() -> None:
@@ -254,7 +254,7 @@ def test_requests_leave_no_file(start, tmp_path):
 
 
 class Doubling:
-    """An engine whose first call lasts until told; remembers its batches."""
+    """An engine whose first call waits for `go`; records its batch sizes."""
 
     name = "doubling"
     precision = "float32"
@@ -274,7 +274,7 @@ class Doubling:
 
 
 def shared_calls(engine, arrays):
-    """Calls from a thread each; all wait before the first is done."""
+    """One call per thread; all wait until the first is done."""
     shared = SharedEngine(engine)
     with ThreadPoolExecutor(len(arrays)) as threads:
         calls = [threads.submit(shared, arrays[0])]
@@ -285,7 +285,7 @@ def shared_calls(engine, arrays):
         return [call.exception() or call.result() for call in calls]
 
 
-def test_waiting_pictures_of_one_size_run_together_and_get_their_own_depth():
+def test_waiting_photos_of_one_size_share_a_batch():
     arrays = [np.full((1, 3, 4, 4 + n % 2), n, np.float32) for n in range(7)]
     engine = Doubling()
     for array, depth in zip(arrays, shared_calls(engine, arrays), strict=True):
@@ -293,7 +293,7 @@ def test_waiting_pictures_of_one_size_run_together_and_get_their_own_depth():
     assert sorted(engine.batches) == [1, 3, 3]  # the first; the odd; the other even
 
 
-def test_an_error_reaches_everyone_in_the_batch_and_nobody_else():
+def test_an_error_reaches_only_the_photos_of_its_batch():
     arrays = [np.full((1, 3, 4, 4), n, np.float32) for n in (1, 2, 200)]
     first, *others = shared_calls(Doubling(), arrays)
     assert (first == 2).all() and all(isinstance(e, ValueError) for e in others)

@@ -138,7 +138,7 @@ def test_pointing_reads_metres_and_two_clicks_measure(open_page, photo, depth):
     assert near <= ends[0] < ends[-1] <= far
 
 
-def test_the_divider_shows_photograph_and_depth(open_page, photo, depth):
+def test_the_divider_separates_photo_and_depth(open_page, photo, depth):
     page = open_page()
     give(page, photo)
     slider = page.get_by_role("slider", name="Divider between photo and depth")
@@ -162,7 +162,7 @@ def test_the_divider_shows_photograph_and_depth(open_page, photo, depth):
     assert np.abs(grey[..., 0] - expected).max() < 2
 
 
-def test_a_field_of_view_changes_the_space(open_page, photo, model):
+def test_a_field_of_view_changes_distances(open_page, photo, model):
     page = open_page()
     give(page, photo)
     page.get_by_label("Horizontal field of view in degrees").fill("40")
@@ -180,7 +180,7 @@ def test_a_field_of_view_changes_the_space(open_page, photo, model):
     assert "from 1 to 160 degrees" in page.get_by_role("alert").inner_text()
 
 
-def test_an_upright_photo_is_measured_where_it_is_seen(open_page, photo, model):
+def test_a_rotated_photo_is_measured_as_displayed(open_page, photo, model):
     turned = jpeg_with(jpeg_segment(0xE1, orientation(6)), photo)  # to be turned by a quarter
     depth = glpn.load(model, threads=1)(turned)
     page = open_page()
@@ -194,7 +194,7 @@ def test_an_upright_photo_is_measured_where_it_is_seen(open_page, photo, model):
     assert shown(page, "here") == pytest.approx(depth.at(20, 99), abs=0.006)
 
 
-def test_a_large_photo_is_looked_at_in_steps(open_page, model):
+def test_a_large_photo_is_displayed_at_a_step(open_page, model):
     large = encoded(np.kron(scene(), np.ones((16, 16, 1), np.uint8)), "JPEG")  # 1536×2048
     depth = glpn.load(model, threads=1)(large)
     page = open_page()
@@ -207,7 +207,7 @@ def test_a_large_photo_is_looked_at_in_steps(open_page, model):
     assert shown(page, "here") == pytest.approx(depth.at(x, y), abs=0.02)
 
 
-def test_everything_goes_by_keyboard(open_page, photo, depth):
+def test_everything_works_with_the_keyboard(open_page, photo, depth):
     page = open_page()
     give(page, photo)
     assert page.evaluate("document.activeElement.id") == "frame"
@@ -290,7 +290,7 @@ def test_every_format_downloads(open_page, photo, depth, tmp_path):
         assert colours.size == (WIDTH, HEIGHT)
 
 
-def test_bad_files_are_told_in_plain_words_and_change_nothing(open_page, photo):
+def test_bad_files_are_explained_and_change_nothing(open_page, photo):
     page = open_page()
     choose = page.locator("#file")
     alert = page.get_by_role("alert")
@@ -316,7 +316,7 @@ def test_bad_files_are_told_in_plain_words_and_change_nothing(open_page, photo):
     page.get_by_role("button", name="Choose a photo").wait_for()
 
 
-def test_pictures_can_be_pasted_dropped_and_taken_from_the_examples(open_page, photo, depth):
+def test_photos_can_be_pasted_dropped_and_chosen_from_examples(open_page, photo, depth):
     page = open_page()
     for kind in ("paste", "drop"):
         page.evaluate(
@@ -337,7 +337,7 @@ def test_pictures_can_be_pasted_dropped_and_taken_from_the_examples(open_page, p
     page.locator("#lens-now", has_text="EXIF FocalLengthIn35mmFilm").wait_for()
 
 
-def test_a_phone_has_the_camera_and_no_sideways_scrolling(open_page, photo):
+def test_a_phone_offers_its_camera_and_does_not_scroll_sideways(open_page, photo):
     page = open_page(**PHONE)
     assert page.get_by_role("button", name="Take a photo").is_visible()
     assert page.locator("#camera").get_attribute("capture") == "environment"
@@ -379,7 +379,7 @@ CONTRASTS = """() => {
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_words_stand_out_and_every_control_has_a_name(open_page, photo, scheme):
+def test_text_has_contrast_and_every_control_has_a_name(open_page, photo, scheme):
     page = open_page(color_scheme=scheme)
     ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert (sum(map(int, re.findall(r"\d+", ground)[:3])) < 200) == (scheme == "dark")
@@ -398,7 +398,7 @@ def test_words_stand_out_and_every_control_has_a_name(open_page, photo, scheme):
     assert page.locator("h1").count() == 1
 
 
-def test_a_key_is_asked_for_and_sent(browser, start, photo):
+def test_the_page_asks_for_a_key_and_sends_it(browser, start, photo):
     with start("--api-key-env", "K", env={**os.environ, "K": "sesame"}) as kept:
         page = browser.new_context(**DESKTOP).new_page()
         page.goto(kept.url)
@@ -413,7 +413,7 @@ def test_a_key_is_asked_for_and_sent(browser, start, photo):
         page.context.close()
 
 
-def test_a_service_that_is_gone_is_told_in_words(browser, start, photo):
+def test_a_stopped_service_is_explained(browser, start, photo):
     with start() as service:
         page = browser.new_context(**DESKTOP).new_page()
         page.goto(service.url)
@@ -425,7 +425,7 @@ def test_a_service_that_is_gone_is_told_in_words(browser, start, photo):
         page.context.close()
 
 
-def test_the_example_is_the_repositorys_own():
+def test_the_example_equals_the_repositorys():
     root = Path(__file__).parents[2]
     lobby = page_files()["/static/lobby.jpg"].read_bytes()
     assert lobby == (root / "examples/lobby.jpg").read_bytes()
@@ -444,7 +444,7 @@ def test_points_keep_their_letters_in_both_views(open_page, photo):
     assert not page.locator("#colormap").is_visible()
 
 
-def test_the_uncertainty_stands_beside_the_metres(open_page, photo, model):
+def test_the_uncertainty_is_shown_beside_the_metres(open_page, photo, model):
     page = open_page()
     give(page, photo)
     page.get_by_label("Show the uncertainty").check()
@@ -475,7 +475,7 @@ def test_readings_stand_above_the_fold(open_page, photo):
     assert picture["x"] == pytest.approx(scale["x"], abs=1)
 
 
-def test_the_pages_files_are_small_and_licensed():
+def test_the_files_of_the_page_are_small_and_licensed():
     files = page_files()
     assert sum(file.stat().st_size for file in files.values()) < 1_000_000
     licence = files["/static/LICENSE-three.txt"].read_text()

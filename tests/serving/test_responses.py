@@ -1,4 +1,4 @@
-"""What the service answers to good and bad pictures and queries."""
+"""Responses to good and bad photos and queries."""
 
 from __future__ import annotations
 
@@ -33,18 +33,18 @@ def test_the_median_is_numpys(size):
 
 @pytest.mark.parametrize("levels", [1, 2, 7, 1000])
 @pytest.mark.parametrize("size", [(1, 1), (1, 2), (17, 34), (40, 51), (99, 101)])
-def test_the_median_is_numpys_where_many_values_are_the_same(size, levels):
+def test_the_median_equals_numpys_with_many_equal_values(size, levels):
     metres = np.random.default_rng(0).integers(1, levels + 1, size).astype(np.float32)
     assert responses.median(metres) == np.median(metres)
 
 
-def test_the_median_is_numpys_where_the_sample_is_no_sample():
+def test_the_median_equals_numpys_when_the_sample_misleads():
     metres = np.ones((34, 17), np.float32)
     metres[:, 1:] = np.arange(16) + 2.0  # only the first column is looked at
     assert responses.median(metres) == np.median(metres)
 
 
-def test_json_says_what_the_library_says(service, model):
+def test_json_equals_the_librarys_result(service, model):
     depth = glpn.load(model, threads=1)(PHOTO, fov=67)
     answer = service.post(PHOTO, fov="67", at=["3,4", "10.5,20"], between="0,0,100,50")
     assert answer.status_code == 200 and answer.headers["content-type"] == "application/json"
@@ -66,7 +66,7 @@ def test_json_says_what_the_library_says(service, model):
     ("format", "kind"),
     [("png16", "image/png"), ("npz", "application/x-npz"), ("exr", "image/x-exr")],
 )
-def test_depth_files_hold_the_librarys_depth(service, model, tmp_path, format, kind):
+def test_depth_files_equal_the_librarys_depth(service, model, tmp_path, format, kind):
     answer = service.post(PHOTO, format=format)
     assert (answer.status_code, answer.headers["content-type"]) == (200, kind)
     path = tmp_path / "depth"
@@ -75,7 +75,7 @@ def test_depth_files_hold_the_librarys_depth(service, model, tmp_path, format, k
     np.testing.assert_allclose(read_depth(path).metres, expected, atol=1e-3)
 
 
-def test_a_step_keeps_pixels_as_they_are_and_their_places_in_space(service, tmp_path):
+def test_a_step_keeps_metres_and_positions_in_space(service, tmp_path):
     whole, third = tmp_path / "whole.npz", tmp_path / "third.npz"
     whole.write_bytes(service.post(PHOTO, format="npz", fov=67).content)
     third.write_bytes(service.post(PHOTO, format="npz", fov=67, step=3).content)
@@ -86,7 +86,7 @@ def test_a_step_keeps_pixels_as_they_are_and_their_places_in_space(service, tmp_
         assert service.post(PHOTO, format=format, step=200).status_code == 200  # one pixel
 
 
-def test_about_says_what_the_model_and_its_card_say(service, model):
+def test_about_describes_the_model_and_its_card(service, model):
     said = service.get("/v1/about").json()
     assert said["model"] == model.name and said["max_depth"] == 10
     assert list(said["formats"]) == list(MEDIA_TYPES) and said["formats"]["png16"] == ".png"
@@ -118,7 +118,7 @@ def test_failures_are_the_items_under_their_heading(tmp_path, card, items):
     assert ModelCard.read(tmp_path).failures == ("Rain: it blurs.", "Glass.")[:items]
 
 
-def test_the_bundled_card_names_failures():
+def test_the_bundled_card_lists_failures():
     assert any(
         "Mirrors" in item for item in ModelCard.read(weights.resolve("glpn-b0-indoor")).failures
     )
@@ -182,7 +182,7 @@ def test_every_kind_of_picture_has_its_status(service, case):
         ("%00=%ff", "format, focal"),
     ],
 )
-def test_a_bad_query_is_told_what_is_allowed(service, query, allowed):
+def test_a_bad_query_is_refused_with_the_allowed_values(service, query, allowed):
     with service.client() as client:
         answer = client.post(f"/v1/depth?{query}", content=PHOTO, headers=JPEG)
     assert answer.status_code == 400 and allowed in answer.json()["error"]
@@ -194,7 +194,7 @@ def test_markup_is_never_echoed(service):
     assert not set("<>&") & set(answer.text)
 
 
-def test_metadata_of_the_photo_is_in_no_answer(service):
+def test_no_response_contains_metadata_of_the_photo(service):
     canary = b"Exif\0\0II*\0secret-place-and-name"
     photo = jpeg_with(jpeg_segment(0xE1, canary), PHOTO)
     for format in ("json", "png16", "npz", "exr", "vis", "glb"):
@@ -225,7 +225,7 @@ def test_pages(service):
     ]
 
 
-def test_metrics_count_answers_and_pictures(service):
+def test_metrics_count_responses_and_photos(service):
     refused, images = 'glpn_requests_total{code="415"}', "glpn_images_total"
     before = service.metric(refused), service.metric(images)
     service.post(PHOTO)
@@ -237,7 +237,7 @@ def test_metrics_count_answers_and_pictures(service):
     assert service.metric("glpn_request_seconds_count") > 0
 
 
-def test_every_answer_has_the_security_headers(service):
+def test_every_response_has_security_headers(service):
     responses = [
         service.get(path) for path in ("/", "/static/main.js", "/docs", "/nowhere", "/v1/depth")
     ]
@@ -247,7 +247,7 @@ def test_every_answer_has_the_security_headers(service):
         assert "server" not in answer.headers
 
 
-def test_the_log_has_a_line_a_request_and_no_names(service):
+def test_the_log_has_one_line_per_request_and_no_names(service):
     service.get("/secret-name.jpg?key=secret")
     service.post(PHOTO, at="77,66")
     wait_for(lambda: service.log[-1].get("method") == "POST")  # written after the answer

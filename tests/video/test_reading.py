@@ -1,4 +1,4 @@
-"""Videos are read upright, whole and ahead of their reader, whatever their state."""
+"""Videos are read upright, completely and ahead of their reader."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_a_name_may_hold_any_byte(tmp_path):
 @pytest.mark.parametrize(
     ("content", "says"), [(b"no video" * 99, "cannot be read as a video"), (b"", "cannot be read")]
 )
-def test_what_is_no_video_is_named(tmp_path, content, says):
+def test_other_files_are_refused_by_name(tmp_path, content, says):
     path = tmp_path / "a:b.mp4"
     path.write_bytes(content)
     with pytest.raises(DataError, match=says) as caught:
@@ -83,7 +83,7 @@ def test_a_playlist_in_disguise_reaches_no_network(tmp_path):
             server.accept()
 
 
-def test_sound_alone_is_no_video(tmp_path):
+def test_a_sound_file_is_refused(tmp_path):
     import av
 
     with av.open(str(tmp_path / "a.wav"), "w") as output:
@@ -95,7 +95,7 @@ def test_sound_alone_is_no_video(tmp_path):
         open_video(tmp_path / "a.wav")
 
 
-def test_a_missing_file_and_a_missing_library_are_told(tmp_path, monkeypatch):
+def test_a_missing_file_and_a_missing_library_are_reported(tmp_path, monkeypatch):
     with pytest.raises(MissingInput):
         open_video(tmp_path / "none.mp4")
     monkeypatch.setitem(sys.modules, "av", None)

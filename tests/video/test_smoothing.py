@@ -1,4 +1,4 @@
-"""Smoothing over time calms what stands still and leaves alone what moves."""
+"""Smoothing over time acts on what stands still and not on what moves."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def test_a_static_noisy_scene_flickers_less_than_half():
     assert after.value < before.value / 2
 
 
-def test_a_cut_is_seen_and_has_no_lag():
+def test_a_cut_is_detected_without_lag():
     rng = np.random.default_rng(1)
     watch, smoother = ChangeDetector(), Smoother()
     for index in range(20):
@@ -56,7 +56,7 @@ def test_where_the_camera_moves_its_plain_walls_move_too():
     assert weight[46].min() == 1
 
 
-def test_slow_drift_adds_up_until_it_is_noticed():
+def test_slow_drift_adds_up_until_it_is_detected():
     watch, weights = ChangeDetector(), []
     for index in range(40):
         photo = ramp()

@@ -35,7 +35,7 @@ def test_a_slow_reader_misses_pictures_and_gets_none_twice():
     assert took < 1.5, "pictures were queued, not dropped"
 
 
-def test_the_newest_picture_is_the_one_that_is_given(tmp_path):
+def test_frames_come_from_the_newest_picture(tmp_path):
     video = write_video(tmp_path / "a.mp4", [ramp(start=8 * index) for index in range(12)])
     with open_webcam(Device("mp4", str(video))) as webcam:  # at the speed of the disk
         while not webcam.ended:
@@ -53,14 +53,14 @@ def test_stop_ends_the_frames_and_the_thread():
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="cameras are files there")
-def test_a_camera_that_is_not_there_is_named():
+def test_a_missing_camera_is_named():
     assert webcam_device(7) == Device("v4l2", "/dev/video7")
     with pytest.raises(MissingInput, match=r"/dev/video97: cannot be opened"):  # noqa: SIM117
         with open_webcam(webcam_device(97)):
             pass
 
 
-def test_a_camera_without_a_picture_and_a_missing_library_are_told(monkeypatch):
+def test_a_camera_without_a_picture_and_a_missing_library_are_reported(monkeypatch):
     with pytest.raises(DataError, match="no picture"), open_webcam(Device("lavfi", "sine=d=1")):
         pass
     monkeypatch.setitem(sys.modules, "av", None)
@@ -102,7 +102,7 @@ def display(monkeypatch):
         server.terminate()
 
 
-def test_the_window_shows_photograph_and_depth_and_closes_with_q(display):
+def test_the_window_shows_picture_and_depth_and_closes_with_q(display):
     from PIL import ImageGrab
 
     closed = []

@@ -58,7 +58,7 @@ def _write_tone(output: Any, stream: Any, seconds: float) -> None:
 
 
 def ramp(height: int = 48, width: int = 64, *, start: int = 40) -> NDArray[np.uint8]:
-    """A picture that grows lighter to the right."""
+    """A picture that gets brighter to the right."""
     row = np.linspace(start, start + 120, width).astype(np.uint8)
     return np.broadcast_to(row[None, :, None], (height, width, 3)).copy()
 
