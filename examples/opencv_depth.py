@@ -1,4 +1,4 @@
-"""OpenCV frames in, frames with metres written over them out: a picture, a film or a camera.
+"""OpenCV frames in, frames with metres written over them out: a picture, a video or a camera.
 
     python examples/opencv_depth.py examples/coffee.jpg coffee-metres.jpg
     python examples/opencv_depth.py walk.mp4 walk-metres.avi
@@ -73,7 +73,7 @@ def label(picture: NDArray[np.uint8], text: str, place: tuple[int, int]) -> None
 
 
 def frames_of(capture: cv2.VideoCapture, limit: int | None) -> Iterator[NDArray[np.uint8]]:
-    """BGR frames until the film ends, or the limit is reached."""
+    """BGR frames until the video ends, or the limit is reached."""
     for _ in itertools.count() if limit is None else range(limit):
         there, frame = capture.read()
         if not there:
@@ -91,10 +91,10 @@ def convert_picture(estimator: glpn.DepthEstimator, source: Path, output: Path) 
     return 1
 
 
-def convert_film(
+def convert_video(
     estimator: glpn.DepthEstimator, capture: cv2.VideoCapture, output: Path, limit: int | None
 ) -> int:
-    """A film or a camera, frame by frame; returns how many there were.
+    """A video or a camera, frame by frame; returns how many there were.
 
     The colours keep the range of the first frame, so that they mean the same all along.
     """
@@ -114,26 +114,26 @@ def convert_film(
 
 
 def open_writer(output: Path, rate: float, size: tuple[int, int]) -> cv2.VideoWriter:
-    """A film to be written, of (width, height) frames."""
+    """A video to be written, of (width, height) frames."""
     code = "MJPG" if output.suffix.lower() == ".avi" else "mp4v"
     writer = cv2.VideoWriter(str(output), cv2.VideoWriter.fourcc(*code), rate, size)
     if not writer.isOpened():
-        raise SystemExit(f"{output}: OpenCV cannot write this film; name it .avi or .mp4")
+        raise SystemExit(f"{output}: OpenCV cannot write this video; name it .avi or .mp4")
     return writer
 
 
 def open_capture(source: str) -> cv2.VideoCapture:
-    """A film, or the camera of a number."""
+    """A video, or the camera of a number."""
     capture = cv2.VideoCapture(int(source) if source.isdigit() else source)
     if not capture.isOpened():
-        raise SystemExit(f"{source}: OpenCV opens no film or camera there")
+        raise SystemExit(f"{source}: OpenCV opens no video or camera there")
     return capture
 
 
 def main() -> None:
     """Read the command line, and do it."""
     parser = argparse.ArgumentParser(description="Metres over OpenCV frames.")
-    parser.add_argument("source", help="a picture, a film, or the number of a camera")
+    parser.add_argument("source", help="a picture, a video, or the number of a camera")
     parser.add_argument("output", type=Path)
     parser.add_argument("--frames", type=int, help="stop after so many")
     parser.add_argument("--model", default="glpn-b0-indoor")
@@ -143,7 +143,7 @@ def main() -> None:
         count = convert_picture(estimator, Path(arguments.source), arguments.output)
     else:
         capture = open_capture(arguments.source)
-        count = convert_film(estimator, capture, arguments.output, arguments.frames)
+        count = convert_video(estimator, capture, arguments.output, arguments.frames)
     sys.stdout.write(f"{arguments.output}: {count} frame{'s' * (count != 1)}\n")
 
 

@@ -173,15 +173,15 @@ def test_the_overlay_keeps_the_frame_and_shows_the_colours_beside_it(opencv, pho
     assert (both[20, 26] == 255).all()  # the dot of the first place: (1/6 of 160, of 120)
 
 
-def test_a_film_keeps_its_frames_and_rate(opencv, photo, tmp_path):
+def test_a_video_keeps_its_frames_and_rate(opencv, photo, tmp_path):
     cv2 = pytest.importorskip("cv2")
-    film = tmp_path / "walk.avi"
-    writer = cv2.VideoWriter(str(film), cv2.VideoWriter.fourcc(*"MJPG"), 12.0, (160, 120))
+    video = tmp_path / "walk.avi"
+    writer = cv2.VideoWriter(str(video), cv2.VideoWriter.fourcc(*"MJPG"), 12.0, (160, 120))
     for shift in range(3):
         writer.write(np.roll(photo[..., ::-1], 4 * shift, axis=1))
     writer.release()
     output = tmp_path / "metres.avi"
-    command = [sys.executable, ROOT / "examples/opencv_depth.py", film, output]
+    command = [sys.executable, ROOT / "examples/opencv_depth.py", video, output]
     run = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert run.returncode == 0, run.stderr
     assert "3 frames" in run.stdout
