@@ -174,6 +174,12 @@ every keyword.
 - `Trainer` saves `model.safetensors` without `config.json` for classes that are not its own: call
   `trainer.model.save_pretrained(folder)` at the end.
 
+## The published weights
+
+`glpn verify vinvino02/glpn-nyu 000000039769.jpg` compares a checkpoint with the values known for
+that COCO photo. `glpn convert` reads the authors' files, pickled folders, and files of Lightning
+or of a training loop (`state_dict`, `model_state_dict`).
+
 ## Common tests
 
 `python benchmarks/transformers_surface.py` applies the common tests of transformers to both sets of

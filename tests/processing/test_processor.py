@@ -340,6 +340,14 @@ def test_half_precision_predictions_stay_half() -> None:
     assert resize_depth(np.ones((4, 5), np.float16), (8, 9)).dtype == np.float16
 
 
+def test_predictions_in_whole_numbers_become_floats() -> None:
+    for depth in (torch.full((1, 4, 5), 7, dtype=torch.uint8), np.full((1, 4, 5), 7, np.int32)):
+        [result] = GLPNImageProcessor().post_process_depth_estimation(
+            SimpleNamespace(predicted_depth=depth), [(8, 9)]
+        )
+        assert float(result["predicted_depth"].max()) == float(result["predicted_depth"].min()) == 7
+
+
 def test_impossible_target_sizes_and_outputs_are_usage_errors() -> None:
     processor = GLPNImageProcessor()
     outputs = SimpleNamespace(predicted_depth=prediction("array"))

@@ -119,7 +119,14 @@ def _predicted(outputs: Any) -> Any:
             f"outputs: expected a record with predicted_depth [B, H, W], "
             f"got {type(outputs).__name__} with {getattr(depths, 'shape', None)}"
         )
-    return depths
+    return _as_floats(depths)
+
+
+def _as_floats(depths: Any) -> Any:
+    """Whole numbers as float32; floats of any kind unchanged."""
+    if is_tensor(depths):
+        return depths if depths.is_floating_point() else depths.float()
+    return depths if depths.dtype.kind == "f" else depths.astype(np.float32)
 
 
 def _size(value: Any) -> tuple[int, int]:
