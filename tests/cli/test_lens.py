@@ -82,7 +82,7 @@ def test_sparse_depth_of_many_photos_is_refused(predict, photo, tmp_path):
 @pytest.mark.parametrize(
     "options, message",
     [
-        (["--ref", "1,2"], "--ref: expected x,y in pixels of the photograph and metres, got '1,2'"),
+        (["--ref", "1,2"], "--ref: expected x,y in pixels of the photo and metres, got '1,2'"),
         (["--ref", "1,2,-3"], "--ref: expected 3 numbers, the last a length above 0"),
         (["--known", "1,2,3,4"], "--known: expected x0,y0,x1,y1 in pixels"),
         (["--ref", "1,2,3", "--known", "1,2,3,4,5"], "--ref, --known, --sparse: give one kind"),
