@@ -52,6 +52,13 @@ def test_exif_of_a_cropped_photo_is_ignored_and_says_so():
     assert choose_camera(photo, focal=350, fov=None).fx == 350
 
 
+@pytest.mark.parametrize("shape", [(1, 5000, 3), (5000, 1, 3)])
+def test_a_sliver_still_gets_an_assumed_camera(shape):
+    photo = Photo(np.zeros(shape, np.uint8))
+    assert assumed_camera(photo, 1.1).fx == pytest.approx(1.1)
+    assert assumed_camera(photo, None).fx > 1000
+
+
 def test_a_panorama_has_no_pinhole_camera():
     photo = Photo(np.zeros((100, 200, 3), np.uint8), projection="equirectangular")
     assert exif_camera(photo) is None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from glpn.camera.camera import Camera
 from glpn.image.photo import Photo
 
@@ -30,16 +32,18 @@ def choose_camera(photo: Photo, *, focal: float | None, fov: float | None) -> Ca
 
 
 def assumed_camera(photo: Photo, focal_ratio: float | None) -> Camera:
-    """A camera for a photo without a known one: the network's own, or an ordinary one."""
-    if focal_ratio is None:
-        camera = Camera.assumed(photo.size)
-    else:
+    """A camera for a photo without a known one: the network's own, or an ordinary one.
+
+    Its focal length may be out of the range of lenses, for photos that are long and narrow.
+    """
+    camera = Camera.assumed(photo.size)
+    if focal_ratio is not None:
         source = "assumed: like the camera that the model was trained with"
-        camera = Camera.from_focal(focal_ratio * min(photo.size), photo.size, source=source)
-    reason = rejected_exif(photo)
-    if not reason:
-        return camera
-    return Camera(camera.fx, camera.fy, camera.cx, camera.cy, f"{camera.source}; {reason}")
+        focal = focal_ratio * min(photo.size)
+        camera = dataclasses.replace(camera, fx=focal, fy=focal, source=source)
+    if reason := rejected_exif(photo):
+        camera = dataclasses.replace(camera, source=f"{camera.source}; {reason}")
+    return camera
 
 
 def rejected_exif(photo: Photo) -> str:
