@@ -8,8 +8,12 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
 from typing import Annotated, Any, cast, get_args, get_type_hints
 
 import typer
@@ -58,6 +62,8 @@ VERBS = {
     "sign": _Verb("sign.sign", _MODELS),
     "bench": _Verb("bench.bench", _MODELS, needs_arguments=False),
 }
+_PLAIN_INT = re.compile("-?[0-9]{1,9}")
+_PLAIN_FLOAT = re.compile(r"-?[0-9]{1,9}(\.[0-9]{1,9})?")
 _SETTINGS = {"help_option_names": ["-h", "--help"]}
 
 
@@ -67,6 +73,62 @@ def _hide_flag_types(params: list[Any]) -> list[Any]:
         if getattr(param, "is_flag", False):
             vars(param)["display_type_rich"] = lambda ctx: None
     return params
+
+
+class _PlainValues:
+    """Converts the usual values of an option; typer converts, or refuses, all others.
+
+    typer validates values with pydantic, whose import takes longer than a prediction.
+    """
+
+    def __init__(self, param: Any) -> None:
+        self._param = param
+        self._type = param.type_descriptor.annotation
+
+    def coerce(self, value: Any, param: Any, ctx: Any) -> Any:
+        """The value in the type of the option."""
+        if value is None:
+            return () if param.multiple or param.nargs == -1 else None
+        if isinstance(value, (list, tuple)):
+            if get_args(self._type) == (str,) and all(map(_is_plain_text, value)):
+                return list(value)
+        elif isinstance(self._type, type):
+            if isinstance(value, self._type) and not isinstance(value, str):
+                return value
+            if self._type is float and type(value) is int:
+                return float(value)
+            if isinstance(value, str) and (found := self._convert(value)) is not None:
+                return found
+        return type(param).get_runtime_param(param).coerce(value, param=param, ctx=ctx)
+
+    def _convert(self, text: str) -> Any:
+        """The value of a plain text; None if typer has to look at it."""
+        if not _is_plain_text(text):
+            return None
+        if self._type is str:
+            return text
+        if issubclass(self._type, Path):
+            return None if os.path.exists(text) and not os.access(text, os.R_OK) else Path(text)
+        if issubclass(self._type, Enum):
+            return next((member for member in self._type if member.value == text), None)
+        pattern = {int: _PLAIN_INT, float: _PLAIN_FLOAT}.get(self._type)
+        if pattern is None or not pattern.fullmatch(text):
+            return None
+        number, low, high = self._type(text), self._param.min, self._param.max
+        inside = (low is None or number >= low) and (high is None or number <= high)
+        return number if inside else None
+
+
+def _is_plain_text(value: Any) -> bool:
+    """Whether this is a text that any program can print: without bytes that are not UTF-8."""
+    return isinstance(value, str) and not any("\ud800" <= c <= "\udfff" for c in value)
+
+
+def _convert_without_pydantic(params: list[Any]) -> None:
+    for param in params:
+        if hasattr(param, "get_runtime_param"):
+            converter = _PlainValues(param)
+            vars(param)["get_runtime_param"] = lambda converter=converter: converter
 
 
 class Command(TyperCommand):
@@ -83,6 +145,7 @@ class Command(TyperCommand):
             text = value if equals else "".join(args[i + 1 : i + 2])
             if name.startswith("-") and is_unusual_number(text) and name in self._numbers():
                 raise UsageError(f"{name}: expected a decimal number, got {text!r}")
+        _convert_without_pydantic(self.params)
         return super().parse_args(ctx, args)
 
     def _numbers(self) -> set[str]:
@@ -103,6 +166,11 @@ class _Group(TyperGroup):
     def get_params(self, ctx: Any) -> list[Any]:
         """The parameters, `--help` included."""
         return _hide_flag_types(super().get_params(ctx))
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse without pydantic; see `_PlainValues`."""
+        _convert_without_pydantic(self.params)
+        return super().parse_args(ctx, args)
 
     def list_commands(self, ctx: Any) -> list[str]:
         """The names, the common ones first."""
