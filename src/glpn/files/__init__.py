@@ -1,24 +1,16 @@
 """Depth on disk: self-describing formats, written atomically under safe names.
 
-`formats` holds the table of formats with writing and reading; each format has a file of its own.
-`contents` is what they all carry, `paths` holds the rules about names and folders. Importing this
-package loads neither numpy nor Pillow, so that help texts can list the formats quickly.
+`formats` holds the table of formats, each of which has a file of its own; `storage` writes, reads
+and recognises files; `contents` is what they all carry; `paths` holds the rules about names and
+folders. Importing this package loads neither numpy nor Pillow, so that help texts can list the
+formats quickly.
 """
 
 from __future__ import annotations
 
-from glpn.files.formats import (
-    FORMATS,
-    Format,
-    encode,
-    fingerprint,
-    format_of,
-    label,
-    read,
-    valid_output,
-    write,
-)
+from glpn.files.formats import FORMATS, Format, format_of
 from glpn.files.paths import atomic_file, output_stems, require_writable_folder, safe_join
+from glpn.files.storage import encode, fingerprint, label, read, valid_output, write
 
 __all__ = [
     "FORMATS",

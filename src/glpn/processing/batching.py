@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glpn.errors import DataError, MissingDependency, UsageError
-from glpn.image.photo import is_tensor
+from glpn.image.arrays import is_tensor
 
 
 class PixelBatch(dict[str, Any]):

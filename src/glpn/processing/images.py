@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from glpn.errors import InvalidImage, UsageError
-from glpn.image.photo import is_tensor, read_photo
+from glpn.image.arrays import is_tensor
+from glpn.image.photo import read_photo
 
 CHANNELS_FIRST, CHANNELS_LAST = LAYOUTS = ("channels_first", "channels_last")
 _CHANNELS = (1, 3, 4)

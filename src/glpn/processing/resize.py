@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glpn.errors import UsageError
-from glpn.image.photo import is_tensor
+from glpn.image.arrays import is_tensor
 from glpn.native import enlarge
 
 if TYPE_CHECKING:
