@@ -212,7 +212,7 @@ def test_unknown_suffix_format_and_option_are_refused_with_the_known_ones(tmp_pa
 @pytest.mark.parametrize("format, package", [("exr", "OpenEXR"), ("ply", "trimesh")])
 def test_missing_extra_is_named(tmp_path, monkeypatch, format, package):
     monkeypatch.setitem(sys.modules, package, None)  # what Python does for a failed import
-    with pytest.raises(MissingDependency, match=rf"{package}.*pip install 'glpn\[3d\]'"):
+    with pytest.raises(MissingDependency, match=rf"{package}.*pip install .*\[3d\]"):
         save(a_depth(), tmp_path, format)
     assert os.listdir(tmp_path) == []
 
