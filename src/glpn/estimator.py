@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Iterator
 from os import PathLike
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, BinaryIO, Protocol, TypeAlias, cast, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,9 @@ from glpn.depth.depth import Depth
 from glpn.depth.measurements import Measurements
 from glpn.depth.provenance import Provenance
 from glpn.engines.options import DEFAULT_MODEL, EngineOptions, HubOptions
+from glpn.engines.precision import REDUCED
 from glpn.engines.protocol import Engine, PreparingEngine, StochasticEngine
+from glpn.engines.registry import FLOAT32
 from glpn.engines.selection import open_engine
 from glpn.errors import UsageError
 from glpn.image.photo import Photo, read_photo
@@ -38,6 +40,28 @@ ENOUGH = 1.5  # `benchmarks/draft.py`
 
 # A sigmoid that underflows would say 0 m, which our files keep for "unknown".
 SMALLEST_DEPTH = 1e-3
+
+
+class ArrayLike(Protocol):
+    """An array or a tensor: anything that NumPy can read."""
+
+    def __array__(self) -> NDArray[Any]:
+        """The values as a NumPy array."""
+        ...
+
+
+# One photo: a path, encoded bytes, a file object, a PIL image, an array or a tensor.
+PhotoSource: TypeAlias = (
+    str
+    | PathLike[str]
+    | bytes
+    | bytearray
+    | memoryview
+    | BinaryIO
+    | Image.Image
+    | ArrayLike
+    | Photo
+)
 
 UNCERTAINTIES = ("flip", "droppath")
 DROPPATH_PASSES = 8
@@ -104,6 +128,7 @@ class DepthEstimator:
         self.engine = engine
         self.processor = processor
         self.provenance = provenance
+        self._reopen: _Reopen | None = None
 
     @classmethod
     def open(
@@ -120,11 +145,27 @@ class DepthEstimator:
             glpn_version=glpn.__version__,
             max_depth=float(engine.config.max_depth),
         )
-        return cls(engine, GLPNImageProcessor.from_pretrained(folder), provenance)
+        estimator = cls(engine, GLPNImageProcessor.from_pretrained(folder), provenance)
+        precision = FLOAT32 if engine.precision == FLOAT32 else REDUCED
+        model = folder.resolve() if Path(options.model).is_dir() else options.model
+        same = dataclasses.replace(options, model=model, engine=engine.name, precision=precision)
+        estimator._reopen = _Reopen(same, concurrency)
+        return estimator
 
-    def __call__(
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copies and pickles hold the options, and open the engine again.
+
+        Raises:
+            UsageError: the estimator was made from an engine, not opened.
+        """
+        if self._reopen is None:
+            raise UsageError("an estimator can be copied or pickled if it comes from glpn.load")
+        return _reopened, (self._reopen, self.processor, self.provenance)
+
+    @overload
+    def __call__(  # type: ignore[overload-overlap]  # a str is one photo, not an iterable of them
         self,
-        images: Any,
+        images: PhotoSource,
         *,
         camera: Camera | Intrinsics | None = None,
         focal: float | None = None,
@@ -132,7 +173,32 @@ class DepthEstimator:
         uncertainty: str | None = None,
         measurements: Measurements | None = None,
         tiles: int | None = None,
-    ) -> Any:
+    ) -> Depth: ...
+
+    @overload
+    def __call__(
+        self,
+        images: Iterable[PhotoSource],
+        *,
+        camera: Camera | Intrinsics | None = None,
+        focal: float | None = None,
+        fov: float | None = None,
+        uncertainty: str | None = None,
+        measurements: Measurements | None = None,
+        tiles: int | None = None,
+    ) -> Iterator[Depth]: ...
+
+    def __call__(
+        self,
+        images: PhotoSource | Iterable[PhotoSource],
+        *,
+        camera: Camera | Intrinsics | None = None,
+        focal: float | None = None,
+        fov: float | None = None,
+        uncertainty: str | None = None,
+        measurements: Measurements | None = None,
+        tiles: int | None = None,
+    ) -> Depth | Iterator[Depth]:
         """Estimate depth.
 
         Args:
@@ -163,19 +229,20 @@ class DepthEstimator:
         self.require_uncertainty(uncertainty)
         tiling.require_tiles(tiles, uncertainty)
 
-        def choose(photo: Photo) -> Camera | None:
-            if isinstance(camera, Intrinsics):
-                return camera.for_size(photo.size)
-            if camera is not None:
-                camera.require_plausible(photo.size)
-            return camera or choose_camera(photo, focal=focal, fov=fov)
-
-        def estimate(image: Any) -> Depth:
+        def estimate(image: PhotoSource) -> Depth:
             photo = read_photo(image)
-            depth = self.estimate(photo, choose, uncertainty=uncertainty, tiles=tiles)
+            if isinstance(camera, Intrinsics):
+                known: Camera | None = camera.for_size(photo.size)
+            else:
+                if camera is not None:
+                    camera.require_plausible(photo.size)
+                known = camera or choose_camera(photo, focal=focal, fov=fov)
+            depth = self.estimate(photo, known, uncertainty=uncertainty, tiles=tiles)
             return depth if measurements is None else depth.calibrate(measurements)
 
-        return map(estimate, images) if is_many(images) else estimate(images)
+        if is_many(images):
+            return map(estimate, cast("Iterable[PhotoSource]", images))
+        return estimate(cast("PhotoSource", images))
 
     def prepare_sizes(self, sizes: Iterable[tuple[int, int]]) -> None:
         """Prepare the engine for photos of these (height, width), the most common first.
@@ -213,30 +280,29 @@ class DepthEstimator:
     def estimate(
         self,
         photo: Photo,
-        choose: Callable[[Photo], Camera | None],
+        camera: Camera | None,
         *,
         uncertainty: str | None = None,
         tiles: int | None = None,
     ) -> Depth:
-        """Depth of one decoded photograph.
+        """Depth of one decoded photo.
 
-        A camera with twice the focal length sees a room twice as large, as if from half as far: a
-        network that knows one camera measures right with another if its metres are multiplied by
-        the ratio of the focal lengths (Yin et al. 2023, Metric3D, section 3.1). That is done where
-        the processor tells the network's camera and `choose` knows the photo's; the provenance
-        says so. Without a known camera the photo is taken for one by the network's own.
+        A camera with twice the focal length shows a room twice as large, as if from half the
+        distance. A network trained with one camera is therefore right for another if its metres are
+        multiplied by the ratio of the focal lengths (Yin et al. 2023, Metric3D, section 3.1). The
+        metres are multiplied if the processor knows the network's camera and `camera` is known;
+        the provenance says so. Otherwise the photo counts as one from the network's own camera.
 
         Args:
             photo: upright.
-            choose: the photo's camera, or None where nothing is known of it.
-            uncertainty: as in `__call__`; the depth has its sigma then.
+            camera: the photo's; None if unknown.
+            uncertainty: as in `__call__`; the depth then has a sigma.
             tiles: as in `__call__`.
         """
-        known = choose(photo)
         ratio = self.processor.focal_ratio
         factor = 1.0
-        if known is not None and ratio is not None:
-            factor = math.sqrt(known.fx * known.fy) / (ratio * min(photo.size))
+        if camera is not None and ratio is not None:
+            factor = math.sqrt(camera.fx * camera.fy) / (ratio * min(photo.size))
         if photo.whole is not None and (uncertainty is not None or tiles):
             what = "tiles need" if tiles else "uncertainty needs"
             raise UsageError(
@@ -249,8 +315,8 @@ class DepthEstimator:
             sigma = None if sigma is None else sigma * np.float32(factor)
         return Depth(
             metres=metres,
-            camera=known or assumed_camera(photo, ratio),
-            provenance=self._provenance(photo, factor, count, known),
+            camera=camera or assumed_camera(photo, ratio),
+            provenance=self._provenance(photo, factor, count, camera),
             image=photo.pixels if photo.whole is None else None,
             sigma=sigma,
         )
@@ -368,8 +434,24 @@ def _deviation(maps: Iterable[NDArray[np.float32]]) -> NDArray[np.float32]:
     return np.asarray(np.sqrt(squares / (count - 1)), np.float32)
 
 
-def is_many(images: Any) -> bool:
-    """Whether the argument is a collection of photographs rather than one."""
+@dataclasses.dataclass(frozen=True)
+class _Reopen:
+    """How an estimator's engine is opened again in a copy."""
+
+    options: EngineOptions
+    concurrency: int
+
+
+def _reopened(
+    reopen: _Reopen, processor: GLPNImageProcessor, provenance: Provenance
+) -> DepthEstimator:
+    estimator = DepthEstimator.open(reopen.options, concurrency=reopen.concurrency)
+    estimator.processor, estimator.provenance = processor, provenance
+    return estimator
+
+
+def is_many(images: object) -> bool:
+    """Whether the argument is a collection of photos rather than one."""
     if isinstance(images, (str, bytes, bytearray, memoryview, PathLike, np.ndarray, Image.Image)):
         return False
     if hasattr(images, "read") or hasattr(images, "__array__"):

@@ -53,8 +53,10 @@ def running(trunk, precision):
         int8.quantised(model, dict.fromkeys(names, (-1.0, 1.0)))
     if precision.endswith("bfloat16"):
         model = graph.with_bfloat16_output(model)
-    plans = compiled_models.Plans(model, precision.split("+")[-1], threads=1, most=1)
-    return plans.compiled((1, 3, 480, 640)).get_runtime_model().get_ordered_ops()
+    compiled = compiled_models.CompiledModels(
+        model, precision.split("+")[-1], threads=1, capacity=1
+    )
+    return compiled.compile((1, 3, 480, 640)).get_runtime_model().get_ordered_ops()
 
 
 def layers(trunk, precision):

@@ -205,8 +205,10 @@ def read_records(folder: Path) -> list[Record]:
         if not isinstance(values, dict) or values.get("format") != _FORMAT:
             raise ConfigError(f"{file}: expected the format {_FORMAT!r}")
         records = decode(_File, values, prefix=f"{file}: ").records
-    except (ConfigError, TypeError) as e:  # TypeError: a field is missing
+    except ConfigError as e:
         raise CheckpointError(f"{e}: {advice}") from None
+    except TypeError:  # from the constructor of a record
+        raise CheckpointError(f"{file}: a key is missing: {advice}") from None
     for record in records:
         _require_possible_ranges(file, record.ranges or {})
     return list(records)

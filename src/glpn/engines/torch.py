@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -47,6 +48,7 @@ class TorchEngine:
         self._model = model
         self._folder = folder
         self.precision = precision
+        self._process = os.getpid()
         self._predict = _predictor(model, precision)
 
     @classmethod
@@ -109,12 +111,26 @@ class TorchEngine:
 
     def _run(self, predict: _Predict, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
         require_pixels(pixels, self.config)
+        self._survive_fork()
         batch = torch.from_numpy(np.ascontiguousarray(pixels, np.float32))
         batch = batch.to(self._model.device, memory_format=torch.channels_last)
         with torch.inference_mode():
             depth: NDArray[np.float32] = predict(batch).cpu().numpy()
         require_finite(depth, self._folder)
         return depth
+
+    def _survive_fork(self) -> None:
+        """Run on one thread in a forked process: torch's other threads are not copied by a fork.
+
+        Raises:
+            UsageError: the model is on a GPU, which a forked process cannot use.
+        """
+        if self._process == os.getpid():
+            return
+        if self._model.device.type != "cpu":
+            raise UsageError("engine torch: open the model after the fork to use a GPU")
+        torch.set_num_threads(1)
+        self._process = os.getpid()
 
 
 def _predictor(model: GLPNForDepthEstimation, precision: str) -> _Predict:

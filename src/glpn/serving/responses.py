@@ -64,7 +64,7 @@ def depth_response(
     )
     depth = estimator.estimate(
         photo,
-        lambda photo: choose_camera(photo, focal=query.focal, fov=query.fov),
+        choose_camera(photo, focal=query.focal, fov=query.fov),
         uncertainty=query.uncertainty,
     )
     if query.format == "json":

@@ -82,7 +82,7 @@ class FramePredictor:
     def __call__(self, frame: Frame) -> Depth:
         """The depth of one frame, with its camera and provenance."""
         photo = Photo(frame.pixels, f"{self._name} frame {frame.index + 1}")
-        depth = self._estimator.estimate(photo, self._known.camera)
+        depth = self._estimator.estimate(photo, self._known.camera(photo))
         return depth if self._fit is None else _calibrated(depth, self._fit)
 
 
