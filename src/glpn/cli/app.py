@@ -67,11 +67,14 @@ _PLAIN_FLOAT = re.compile(r"-?[0-9]{1,9}(\.[0-9]{1,9})?")
 _SETTINGS = {"help_option_names": ["-h", "--help"]}
 
 
-def _hide_flag_types(params: list[Any]) -> list[Any]:
-    """Parameters whose help shows no type beside flags."""
+def _prepared(params: list[Any]) -> list[Any]:
+    """Parameters that load no pydantic and whose help shows no type beside flags."""
     for param in params:
         if getattr(param, "is_flag", False):
             vars(param)["display_type_rich"] = lambda ctx: None
+        if hasattr(param, "get_runtime_param"):
+            converter = _PlainValues(param)
+            vars(param)["get_runtime_param"] = lambda converter=converter: converter
     return params
 
 
@@ -124,19 +127,12 @@ def _is_plain_text(value: Any) -> bool:
     return isinstance(value, str) and not any("\ud800" <= c <= "\udfff" for c in value)
 
 
-def _convert_without_pydantic(params: list[Any]) -> None:
-    for param in params:
-        if hasattr(param, "get_runtime_param"):
-            converter = _PlainValues(param)
-            vars(param)["get_runtime_param"] = lambda converter=converter: converter
-
-
 class Command(TyperCommand):
     """A verb whose help shows no type beside flags and whose numbers are ASCII decimals."""
 
     def get_params(self, ctx: Any) -> list[Any]:
         """The parameters, `--help` included."""
-        return _hide_flag_types(super().get_params(ctx))
+        return _prepared(super().get_params(ctx))
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Refuse numbers that are not ASCII decimals, which `int` and `float` accept."""
@@ -145,7 +141,6 @@ class Command(TyperCommand):
             text = value if equals else "".join(args[i + 1 : i + 2])
             if name.startswith("-") and is_unusual_number(text) and name in self._numbers():
                 raise UsageError(f"{name}: expected a decimal number, got {text!r}")
-        _convert_without_pydantic(self.params)
         return super().parse_args(ctx, args)
 
     def _numbers(self) -> set[str]:
@@ -165,12 +160,7 @@ class _Group(TyperGroup):
 
     def get_params(self, ctx: Any) -> list[Any]:
         """The parameters, `--help` included."""
-        return _hide_flag_types(super().get_params(ctx))
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Parse without pydantic; see `_PlainValues`."""
-        _convert_without_pydantic(self.params)
-        return super().parse_args(ctx, args)
+        return _prepared(super().get_params(ctx))
 
     def list_commands(self, ctx: Any) -> list[str]:
         """The names, the common ones first."""
