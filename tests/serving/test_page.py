@@ -177,7 +177,7 @@ def test_a_field_of_view_changes_distances(open_page, photo, model):
     assert "176 px, 40.0° across" in page.inner_text("#lens-now")
     page.get_by_label("Horizontal field of view in degrees").fill("0")
     page.get_by_role("button", name="Measure again").click()
-    assert "from 1 to 160 degrees" in page.get_by_role("alert").inner_text()
+    assert "from 1 to 170 degrees" in page.get_by_role("alert").inner_text()
 
 
 def test_a_rotated_photo_is_measured_as_displayed(open_page, photo, model):

@@ -159,9 +159,9 @@ def test_every_kind_of_picture_has_its_status(service, case):
         ("focal=1e99", "above 0"),
         ("focal=nan", "above 0"),
         ("focal=-3", "above 0"),
-        ("fov=180", "from 1 to 160"),
-        ("fov=179.9999999", "from 1 to 160"),
-        ("fov=1e-9", "from 1 to 160"),
+        ("fov=180", "from 1 to 170"),
+        ("fov=179.9999999", "from 1 to 170"),
+        ("fov=1e-9", "from 1 to 170"),
         ("focal=0.001", "8 to 8000 px"),  # 0.05 and 50 diagonals of 160 pixels
         ("focal=1e-320", "expected a focal length of"),
         ("focal=8001", "8 to 8000 px"),
