@@ -302,6 +302,33 @@ def test_absolute_paths_under_the_data_root_are_taken(tmp_path):
     assert frames[0].depth.max() == 2
 
 
+def test_absolute_paths_are_taken_under_a_relative_or_linked_root(tmp_path, monkeypatch):
+    put_pairs(tmp_path / "real", ["1"])
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    monkeypatch.chdir(tmp_path)
+    for root, listed in (("real", "real"), ("link", "link"), ("link", "real"), ("real", "link")):
+        line = f"{tmp_path / listed}/rgb/1.jpg {tmp_path / listed}/depth/1.png\n"
+        (tmp_path / "list.txt").write_text(line)
+        assert open_dataset(root, frame_list="list.txt").names == ("1",)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "rgb/my room.jpg depth/my room.png",
+        "rgb/my room.jpg,depth/my room.png",
+        "rgb/my room.jpg, depth/my room.png, 518.8",
+        "rgb/my room.jpg\tdepth/my room.png",
+        "rgb/my room.jpg depth/my room.png 518.8579",
+        "my room",
+    ],
+)
+def test_lists_with_blanks_and_commas_are_understood(tmp_path, line):
+    put_pairs(tmp_path, ["my room"])
+    (tmp_path / "list.txt").write_text(line + "\n")
+    assert open_dataset(tmp_path, frame_list=tmp_path / "list.txt").names == ("my room",)
+
+
 def test_listed_files_outside_the_usual_folders_keep_the_sets_camera(tmp_path):
     put_image(tmp_path / "walk/photos/1.jpg")
     put_depth(tmp_path / "walk/ranges/1.png")

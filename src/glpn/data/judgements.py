@@ -194,10 +194,10 @@ def _unit_by_model(
         return []
     severe = not 1 / MIN_ERROR_RATIO < model.ratio < MIN_ERROR_RATIO
     better = nearest_scale(model.ratio, steps) if steps is not None else None
-    hint = f"; scale = {better.steps:g} ({better.name}) would fit" if better is not None else ""
+    hint = f"; scale = {better.steps:g} ({better.name}) fits better" if better is not None else ""
     message = (
         f"labels are {model.ratio:.3g} times what the bundled model predicts, on every frame: "
-        f"is the unit right?{hint}"
+        f"wrong unit?{hint}"
     )
     return [Finding("unit", ERROR if severe else WARNING, message)]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -12,6 +13,12 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from glpn.errors import DataError, MissingInput
 
 _IMAGE_KEYS = ("image", "rgb", "color", "name")
+_SUFFIX = re.compile(r"\.[A-Za-z][A-Za-z0-9]*$|^None$")
+_TWO_FILES = re.compile(
+    r"(.+?\.(?:jpe?g|png|webp|avif|tiff?|bmp|ppm|heic))\s+"
+    r"(.+?\.(?:png|tiff?|npy|npz|exr|pfm|pgm)|None)(?:\s+([0-9.]+))?",
+    re.IGNORECASE,
+)
 _NO_DEPTH = "None"  # what the KITTI Eigen list says where a frame has no ground truth
 
 
@@ -29,8 +36,9 @@ def read_list(path: str | Path) -> tuple[list[Row], int]:
     """The rows of a list file, and how many lines were left out for having no depth ("None").
 
     Blank lines and CRLF line ends are tolerated. `.csv` needs a header or two to three columns;
-    `.jsonl` objects with image (or rgb), depth, focal, scene; anything else is columns parted by
-    blanks: a name, or `rgb depth [focal]`.
+    `.jsonl` holds objects with image (or rgb), depth, focal, scene. Any other file has one frame a
+    line: a name, or `rgb depth [focal]`, separated by tabs, commas or blanks. File names with
+    blanks are understood where both end in a known suffix.
 
     Raises:
         MissingInput: there is no such file, or it lists nothing.
@@ -67,19 +75,38 @@ def inside(root: Path, text: str, bases: Sequence[str] = ("",)) -> Path:
         raise DataError(f"{text!r}: expected a path under the data root {root}")
     candidates = [root / base / plain.lstrip("/") for base in bases]
     if plain.startswith("/"):
-        absolute = Path(plain)
-        if absolute.is_relative_to(root) or absolute.is_relative_to(root.resolve()):
-            return absolute
+        below = _below(Path(plain), root)
+        if below is not None:
+            return root / below
         if not any(path.exists() for path in candidates):
             raise DataError(f"{text!r}: an absolute path outside the data root {root}")
     return next((path for path in candidates if path.exists()), candidates[0])
 
 
+def _below(path: Path, root: Path) -> Path | None:
+    """An absolute path relative to the root, whether either is given by way of a link; or None."""
+    for way in (Path.absolute, Path.resolve):
+        for top in (root.absolute(), root.resolve()):
+            if way(path).is_relative_to(top):
+                return way(path).relative_to(top)
+    return None
+
+
 def _parse_text(path: Path, lines: Sequence[tuple[int, str]]) -> list[Row]:
-    rows = []
-    for number, line in lines:
-        rows.append(_row(path, number, line.split()))
-    return rows
+    return [_row(path, number, _cells(line.strip())) for number, line in lines]
+
+
+def _cells(line: str) -> list[str]:
+    """The columns of one line; a name whose blanks are part of it stays whole."""
+    for separator in ("\t", ","):
+        if separator in line:
+            return [cell.strip() for cell in line.split(separator)]
+    cells = line.split()
+    files = _TWO_FILES.fullmatch(line)
+    if files is not None and len(cells) != 2:
+        return [cell for cell in files.groups() if cell is not None]
+    named = len(cells) > 1 and not any(_SUFFIX.search(cell) for cell in cells)
+    return [line] if named else cells
 
 
 def _parse_csv(path: Path, lines: Sequence[tuple[int, str]]) -> list[Row]:
