@@ -64,12 +64,13 @@ def _unknown(value: float) -> Callable[[Millimetres], Millimetres]:
 
 FAULTS = (
     Fault("unit 1/5000 m read as mm", "hololens_office", lambda d: d * 5, ("unit",)),
-    Fault("unit 1/4000 m, not stated", "nyu795", lambda d: d * 4, ("guessed", "about as likely"), stated=False),
+    Fault("unit 1/4000 m, not stated", "nyu795", lambda d: d * 4, ("guessed", "as likely"),
+          stated=False),
     Fault("centimetres read as mm", "replica_apartment", lambda d: d / 10, ("unit",)),
     Fault("metres * 256 read as mm", "nyu795", lambda d: d * 0.256, ("unit",)),
     Fault("each frame to its own maximum", "hololens_office", lambda d: d * (65535 / d.max()),
           ("frame by frame",)),
-    Fault("one frame ten times too small", "replica_apartment", lambda d: d / 10, ("unit",), only=7),
+    Fault("one frame ten times too small", "replica_apartment", lambda d: d / 10, ("unit",), 7),
     Fault("unknown stored as 65535", "hololens_office", _unknown(65535), ("unknown depth",)),
     Fault("unknown stored as the maximum", "nyu795", _unknown(10000), ("unknown depth",)),
     Fault("rotated by 180°", "hololens_office", lambda d: np.rot90(d, 2), ("rotated by 180°",)),

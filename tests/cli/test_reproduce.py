@@ -38,7 +38,8 @@ def test_measured_stands_beside_published_and_missing_sets_are_named(reproduce, 
 
 def test_a_model_is_not_run_far_beyond_its_range(reproduce, tmp_path):
     sets.kitti(tmp_path / "kitti")
-    run = reproduce("--data", tmp_path)
+    run = reproduce("--data", tmp_path, "-o", tmp_path / "out")
+    assert not (tmp_path / "out/paper.md").exists()
     assert run.code == 66 and "reaches 10 m, the set 80 m" in run.err
     [record] = reproduce("--data", tmp_path, "--max-depth", 80, "--json").records
     assert record["measured"]["kitti"]["published"]["rmse"] == 2.297
@@ -75,7 +76,8 @@ def test_the_same_command_twice_gives_the_same_bytes(reproduce, tmp_path):
 
 
 def test_nothing_to_measure_is_a_missing_input(reproduce, glpn, tmp_path):
-    run = reproduce("--data", tmp_path)
+    run = reproduce("--data", tmp_path, "-o", tmp_path / "out")
+    assert not (tmp_path / "out/paper.md").exists()
     assert run.code == 66 and "none of the paper's sets" in run.err
     assert reproduce("--data", tmp_path / "absent").code == 66
     assert glpn("reproduce", "thesis", "--data", tmp_path).code == 2

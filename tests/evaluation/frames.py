@@ -20,13 +20,13 @@ class SyntheticFrame:
 
 
 def make_frame(index: int, size: tuple[int, int] = (48, 64)) -> SyntheticFrame:
-    """Depth of 2 to 8 m with a few unknown pixels; four frames share a scene."""
+    """Depth of 2 to 8 m with a few unknown pixels; two frames share a scene."""
     rng = np.random.default_rng(index)
     red = rng.integers(50, 200, size, dtype=np.uint8)
     image = np.stack([red, 255 - red, rng.integers(0, 255, size, dtype=np.uint8)], axis=-1)
     depth = red.astype(np.float32) / 25
     depth[rng.random(size) < 0.1] = 0
-    return SyntheticFrame(f"house{index // 4}/frame{index:05}", f"house{index // 4}", image, depth)
+    return SyntheticFrame(f"house{index // 2}/frame{index:05}", f"house{index // 2}", image, depth)
 
 
 def make_frames(count: int, size: tuple[int, int] = (48, 64)) -> Iterator[SyntheticFrame]:

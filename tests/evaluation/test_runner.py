@@ -35,7 +35,7 @@ def test_rows_hold_each_frames_own_metrics_in_order():
     frame = make_frame(7)
     valid = frame.depth > 0
     assert result.rows[7].metrics == depth_metrics(model(frame.image), frame.depth, valid)
-    assert result.rows[7].pixels == valid.sum() and result.rows[7].scene == "house1"
+    assert result.rows[7].pixels == valid.sum() and result.rows[7].scene == "house3"
 
 
 def test_means_are_of_images_not_pixels_and_lie_in_their_intervals():
@@ -44,7 +44,7 @@ def test_means_are_of_images_not_pixels_and_lie_in_their_intervals():
         mean = math.fsum(row.metrics[i] for row in result.rows) / 40
         assert result.means[name].value == pytest.approx(mean, rel=1e-12)
         assert result.means[name].low <= mean <= result.means[name].high
-    assert result.scenes == 10
+    assert result.scenes == 20
     assert all(i.high <= 1 for name, i in result.means.items() if name.startswith("delta"))
 
 
@@ -111,7 +111,7 @@ def test_json_comes_back_as_it_was_and_names_every_setting():
     values = json.loads(result.to_json())
     assert values["protocol"]["hash"] == result.protocol.hash()
     assert values["protocol"]["alignment"] == "median" and values["protocol"]["flip"] is False
-    assert values["model"] == "abc123" and values["images"] == 40 and values["scenes"] == 10
+    assert values["model"] == "abc123" and values["images"] == 40 and values["scenes"] == 20
     back = Result.from_json(result.to_json())
     assert back == result and back.to_json() == result.to_json()
 
@@ -123,10 +123,37 @@ def test_too_few_scenes_are_null_in_json_and_words_in_markdown():
     assert math.isnan(Result.from_json(result.to_json()).means["rmse"].low)
 
 
+def test_unknown_scenes_are_not_counted_as_scenes():
+    frames = [dataclasses.replace(frame, scene=None) for frame in make_frames(3)]
+    assert "Images: 3 images, scenes unknown: each counts alone" in run(frames).to_markdown()
+    assert "Images: 4 images in 2 scenes" in run(make_frames(4)).to_markdown()
+
+
+def test_a_unit_that_seems_wrong_is_a_warning_in_every_output():
+    result = run(make_frames(8), predict=lambda image: model(image) / 5)
+    [warning] = result.warnings
+    assert "times the prediction on every frame" in warning
+    assert f"Warning: {warning}" in result.to_markdown()
+    assert Result.from_json(result.to_json()).warnings == result.warnings
+    assert run(make_frames(8)).warnings == ()
+
+
+def test_a_comparison_calls_its_results_a_and_b():
+    text = compare(run(), run()).to_markdown()
+    assert "A: abc123" in text and "B: abc123" in text and "Model:" not in text
+
+
+def test_protocols_that_differ_are_named_by_their_options():
+    other = run(protocol=PLAIN.replace(max_depth=8.0))
+    with pytest.raises(DataError) as caught:
+        compare(run(), other)
+    assert "max_depth 10.0 and 8.0" in str(caught.value) and "{" not in str(caught.value)
+
+
 def test_csv_has_a_line_per_image_in_full_precision():
     result = run()
     rows = list(csv.DictReader(io.StringIO(result.to_csv())))
-    assert len(rows) == 40 and rows[3]["name"] == "house0/frame00003"
+    assert len(rows) == 40 and rows[3]["name"] == "house1/frame00003"
     assert float(rows[3]["silog_train"]) == result.rows[3].metrics.silog_train
 
 
@@ -172,7 +199,7 @@ def test_comparing_finds_the_better_model_and_pairs_by_name():
 
 
 def test_results_of_other_images_or_rules_are_not_compared():
-    with pytest.raises(DataError, match=r"not of the same images: house9/frame00039"):
+    with pytest.raises(DataError, match=r"not of the same images: house19/frame00039"):
         compare(run(), run(make_frames(39)))
     with pytest.raises(DataError, match="protocols differ"):
         compare(run(), run(protocol=PLAIN.replace(flip=True)))
@@ -181,8 +208,8 @@ def test_results_of_other_images_or_rules_are_not_compared():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"depth": np.zeros((48, 64), np.float32)}, "house0/frame00002: no valid pixel"),
-        ({"depth": np.ones((48, 63), np.float32)}, "house0/frame00002: depth must have the image"),
+        ({"depth": np.zeros((48, 64), np.float32)}, "house1/frame00002: no valid pixel"),
+        ({"depth": np.ones((48, 63), np.float32)}, "house1/frame00002: depth must have the image"),
     ],
 )
 def test_an_unusable_frame_stops_the_run_by_name(change, message):

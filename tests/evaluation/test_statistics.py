@@ -91,8 +91,8 @@ def maps(rng, count):
 
 
 def test_pooled_values_are_the_metrics_of_all_pixels_together():
-    images = list(maps(np.random.default_rng(3), 30))
-    scenes = [f"s{i % 12}" for i in range(30)]
+    images = list(maps(np.random.default_rng(3), 60))
+    scenes = [f"s{i % 24}" for i in range(60)]
     intervals = pooled_intervals([pixel_sums(*image) for image in images], scenes)
     together = depth_metrics(*(np.concatenate(parts) for parts in zip(*images, strict=True)))
     assert [i.value for i in intervals] == pytest.approx(list(together), rel=1e-12)
@@ -135,6 +135,27 @@ def test_a_paired_test_finds_a_small_steady_gain_that_unpaired_intervals_hide():
     assert one.low < two.high  # the two intervals overlap
 
 
+def test_the_p_value_is_below_5_percent_just_where_the_interval_excludes_0():
+    rng = np.random.default_rng(8)
+    first = rng.beta(4.0, 0.6, (40, 300))
+    second = first + rng.normal(0.01, 0.03, first.shape) * rng.gamma(1, 1, first.shape)
+    found = paired_differences(first, second)
+    excluded = np.array([not d.low <= 0 <= d.high for d in found])
+    p_values = np.array([d.p_value for d in found])
+    clear = np.abs(p_values - 0.05) > 0.001
+    assert 0.1 < excluded.mean() < 0.9
+    np.testing.assert_array_equal(excluded[clear], p_values[clear] < 0.05)
+
+
+@pytest.mark.parametrize("images", [1, 10, 19])
+def test_few_images_have_a_p_value_but_no_interval(images):
+    scores = np.random.default_rng(9).beta(4.0, 0.6, (images, 2))
+    (first, *_) = mean_intervals(scores)
+    assert math.isnan(first.low) and math.isnan(first.high)
+    (difference, *_) = paired_differences(scores, scores + 0.1)
+    assert math.isnan(difference.low) and 0 < difference.p_value <= 1
+
+
 def test_a_model_does_not_differ_from_itself():
     scores = np.random.default_rng(7).gamma(2, 1, (30, 2))
     assert paired_differences(scores, scores) == [(0.0, 0.0, 0.0, 1.0)] * 2
@@ -147,5 +168,5 @@ def test_scores_of_different_shapes_cannot_be_paired():
 
 @pytest.mark.parametrize("value", [0.0, 0.1, 1 / 3, 2.5e6])
 def test_images_that_are_all_alike_have_an_interval_of_that_value(value):
-    [found] = mean_intervals(np.full((10, 1), value))  # their mean may be off by rounding
+    [found] = mean_intervals(np.full((20, 1), value))  # their mean may be off by rounding
     assert list(found) == pytest.approx([value] * 3, rel=1e-12)

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 # The largest values of common integer formats. Cameras store them where they measured nothing.
 FORMAT_LIMITS = frozenset({2047.0, 4095.0, 8191.0, 16383.0, 32767.0, 65534.0, 65535.0})
+# Values to which exporters scale the largest depth of a frame.
+FULL_SCALES = FORMAT_LIMITS | {1.0, 100.0, 255.0, 1000.0, 10000.0}
 
 # Thresholds; in brackets the extremes of NYU Depth V2, HoloLens, Replica, TUM and LiDAR maps.
 MIN_SPIKE_SHARE = 0.005  # share of pixels at a map's largest value [up to 0.0022]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from glpn.data.depthmaps import DepthFormat, implausible_unit, read_raw, to_metres
 from glpn.data.frames import WARNING_NOTE, Frame, Reading
-from glpn.data.levels import are_normalised, levels_of, unknown_values
+from glpn.data.levels import FULL_SCALES, are_normalised, levels_of, unknown_values
 from glpn.data.scales import guess_scale, scale_hint
 from glpn.errors import DataError, GLPNError
 from glpn.image.photo import read_photo
@@ -59,7 +59,7 @@ def calibrate(
         form, found = _exclude(probes, form)
         warnings += found
     levels = [levels_of(np.where(np.isin(p.raw, form.invalid), 0, p.raw)) for p in probes]
-    if are_normalised(levels):
+    if are_normalised(levels) and levels[0].extremes[0].value in FULL_SCALES:
         problem = (
             f"every depth map ends at {levels[0].extremes[0].value:g}: scaled frame by frame, "
             "such maps hold no metres"

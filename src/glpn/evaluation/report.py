@@ -228,8 +228,9 @@ def _uncertainty(pixels: _Pixels) -> str:
 
     return (
         f"<p>Within one sigma: {found.within_one_sigma:.1%} (68.3 % if right); calibration error "
-        f"{found.error:.4f}; errors are {found.scale:.2f} times what sigma says. AUSE: "
-        f"{rmse.ause:.4f} m (rmse), {abs_rel.ause:.4f} (abs_rel).</p>" + _picture(draw, (11, 4))
+        f"{found.error:.4f}; half of the errors exceed {found.median:.2g} sigma (0.67 if right). "
+        f"AUSE: {rmse.ause:.4f} m (rmse), {abs_rel.ause:.4f} (abs_rel).</p>"
+        + _picture(draw, (11, 4))
     )
 
 

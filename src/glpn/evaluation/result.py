@@ -25,7 +25,11 @@ from glpn.evaluation.geometry import (
 )
 from glpn.evaluation.metrics import HIGHER_IS_BETTER, METRIC_NAMES, Metrics
 from glpn.evaluation.protocols import Protocol
-from glpn.evaluation.statistics import Difference, Interval, paired_differences
+from glpn.evaluation.statistics import (
+    Difference,
+    Interval,
+    paired_differences,
+)
 
 FORMAT = "glpn-evaluation-1"
 UNITS: Mapping[str, str] = {"sq_rel": "m", "rmse": "m", **GEOMETRY_UNITS}
@@ -56,6 +60,7 @@ class Result:
         settings: whatever else the numbers depend on, as JSON values: which frames, how their
             depth was read, which engine.
         geometry: the errors of iBims-1's planes, edges and sides, where its scene files are there.
+        warnings: what a reader of the figures must know, such as a unit that seems wrong.
 
     Every output is a pure function of these: the same run twice gives the same bytes.
     """
@@ -68,6 +73,7 @@ class Result:
     versions: Mapping[str, str]
     settings: Mapping[str, Any] = field(default_factory=dict)
     geometry: Geometry | None = None
+    warnings: tuple[str, ...] = ()
 
     @property
     def scenes(self) -> int:
@@ -109,6 +115,8 @@ class Result:
         }
         if self.geometry is not None:
             values["geometry"] = _geometry_json(self.geometry)
+        if self.warnings:
+            values["warnings"] = list(self.warnings)
         return json.dumps(values, indent=1, allow_nan=False) + "\n"
 
     @classmethod
@@ -136,6 +144,7 @@ class Result:
                 versions=dict(values["versions"]),
                 settings=dict(values["settings"]),
                 geometry=_geometry(values["geometry"]) if "geometry" in values else None,
+                warnings=tuple(map(str, values.get("warnings", ()))),
             )
         except GLPNError as e:
             raise DataError(f"{name}: {e}") from None
@@ -148,11 +157,11 @@ class Result:
         means = {**self.means, **(self.geometry.means if self.geometry else {})}
         for name, interval in means.items():
             lines.append(f"| {heading(name)} | {interval.value:.4f} | {ends(interval)} |")
-        lines += ["", *self.describe()]
+        lines += ["", *(f"Warning: {warning}  " for warning in self.warnings), *self.describe()]
         return "\n".join(lines) + "\n"
 
-    def describe(self) -> list[str]:
-        """Settings in words, one line each, for the foot of a table."""
+    def describe(self, label: str = "Model") -> list[str]:
+        """Settings in words, one line each, for the foot of a table that says `label: model`."""
         options = (f"{k} {v}" for k, v in self.protocol.settings().items() if k != "name")
         versions = (f"{package} {version}" for package, version in self.versions.items())
         rows = self.geometry.rows if self.geometry else ()
@@ -160,8 +169,8 @@ class Result:
             f"; geometry of {len(rows)}, {sum(r.planes for r in rows)} planes" if rows else ""
         )
         return [
-            f"Model: {self.model}  ",
-            f"Images: {len(self.rows)} in {self.scenes} scenes{surveyed}  ",
+            f"{label}: {self.model}  ",
+            f"Images: {images_in_words(self.rows)}{surveyed}  ",
             f"Protocol: {self.protocol.name} ({', '.join(options)}; {self.protocol.hash()})  ",
             *settings_lines(self.settings),
             f"Versions: {', '.join(versions)}; bootstrap seed {self.seed}",
@@ -188,7 +197,7 @@ class Comparison:
                 f"| {heading(name)} | {a:.4f} | {b:.4f} | {d.value:+.4f} | "
                 f"{ends(Interval(*d[:3]))} | {d.p_value:.4f} |"
             )
-        lines += ["", f"A: {self.first.model}  ", *self.second.describe()]
+        lines += ["", f"A: {self.first.model}  ", *self.second.describe("B")]
         return "\n".join(lines) + "\n"
 
 
@@ -199,10 +208,9 @@ def compare(first: Result, second: Result) -> Comparison:
         DataError: they are of other images or another protocol.
     """
     if first.protocol.hash() != second.protocol.hash():
-        raise DataError(
-            f"compare: protocols differ: {first.protocol.settings()} and "
-            f"{second.protocol.settings()}"
-        )
+        one, other = first.protocol.settings(), second.protocol.settings()
+        unlike = (f"{key} {one[key]} and {other[key]}" for key in one if one[key] != other[key])
+        raise DataError(f"compare: the protocols differ: {', '.join(unlike)}")
     order = {row.name: row for row in second.rows}
     odd = sorted(order.keys() ^ {row.name for row in first.rows})
     if odd or len(order) != len(first.rows) or len(order) != len(second.rows):
@@ -212,6 +220,15 @@ def compare(first: Result, second: Result) -> Comparison:
     scenes = [row.scene for row in first.rows]
     found = paired_differences(scores_of(first), paired, scenes, seed=first.seed)
     return Comparison(first, second, dict(zip(METRIC_NAMES, found, strict=True)))
+
+
+def images_in_words(rows: Sequence[Row]) -> str:
+    """How many images in how many scenes, as far as their scenes are known."""
+    count = f"{len(rows)} image{'s' if len(rows) != 1 else ''}"
+    known = {row.scene for row in rows if row.scene is not None}
+    if not known:
+        return f"{count}, scenes unknown: each counts alone"
+    return f"{count} in {len(known)} scene{'s' if len(known) != 1 else ''}"
 
 
 def scores_of(result: Result) -> Any:
@@ -247,12 +264,18 @@ def interval_json(interval: Interval) -> dict[str, float | None]:
 
 def settings_lines(settings: Mapping[str, Any]) -> list[str]:
     """The settings that are set in one line of words; no line where there are none."""
-    told = [
-        f"{key} {value if isinstance(value, str) else json.dumps(value)}"
-        for key, value in settings.items()
-        if value is not None
-    ]
-    return [f"Settings: {', '.join(told)}  "] if told else []
+    words = [f"{key} {_in_words(value)}" for key, value in settings.items() if value is not None]
+    return [f"Settings: {', '.join(words)}  "] if words else []
+
+
+def _in_words(value: object) -> str:
+    """A setting without quotes and braces; the parts of a record that are set, in brackets."""
+    if isinstance(value, Mapping):
+        parts = (f"{k} {_in_words(v)}" for k, v in value.items() if v is not None)
+        return f"({', '.join(parts)})"
+    if isinstance(value, (list, tuple)):
+        return " ".join(map(_in_words, value)) or "none"
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def heading(metric: str) -> str:

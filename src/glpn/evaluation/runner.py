@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import math
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,9 @@ from glpn.evaluation.result import Result, Row, named_intervals, package_version
 from glpn.evaluation.statistics import mean_intervals, pooled_intervals
 
 SEED = 0  # of the intervals; stated in every result
+MIN_FRAMES_FOR_UNIT = 4
+MIN_UNIT_RATIO = 2.2  # truth over prediction; real sets with true units lie within 0.5 to 1.4
+MAX_UNIT_SPREAD = 0.4  # robust deviation of its logarithm between frames; 0.21 on real sets
 
 
 def evaluate(
@@ -63,7 +67,9 @@ def evaluate_tasks(
     rows: list[Row] = []
     sums: list[PixelSums] = []  # kept only where pixels are pooled
     geometry: list[SceneErrors] = []
+    log_ratios: list[float] = []  # mean of log(truth / prediction) of each frame
     for score in score_tasks(tasks, predict, protocol=protocol):
+        log_ratios.append(score.sums.log_mean)
         rows.append(Row(score.name, score.scene, score.sums.pixels, score.sums.metrics()))
         if protocol.average == "pooled":
             sums.append(score.sums)
@@ -86,4 +92,19 @@ def evaluate_tasks(
         seed=SEED,
         versions=package_versions(),
         geometry=summarise(geometry, seed=SEED) if geometry else None,
+        warnings=_unit_warning(log_ratios, protocol),
+    )
+
+
+def _unit_warning(log_ratios: Sequence[float], protocol: Protocol) -> tuple[str, ...]:
+    """A warning where truth and prediction differ by one large factor on every frame."""
+    if protocol.alignment != "none" or len(log_ratios) < MIN_FRAMES_FOR_UNIT:
+        return ()
+    typical = float(np.median(log_ratios))
+    spread = 1.4826 * float(np.median(np.abs(np.array(log_ratios) - typical)))
+    if abs(typical) < math.log(MIN_UNIT_RATIO) or spread > MAX_UNIT_SPREAD:
+        return ()
+    return (
+        f"the truth is {math.exp(typical):.3g} times the prediction on every frame: check the "
+        "unit of the depth files (`glpn data check`)",
     )

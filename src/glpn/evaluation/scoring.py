@@ -20,6 +20,7 @@ from glpn.data.datasets import open_dataset
 from glpn.data.frames import FrameSet
 from glpn.data.ibims import scene_files
 from glpn.data.layouts import Layout, known_layout, recognise
+from glpn.data.probing import share_beyond
 from glpn.data.sample import Sample
 from glpn.errors import CannotCreateOutput, ConfigError, MissingInput, UsageError
 from glpn.estimator import DepthEstimator, load
@@ -28,8 +29,10 @@ from glpn.evaluation.pngs import from_pngs
 from glpn.evaluation.protocols import PROTOCOLS, Protocol, protocol
 from glpn.evaluation.result import Result
 from glpn.evaluation.robustness import Robustness, Study, robustness
+from glpn.evaluation.run_frames import RunFrames
 from glpn.evaluation.runner import evaluate
 
+MAX_SHARE_BEYOND = 0.5  # of the labels, without a warning
 PLAIN = "folder"  # the set that is none of the published ones
 _LAYOUTS = {"ibims": "ibims1"}  # set → layout, where their names differ
 _SETS = {layout: name for name, layout in _LAYOUTS.items()}
@@ -47,7 +50,9 @@ class Selection:
         spec: a `dataset.toml` that describes the folder.
         changes: fields of `DatasetSpec` that the user has otherwise.
         split, frame_list: as in `open_dataset`.
-        limit: at most so many frames, evenly spaced.
+        limit: at most this many frames, evenly spaced.
+        model: the model to be scored. If it comes from a training run on this folder, the frames
+            which that run held back are scored, unless a split or a list is given.
     """
 
     data: Path
@@ -57,6 +62,7 @@ class Selection:
     split: str | None = None
     frame_list: Path | None = None
     limit: int | None = None
+    model: str | None = None
 
     def open(self) -> tuple[str, FrameSet]:
         """The set's name and its frames.
@@ -70,6 +76,10 @@ class Selection:
         layout = self._layout()
         spec = _changed(layout.spec, self.changes)
         frames = open_dataset(self.data, spec, frame_list=self.frame_list, split=self.split)
+        run = None if self.model is None else RunFrames.of(self.model)
+        if run is not None:
+            asked = self.split is not None or self.frame_list is not None
+            frames = run.choose(frames, self.data, asked=asked)
         if self.limit is not None and self.limit < len(frames):
             chosen = np.linspace(0, len(frames) - 1, self.limit).round().astype(int)
             frames = frames.subset(chosen.tolist())
@@ -221,7 +231,22 @@ def score(
         model=model.identity,
         save=save,
     )
-    return dataclasses.replace(result, settings={**evaluation.settings, **model.settings})
+    reach = float(model.settings["max_depth"])
+    return dataclasses.replace(
+        result,
+        settings={**evaluation.settings, **model.settings},
+        warnings=(*_frame_warnings(evaluation.frames, reach), *result.warnings),
+    )
+
+
+def _frame_warnings(frames: FrameSet, reach: float) -> Iterator[str]:
+    """What the set itself warns of, and labels that the model cannot reach."""
+    yield from frames.warnings
+    if frames.frames[0].is_scene:
+        return
+    share = share_beyond(frames.frames, frames.reading, reach)
+    if share > MAX_SHARE_BEYOND:
+        yield f"{share:.0%} of the labels lie beyond the model's range of {reach:g} m"
 
 
 def score_pngs(

@@ -51,7 +51,8 @@ class Calibration:
         within_one_sigma: share with |error| <= sigma; 0.6827 if the map is right.
         error: mean |observed - promised|; 0 is perfect.
         scale: the factor on sigma that best explains the errors, sqrt(mean (error / sigma)²);
-            above 1 the map is too sure.
+            above 1 the map is too sure. A few pixels with a tiny sigma can dominate it.
+        median: median of |error| / sigma; 0.6745 if the map is right.
     """
 
     levels: FloatArray
@@ -59,6 +60,7 @@ class Calibration:
     within_one_sigma: float
     error: float
     scale: float
+    median: float
 
 
 def sparsification(
@@ -107,6 +109,7 @@ def calibration(prediction: NDArray[Any], target: NDArray[Any], sigma: NDArray[A
         within_one_sigma=float(np.mean(z <= 1)),
         error=float(np.abs(observed - levels).mean()),
         scale=float(np.sqrt(np.mean(z**2))),
+        median=float(np.median(z)),
     )
 
 

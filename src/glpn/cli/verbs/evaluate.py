@@ -81,6 +81,7 @@ def evaluate(
             split=split,
             frame_list=frame_list,
             limit=limit,
+            model=model or None,
         ),
         protocol=protocol,
         rules=_rules(flip, pooled, clamp=clamp, align=align, valid_range=valid_range),

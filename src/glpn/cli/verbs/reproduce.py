@@ -86,6 +86,8 @@ def reproduce(
     )
     for one in PAPER:
         run.measure(one)
+    if not run.measured and not run.failures:
+        raise MissingInput(f"{data}: none of the paper's sets; " + "; ".join(run.missing.values()))
     table = run.to_markdown()
     if as_json:
         console.print_json(run.record())
@@ -94,6 +96,4 @@ def reproduce(
     if output is not None:
         results = {f"{one.dataset}.json": r.to_json() for one, r in run.measured}
         write_files(output, {_TABLE: table, **results}, quiet=quiet)
-    if not run.measured and not run.failures:
-        raise MissingInput(f"{data}: none of the paper's sets; " + "; ".join(run.missing.values()))
     raise typer.Exit(worst(error.exit_code for error in run.failures))

@@ -1,0 +1,65 @@
+"""evaluate: what `glpn evaluate` measures, from Python."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from glpn.engines.options import DEFAULT_MODEL
+from glpn.evaluation.result import Result
+from glpn.evaluation.scoring import Evaluation, Model, Selection, score
+
+
+def evaluate(
+    data: str | Path,
+    *,
+    model: str = DEFAULT_MODEL,
+    dataset: str | None = None,
+    split: str | None = None,
+    frame_list: str | Path | None = None,
+    limit: int | None = None,
+    reading: Mapping[str, Any] | None = None,
+    protocol: str | None = None,
+    rules: Mapping[str, Any] | None = None,
+    engine: str = "auto",
+    device: str = "auto",
+    threads: int | None = None,
+    max_depth: float | None = None,
+    advance: Callable[[], None] = lambda: None,
+) -> Result:
+    """Measure a model on a folder of frames, as `glpn evaluate` does.
+
+    Args:
+        data: the folder.
+        model: a bundled name, a folder or a hub id. If it comes from a training run on this
+            folder, the frames which that run held back are scored.
+        dataset: a key of `PROTOCOLS`; recognised from the folder's files if None.
+        split, frame_list, limit: which frames; see `Selection`.
+        reading: fields of `DatasetSpec` to change, such as `{"unit": "mm"}`.
+        protocol: a name in `PROTOCOLS`; the set's own if None.
+        rules: fields of `Protocol` to change, such as `{"max_depth": 8.0}`.
+        engine, device, threads, max_depth: as in `glpn.load`; the precision is float32.
+        advance: called after each frame.
+
+    Returns:
+        Means with intervals, one row per image, warnings, and every setting behind the figures.
+
+    Raises:
+        MissingInput, DataError, ConfigError, InvalidImage: the frames or the model are missing or
+            unusable.
+        UsageError: an option is impossible.
+    """
+    selection = Selection(
+        data=Path(data),
+        dataset=dataset,
+        changes=reading or {},
+        split=split,
+        frame_list=None if frame_list is None else Path(frame_list),
+        limit=limit,
+        model=model,
+    )
+    evaluation = Evaluation.of(selection, protocol, rules)
+    options = {"model": model, "engine": engine, "device": device, "threads": threads}
+    opened = Model.load({**options, "max_depth": max_depth})
+    return score(evaluation, opened, advance=advance)

@@ -1,0 +1,83 @@
+"""The frames of the training run from which a model comes: those held back, those learned."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from glpn.data.frames import WARNING_NOTE, FrameSet, counted
+from glpn.errors import GLPNError
+from glpn.records import read_json
+
+HELD_BACK, TRAINED_ON, RECIPE = "held_back.txt", "trained_on.txt", "recipe.json"
+
+
+@dataclass(frozen=True)
+class RunFrames:
+    """Names of frames as a training run's folder lists them, beside its model folders."""
+
+    folder: Path
+    held_back: tuple[str, ...]
+    trained_on: frozenset[str]
+    data: tuple[Path, ...]
+
+    @classmethod
+    def of(cls, model: str) -> RunFrames | None:
+        """Those of the run whose `best/` or `last/` the model is; None for any other model."""
+        folder = Path(model).resolve().parent
+        if not Path(model).is_dir() or not (folder / TRAINED_ON).is_file():
+            return None
+        held_back, trained_on = _names(folder / HELD_BACK), _names(folder / TRAINED_ON)
+        return cls(folder, held_back, frozenset(trained_on), _folders(folder / RECIPE))
+
+    def choose(self, frames: FrameSet, data: Path, *, asked: bool) -> FrameSet:
+        """The held-back frames of this set, unless others were asked for; with a note or a warning.
+
+        Args:
+            frames: of the folder `data`.
+            data: the folder.
+            asked: whether the user chose frames by a split or a list.
+        """
+        if not self._is_same_set(frames, data):
+            return frames
+        if self.held_back and not asked:
+            note = (
+                f"scored on the {len(self.held_back):,} frames that the run held back "
+                f"({self.folder / HELD_BACK}); --list or --split chooses others"
+            )
+            chosen = frames.select(self.held_back)
+            return replace(chosen, notes=(*frames.notes, note))
+        learned = [name for name in frames.names if name in self.trained_on]
+        if not learned:
+            return frames
+        warning = (
+            f"{WARNING_NOTE}{counted(learned, 'frame')} of {len(frames):,} were trained on: "
+            "the figures are better than on new photos"
+        )
+        return replace(frames, notes=(*frames.notes, warning))
+
+    def _is_same_set(self, frames: FrameSet, data: Path) -> bool:
+        """Whether the run learned from this folder, or from frames of the same names elsewhere."""
+        existing = [folder for folder in self.data if folder.is_dir()]
+        if existing:
+            return any(folder.samefile(data) for folder in existing)
+        listed = self.trained_on | set(self.held_back)
+        return listed <= set(frames.names) or set(frames.names) <= listed
+
+
+def _names(path: Path) -> tuple[str, ...]:
+    if not path.is_file():
+        return ()
+    return tuple(line for line in path.read_text("utf-8").splitlines() if line.strip())
+
+
+def _folders(path: Path) -> tuple[Path, ...]:
+    """The data folders of a run's recipe; none where they are not known."""
+    try:
+        record = read_json(path)
+    except (GLPNError, OSError):
+        return ()
+    recipe = record.get("recipe") if isinstance(record, dict) else None
+    data = recipe.get("data") if isinstance(recipe, dict) else None
+    named = [data.get(key) for key in ("train", "val")] if isinstance(data, dict) else []
+    return tuple(Path(name) for name in named if isinstance(name, str))
