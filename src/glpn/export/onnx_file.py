@@ -9,27 +9,39 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glpn.engines.hardware import usable_cores
+from glpn.errors import UsageError
 from glpn.export.onnx import build_graph
 from glpn.export.onnx_image import build_image_graph
 from glpn.export.onnx_nodes import OPSET
 from glpn.export.publish import Format
-from glpn.export.source import DEPTH, Runner, Source
+from glpn.export.source import DEPTH, Runner, Source, Variant
 
 if TYPE_CHECKING:
     from onnx import ModelProto
 
 
-def onnx_format(*, portable: bool) -> Format:
+_USUAL = Variant()
+
+
+def onnx_format(*, portable: bool, variant: Variant = _USUAL) -> Format:
     """Files for onnxruntime, or with `portable` for any run time."""
-    return Format((".onnx",), lambda source: build(source, portable=portable), encode, opened)
+    return Format(
+        (".onnx",),
+        lambda source: build(source, portable=portable, variant=variant),
+        encode,
+        opened,
+    )
 
 
-def build(source: Source, *, portable: bool) -> ModelProto:
+def build(source: Source, *, portable: bool, variant: Variant = _USUAL) -> ModelProto:
     """The graph with its weights inside.
 
     Raises:
-        UsageError: as `build_image_graph`.
+        UsageError: as `build_image_graph`; or the variant is impossible for this graph.
     """
+    variant.require_size(source.divisor)
+    if variant.half and source.processor is not None:
+        raise UsageError("--half: not with --end-to-end: resizing needs float32")
     from onnx.external_data_helper import load_external_data_for_model
 
     if source.processor is None:
@@ -37,14 +49,55 @@ def build(source: Source, *, portable: bool) -> ModelProto:
     else:
         model = build_image_graph(source.config, source.header, source.processor, portable=portable)
     load_external_data_for_model(model, str(source.folder))
-    return model
+    if variant.opset not in (None, OPSET):
+        model = _at_opset(model, variant.opset)
+    if variant.size is not None:
+        _fix_size(model, variant.size)
+    return _in_half(model) if variant.half else model
+
+
+def _at_opset(model: ModelProto, opset: int) -> ModelProto:
+    """The same graph with another version of ONNX's operators.
+
+    Raises:
+        UsageError: onnx cannot express the graph in it.
+    """
+    from onnx import checker, version_converter
+
+    if any(item.domain for item in model.opset_import):
+        raise UsageError("--opset: needs --portable: onnxruntime's own operators have no opset")
+    try:
+        converted = version_converter.convert_version(model, opset)
+        checker.check_model(converted)
+    except Exception as e:  # the converter's errors share no class
+        reason = str(e).strip().splitlines()[-1]
+        raise UsageError(f"--opset {opset}: onnx cannot convert the graph: {reason}") from e
+    return converted
+
+
+def _fix_size(model: ModelProto, size: tuple[int, int]) -> None:
+    """Give the input, and the depth, one size; changes the model."""
+    taken = model.graph.input[0].type.tensor_type.shape.dim
+    channels_last = taken[-1].dim_value > 0  # images [B, H, W, 3], else pixels [B, 3, H, W]
+    given = model.graph.output[0].type.tensor_type.shape.dim
+    for dims, first in ((taken, 1 if channels_last else 2), (given, 1)):
+        dims[0].dim_value = 1
+        dims[first].dim_value, dims[first + 1].dim_value = size
+
+
+def _in_half(model: ModelProto) -> ModelProto:
+    """Weights and arithmetic in float16; inputs and outputs keep their types."""
+    from onnxruntime.transformers.float16 import convert_float_to_float16
+
+    return convert_float_to_float16(model, keep_io_types=True)
 
 
 def encode(model: ModelProto, facts: Mapping[str, str]) -> list[bytes]:
     """The file's bytes; the facts are its `metadata_props`."""
     from onnx import helper
 
-    helper.set_model_props(model, {**facts, "opset": str(OPSET)})
+    opset = next(item.version for item in model.opset_import if not item.domain)
+    helper.set_model_props(model, {**facts, "opset": str(opset)})
     return [model.SerializeToString(deterministic=True)]
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from glpn import __version__, weights
 from glpn.engines import graph as contract
+from glpn.errors import UsageError
 from glpn.network.config import GLPNConfig
 from glpn.processing.processor import GLPNImageProcessor
 
@@ -21,6 +22,35 @@ DEPTH = contract.OUTPUT
 
 # A file's network: images uint8 [B, H, W, 3], or pixels float32 [B, 3, h, w], to metres [B, H, W].
 Runner = Callable[[NDArray[Any]], NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class Variant:
+    """Choices for a file that depend on the run time it is for.
+
+    Attributes:
+        opset: version of ONNX's operators; ours if None.
+        size: (height, width) of the only input size, for one image at a time; any size if None.
+        half: keep the weights in float16. Inputs and outputs stay float32.
+    """
+
+    opset: int | None = None
+    size: tuple[int, int] | None = None
+    half: bool = False
+
+    def require_size(self, divisor: int) -> None:
+        """Refuse a size that the network does not accept.
+
+        Raises:
+            UsageError: a side is not a positive multiple of the divisor.
+        """
+        if self.size is not None and not all(
+            side > 0 and side % divisor == 0 for side in self.size
+        ):
+            height, width = self.size
+            raise UsageError(
+                f"--size: expected sides that are multiples of {divisor}, got {height}x{width}"
+            )
 
 
 @dataclass(frozen=True)
@@ -58,6 +88,11 @@ class Source:
         weights.require_match(header.tensors, weights.expected_shapes(config), source=str(file))
         processor = GLPNImageProcessor.from_pretrained(folder) if end_to_end else None
         return cls(folder, config, header, processor)
+
+    @property
+    def divisor(self) -> int:
+        """The sides of an input are multiples of it."""
+        return self.config.size_divisor if self.processor is None else 1
 
     @property
     def input(self) -> str:

@@ -16,7 +16,7 @@ from glpn import __version__, weights
 from glpn.depth.provenance import Provenance
 from glpn.errors import InexactExport
 from glpn.estimator import DepthEstimator
-from glpn.export.source import Runner, Source
+from glpn.export.source import Runner, Source, Variant
 from glpn.network.config import GLPNConfig
 from glpn.network.model import GLPNForDepthEstimation
 
@@ -37,6 +37,7 @@ class Tolerance:
 NETWORK = Tolerance(mean=1e-5, largest=1e-4)
 # Resizing rounds to whole levels, and may round the other way where weights are float32.
 END_TO_END = Tolerance(mean=1e-3, largest=1e-2)
+HALF = Tolerance(mean=1e-2)
 QUANTIZED = Tolerance(mean=1e-2)
 
 # Batch, height, width. Sides from 64 on: a torch program takes no smaller ones.
@@ -128,13 +129,17 @@ class Report:
         return json.dumps(self.record())
 
 
-def verifier(source: Source) -> Callable[[Runner], Report]:
-    """What compares a file of this source with torch, on generated pictures."""
+def verifier(source: Source, variant: Variant | None = None) -> Callable[[Runner], Report]:
+    """A comparison of a file of this source with torch, on generated images."""
+    variant = variant or Variant()
+    fixed = None if variant.size is None else ((1, *variant.size),)
     if source.processor is None:
-        inputs = (as_pixels(picture(*case)) for case in NETWORK_CASES)
-        return lambda run: compare(run, reference(source), inputs, NETWORK)
-    images = (picture(*case) for case in IMAGE_CASES)
-    return lambda run: compare(run, reference(source), images, END_TO_END)
+        tolerance = HALF if variant.half else NETWORK
+        inputs = (as_pixels(picture(*case)) for case in fixed or NETWORK_CASES)
+        return lambda run: compare(run, reference(source), inputs, tolerance)
+    tolerance = HALF if variant.half else END_TO_END
+    images = (picture(*case) for case in fixed or IMAGE_CASES)
+    return lambda run: compare(run, reference(source), images, tolerance)
 
 
 def compare(

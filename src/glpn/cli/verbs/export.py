@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -15,7 +16,7 @@ from glpn.errors import UsageError
 
 if TYPE_CHECKING:
     from glpn.export.publish import Format
-    from glpn.export.source import Source
+    from glpn.export.source import Source, Variant
     from glpn.export.verify import Report
 
 app = typer.Typer(no_args_is_help=True, help="Write the network for other run times.")
@@ -42,7 +43,10 @@ _OnnxFile = Annotated[
     ),
 ]
 _IrFile = Annotated[
-    Path, typer.Argument(metavar="OUT.xml", help="The graph; OUT.bin has the weights.")
+    Path,
+    typer.Argument(
+        metavar="OUT.xml|FOLDER", help="The graph; OUT.bin has the weights. In a folder: model.xml."
+    ),
 ]
 _ProgramFile = Annotated[
     Path, typer.Argument(metavar="OUT.pt2", help="A program that torch alone loads and runs.")
@@ -72,6 +76,21 @@ _Portable = Annotated[
         "takes memory with the square of the pixels.",
     ),
 ]
+_Size = Annotated[
+    str,
+    typer.Option(
+        metavar="HEIGHTxWIDTH",
+        help="Accept only one image of this size, for run times that need fixed sizes.",
+        show_default=False,
+    ),
+]
+_Half = Annotated[
+    bool, typer.Option("--half", help="Weights in float16; inputs and outputs stay float32.")
+]
+_Opset = Annotated[
+    int | None,
+    typer.Option(help="Version of ONNX's operators, with --portable; 20 by default.", min=1),
+]
 _Quantize = Annotated[
     Quantization | None,
     typer.Option(
@@ -95,6 +114,9 @@ def onnx(
     out: _OnnxFile = None,
     end_to_end: _EndToEnd = False,
     portable: _Portable = False,
+    size: _Size = "",
+    half: _Half = False,
+    opset: _Opset = None,
     quantize: _Quantize = None,
     calibrate: _Calibrate = None,
     verify: _Verify = False,
@@ -111,9 +133,10 @@ def onnx(
     if (quantize is None) != (calibrate is None):
         raise UsageError("--quantize and --calibrate FOLDER go together")
     if out is None:
-        if end_to_end or quantize:
+        if end_to_end or quantize or size or half or opset:
             raise UsageError(
-                "--end-to-end and --quantize want OUT.onnx: model.onnx is glpn's own graph"
+                "--end-to-end, --quantize, --size, --half and --opset need OUT.onnx: model.onnx is "
+                "glpn's own graph"
             )
         _write_own_graph(model, portable=portable, verify=verify, as_json=as_json)
         return
@@ -123,7 +146,8 @@ def onnx(
         return
     from glpn.export.onnx_file import onnx_format
 
-    file.write(onnx_format(portable=portable), verify=verify)
+    variant = _variant(size, half=half, opset=opset)
+    file.write(onnx_format(portable=portable, variant=variant), verify=verify, variant=variant)
 
 
 @app.command("openvino", cls=Command, no_args_is_help=True)
@@ -143,6 +167,8 @@ def openvino(
     """
     from glpn.export.openvino import openvino_format
 
+    if out.is_dir() or not out.suffix:
+        out = out / "model.xml"
     file = _File(model, out, end_to_end=end_to_end, overwrite=overwrite, as_json=as_json)
     file.write(openvino_format(), verify=verify)
 
@@ -186,13 +212,13 @@ class _File:
     overwrite: bool
     as_json: bool
 
-    def write(self, form: Format, *, verify: bool) -> None:
+    def write(self, form: Format, *, verify: bool, variant: Variant | None = None) -> None:
         """Write it in one format, compared with torch before if `verify`."""
         source = self._source()  # first: a model that is not there is told before torch is loaded
         from glpn.export.publish import export
         from glpn.export.verify import verifier
 
-        compare = verifier(source) if verify else None
+        compare = verifier(source, variant) if verify else None
         report = export(form, source, self.out, verify=compare, overwrite=self.overwrite)
         files = [self.out.with_suffix(suffix) for suffix in form.suffixes]
         _say(files, report, as_json=self.as_json)
@@ -208,6 +234,22 @@ class _File:
         from glpn.export.source import Source
 
         return Source.of(self.model, end_to_end=self.end_to_end)
+
+
+def _variant(size: str, *, half: bool, opset: int | None = None) -> Variant:
+    """The choices of the options.
+
+    Raises:
+        UsageError: the size is not HEIGHTxWIDTH.
+    """
+    from glpn.export.source import Variant
+
+    if not size:
+        return Variant(opset, None, half)
+    match = re.fullmatch("([1-9][0-9]{0,4})x([1-9][0-9]{0,4})", size)
+    if match is None:
+        raise UsageError(f"--size: expected HEIGHTxWIDTH such as 480x640, got {size!r}")
+    return Variant(opset, (int(match[1]), int(match[2])), half)
 
 
 def _write_own_graph(model: str, *, portable: bool, verify: bool, as_json: bool) -> None:
