@@ -89,7 +89,8 @@ def _in_half(model: ModelProto) -> ModelProto:
     """Weights and arithmetic in float16; inputs and outputs keep their types."""
     from onnxruntime.transformers.float16 import convert_float_to_float16
 
-    return convert_float_to_float16(model, keep_io_types=True)
+    converted: ModelProto = convert_float_to_float16(model, keep_io_types=True)
+    return converted
 
 
 def encode(model: ModelProto, facts: Mapping[str, str]) -> list[bytes]:

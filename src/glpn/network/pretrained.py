@@ -290,6 +290,7 @@ class PretrainedModel(nn.Module):
 
     def num_parameters(self, only_trainable: bool = False, exclude_embeddings: bool = False) -> int:
         """Number of weights, buffers not counted; the models have no embedding tables."""
+        del exclude_embeddings  # accepted as in transformers
         return sum(p.numel() for p in self.parameters() if p.requires_grad or not only_trainable)
 
     def get_memory_footprint(self, return_buffers: bool = True) -> int:
