@@ -360,7 +360,6 @@ def test_empty_list_is_missing_input(tmp_path, text):
 @pytest.mark.parametrize(
     ("name", "text"),
     [
-        ("l.txt", "a b c d\n"),
         ("l.txt", "rgb/a.jpg depth/a.png far\n"),
         ("l.jsonl", "{\n"),
         ("l.jsonl", "[1]\n"),
@@ -372,6 +371,13 @@ def test_lines_that_make_no_sense_are_named(tmp_path, name, text):
     (tmp_path / name).write_text("\n" + text)
     with pytest.raises(DataError, match=rf"{name}:2"):
         open_dataset(tmp_path, frame_list=tmp_path / name)
+
+
+def test_a_line_of_several_words_is_the_name_of_a_frame(tmp_path):
+    put_pairs(tmp_path, ["a"])
+    (tmp_path / "l.txt").write_text("a b c d\n")
+    with pytest.raises(MissingInput, match=r"1 listed frame \(a b c d\) not in the folder"):
+        open_dataset(tmp_path, frame_list=tmp_path / "l.txt")
 
 
 # --- contact sheet -------------------------------------------------------------------------------

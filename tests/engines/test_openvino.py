@@ -71,7 +71,7 @@ def test_bits_do_not_depend_on_the_sizes_that_came_before(folder, monkeypatch):
 def test_a_size_is_compiled_once_while_few_sizes_come_and_old_ones_are_dropped(
     folder, compiled, monkeypatch
 ):
-    monkeypatch.setattr(openvino, "_MOST_PLANS", 2)
+    monkeypatch.setattr(openvino, "_MAX_COMPILED", 2)
     engine = open_exact(folder)
     for size in [SIZES[0], SIZES[1], SIZES[0], SIZES[2], SIZES[0], SIZES[1]]:
         engine(photograph(*size).numpy())

@@ -59,11 +59,11 @@ def test_missing_and_extra_files_are_errors_that_name_the_first_five(tmp_path):
     saved(tmp_path)
     for frame in NAMES[2:9]:
         (tmp_path / png_name(frame)).unlink()
-    with pytest.raises(MissingInput, match=r"7 predictions are missing: house0_frame00002\.png"):
+    with pytest.raises(MissingInput, match=r"7 predictions are missing: house1_frame00002\.png"):
         score(tmp_path)
-    with pytest.raises(MissingInput, match=r"house1_frame00006\.png, \.\.\.$"):
+    with pytest.raises(MissingInput, match=r"house3_frame00006\.png, \.\.\.$"):
         score(tmp_path)
-    with pytest.raises(DataError, match=r"1 files belong to no frame: house2_frame00011\.png$"):
+    with pytest.raises(DataError, match=r"1 files belong to no frame: house5_frame00011\.png$"):
         score(tmp_path, names=[*NAMES[:2], *NAMES[9:11]])
     with pytest.raises(DataError, match=r"frames share a file: a_b\.png"):
         score(tmp_path, names=["a/b", "a_b"])
