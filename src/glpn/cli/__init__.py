@@ -1,8 +1,8 @@
-"""The command line: `glpn predict`, `info`, `convert`, `models`.
+"""The command line: `glpn predict`, `glpn evaluate` and the other verbs.
 
-`entry` runs it and owns exit codes and signals, `app` lists the verbs, `console` does all printing.
-Each family of verbs is a module of its own that imports the rooms it needs inside its functions, so
-that `glpn --help` loads none of them.
+`entry` runs a verb and owns exit codes and signals, `app` lists the verbs, and `console` does all
+printing. Each module in `verbs/` imports the packages it needs inside its functions, so that
+`glpn --help` loads none of them.
 """
 
 from __future__ import annotations

@@ -68,7 +68,7 @@ _SETTINGS = {"help_option_names": ["-h", "--help"]}
 
 
 def _prepared(params: list[Any]) -> list[Any]:
-    """Parameters that load no pydantic and whose help shows no type beside flags."""
+    """Change the parameters so that they load no pydantic and flags show no type in the help."""
     for param in params:
         if getattr(param, "is_flag", False):
             vars(param)["display_type_rich"] = lambda ctx: None
@@ -79,7 +79,7 @@ def _prepared(params: list[Any]) -> list[Any]:
 
 
 class _PlainValues:
-    """Converts the usual values of an option; typer converts, or refuses, all others.
+    """Converts the common values of an option; typer converts or rejects all others.
 
     typer validates values with pydantic, whose import takes longer than a prediction.
     """
@@ -89,7 +89,7 @@ class _PlainValues:
         self._type = param.type_descriptor.annotation
 
     def coerce(self, value: Any, param: Any, ctx: Any) -> Any:
-        """The value in the type of the option."""
+        """Return the value, converted to the option's type."""
         if value is None:
             return () if param.multiple or param.nargs == -1 else None
         if isinstance(value, (list, tuple)):
@@ -105,7 +105,7 @@ class _PlainValues:
         return type(param).get_runtime_param(param).coerce(value, param=param, ctx=ctx)
 
     def _convert(self, text: str) -> Any:
-        """The value of a plain text; None if typer has to look at it."""
+        """Return the value of a plain text, or None if typer must convert it."""
         if not _is_plain_text(text):
             return None
         if self._type is str:
@@ -123,7 +123,7 @@ class _PlainValues:
 
 
 def _is_plain_text(value: Any) -> bool:
-    """Whether this is a text that any program can print: without bytes that are not UTF-8."""
+    """Return whether the value is a string that contains valid Unicode only."""
     return isinstance(value, str) and not any("\ud800" <= c <= "\udfff" for c in value)
 
 
@@ -135,7 +135,7 @@ class Command(TyperCommand):
         return _prepared(super().get_params(ctx))
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Refuse numbers that are not ASCII decimals, which `int` and `float` accept."""
+        """Reject numbers that `int` and `float` accept but that are not ASCII decimals."""
         for i, word in enumerate(args):
             name, equals, value = word.partition("=")
             text = value if equals else "".join(args[i + 1 : i + 2])
@@ -144,18 +144,18 @@ class Command(TyperCommand):
         return super().parse_args(ctx, args)
 
     def _numbers(self) -> set[str]:
-        """The options whose values are numbers."""
+        """Return the names of the options that take a number."""
         hints = get_type_hints(inspect.unwrap(cast("Callable[..., Any]", self.callback)))
         numbers = {name for name, hint in hints.items() if {int, float} & {hint, *get_args(hint)}}
         return {option for param in self.params if param.name in numbers for option in param.opts}
 
 
 class _Group(TyperGroup):
-    """The verbs of `VERBS`, each imported when it is needed."""
+    """A group with the verbs of `VERBS`; imports each verb when it is needed."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
-        names: dict[str, Any] = dict.fromkeys(VERBS)  # for suggestions after a typing error
+        names: dict[str, Any] = dict.fromkeys(VERBS)  # typer suggests these after a typo
         self.commands = names
 
     def get_params(self, ctx: Any) -> list[Any]:
@@ -163,11 +163,11 @@ class _Group(TyperGroup):
         return _prepared(super().get_params(ctx))
 
     def list_commands(self, ctx: Any) -> list[str]:
-        """The names, the common ones first."""
+        """Return the names of the verbs, the common ones first."""
         return list(VERBS)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """Import and build one verb; None if there is no such verb."""
+        """Import and build one verb; return None if there is no such verb."""
         verb = VERBS.get(cmd_name)
         return None if verb is None else _command(cmd_name, verb)
 

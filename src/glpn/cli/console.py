@@ -1,7 +1,7 @@
-"""All printing: results go to standard output, everything else to standard error.
+"""All printing: results go to standard output, everything else goes to standard error.
 
-Every line is flushed, so that the reader of a pipe receives it at once. File names and messages are
-printed with `escaped`, so that no name can move the cursor or end a line.
+Every line is flushed, so that the reader of a pipe receives it at once. `escaped` makes file names
+and messages safe to print: no name can move the cursor or end a line.
 """
 
 from __future__ import annotations
@@ -16,29 +16,29 @@ from typing import Any, TextIO
 
 from glpn.errors import OutputFailed
 
-_BROKEN_PIPE = 128 + 13  # the shell's code of a program that SIGPIPE ended
+_BROKEN_PIPE = 128 + 13  # the exit code that a shell reports after SIGPIPE
 
 
 def accept_any_character() -> None:
-    """Print characters that the terminal's encoding lacks as escapes, instead of failing."""
+    """Escape characters that the terminal cannot encode, instead of failing."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
 
 
 def escaped(text: object) -> str:
-    """One line of printable characters."""
+    """Return the text as one line of printable characters."""
     from glpn.image.photo import display_name
 
     return display_name(str(text))
 
 
 def print_line(line: str) -> None:
-    """One line on standard output.
+    """Print one line on standard output.
 
     Raises:
-        OutputFailed: it cannot be written, for example because the disk is full.
-        SystemExit: its reader has left, as in `glpn … | head`.
+        OutputFailed: the line cannot be written, for example because the disk is full.
+        SystemExit: the reader closed the pipe, as in `glpn … | head`.
     """
     with _writing():
         print(line, file=sys.stdout, flush=True)
@@ -57,19 +57,19 @@ def _writing() -> Iterator[None]:
 
 
 def print_bytes(data: bytes) -> None:
-    """A whole file on standard output; raises what `print_line` does."""
+    """Write a whole file to standard output; raises the same errors as `print_line`."""
     with _writing():
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
 
 
 def print_json(values: Mapping[str, Any]) -> None:
-    """One JSON object on one line of standard output, in ASCII."""
+    """Print one JSON object on one line of standard output, in ASCII."""
     print_line(json.dumps(values, allow_nan=False))
 
 
 def print_facts(values: Mapping[str, Any], *, as_json: bool) -> None:
-    """One object: a line of JSON, or one line per key and per item of a list."""
+    """Print one object as a line of JSON, or as one line per key and per list item."""
     if as_json:
         print_json(values)
         return
@@ -80,25 +80,25 @@ def print_facts(values: Mapping[str, Any], *, as_json: bool) -> None:
 
 
 def note(line: str) -> None:
-    """One line on standard error."""
+    """Print one line on standard error."""
     with suppress(OSError):
         print(line, file=sys.stderr, flush=True)
 
 
 def error(error: object) -> None:
-    """`error: …` on standard error."""
+    """Print `error: …` on standard error."""
     note(f"error: {escaped(error)}")
 
 
 def _discard(stream: TextIO) -> None:
-    """Redirect the stream to nowhere, so that the interpreter's last flush cannot fail again."""
+    """Redirect the stream to the null device, so that the flush at exit cannot fail again."""
     with suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 @contextmanager
 def progress(count: int, *, quiet: bool, unit: str = "") -> Iterator[Callable[[], None]]:
-    """A progress bar on standard error, if that is a terminal and there are several steps.
+    """Show a progress bar on standard error if it is a terminal and there are several steps.
 
     Args:
         count: number of steps.
@@ -128,7 +128,7 @@ def progress(count: int, *, quiet: bool, unit: str = "") -> Iterator[Callable[[]
 
     speed = (Speed(),) if unit else ()
     columns = (BarColumn(), MofNCompleteColumn(), *speed, TimeRemainingColumn())
-    # Lines on a terminal go above the bar; lines for a pipe stay out of it.
+    # On a terminal, rich prints lines above the bar. In a pipe, the output must stay unchanged.
     both = sys.stdout is not None and sys.stdout.isatty()
     terminal = Console(stderr=True)
     with Progress(*columns, console=terminal, transient=True, redirect_stdout=both) as bar:

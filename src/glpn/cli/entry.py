@@ -1,8 +1,8 @@
 """`main`: runs a verb and turns errors and signals into one line and an exit code.
 
-Exit codes: 0 success; 2 usage; 65 bad data; 66 missing input; 70 a defect of glpn; 73 cannot
-create output; 74 read or write error; 128 + n ended by signal n. If several photos failed for
-different reasons, `errors.worst` chooses the code.
+Exit codes: 0 success; 2 usage; 65 bad data; 66 missing input; 70 a bug in glpn; 73 cannot create
+output; 74 read or write error; 128 + n ended by signal n. If several photos fail for different
+reasons, `errors.worst` chooses the code.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ INTERNAL_ERROR = 70
 
 
 class Stopped(SystemExit):
-    """A signal ended the run; it unwinds everything, so that no unfinished file remains."""
+    """A signal stopped the run. As an exception it unwinds the stack and leaves no partial file."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line.
 
     Args:
-        arguments: without the program's name; those of the process if None.
+        arguments: the arguments without the program's name; None takes those of the process.
 
     Returns:
         The exit code.

@@ -1,4 +1,4 @@
-"""What the user names on the command line: photos, cameras, measured distances."""
+"""Inputs from the command line: photos, cameras, measured distances."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ if TYPE_CHECKING:
     from glpn.jobs import JobPhoto
 
 STANDARD_INPUT = "-"
-# Files in a folder that are photos; a file that is named explicitly may have any name.
+# Only these files in a folder count as photos. A file that is named explicitly may have any suffix.
 _TIFF = (".tif", ".tiff")
 SUFFIXES = (
     *(".jpg", ".jpeg", ".png", ".webp", ".avif", ".heic", ".heif", ".bmp", ".gif", ".ppm"),
     *_TIFF,
 )
 
-# Our own PNGs differ from photos: the first chunk after the header is our text.
+# The first chunk after the header tells depth PNGs written by glpn from photos.
 _OWN_CHUNK = b"tEXtglpn\0"  # glpn.files.contents.METADATA_KEY
 _OWN_CHUNK_WITHIN = 64  # bytes from the start of the file
 _MAX_SHOWN = 120  # characters of an argument in a message; base64 text can be long
 
 
 class Found(NamedTuple):
-    """What the arguments lead to.
+    """The result of `gather`.
 
     Attributes:
-        photos: each once.
-        failures: arguments that lead to no photo, each with its error.
-        skipped: other files in the folders.
+        photos: all photos, each once.
+        failures: the arguments without a photo, each with its error.
+        skipped: the other files in the folders.
     """
 
     photos: list[JobPhoto]
@@ -52,7 +52,7 @@ def gather(arguments: Iterable[str], *, recursive: bool) -> Found:
 
     Args:
         arguments: paths of files and folders, patterns with `*`, `?`, `[…]` or `**`, "-".
-        recursive: include subfolders; links to folders are not followed.
+        recursive: include subfolders; symbolic links to folders are not followed.
     """
     from glpn.jobs import JobPhoto
 
@@ -84,7 +84,7 @@ def _shortened(argument: str) -> str:
 
 
 def is_job(arguments: Sequence[str]) -> bool:
-    """Whether the arguments may lead to several photos: a list, a folder, a pattern."""
+    """Return whether the arguments can yield several photos: a list, a folder or a pattern."""
     if len(arguments) != 1 or os.path.isdir(arguments[0]):
         return True
     return glob.has_magic(arguments[0]) and not os.path.lexists(arguments[0])
@@ -93,7 +93,7 @@ def is_job(arguments: Sequence[str]) -> bool:
 def _expand(
     argument: str, recursive: bool, skipped: list[Path]
 ) -> Iterator[Path | GLPNError | None]:
-    """The files of one argument, None for standard input, an error if there is none."""
+    """Yield the files of one argument, None for standard input, or an error if there is no file."""
     if argument == STANDARD_INPUT:
         yield None
     elif argument and os.path.isdir(argument):
@@ -111,7 +111,7 @@ def _expand(
 
 
 def _photos(folder: Path, recursive: bool, skipped: list[Path]) -> Iterator[Path | GLPNError]:
-    """A folder's photos, without hidden files and those that glpn wrote; adds to `skipped`."""
+    """Yield a folder's photos, except hidden files and glpn's outputs; append to `skipped`."""
     unreadable: list[OSError] = []
     empty = True
     for parent, folders, names in os.walk(folder, onerror=unreadable.append):
@@ -135,7 +135,7 @@ def _photos(folder: Path, recursive: bool, skipped: list[Path]) -> Iterator[Path
 
 
 def _is_our_own(path: Path) -> bool:
-    """Whether glpn wrote this PNG or TIFF; never waits for a pipe."""
+    """Return whether glpn wrote this PNG or TIFF; never blocks on a pipe."""
     try:
         if not stat.S_ISREG(path.stat().st_mode):
             return False
@@ -143,7 +143,7 @@ def _is_our_own(path: Path) -> bool:
             if _OWN_CHUNK in file.read(_OWN_CHUNK_WITHIN):
                 return True
     except OSError:
-        return False  # reading the photo later raises the right error
+        return False  # the prediction opens the file again and raises the right error
     if not path.name.lower().endswith(_TIFF):
         return False
     from glpn.files import label
@@ -152,20 +152,20 @@ def _is_our_own(path: Path) -> bool:
 
 
 def image_limits(max_megapixels: float | None) -> ImageLimits:
-    """The limits on photos that --max-megapixels asks for.
+    """Return the limits on photos for --max-megapixels.
 
     Raises:
-        UsageError: the number is impossible.
+        UsageError: the number is invalid.
     """
     megapixels = positive("--max-megapixels", max_megapixels, limit=10_000)
     return DEFAULT_LIMITS.raised_to(int(megapixels * 1e6)) if megapixels else DEFAULT_LIMITS
 
 
 def camera(*, focal: float | None, fov: float | None, intrinsics: Path | None) -> dict[str, Any]:
-    """Keyword arguments of `DepthEstimator`'s call.
+    """Return the camera as keyword arguments of `DepthEstimator.__call__`.
 
     Raises:
-        UsageError: more than one of them is given, or a number is impossible.
+        UsageError: more than one option is given, or a number is invalid.
         MissingInput, DataError: as `read_intrinsics`.
     """
     from glpn.camera.intrinsics_files import read_intrinsics
@@ -187,15 +187,15 @@ def measurements(
     sparse_scale: float | None = None,
     camera: Mapping[str, Any],
 ) -> Measurements | None:
-    """Known depths and lengths; None without any.
+    """Return the known depths and lengths, or None if there are none.
 
     Args:
-        references, lengths: texts of --ref and of --known.
-        sparse, sparse_scale: values of --sparse and of --sparse-scale.
+        references, lengths: the values of --ref and --known.
+        sparse, sparse_scale: the values of --sparse and --sparse-scale.
         camera: the result of the function `camera`.
 
     Raises:
-        UsageError: a text or a length is impossible, or contradicts the camera or the others.
+        UsageError: a value is invalid, or contradicts the camera or another value.
         MissingInput, DataError: as `read_sparse`.
     """
     from glpn.camera.calibration import require_lengths

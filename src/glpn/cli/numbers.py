@@ -1,4 +1,4 @@
-"""Numbers on the command line: ASCII decimals only, refused by the name of their option."""
+"""Numbers on the command line: ASCII decimals only; every error names the option."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 
 from glpn.errors import UsageError
 
-# float() and int() also accept "1_0", Arabic digits and blanks, which are probably mistakes.
+# float() and int() also accept "1_0", Arabic digits and spaces. Those are probably mistakes.
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?|[+-]?(inf|nan)")
 _PLACES = {
     2: "x,y in pixels of the photo",
@@ -18,7 +18,7 @@ _PLACES = {
 
 
 def is_unusual_number(text: str) -> bool:
-    """Whether Python reads a text as a number although it is not an ASCII decimal."""
+    """Return whether Python accepts the text as a number although it is no ASCII decimal."""
     if _NUMBER.fullmatch(text):
         return False
     try:
@@ -29,10 +29,10 @@ def is_unusual_number(text: str) -> bool:
 
 
 def positive(option: str, value: float | None, *, limit: float = math.inf) -> float | None:
-    """The value of an option, which must lie above 0 and below the limit.
+    """Return the value of an option, after a check that it lies above 0 and below the limit.
 
     Raises:
-        UsageError: it does not.
+        UsageError: the value is outside this range.
     """
     if value is not None and not 0 < value < limit:
         up = "" if limit == math.inf else f" and below {limit:g}"
@@ -41,10 +41,10 @@ def positive(option: str, value: float | None, *, limit: float = math.inf) -> fl
 
 
 def parse_place(option: str, text: str, *, count: int) -> tuple[float, ...]:
-    """One place (x, y) or two, followed by a length if `count` is odd.
+    """Parse one or two points "x,y", followed by a length if `count` is odd.
 
     Raises:
-        UsageError: the text is something else.
+        UsageError: the text has another form.
     """
     numbers = _finite(text)
     if len(numbers) != count:
@@ -53,10 +53,10 @@ def parse_place(option: str, text: str, *, count: int) -> tuple[float, ...]:
 
 
 def parse_numbers(option: str, text: str) -> tuple[float, ...]:
-    """One or more finite numbers, separated by commas.
+    """Parse one or more finite numbers, separated by commas.
 
     Raises:
-        UsageError: the text is something else.
+        UsageError: the text has another form.
     """
     numbers = _finite(text)
     if not numbers:
@@ -65,7 +65,7 @@ def parse_numbers(option: str, text: str) -> tuple[float, ...]:
 
 
 def _finite(text: str) -> tuple[float, ...]:
-    """The numbers of a text, separated by commas; none if one of them is not finite."""
+    """Parse comma-separated numbers; return an empty tuple if one is not finite."""
     parts = text.split(",")
     if not all(map(_NUMBER.fullmatch, parts)):
         return ()

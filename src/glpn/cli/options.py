@@ -1,4 +1,4 @@
-"""Options shared by several verbs, with one help text each, and what they mean to the library."""
+"""Options that several verbs share, and their conversion to options of the library."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from glpn.files import FORMATS
 if TYPE_CHECKING:
     from glpn.engines.options import EngineOptions
 
-# Headings of the help.
+# Headings in the help, each over a group of options.
 OUTPUT, MEASURE, DETAIL, CAMERA, FILES, MODEL = (
     "Printed output",
     "Measurements",
@@ -34,7 +34,7 @@ _SIGMA = "sigma"
 if TYPE_CHECKING:
 
     class EngineName(str, Enum):
-        """The values of --engine: "auto" and the engines of the table."""
+        """The values of --engine: "auto" and the engines of the registry."""
 
         auto = "auto"
 
@@ -43,7 +43,7 @@ else:
 
 
 class PrecisionName(str, Enum):
-    """The values of --precision; those of `glpn.engines.precision.PRECISIONS`."""
+    """The values of --precision, the same as `glpn.engines.precision.PRECISIONS`."""
 
     auto = "auto"
     float32 = "float32"
@@ -212,7 +212,7 @@ def engine_options(
     max_depth: float | None,
     precision: PrecisionName = PrecisionName.auto,
 ) -> EngineOptions:
-    """How the model is opened.
+    """Return the options that open the model.
 
     Raises:
         UsageError: --max-depth is not above 0.
@@ -232,13 +232,13 @@ def engine_options(
 def writer_options(
     names: str, *, colormap: str, scale: float, uncertain: bool = False
 ) -> dict[str, dict[str, Any]]:
-    """--format, --colormap and --scale: format → options of its writer.
+    """Convert --format, --colormap and --scale to a mapping: format → options of its writer.
 
-    A format is listed once. With an uncertainty, a 16-bit PNG is joined by one of sigma.
+    Each format appears once. With an uncertainty, a 16-bit PNG also gets a PNG of sigma.
 
     Raises:
         UsageError: a format or the colour map is unknown, the scale is not above 0, or sigma is
-            given without an uncertainty.
+            requested without an uncertainty.
     """
     from glpn.depth.colormaps import color_table
 

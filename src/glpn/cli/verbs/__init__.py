@@ -1,1 +1,1 @@
-"""Verbs: one module each; they import the rooms they need inside their functions."""
+"""The verbs, one module each. They import the packages they need inside their functions."""

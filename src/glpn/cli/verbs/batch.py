@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from glpn.jobs import JobSpec
 
 _CLUSTER = "Cluster"
-_MAX_SHOWN = 20  # errors that are printed individually
+_MAX_SHOWN = 20  # errors printed one by one; later ones are only counted
 
 _Source = Annotated[
     str, typer.Argument(metavar="SOURCE", help="Folder or URL of photos: s3://…, gs://…, …")
@@ -146,7 +146,7 @@ class Tally:
         """Count and print one result.
 
         Raises:
-            OutputFailed, MissingDependency: every other photo would fail in the same way.
+            OutputFailed, MissingDependency: every other photo would fail for the same reason.
         """
         from glpn import errors, jobs
 
@@ -183,7 +183,7 @@ class Tally:
 
 
 def _absolute(destination: str) -> str:
-    """The destination as an absolute path: workers may have another working directory."""
+    """Make the destination an absolute path: workers may have another working directory."""
     from glpn.cluster import place_of
 
     place = place_of(destination)
@@ -193,7 +193,7 @@ def _absolute(destination: str) -> str:
 def _photos(
     source: str, *, recursive: bool
 ) -> tuple[list[tuple[str, str]], Iterable[tuple[str, GLPNError]]]:
-    """(Name, path or URL) of every photo, and what could not be found."""
+    """Return (name, path or URL) of every photo, and (name, error) of every missing one."""
     from glpn.cluster import place_of
 
     place = place_of(source)

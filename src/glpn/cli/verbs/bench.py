@@ -21,12 +21,12 @@ def bench(
     save: _Save = False,
     as_json: options.AsJson = False,
 ) -> None:
-    """Measure every installed engine, each in a process of its own.
+    """Measure every installed engine, each in its own process.
 
-    The table has the milliseconds of a 480×640 image, images per second in batches of 1 and 4, the
-    peak memory of the process, the mean and largest deviation from the first float32 row, and the
-    fraction of the machine's peak rate, which is measured with large matrix products in the same
-    precision. Reduced precisions appear if these weights passed `glpn precision`.
+    The table shows the milliseconds for a 480×640 image, the images per second in batches of 1 and
+    4, the peak memory of the process, the mean and largest deviation from the first float32 row,
+    and the fraction of the machine's peak rate. Large matrix products in the same precision
+    measure that peak rate. Reduced precisions appear if these weights passed `glpn precision`.
 
     Examples:
 

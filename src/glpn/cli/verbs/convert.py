@@ -1,4 +1,4 @@
-"""`glpn convert`: checkpoints of others into glpn's own folders, and back."""
+"""`glpn convert`: converts checkpoints from other projects to glpn's folders, and back."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Form(str, Enum):
-    """Whose format is written."""
+    """The formats that `glpn convert` writes."""
 
     hf = "hf"
     authors = "authors"
@@ -50,9 +50,9 @@ def convert(
     overwrite: options.Overwrite = False,
     as_json: options.AsJson = False,
 ) -> None:
-    """Turn a checkpoint of others into a folder that glpn loads, or back.
+    """Convert a checkpoint from another project into a folder that glpn loads, or back.
 
-    This is the only command that opens a pickle, and nothing in one is ever run.
+    This is the only command that opens a pickle. It never runs code from one.
 
     Examples:
 
@@ -74,10 +74,10 @@ def convert(
 
 
 def _require_free(destination: Path) -> None:
-    """Refuse to replace a model or any file; a folder without a model may be filled.
+    """Refuse to replace a model or a file; a folder without a model is a valid destination.
 
     Raises:
-        CannotCreateOutput: something is there.
+        CannotCreateOutput: the destination holds a model or is a file.
     """
     from glpn.weights import CONFIG_NAME, WEIGHTS_NAME
 
@@ -92,7 +92,7 @@ def _require_free(destination: Path) -> None:
 
 
 def _write_graph(done: Conversion) -> str:
-    """Write `model.onnx` where it makes sense and can be done; returns what happened."""
+    """Write `model.onnx` if the model and the installation allow it; return a note for the user."""
     if done.encoder_only:
         return "an encoder alone: a start for training; no graph for onnxruntime was written"
     try:

@@ -1,4 +1,4 @@
-"""`glpn data`: is a folder of frames fit to learn from, and what does augmentation make of it."""
+"""`glpn data`: checks a folder of frames before training, and draws augmented frames."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ def check(
     overwrite: options.Overwrite = False,
     as_json: options.AsJson = False,
 ) -> None:
-    """Find what is wrong with frames before they are learnt: units, pairs, sizes, duplicates.
+    """Check frames before training: units, pairs, sizes, duplicates.
 
-    Exits with 65 if training would go wrong.
+    The exit code is 65 if a problem would spoil the training.
 
     Example:
 
@@ -88,7 +88,7 @@ def show(
     epochs: Annotated[int, typer.Option(min=1, help="Versions of each.")] = 3,
     overwrite: options.Overwrite = False,
 ) -> None:
-    """Draw frames as training will see them: a row a frame, a column an epoch.
+    """Draw frames as training sees them: one row per frame, one column per epoch.
 
     Example:
 
@@ -102,7 +102,7 @@ def show(
     from glpn.training.reading import Reader
     from glpn.training.recipe import Recipe, read_recipe
 
-    whole = Recipe().override(["augment.crop=none"])  # no crop fits every folder's frames
+    whole = Recipe().override(["augment.crop=none"])  # a crop may exceed a frame
     chosen = (whole if recipe is None else read_recipe(recipe)).override(changes or ())
     processor = build_processor(chosen.model, short_side=chosen.data.short_side)
     frames = ScaledFrames(spread(open_dataset(folder), count), processor)

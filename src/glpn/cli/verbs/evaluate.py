@@ -1,4 +1,4 @@
-"""`glpn evaluate`: a model on a dataset, with intervals; two results compared; robustness."""
+"""`glpn evaluate`: measures a model on a dataset, compares two results, tests robustness."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def evaluate(
 ) -> None:
     """Measure a model on a dataset, by the published protocol, with 95 % intervals.
 
-    Everything that decides a figure is in the result; the same command gives the same bytes.
+    The result records every setting that affects a figure. The same command gives the same bytes.
 
     Examples:
 
@@ -108,10 +108,10 @@ def evaluate(
 
 
 def _refuse(option: str, others: dict[str, Any]) -> None:
-    """Refuse options that make no sense beside `option`.
+    """Refuse options that cannot be combined with `option`.
 
     Raises:
-        UsageError: one of the others is given.
+        UsageError: one of them is given.
     """
     for name, value in others.items():
         if value:
@@ -121,7 +121,7 @@ def _refuse(option: str, others: dict[str, Any]) -> None:
 def _require_fitting(
     model: str, *, report: bool, save: Path | None, pngs: Path | None, corruptions: bool
 ) -> None:
-    """Refuse kinds of runs that exclude each other."""
+    """Refuse combinations of options that exclude each other."""
     if pngs is not None:
         others = {"--model": model, "--save-pngs": save, "--corruptions": corruptions}
         _refuse("--from-pngs", {**others, "--report": report})
@@ -137,7 +137,7 @@ def _changes(
     invalid: str | None,
     border: str | None,
 ) -> dict[str, Any]:
-    """Fields of DatasetSpec that the user states."""
+    """Return the fields of `DatasetSpec` that the options set."""
     values: dict[str, Any] = {"scale": positive("--scale", scale), "offset": offset, "unit": unit}
     if invalid is not None:
         values["invalid"] = () if invalid == _NONE else parse_numbers("--invalid", invalid)
@@ -152,7 +152,7 @@ def _changes(
 def _rules(
     flip: bool, pooled: bool, *, clamp: bool, align: str, valid_range: str | None
 ) -> dict[str, Any]:
-    """Fields of Protocol that the user states."""
+    """Return the fields of `Protocol` that the options set."""
     if align not in asked.ALIGNMENTS:
         raise UsageError(f"--align: expected one of {', '.join(asked.ALIGNMENTS)}; got {align!r}")
     rules: dict[str, Any] = dict(asked.ALIGNMENTS[align])

@@ -1,4 +1,4 @@
-"""The options of `glpn evaluate`: which frames, by which rules, what is written."""
+"""The options of `glpn evaluate`: the frames, the rules of scoring and the outputs."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import typer
 
 from glpn.cli import options
 
-_FRAMES, _RULES, _STUDY = "Frames", "Rules", "Robustness"  # headings of the help
+_FRAMES, _RULES, _STUDY = "Frames", "Rules", "Robustness"  # headings in the help
 
-# As the user says it → fields of `glpn.evaluation.protocols.Protocol`.
+# Each value of --align sets these fields of `glpn.evaluation.protocols.Protocol`.
 ALIGNMENTS = {
     name + suffix: {"alignment": alignment, "alignment_space": space}
     for name, alignment in (("scale", "scale"), ("scale-shift", "scale+shift"))
@@ -21,7 +21,7 @@ ALIGNMENTS = {
 
 
 class DatasetName(str, Enum):
-    """The sets whose layout and protocol are known, and any other folder."""
+    """The datasets with a known layout and protocol, and "folder" for any other."""
 
     nyu = "nyu"
     kitti = "kitti"

@@ -1,4 +1,4 @@
-"""Measures what `glpn evaluate` is asked for, prints the result and writes its files."""
+"""Runs the evaluations of `glpn evaluate`, prints the results and writes the files."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from glpn.evaluation.scoring import (
     write,
 )
 
-_LOSS_METRICS = ("abs_rel", "rmse", "delta1")  # a table for each
+_LOSS_METRICS = ("abs_rel", "rmse", "delta1")  # metrics that get a table of relative losses
 
 
 def say_markdown(text: str) -> None:
-    """Print a table and its foot, line by line."""
+    """Print a table and its footer, line by line."""
     for line in text.splitlines():
         console.print_line(console.escaped(line.rstrip()))
 
 
 def write_files(folder: Path, texts: Mapping[str, str], *, quiet: bool) -> None:
-    """Write texts under their names and say so; errors as `scoring.write`."""
+    """Write each text to the file of its name and print the path; errors as `scoring.write`."""
     for path in write(folder, texts):
         if not quiet:
             console.note(console.escaped(f"wrote {path}"))
@@ -40,10 +40,10 @@ def write_files(folder: Path, texts: Mapping[str, str], *, quiet: bool) -> None:
 
 @dataclass(frozen=True)
 class Run:
-    """One run of the verb, printed as the other verbs print.
+    """One run of the verb and its printed output.
 
     Attributes:
-        request: what is to be measured.
+        request: the evaluation to run.
         as_json, quiet: as in the other verbs.
     """
 
@@ -52,13 +52,13 @@ class Run:
     quiet: bool = False
 
     def measure(self) -> None:
-        """Score a model, print the table, write the files.
+        """Score a model, print the table and write the files.
 
         Raises:
             MissingInput, DataError, InvalidImage, ...: frames or model are missing or unusable.
-            CannotCreateOutput, OutputFailed: results cannot be written; found out first if
-                possible.
-            MissingDependency: a report is wanted and matplotlib is not installed.
+            CannotCreateOutput, OutputFailed: results cannot be written; checked before the work
+                starts where possible.
+            MissingDependency: a report is requested and matplotlib is not installed.
         """
         request, evaluation = self.request, self._evaluation()
         measuring.prepare(request)
@@ -74,7 +74,7 @@ class Run:
             write_files(request.output, {measuring.REPORT: page}, quiet=self.quiet)
 
     def measure_pngs(self, folder: Path) -> None:
-        """The same for predictions saved in a folder; errors also as `from_pngs`."""
+        """Score the predictions saved in a folder; also raises the errors of `from_pngs`."""
         evaluation = self._evaluation()
         measuring.prepare(self.request)
         scale = self.request.scale(evaluation.dataset)
@@ -83,7 +83,7 @@ class Run:
         self._tell(result)
 
     def measure_robustness(self, severities: tuple[int, ...]) -> None:
-        """Score under corruptions, going on where a run before was stopped; errors as above."""
+        """Score under corruptions; resume an interrupted run. Errors as in `measure`."""
         request, evaluation = self.request, self._evaluation()
         partial = None
         if request.output is not None:
@@ -107,14 +107,14 @@ class Run:
             write_files(request.output, texts, quiet=self.quiet)
 
     def _evaluation(self) -> Evaluation:
-        """Frames and rules; what there is to say of them is said."""
+        """Find the frames and the rules, and print the notes on the frames."""
         found = self.request.evaluation()
         for sentence in found.frames.notes if not self.quiet else ():
             console.note(console.escaped(sentence))
         return found
 
     def _tell(self, result: Result) -> None:
-        """Print a result and write its files."""
+        """Print a result and write its files into the output folder."""
         self._say(result.to_json(), result.to_markdown())
         if self.request.output is not None:
             texts = {
@@ -125,7 +125,7 @@ class Run:
             write_files(self.request.output, texts, quiet=self.quiet)
 
     def _say(self, text: str, table: str) -> None:
-        """Print JSON without the rows of single images, or the table, or nothing."""
+        """Print JSON without the rows of the images, or the table, or nothing."""
         if self.as_json:
             values = json.loads(text)
             values.pop("rows", None)
@@ -136,11 +136,11 @@ class Run:
 
 
 def compare_files(first: Path, second: Path, *, as_json: bool) -> None:
-    """Print the paired difference of two results that `evaluate` wrote.
+    """Print the paired difference of two results that `glpn evaluate` wrote.
 
     Raises:
-        MissingInput: a file is not there.
-        DataError: a file is no result, or they are of other frames or another protocol.
+        MissingInput: a file does not exist.
+        DataError: a file is no result, or the frames or the protocols differ.
     """
     found = compare(measuring.read(first), measuring.read(second))
     if as_json:

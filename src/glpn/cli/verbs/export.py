@@ -1,4 +1,4 @@
-"""`glpn export`: the network in the forms that other run times take."""
+"""`glpn export`: writes the network in the formats of other runtimes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ app = typer.Typer(no_args_is_help=True, help="Write the network for other run ti
 
 
 class Quantization(str, Enum):
-    """Number types that a network can be squeezed into."""
+    """The number types for a quantized network."""
 
     int8 = "int8"
 
@@ -196,14 +196,14 @@ def torch(
 
 @dataclass(frozen=True)
 class _File:
-    """What is to be written, of which model.
+    """A model and the file to export it to.
 
     Attributes:
         model: a bundled name, a folder or a hub id.
-        out: the file that the user named.
-        end_to_end: whether it takes images, not pixels.
-        overwrite: replace what is there.
-        as_json: how it is told.
+        out: the output file.
+        end_to_end: whether the network takes images instead of normalised pixels.
+        overwrite: replace an existing file.
+        as_json: print the result as JSON.
     """
 
     model: str
@@ -213,8 +213,8 @@ class _File:
     as_json: bool
 
     def write(self, form: Format, *, verify: bool, variant: Variant | None = None) -> None:
-        """Write it in one format, compared with torch before if `verify`."""
-        source = self._source()  # first: a model that is not there is told before torch is loaded
+        """Write the model in one format; if `verify`, first compare the result with torch."""
+        source = self._source()  # fail for a missing model before the slow import of torch
         from glpn.export.publish import export
         from glpn.export.verify import verifier
 
@@ -224,7 +224,7 @@ class _File:
         _say(files, report, as_json=self.as_json)
 
     def write_quantized(self, photos: Path) -> None:
-        """Write it as ONNX with an 8-bit encoder, calibrated with a folder of photographs."""
+        """Write the model as ONNX with an 8-bit encoder, calibrated on a folder of photos."""
         from glpn.export.quantize import export_quantized
 
         report = export_quantized(self._source(), self.out, photos=photos, overwrite=self.overwrite)
@@ -237,7 +237,7 @@ class _File:
 
 
 def _variant(size: str, *, half: bool, opset: int | None = None) -> Variant:
-    """The choices of the options.
+    """Convert the options to a variant of the graph.
 
     Raises:
         UsageError: the size is not HEIGHTxWIDTH.
@@ -266,10 +266,10 @@ def _write_own_graph(model: str, *, portable: bool, verify: bool, as_json: bool)
 
 
 def _verified(folder: Path, *, portable: bool) -> Report:
-    """The same graph with its weights inside, compared with torch.
+    """Compare the same graph, with its weights inside, with torch.
 
     Raises:
-        InexactExport: it deviates too far.
+        InexactExport: the graph deviates too far.
     """
     from glpn.export.onnx_file import onnx_format
     from glpn.export.source import Source

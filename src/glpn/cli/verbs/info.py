@@ -1,4 +1,4 @@
-"""`glpn info` and `glpn models`: what a model or a depth file says about itself."""
+"""`glpn info` and `glpn models`: describe models and depth files."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def info(
     ] = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Say what a model or a depth file is.
+    """Describe a model or a depth file.
 
     Examples:
 

@@ -1,4 +1,4 @@
-"""`glpn points`: a depth file in, a point cloud or a mesh out."""
+"""`glpn points`: converts a depth file to a point cloud or a mesh."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def points(
     overwrite: options.Overwrite = False,
     as_json: options.AsJson = False,
 ) -> None:
-    """Convert a depth file, of glpn or of a depth camera, to a point cloud or a mesh.
+    """Convert a depth file from glpn or a depth camera to a point cloud or a mesh.
 
     Examples:
 
@@ -88,7 +88,7 @@ def points(
     placed = _placed(read_depth(depth, scale=scale), told, photo)
     placed = placed if measured is None else placed.calibrate(measured)
     chosen: dict[str, Any] = {} if mesh is None else {"mesh": mesh}
-    ours = bool(label(output, format))  # an earlier run's file is replaced, no other
+    ours = bool(label(output, format))  # replace only a file that glpn wrote
     placed.save(output, format, overwrite=overwrite or ours, step=step, jump=jump, **chosen)
     camera, note = placed.camera, placed.provenance.note
     facts = {"written": str(output), "depth": str(placed), "focal": round(camera.fx, 2)}
@@ -96,11 +96,13 @@ def points(
 
 
 def _placed(depth: Depth, told: dict[str, Any], photo: Path | None) -> Depth:
-    """With the camera that was told, else the file's own, else the photograph's, and its colours.
+    """Return the depth with a camera and, if there is a photo, with the photo's colours.
+
+    The camera is that of the options, else the depth file's own, else the photo's.
 
     Raises:
-        UsageError: the photograph has another shape than the depth.
-        InvalidImage, DataError: it, or the intrinsics, cannot be used.
+        UsageError: the aspect ratios of photo and depth differ.
+        InvalidImage, DataError: the photo or the intrinsics cannot be used.
     """
     from glpn.camera.camera import Camera
     from glpn.camera.selection import choose_camera
@@ -116,7 +118,7 @@ def _placed(depth: Depth, told: dict[str, Any], photo: Path | None) -> Depth:
 
 
 def _told(told: dict[str, Any], size: tuple[int, int]) -> Camera | None:
-    """The camera of the options, in pixels of the depth."""
+    """Return the camera of the options, in pixels of the depth."""
     from glpn.camera.camera import Camera
 
     if told["camera"] is not None:
@@ -130,10 +132,10 @@ def _told(told: dict[str, Any], size: tuple[int, int]) -> Camera | None:
 
 
 def _resized(photo: Photo, size: tuple[int, int]) -> NDArray[np.uint8]:
-    """The photograph's pixels at the depth's size; cameras often measure less than they see.
+    """Resize the photo to the depth, because depth cameras often have a lower resolution.
 
     Raises:
-        UsageError: it is no enlargement of the depth.
+        UsageError: the aspect ratios of photo and depth differ.
     """
     import numpy as np
     from PIL import Image

@@ -1,4 +1,4 @@
-"""`glpn precision`: the accuracy of reduced precision, measured on real frames and kept."""
+"""`glpn precision`: measures the accuracy of reduced precision on real frames."""
 
 from __future__ import annotations
 
@@ -33,11 +33,12 @@ def precision(
     as_json: options.AsJson = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Check the accuracy of reduced precision, and keep the result beside the weights.
+    """Check the accuracy of reduced precision, and store the result beside the weights.
 
-    Reduced precision is bfloat16 and, on OpenVINO, products with 8-bit factors. Everything that
-    this CPU computes is measured. A precision passes if the metres of real frames deviate by at
-    most 1 % on average, and AbsRel and δ1 change by at most 0.5 %. New weights must pass again.
+    Reduced precision is bfloat16 and, on OpenVINO, products with 8-bit factors. The command
+    measures every precision that this CPU supports. A precision passes if the metres of real
+    frames deviate by at most 1 % on average, and AbsRel and δ1 change by at most 0.5 %. New
+    weights need a new check.
 
     Example:
 

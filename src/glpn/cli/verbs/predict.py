@@ -1,4 +1,4 @@
-"""`glpn predict`: photos in, metres and files out."""
+"""`glpn predict`: estimates the depth of photos and writes it to files."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
     from glpn.jobs.report import Places
 
 _STANDARD_OUTPUT = "-"
-_MAX_NAMED = 5  # skipped files that are named
+_MAX_NAMED = 5  # skipped files listed by name
 _PREDICTED, _KEPT, _FAILED, _NOT_TRIED = _STATUSES = ("predicted", "kept", "failed", "not tried")
 
 
 class UncertaintyName(str, Enum):
-    """The kinds of uncertainty; `glpn.estimator.UNCERTAINTIES`."""
+    """The kinds of uncertainty, the same as `glpn.estimator.UNCERTAINTIES`."""
 
     flip = "flip"
     droppath = "droppath"
@@ -145,11 +145,11 @@ def predict(
 ) -> None:
     """Estimate the distance in metres of every pixel of photos.
 
-    Writes a 16-bit PNG and a colour image of each photo, and prints one line about it.
+    Writes a 16-bit PNG and a colour image for each photo, and prints one line about it.
 
-    For one photo, earlier outputs of the same photo are replaced. For a folder or a list, outputs
-    of the same photo, model and options are kept, so that the same command resumes an interrupted
-    run. A bad photo never stops the others.
+    With one photo, glpn replaces earlier outputs of that photo. With a folder or a list, it keeps
+    outputs already made from the same photo, model and options, so that the same command resumes
+    an interrupted run. A bad photo never stops the others.
 
     Examples:
 
@@ -200,7 +200,7 @@ def predict(
 
 
 def _places(at: Sequence[str], between: Sequence[str]) -> Places:
-    """The values of --at and --between."""
+    """Parse the values of --at and --between."""
     from glpn.jobs.report import Places
 
     return Places(
@@ -210,7 +210,7 @@ def _places(at: Sequence[str], between: Sequence[str]) -> Places:
 
 
 def _for_uncertainty(engine: EngineOptions, uncertainty: str | None) -> EngineOptions:
-    """The engine options, with torch if no other engine supports the uncertainty.
+    """Return the engine options, with torch if only torch supports the uncertainty.
 
     Raises:
         UsageError: the requested engine does not support it.
@@ -223,10 +223,10 @@ def _for_uncertainty(engine: EngineOptions, uncertainty: str | None) -> EngineOp
 
 
 def _tiles(text: str | None, uncertainty: str | None) -> int | None:
-    """The estimator's `tiles` for --tiles.
+    """Return the estimator's `tiles` for --tiles.
 
     Raises:
-        UsageError: it is no number of tiles, or an uncertainty is requested too.
+        UsageError: the text is no number of tiles, or an uncertainty is requested too.
     """
     if text is None:
         return None
@@ -241,7 +241,7 @@ def _tiles(text: str | None, uncertainty: str | None) -> int | None:
 
 @dataclass(frozen=True)
 class _Printed:
-    """What is printed about one depth: a line, or a record with --json."""
+    """The printed output for one depth: a line, or a record with --json."""
 
     line: str
     record: Mapping[str, Any]
@@ -266,7 +266,7 @@ class _Run:
         sheet: Path | None,
         many: bool,
     ) -> int:
-        """Predict all photos into the output folder; returns the exit code."""
+        """Predict all photos into the output folder and return the exit code."""
         from glpn.jobs import FolderJob
 
         for name, error in found.failures:
@@ -371,7 +371,7 @@ class _Run:
             console.print_json(record)
 
     def _note_skipped(self, skipped: Sequence[Path]) -> None:
-        """Count and name the files of folders that are no photos."""
+        """Print the number and the names of files in folders that are not photos."""
         if not skipped or self.quiet:
             return
         names = ", ".join(path.name for path in skipped[:_MAX_NAMED])

@@ -1,4 +1,4 @@
-"""`glpn reproduce paper`: the paper's figures, and the same measured here."""
+"""`glpn reproduce paper`: measures the paper's figures again and shows both side by side."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _TABLE = "paper.md"
 
 
 class Work(str, Enum):
-    """What is reproduced."""
+    """The works that can be reproduced."""
 
     paper = "paper"
 
@@ -57,9 +57,9 @@ def reproduce(
     device: options.Device = "auto",
     threads: options.Threads = None,
 ) -> None:
-    """Measure what the paper measured, on the sets that are there, beside its figures.
+    """Measure the paper's figures on the available datasets and compare.
 
-    Sets are recognised by their files; what is missing is said by name.
+    glpn recognises datasets by their files and lists the missing ones by name.
 
     Examples:
 

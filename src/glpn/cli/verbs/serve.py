@@ -1,4 +1,4 @@
-"""`glpn serve`: the HTTP service."""
+"""`glpn serve`: runs the HTTP service."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 _LIMITS = "Limits"
 _MAX_DEADLINE = 3600  # seconds
-_MANY_PHOTOS = 1000  # chooses the engine that runs fastest, not the one that starts fastest
-# Height and width of the photos of usual cameras, the most common first.
+_MANY_PHOTOS = 1000  # enough to select the fastest engine, even if it starts slowly
+# Height and width of photos from common cameras, the most common first.
 _CAMERA_SIZES = [
     (3000, 4000),
     (4000, 3000),
@@ -86,7 +86,7 @@ def serve(
 ) -> None:
     """Serve depth estimation over HTTP, with a page for browsers.
 
-    Prints its address when it listens. SIGTERM and SIGINT (Ctrl-C) end it after the last response.
+    Prints its address once it listens. SIGTERM and SIGINT (Ctrl-C) stop it after the last response.
 
     Examples:
 
@@ -125,7 +125,7 @@ def serve(
 
 
 def _open(engine_options: EngineOptions) -> tuple[DepthEstimator, int]:
-    """The warm estimator, and how many predictions run at a time."""
+    """Return the warm estimator and the number of predictions that run at a time."""
     import numpy as np
 
     from glpn.estimator import DepthEstimator
@@ -134,8 +134,8 @@ def _open(engine_options: EngineOptions) -> tuple[DepthEstimator, int]:
     shared = SharedEstimator(engine_options, photos=_MANY_PHOTOS)
     opened = shared.estimator()
     opened.prepare_sizes(_CAMERA_SIZES)
-    opened.metres(np.zeros((480, 640, 3), np.uint8))  # otherwise the first request would wait
-    # Responses carry the provenance, which must not name a folder of this machine.
+    opened.metres(np.zeros((480, 640, 3), np.uint8))  # warm up before the first request
+    # Responses carry the provenance. It must not reveal a folder of this machine.
     provenance = dataclasses.replace(opened.provenance, model=_public_name(opened.provenance.model))
     return DepthEstimator(opened.engine, opened.processor, provenance), shared.concurrency
 

@@ -1,4 +1,4 @@
-"""`glpn sign`: accept the files of a model's folder as they are now."""
+"""`glpn sign`: accepts the current files of a model's folder."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="A model's folde
 
 
 def sign(folder: _Folder, as_json: options.AsJson = False) -> None:
-    """Write checksums.json anew, after you changed a model's folder on purpose.
+    """Rewrite checksums.json after you changed a model's folder on purpose.
 
-    A folder opens only if its weights, graphs and records have these checksums. Sign a folder only
-    if you know why it changed.
+    A folder opens only if its weights, graphs and records match these checksums. Sign a folder
+    only if you know why it changed.
 
     Example:
 

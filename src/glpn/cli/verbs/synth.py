@@ -1,4 +1,4 @@
-"""`glpn synth`: procedural rooms or streets as a dataset with exact depth."""
+"""`glpn synth`: renders procedural rooms or streets into a dataset with exact depth."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LARGEST_SIDE = 4096
 
 
 class SceneKind(str, Enum):
-    """What is rendered; `glpn.synthetic.SAMPLERS`."""
+    """The kinds of scenes, the same as `glpn.synthetic.SAMPLERS`."""
 
     indoor = "indoor"
     street = "street"
@@ -33,9 +33,10 @@ def synth(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
     as_json: options.AsJson = False,
 ) -> None:
-    """Render scenes with exact metres into a folder that training and evaluation read.
+    """Render scenes with exact depth into a folder for training and evaluation.
 
-    The same seed is the same frame everywhere. An interrupted run goes on where it stopped.
+    The same seed gives the same frame on every machine. The same command resumes an interrupted
+    run.
 
     Example:
 

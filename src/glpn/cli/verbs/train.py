@@ -1,4 +1,4 @@
-"""`glpn train`: run a recipe from its first step, or resume it."""
+"""`glpn train`: runs a recipe from its first step, or resumes it."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from glpn.cli import console, options
 if TYPE_CHECKING:
     from glpn.training import Result
 
-_BY_SIGNAL = 128  # the shell's exit code is this plus the signal's number
-_DIGITS = 4  # of the scores that people read
+_BY_SIGNAL = 128  # the exit code after a signal is this plus the signal's number
+_DIGITS = 4  # decimals of the scores on the terminal
 
 
 def train(
@@ -36,7 +36,7 @@ def train(
     """Train or fine-tune a network with a recipe.
 
     An interrupted run resumes with --resume and ends with the same bits. SIGINT (Ctrl-C) and
-    SIGTERM end it after the current step, with a checkpoint.
+    SIGTERM stop it after the current step and save a checkpoint.
 
     Examples:
 
@@ -59,7 +59,7 @@ def train(
 
 
 def _summary(result: Result, *, exact: bool) -> dict[str, object]:
-    """The result as shown to people, or, if `exact`, with all digits."""
+    """Return the result with rounded scores or, if `exact`, with all digits."""
     values: dict[str, object] = {
         "run": str(result.folder),
         "step": result.step,

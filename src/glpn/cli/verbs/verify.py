@@ -1,4 +1,4 @@
-"""`glpn verify`: whether a folder computes the published numbers."""
+"""`glpn verify`: checks whether a folder computes the published values."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _Photo = Annotated[
 
 
 def verify(folder: _Folder, photo: _Photo, as_json: options.AsJson = False) -> None:
-    """Compare the published weights with the values known for one photo.
+    """Compare the depth of published weights with the known values for one photo.
 
-    The command says which of the two published checkpoints (NYU, KITTI) the folder holds. Exit
+    The command prints which of the two published checkpoints (NYU, KITTI) the folder holds. Exit
     code 65 means that its depth deviates from both.
 
     Examples:

@@ -1,4 +1,4 @@
-"""`glpn video`: a video or a camera in; a video, a sequence of depth or a live window out."""
+"""`glpn video`: converts a video or a camera to a depth video, depth frames or a live window."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from glpn.video import Summary, VideoCamera, VideoOptions
 
 
-_FRAMES_IF_UNKNOWN = 1000  # for the choice of the engine
+_FRAMES_IF_UNKNOWN = 1000  # frame count assumed to select the engine
 
 
 class VideoFormat(str, Enum):
-    """Formats of the output; `glpn.video.FORMATS`."""
+    """The output formats, the same as `glpn.video.FORMATS`."""
 
     mp4 = "mp4"
     png16 = "png16"
@@ -130,8 +130,9 @@ def video(
 ) -> None:
     """Estimate the depth of every frame of a video or a camera.
 
-    Frame count, time stamps and audio stay; one range of colours holds for the whole video. Where
-    the network is slower than a camera, frames are dropped, not queued.
+    The output keeps the frame count, time stamps and audio. One range of colours holds for the
+    whole video. If the network is slower than the camera, glpn drops frames instead of queueing
+    them.
 
     Examples:
 
@@ -202,7 +203,7 @@ def _convert(
 def _watch(
     number: int, output: Path | None, engine: EngineOptions, wanted: VideoOptions
 ) -> Summary:
-    """Show what a camera sees, where there is a display, until the user stops it."""
+    """Process a camera until the user stops it; show the frames if there is a display."""
     from glpn.estimator import DepthEstimator
     from glpn.video import FramePredictor, choose_colors, convert
     from glpn.video.webcam import open_webcam, webcam_device
@@ -229,7 +230,7 @@ def _report(summary: Summary, *, as_json: bool, quiet: bool) -> None:
 
 
 def _lines(summary: Summary) -> list[str]:
-    """The summary as text."""
+    """Return the summary as lines of text."""
     height, width = summary.size
     cuts = "no cut" if not summary.cuts else f"{summary.cuts} cut{'s' * (summary.cuts > 1)}"
     lines = [
