@@ -90,6 +90,10 @@ class OutputFailed(GLPNError, OSError):
     http_status = 422
 
 
+class EditedFileWarning(UserWarning):
+    """A configuration or preprocessor differs from the one that its folder was signed with."""
+
+
 # Exit codes, the one that counts first: an output that failed needs the user's hand, a bad
 # photograph outweighs one that is not there.
 _PRECEDENCE = (

@@ -315,14 +315,36 @@ DAMAGES = {
 def test_a_damaged_model_is_refused_before_any_photograph(predict, photo, copy, kind, engine):
     damage, told = DAMAGES[kind]
     damage(copy)
+    weights.sign(copy)  # intact by its checksums: what it holds is refused all the same
     run = predict(photo, "-m", copy, "--engine", engine)
     assert (run.code, run.out) == (65, "")
     assert told in run.err and "Traceback" not in run.err
     assert len(run.err.splitlines()) == 1
 
 
+@pytest.mark.parametrize("engine", ["torch", "onnxruntime"])
+def test_changed_weights_that_nobody_signed_are_refused(predict, photo, copy, engine):
+    with_tensors(copy, lambda tensors: tensors["head.head.0.bias"].add_(1))
+    run = predict(photo, "-m", copy, "--engine", engine)
+    assert (run.code, run.out) == (65, "") and len(run.err.splitlines()) == 1
+    assert "model.safetensors: differs from checksums.json" in run.err and "glpn sign" in run.err
+
+
+@pytest.mark.parametrize("engine", ["torch", "onnxruntime"])
+def test_an_edited_configuration_predicts_after_one_line_of_warning(predict, photo, copy, engine):
+    rewrite_config(copy, initializer_range=0.5)
+    run = predict(photo, "-m", copy, "--engine", engine)
+    assert run.code == 0
+    [warning, *_] = run.err.splitlines()
+    assert warning.startswith(f"warning: {copy}/config.json: differs from checksums.json")
+    assert run.err.count("warning") == 1 and "Warning" not in run.err
+    weights.sign(copy)
+    assert "warning" not in predict(photo, "-m", copy, "--engine", engine).err
+
+
 def test_a_model_that_lacks_a_tensor_is_refused_by_its_name(predict, photo, copy):
     with_tensors(copy, lambda tensors: tensors.pop("head.head.0.bias"))
+    weights.sign(copy)
     run = predict(photo, "-m", copy, "--engine", "torch")
     assert run.code == 65 and "head.head.0.bias" in run.err
     run = predict(photo, "-m", copy, "--engine", "onnxruntime")  # its graph knows places alone
@@ -335,6 +357,7 @@ def test_half_precision_weights_predict_nearly_the_same(predict, photo, copy, mo
 
     with_tensors(copy, halve)
     (copy / "model.onnx").unlink()
+    weights.sign(copy)
     options = ("--json", "--format", "none")
     half, full = (predict(photo, "-m", m, *options).records[0]["median"] for m in (copy, model))
     assert half == pytest.approx(full, rel=1e-2)

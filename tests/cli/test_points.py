@@ -53,13 +53,16 @@ def test_a_file_of_glpn_keeps_its_camera_and_takes_references(predict, glpn, pho
     run = glpn("points", depth, "-o", tmp_path / "a.glb", "--ref", "40,30,2.5", "--photo", photo)
     assert run.code == 0, run.err
     assert "given field of view of 70°" in run.out and "for 1 reference" in run.out
-    again = glpn("points", depth, "-o", tmp_path / "a.glb")
-    assert again.code == 73 and "a.glb" in again.err
+    assert glpn("points", depth, "-o", tmp_path / "a.glb").code == 0  # replaces its own file
+    (tmp_path / "b.glb").write_bytes(b"of somebody else")
+    run = glpn("points", depth, "-o", tmp_path / "b.glb")
+    assert run.code == 73 and "b.glb" in run.err
+    assert (tmp_path / "b.glb").read_bytes() == b"of somebody else"
 
 
 def test_what_does_not_fit_is_refused(glpn, kinect, tmp_path):
     assert glpn("points", kinect, "-o", tmp_path / "a.npz", "--scale", 1000).code == 2
-    assert "scale=" in glpn("points", kinect, "-o", tmp_path / "a.ply").err
+    assert "give the scale" in glpn("points", kinect, "-o", tmp_path / "a.ply").err
     Image.new("RGB", (40, 40)).save(tmp_path / "square.png")
     options = ("--scale", 1000, "--photo", tmp_path / "square.png")
     run = glpn("points", kinect, "-o", tmp_path / "a.ply", *options)

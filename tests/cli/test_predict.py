@@ -19,6 +19,7 @@ import glpn as library
 from glpn.depth.colormaps import COLORMAPS
 from glpn.errors import worst
 from glpn.files import FORMATS
+from glpn.weights import sign
 from tests.cli.conftest import command, run_for_real, write_photo
 
 # What it says
@@ -460,6 +461,7 @@ def test_a_model_without_drop_path_is_refused_once_and_not_for_every_photo(
     sure = shutil.copytree(model, tmp_path / "sure")
     config = json.loads((sure / "config.json").read_text())
     (sure / "config.json").write_text(json.dumps({**config, "drop_path_rate": 0.0}))
+    sign(sure)
     write_photo(photo.with_name("other.jpg"))
     options = ("--uncertainty", "droppath", "--threads", 1, "-o", tmp_path / "out")
     run = glpn("predict", "-m", sure, photo.parent, *options)

@@ -40,16 +40,27 @@ def test_tiles_are_of_the_whole_photograph_and_said_in_its_file(predict_bundled,
     np.testing.assert_allclose(depth.metres, wanted.metres, rtol=1e-5)
 
 
-def test_with_and_without_tiles_are_never_mixed(predict_bundled, large):
-    predict_bundled(large)
-    run = predict_bundled(large, "--tiles", "auto")
-    assert run.code == 73 and "was made with no options, not tiles=auto" in run.err
+def test_with_and_without_tiles_are_never_mixed_in_a_folder_run(predict_bundled, large, tmp_path):
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    large.rename(photos / "large.jpg")
+    assert predict_bundled(photos).code == 0
+    before = (tmp_path / "out/large.npz").read_bytes()
+    run = predict_bundled(photos, "--tiles", "auto")
+    assert run.code == 73 and "no options, not tiles=auto" in run.err
+    assert (tmp_path / "out/large.npz").read_bytes() == before
+
+
+def test_tiles_of_one_photo_replace_its_output_without_them(predict_bundled, large, tmp_path):
+    assert predict_bundled(large).code == 0
+    assert predict_bundled(large, "--tiles", "2").code == 0
+    assert library.read_depth(tmp_path / "out/large.npz").provenance.asked == "tiles=2"
 
 
 @pytest.mark.parametrize("value", ["0", "-2", "some", "1.5", "02"])
 def test_what_is_no_number_of_tiles_is_refused(predict_bundled, large, tmp_path, value):
     run = predict_bundled(large, "--tiles", value)
-    assert run.code == 2 and "--tiles: expected auto or a whole number from 1 on" in run.err
+    assert run.code == 2 and "--tiles: expected auto or a whole number above 0" in run.err
     assert not (tmp_path / "out").exists()
 
 

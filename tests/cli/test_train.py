@@ -136,7 +136,10 @@ def test_augmented_frames_are_drawn(glpn, frames, recipe, tmp_path):
     width, height = picture_size(picture)
     assert width > 3 * 2 * 200  # three columns of photograph and depth
     assert height > 2 * 100
+    assert glpn("data", "show", frames, *options).code == 0  # replaces its own picture
+    picture.write_bytes(b"of somebody else")
     assert glpn("data", "show", frames, *options).code == 73
+    assert picture.read_bytes() == b"of somebody else"
 
 
 def test_whole_frames_are_drawn_without_a_recipe(glpn, frames, tmp_path):

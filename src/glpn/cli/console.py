@@ -90,6 +90,11 @@ def error(error: object) -> None:
     note(f"error: {escaped(error)}")
 
 
+def warning(message: Warning | str, *_: object, **__: object) -> None:
+    """`warning: …` on standard error; takes the arguments of `warnings.showwarning`."""
+    note(f"warning: {escaped(message)}")
+
+
 def _discard(stream: TextIO) -> None:
     """Redirect the stream to the null device, so that the flush at exit cannot fail again."""
     with suppress(OSError, ValueError):

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import sys
 import traceback
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import NoReturn
 
 from typer.main import get_command
@@ -17,7 +19,7 @@ from typer.main import get_command
 from glpn.cli import console
 from glpn.cli.app import app
 from glpn.concurrency import stop_signals
-from glpn.errors import GLPNError
+from glpn.errors import EditedFileWarning, GLPNError
 
 INTERNAL_ERROR = 70
 
@@ -38,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console.accept_any_character()
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        with stop_signals(_stop):
+        with stop_signals(_stop), _warnings_in_one_line():
             get_command(app)(given, prog_name="glpn")
     except Stopped as e:
         console.note("stopped")
@@ -51,6 +53,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as e:
         return _internal_error(e, debug="--debug" in given)
     return 0
+
+
+@contextmanager
+def _warnings_in_one_line() -> Iterator[None]:
+    """Print warnings as the other messages are, without the line of source that raised them."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("default", category=EditedFileWarning)  # shown also under -W error
+        warnings.showwarning = console.warning
+        yield
 
 
 def _code(end: SystemExit) -> int:

@@ -7,6 +7,7 @@ into tensors, writing, and converting.
 
 from __future__ import annotations
 
+from glpn.errors import EditedFileWarning as EditedFileWarning
 from glpn.network.config import CONFIG_NAME as CONFIG_NAME
 from glpn.weights.foreign import Conversion as Conversion
 from glpn.weights.foreign import convert as convert
@@ -19,7 +20,6 @@ from glpn.weights.hub import PUSH_OPTIONS as PUSH_OPTIONS
 from glpn.weights.hub import bundled as bundled
 from glpn.weights.hub import push as push
 from glpn.weights.hub import resolve as resolve
-from glpn.weights.integrity import EditedFileWarning as EditedFileWarning
 from glpn.weights.integrity import require_changeable as require_changeable
 from glpn.weights.integrity import require_intact as require_intact
 from glpn.weights.integrity import sign as sign

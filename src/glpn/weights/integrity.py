@@ -15,7 +15,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from glpn.errors import CheckpointError, ConfigError, GLPNError, MissingInput, UsageError
+from glpn.errors import (
+    CheckpointError,
+    ConfigError,
+    EditedFileWarning,
+    GLPNError,
+    MissingInput,
+    UsageError,
+)
 from glpn.files import atomic_file
 from glpn.network.config import CONFIG_NAME
 from glpn.records import read_json
@@ -44,10 +51,6 @@ PINS: dict[str, str] = {
 }
 
 _log = logging.getLogger("glpn")
-
-
-class EditedFileWarning(UserWarning):
-    """A configuration or preprocessor differs from the one that the folder was signed with."""
 
 
 def sign(folder: str | Path) -> Path:
