@@ -1,10 +1,10 @@
-"""Evaluation: published protocols to the letter, every number with its interval and settings.
+"""Evaluation by the published protocols; every number comes with its interval and settings.
 
-`evaluate` measures a model on a folder. `metrics` holds the only formulas, `protocols` the masks
-and options, `statistics` the intervals. `scoring` chooses frames and models, `runner`, `robustness`
-and `pngs` score them, `pipeline` moves frames, `result` writes what was found, `journal` keeps a
-long run and `report` draws it. `corruptions`, `ibims` and `uncertainty` are pure functions on
-arrays; `geometry` gathers the errors of `ibims` over a set.
+`evaluate` measures a model on a folder. `metrics` holds the formulas, `protocols` the masks and
+options, `statistics` the intervals. `scoring` selects frames and models; `runner`, `robustness` and
+`pngs` score them. `pipeline` moves frames, `result` formats the scores, `journal` lets a long run
+resume, and `report` draws the result. `corruptions`, `ibims` and `uncertainty` are pure functions
+on arrays; `geometry` aggregates the errors of `ibims` over a dataset.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ __all__ = ["Result", "evaluate"]
 
 
 def __getattr__(name: str) -> object:
-    """Import the public names on first use, so that a single formula costs no model."""
+    """Import public names on first use, so that a single formula loads no model code."""
     if name == "evaluate":
         from glpn.evaluation.api import evaluate
 

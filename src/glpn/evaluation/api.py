@@ -1,4 +1,4 @@
-"""evaluate: what `glpn evaluate` measures, from Python."""
+"""`evaluate`: the Python function behind `glpn evaluate`."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ def evaluate(
     Args:
         data: the folder.
         model: a bundled name, a folder or a hub id. If it comes from a training run on this
-            folder, the frames which that run held back are scored.
-        dataset: a key of `PROTOCOLS`; recognised from the folder's files if None.
-        split, frame_list, limit: which frames; see `Selection`.
+            folder, only the frames that the run held back are scored.
+        dataset: a key of `PROTOCOLS`; None recognises it from the folder's files.
+        split, frame_list, limit: select the frames; see `Selection`.
         reading: fields of `DatasetSpec` to change, such as `{"unit": "mm"}`.
-        protocol: a name in `PROTOCOLS`; the set's own if None.
+        protocol: a name in `PROTOCOLS`; None takes the dataset's own.
         rules: fields of `Protocol` to change, such as `{"max_depth": 8.0}`.
         engine, device, threads, max_depth: as in `glpn.load`; the precision is float32.
         advance: called after each frame.
@@ -48,7 +48,7 @@ def evaluate(
     Raises:
         MissingInput, DataError, ConfigError, InvalidImage: the frames or the model are missing or
             unusable.
-        UsageError: an option is impossible.
+        UsageError: an option is invalid.
     """
     selection = Selection(
         data=Path(data),

@@ -1,4 +1,4 @@
-"""The values that the published checkpoints give on one photo, and the comparison with them."""
+"""Compares a model with the known values of the published checkpoints on one photo."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from glpn.network.model import GLPNForDepthEstimation
 
 PHOTO_SIZE = (480, 640)  # COCO val2017, 000000039769
-# predicted_depth[0, :3, :3] of that photo, from transformers' own integration tests. KITTI's
-# checkpoint is stored with max_depth 10; these values are before the correction to 80 m.
+# predicted_depth[0, :3, :3] of this photo, from the integration tests of transformers. KITTI's
+# checkpoint states max_depth 10; these values are before the correction to 80 m.
 PUBLISHED: Mapping[str, tuple[tuple[float, ...], ...]] = {
     "vinvino02/glpn-nyu": (
         (4.4147, 4.0873, 4.0673),
@@ -34,7 +34,7 @@ PUBLISHED: Mapping[str, tuple[tuple[float, ...], ...]] = {
     ),
 }
 TOLERANCE = 1e-4  # the values have four decimals
-_MAX_DEPTH = 10.0  # metres at the sigmoid's 1 in both files
+_MAX_DEPTH = 10.0  # metres at a sigmoid of 1, as both checkpoints state
 
 
 @dataclass(frozen=True)
@@ -42,12 +42,12 @@ class Comparison:
     """The result of `compare`.
 
     Attributes:
-        nearest: the published checkpoint whose values are nearest.
+        nearest: the published checkpoint with the nearest values.
         deviation: the largest difference from its nine values, in metres.
         tolerance: the largest difference that counts as equal.
-        matches: whether the folder computes that checkpoint's values.
-        parameters: number of weights of the network.
-        values: the nine values that the folder gives.
+        matches: whether the deviation is within the tolerance.
+        parameters: the number of weights of the network.
+        values: the nine values that the folder computes.
     """
 
     nearest: str
@@ -58,7 +58,7 @@ class Comparison:
     values: tuple[tuple[float, ...], ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """The fields, for a report."""
+        """Return the fields for a report."""
         return dataclasses.asdict(self)
 
 
@@ -95,7 +95,7 @@ def compare(model: str | Path, photo: str | Path) -> Comparison:
 
 
 def _corner(network: GLPNForDepthEstimation, photo: str | Path) -> NDArray[np.float32]:
-    """The nine values in the upper left corner of the network's own depth map."""
+    """Return the nine values in the upper left corner of the network's depth map."""
     import torch
 
     image = read_photo(photo)

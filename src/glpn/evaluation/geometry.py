@@ -1,7 +1,7 @@
-"""The geometric errors of iBims-1's scenes: of each image, and their means with intervals.
+"""The geometric errors of iBims-1's scenes, per image and as means with intervals.
 
-Planarity is averaged over the planes of all images together, as in the published evaluation, the
-rest over images. Intervals resample images, or scenes where they are known.
+Planarity is averaged over the planes of all images together, as in the published evaluation. The
+other errors are averaged over images. Intervals resample images, or scenes where they are known.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ GEOMETRY_UNITS: Mapping[str, str] = {
 
 
 class GeometryErrors(NamedTuple):
-    """The errors of one image; NaN where it has no plane, or no edge."""
+    """The errors of one image; NaN if it has no plane or no edge."""
 
     pe_plan: float
     pe_orie: float
@@ -57,7 +57,7 @@ _PLANE_NAMES, _EDGE_NAMES, _SIDE_NAMES = (
 
 
 class GeometryRow(NamedTuple):
-    """One image: its name, how many planes were scored, and the means over them."""
+    """One image: its name, the number of scored planes, and the means over them."""
 
     name: str
     planes: int
@@ -70,7 +70,7 @@ class Geometry:
 
     Attributes:
         rows: one for each image that has a scene file.
-        means: error → mean and 95 % interval; errors that no image has are left out.
+        means: error → mean and 95 % interval; without the errors that no image has.
     """
 
     rows: tuple[GeometryRow, ...]
@@ -79,7 +79,7 @@ class Geometry:
 
 @dataclass(frozen=True)
 class SurveyedFrame:
-    """A `glpn.evaluation.pipeline.Frame` with what iBims-1 knows of its geometry."""
+    """A `glpn.evaluation.pipeline.Frame` with its geometry from iBims-1's scene file."""
 
     name: str
     scene: str | None
@@ -90,7 +90,7 @@ class SurveyedFrame:
 
 @dataclass(frozen=True)
 class SceneErrors:
-    """What one prediction is off by; `scene` as the frame's."""
+    """All geometric errors of one prediction; `scene` is that of its frame."""
 
     name: str
     scene: str | None
@@ -99,14 +99,14 @@ class SceneErrors:
     sides: DirectedError
 
     def row(self) -> GeometryRow:
-        """The means over the planes, and the rest."""
+        """Average over the planes and return one row."""
         planes = np.mean(self.planes, axis=0) if self.planes else np.full(2, np.nan)
         errors = map(float, (*planes, *self.edges, *self.sides))
         return GeometryRow(self.name, len(self.planes), GeometryErrors._make(errors))
 
 
 def surveyed(sample: Sample, path: Path | None) -> Sample | SurveyedFrame:
-    """The sample with its scene file's contents, if it has one; errors as `read_scene`."""
+    """Add the contents of the scene file, if there is one; errors as `read_scene`."""
     if path is None:
         return sample
     scene = read_scene(path)
@@ -116,12 +116,12 @@ def surveyed(sample: Sample, path: Path | None) -> Sample | SurveyedFrame:
 def scene_errors(
     prediction: NDArray[Any], geometry: Scene, *, name: str, scene: str | None = None
 ) -> SceneErrors:
-    """All errors of a prediction in metres [H, W], finite.
+    """Return all geometric errors of a finite prediction in metres [H, W].
 
-    Planes count where the depth is known; the scene's own depth counts, at any distance.
+    The target is the scene's own depth, at any distance. Planes count where it is known.
 
     Raises:
-        DataError: the scene has another size, or no valid pixel; the message names it.
+        DataError: the scene has another size or no valid pixel; the message names it.
     """
     target, camera = geometry.depth, geometry.camera
     valid = target > 0
@@ -142,7 +142,7 @@ def scene_errors(
 
 
 def summarise(scored: Sequence[SceneErrors], *, seed: int) -> Geometry:
-    """Rows and means of all images; the seed is that of the intervals."""
+    """Return the rows and means of all images; `seed` is for the intervals' bootstrap."""
     keys = [errors.name if errors.scene is None else errors.scene for errors in scored]
     planes = [(key, p) for key, e in zip(keys, scored, strict=True) for p in e.planes]
     edges = [(k, e.edges) for k, e in zip(keys, scored, strict=True) if not math.isnan(e.edges[0])]
@@ -158,13 +158,13 @@ def summarise(scored: Sequence[SceneErrors], *, seed: int) -> Geometry:
 def _means(
     names: Sequence[str], values: Sequence[tuple[str, Sequence[float]]], seed: int
 ) -> dict[str, Interval]:
-    """Name → mean of that column with its interval, cut to what the error can be."""
+    """Return name → mean of the column, with its interval cut to the error's possible range."""
     if not values:
         return {}
     keys, rows = zip(*values, strict=True)
     most = 1.0 if names is _SIDE_NAMES else math.inf
     found = zip(names, mean_intervals(np.array(rows), keys, seed=seed), strict=True)
-    # Written so that NaN, where there is no interval, stays NaN.
+    # A missing interval is NaN. These comparisons keep it NaN, while min and max might not.
     return {
         name: Interval(value, 0.0 if low < 0 else low, most if high > most else high)
         for name, (value, low, high) in found

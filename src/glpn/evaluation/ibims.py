@@ -1,8 +1,8 @@
 """The geometric errors of iBims-1: planarity, depth boundaries, directed depth (Koch et al. 2018).
 
-Definitions follow the paper and the evaluation that its dataset comes with. Edges are found by a
-Canny detector (Canny 1986) that equals scikit-image's, which the dataset's Python evaluation uses;
-its MATLAB one, behind the paper's own figures, finds slightly different edges.
+Definitions follow the paper and the evaluation code of its dataset. The Canny detector (Canny 1986)
+gives the same edges as scikit-image's, which the dataset's Python evaluation uses. The MATLAB
+detector behind the paper's own figures finds slightly different edges.
 """
 
 from __future__ import annotations
@@ -19,29 +19,29 @@ from glpn.errors import DataError
 FloatArray = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
-DIRECTED_DEPTH = 3.0  # metres: the plane that tells near from far
-FARTHEST_EDGE = 10.0  # pixels: edges further apart than this do not belong together
-SMALLEST_PLANE = 0.05  # of the image; smaller planes are not scored
+DIRECTED_DEPTH = 3.0  # metres: the plane that separates near from far
+FARTHEST_EDGE = 10.0  # pixels: edges further apart than this do not match
+SMALLEST_PLANE = 0.05  # fraction of the image; smaller planes are not scored
 CANNY_SIGMA = math.sqrt(2)
 CANNY_THRESHOLDS = (0.15, 0.3)
 
 
 class Planarity(NamedTuple):
-    """Errors of one plane: unevenness in centimetres, tilt in degrees."""
+    """The errors of one plane: unevenness in centimetres, tilt in degrees."""
 
     flatness: float
     orientation: float
 
 
 class BoundaryError(NamedTuple):
-    """Distances of depth edges in pixels, at most 10; NaN where the truth has no edge."""
+    """The distances of depth edges in pixels, at most 10; NaN if the ground truth has no edge."""
 
     accuracy: float
     completeness: float
 
 
 class DirectedError(NamedTuple):
-    """Shares of pixels on the right side of the plane, and predicted too near or too far."""
+    """The fractions of pixels on the correct side of the plane, too near, and too far."""
 
     correct: float
     too_near: float
@@ -56,18 +56,20 @@ def planarity(
     normal: tuple[float, float, float],
     camera: Camera,
 ) -> Planarity | None:
-    """PE: how flat the prediction of a plane is, and how it is tilted.
+    """Measure the planarity error (PE): how uneven and how tilted a predicted plane is.
 
-    The prediction is first scaled to the target's median on the plane, so that only shape counts.
+    The prediction is first scaled to the target's median on the plane, so that only the shape
+    counts.
 
     Args:
         prediction, target: metres [H, W], 0 = unknown.
         plane: the plane's pixels, bool [H, W].
-        normal: the true normal, x to the right, y forward, z up, as in the dataset.
-        camera: pixel centres at whole numbers from 0 (the dataset's own files count from 1).
+        normal: the true normal; x to the right, y forward, z up, as in the dataset.
+        camera: pixel centres are whole numbers from 0 (the dataset's own files count from 1).
 
     Returns:
-        None where the plane covers less than 5 % of the image, or fewer than 3 pixels are known.
+        The errors, or None if the plane covers less than 5 % of the image or has fewer than 3
+        known pixels.
     """
     _require_one_shape(prediction, target, plane)
     if plane.sum() < SMALLEST_PLANE * plane.size:
@@ -81,7 +83,7 @@ def planarity(
     across, up = (x - camera.cx) / camera.fx, -(y - camera.cy) / camera.fy
     points = np.stack([across * depth, depth, up * depth], axis=1)  # [N, 3]
     centred = points - points.mean(axis=0)
-    fitted = np.linalg.eigh(centred.T @ centred)[1][:, 0]  # of the smallest spread
+    fitted = np.linalg.eigh(centred.T @ centred)[1][:, 0]  # the direction of least spread
     true = np.asarray(normal, dtype=np.float64)
     sine, cosine = np.linalg.norm(np.cross(true, fitted)), abs(float(true @ fitted))
     flatness = 100 * float(np.std(centred @ fitted))
@@ -89,14 +91,14 @@ def planarity(
 
 
 def boundary_error(prediction: NDArray[Any], edges: Mask) -> BoundaryError:
-    """DBE: how far predicted depth edges are from the true ones, and the other way round.
+    """Measure the depth boundary error (DBE): distances between predicted and true depth edges.
 
     Args:
         prediction: metres [H, W].
         edges: the true depth edges, bool [H, W].
 
     Raises:
-        DataError: the prediction is not finite, or of another shape.
+        DataError: the prediction is not finite or has another shape.
     """
     _require_one_shape(prediction, edges)
     if not np.isfinite(prediction).all():
@@ -118,7 +120,9 @@ def boundary_error(prediction: NDArray[Any], edges: Mask) -> BoundaryError:
 def directed_error(
     prediction: NDArray[Any], target: NDArray[Any], valid: Mask, *, plane: float = DIRECTED_DEPTH
 ) -> DirectedError:
-    """DDE: which side of the plane `plane` metres away each valid pixel is put on.
+    """Measure the directed depth error (DDE): the side of a plane on which pixels are predicted.
+
+    `plane` is the plane's distance in metres.
 
     Raises:
         DataError: no pixel is valid.
@@ -132,7 +136,7 @@ def directed_error(
 
 
 def nearest_edge(edges: Mask) -> FloatArray:
-    """Distance in pixels to the nearest edge, cut off at `FARTHEST_EDGE`, [H, W]."""
+    """Return the distance in pixels to the nearest edge, at most `FARTHEST_EDGE`, [H, W]."""
     height, width = edges.shape
     reach = int(FARTHEST_EDGE)
     padded = np.pad(edges, reach)
@@ -147,7 +151,7 @@ def nearest_edge(edges: Mask) -> FloatArray:
 
 
 def canny(depth: FloatArray) -> Mask:
-    """Edges of a map in 0..1: Gaussian, Sobel, thinning across the edge, two thresholds; [H, W]."""
+    """Find edges of a map [H, W] in 0..1: Gaussian, Sobel, thinning, two thresholds."""
     smooth = _gaussian(depth)
     down, right = _sobel(smooth), _sobel(smooth.T).T
     strength = np.hypot(down, right)
@@ -158,7 +162,7 @@ def canny(depth: FloatArray) -> Mask:
 
 
 def _gaussian(depth: FloatArray) -> FloatArray:
-    """Gaussian smoothing, out to four sigma; at borders, of the pixels that are there."""
+    """Smooth with a Gaussian out to four sigma; borders average only the pixels inside the map."""
     reach = int(4 * CANNY_SIGMA + 0.5)
     weights = np.exp(-0.5 * (np.arange(-reach, reach + 1) / CANNY_SIGMA) ** 2)
     for _ in range(2):
@@ -173,7 +177,7 @@ def _gaussian(depth: FloatArray) -> FloatArray:
 
 
 def _sobel(depth: FloatArray) -> FloatArray:
-    """Derivative down the rows, weights 1 2 1 across."""
+    """Return the derivative down the rows, with weights 1 2 1 across."""
     padded = np.pad(depth, 1, mode="symmetric")
     step = padded[2:] - padded[:-2]
     derivative: FloatArray = step[:, :-2] + 2 * step[:, 1:-1] + step[:, 2:]
@@ -181,7 +185,7 @@ def _sobel(depth: FloatArray) -> FloatArray:
 
 
 def _ridge(strength: FloatArray, down: FloatArray, right: FloatArray) -> Mask:
-    """Where the strength is no less than one step along the gradient to either side."""
+    """Return where the strength is no less than one step along the gradient on either side."""
     padded = np.pad(strength, 1)
     rows, columns = np.indices(strength.shape)
     steep = np.abs(down) >= np.abs(right)
@@ -202,7 +206,7 @@ def _ridge(strength: FloatArray, down: FloatArray, right: FloatArray) -> Mask:
 
 
 def _connected(weak: Mask, strong: Mask) -> Mask:
-    """The weak edges that hang together (in eight directions) with a strong one."""
+    """Return the weak edges connected (in eight directions) to a strong one."""
     kept = strong
     while True:
         padded = np.pad(kept, 1)

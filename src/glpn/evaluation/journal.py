@@ -1,4 +1,4 @@
-"""A log of scores from which a killed evaluation resumes."""
+"""A log of scores from which an interrupted evaluation resumes."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ class Entry(NamedTuple):
 
 
 class Journal:
-    """A header line that says what run this is, then one line per score.
+    """A file with a header line that identifies the run, and one line per score.
 
-    Opening one that exists checks the header and cuts off a last line that was not finished.
+    Opening an existing file checks the header and removes an unfinished last line.
 
     Raises:
         CannotCreateOutput: the file cannot be opened.
-        DataError: it belongs to another run, or is damaged.
+        DataError: the file belongs to another run or is damaged.
     """
 
     def __init__(self, path: str | Path, header: Mapping[str, Any]) -> None:
         self.path = Path(path)
-        self.header = json.loads(json.dumps(header))  # tuples become lists, as in the file
+        self.header = json.loads(json.dumps(header))  # JSON turns tuples into lists
 
     def replay(self) -> Iterator[Entry]:
-        """The scores in the file; call `append` afterwards to add more.
+        """Yield the scores in the file; call `append` afterwards to add more.
 
-        An unfinished last line is removed from the file.
+        This removes an unfinished last line from the file.
         """
         end = 0
         for number, line in enumerate(read_lines(self.path)):
@@ -54,7 +54,7 @@ class Journal:
                 log.append(self.header)
 
     def append(self, entries: Iterable[Entry]) -> Iterator[Entry]:
-        """Pass scores through; each is in the file before it is passed on.
+        """Write each score to the file, then yield it.
 
         Raises:
             CannotCreateOutput, OutputFailed: the file cannot be opened or written.

@@ -1,4 +1,4 @@
-"""What is asked of an evaluation, what it needs before it begins, and the texts of its results."""
+"""The request for an evaluation, the checks before it starts, and the texts of its results."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ JOURNAL, LOSSES, LOSS_TABLE = "robustness.jsonl", "robustness.json", "robustness
 
 @dataclass(frozen=True)
 class Request:
-    """What is to be measured.
+    """The inputs, rules and outputs of one evaluation.
 
     Attributes:
         selection: the frames.
-        protocol: its name; None is the set's own.
-        rules: fields of `Protocol` that differ from it.
+        protocol: the protocol's name; None takes the dataset's own.
+        rules: fields that replace those of the protocol.
         model: options of `glpn.load`.
-        output: folder for results; None writes none.
+        output: the folder for results; None writes no files.
         report: also write the HTML page.
-        save_pngs: folder for predictions.
-        png_scale: units per metre of PNGs; None is the set's usual.
-        overwrite: replace results.
+        save_pngs: the folder for predictions; None saves none.
+        png_scale: units per metre of PNGs; None takes the dataset's usual scale.
+        overwrite: replace existing results.
     """
 
     selection: Selection
@@ -45,16 +45,16 @@ class Request:
     overwrite: bool = False
 
     def evaluation(self) -> Evaluation:
-        """Frames and rules; errors as `Evaluation.of`."""
+        """Find the frames and the rules; errors as `Evaluation.of`."""
         return Evaluation.of(self.selection, self.protocol, self.rules)
 
     def scale(self, dataset: str) -> float:
-        """Units per metre of PNGs."""
+        """Return the units per metre of PNGs for the dataset."""
         return self.png_scale or PNG_SCALES.get(dataset, PNG_SCALES["nyu"])
 
 
 def prepare(request: Request) -> None:
-    """Find out now what would otherwise fail after the work is done."""
+    """Check before the work everything that would otherwise fail after it."""
     if request.report:
         require_matplotlib()
     if request.output is not None:
@@ -63,8 +63,8 @@ def prepare(request: Request) -> None:
 
 
 def report(evaluation: Evaluation, model: Model, result: Result) -> str:
-    """The HTML page of a result."""
-    # Sigma is in the metres of the prediction itself, not of one that was fitted to the truth.
+    """Return the HTML page of a result."""
+    # Sigma is in metres of the raw prediction, so it does not fit an aligned one.
     fitted = evaluation.protocol.alignment != "none"
     return html_report(
         result,
@@ -75,11 +75,11 @@ def report(evaluation: Evaluation, model: Model, result: Result) -> str:
 
 
 def read(path: Path) -> Result:
-    """A result that `evaluate` wrote.
+    """Read a result that `evaluate` wrote.
 
     Raises:
-        MissingInput: the file is not there.
-        DataError: it is no result.
+        MissingInput: the file does not exist.
+        DataError: the file is no result.
     """
     try:
         return Result.from_json(path.read_text("utf-8"), name=str(path))
@@ -90,7 +90,7 @@ def read(path: Path) -> Result:
 
 
 def comparison_record(found: Comparison) -> dict[str, Any]:
-    """A comparison as JSON values."""
+    """Return a comparison as JSON values."""
     return {
         "first": found.first.model,
         "second": found.second.model,

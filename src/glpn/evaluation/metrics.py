@@ -1,8 +1,8 @@
-"""The depth metrics: the only place in glpn where their formulas stand.
+"""The depth metrics. Their formulas appear only in this module.
 
 With p the prediction and t the target, both in metres, over the valid pixels, and d = ln t - ln p:
 
-    delta_k      share of max(t/p, p/t) < 1.25^k             (Eigen et al. 2014)
+    delta_k      fraction with max(t/p, p/t) < 1.25^k        (Eigen et al. 2014)
     abs_rel      mean |p - t| / t
     sq_rel       mean (p - t)² / t                           metres
     rmse         sqrt(mean (p - t)²)                         metres
@@ -26,7 +26,7 @@ from glpn.errors import DataError
 
 DELTA_BASE = 1.25  # Eigen et al. 2014
 SILOG_TRAIN_LAMBDA = 0.5  # Kim et al. 2022, section 3.5
-_BLOCK = 8192  # pixels summed at a time: the temporaries stay in cache and cost no fresh pages
+_BLOCK = 8192  # pixels summed at a time: temporaries stay in cache and need no new memory pages
 
 
 class Metrics(NamedTuple):
@@ -50,10 +50,10 @@ HIGHER_IS_BETTER = frozenset({"delta1", "delta2", "delta3"})
 
 @dataclass(frozen=True)
 class PixelSums:
-    """Sums over valid pixels from which every metric follows; adding two pools their pixels.
+    """Sums over valid pixels that determine every metric; adding two pools their pixels.
 
-    The spread of d is kept around its mean (Chan et al. 1983), so that nothing cancels when a
-    prediction is off by one factor alone.
+    The spread of d is stored around its mean (Chan et al. 1983). This avoids cancellation when a
+    prediction is wrong only by a constant factor.
     """
 
     pixels: int
@@ -76,7 +76,7 @@ class PixelSums:
         return PixelSums(**totals)
 
     def metrics(self) -> Metrics:
-        """The metrics over these pixels."""
+        """Return the metrics over these pixels."""
         n = self.pixels
         variance = self.log_spread / n
         mean_square = self.log_mean * self.log_mean
@@ -100,13 +100,13 @@ _FIELDS = dataclasses.fields(PixelSums)
 def depth_metrics(
     prediction: NDArray[Any], target: NDArray[Any], valid: NDArray[np.bool_], *, name: str = "frame"
 ) -> Metrics:
-    """The metrics of one image over its valid pixels.
+    """Return the metrics of one image over its valid pixels.
 
     Args:
         prediction: metres [H, W], finite and above 0 where valid.
         target: metres [H, W], finite and above 0 where valid.
         valid: bool [H, W].
-        name: what an error message calls this image.
+        name: the image's name in error messages.
 
     Raises:
         DataError: the shapes differ, no pixel is valid, or a valid value is not above 0 and finite.
@@ -117,7 +117,7 @@ def depth_metrics(
 def pixel_sums(
     prediction: NDArray[Any], target: NDArray[Any], valid: NDArray[np.bool_], *, name: str = "frame"
 ) -> PixelSums:
-    """The sums behind `depth_metrics`, same arguments and errors; accumulated in float64."""
+    """Return the sums behind `depth_metrics`, in float64; same arguments and errors."""
     if not prediction.shape == target.shape == valid.shape:
         raise DataError(
             f"{name}: prediction, target and valid must have one shape; "
@@ -135,7 +135,7 @@ def pixel_sums(
 
 
 def _block_sums(prediction: NDArray[Any], target: NDArray[Any]) -> PixelSums:
-    """The sums over all of two short vectors."""
+    """Return the sums over all values of two short vectors."""
     p, t = prediction.astype(np.float64), target.astype(np.float64)
     larger, smaller = np.maximum(p, t), np.minimum(p, t)
     ratio = larger / smaller  # = max(t/p, p/t), bit for bit
@@ -159,7 +159,7 @@ def _block_sums(prediction: NDArray[Any], target: NDArray[Any]) -> PixelSums:
 
 
 def _refuse_impossible(depth: NDArray[Any], what: str) -> None:
-    """Raise DataError unless all of `depth` is finite and above 0 (NaN fails both comparisons)."""
+    """Raise DataError unless every depth is finite and above 0 (NaN fails both comparisons)."""
     low, high = float(depth.min()), float(depth.max())
     if not (low > 0 and high < math.inf):
         raise DataError(f"{what} must be finite and above 0 metres; got {low:.4g} to {high:.4g}")

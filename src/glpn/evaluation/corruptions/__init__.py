@@ -1,21 +1,21 @@
 """The fifteen common corruptions in five severities (Hendrycks and Dietterich 2019).
 
-Written anew from the paper's description and its published constants, with numpy and Pillow alone.
-What differs from the paper's own images, on purpose:
+A new implementation from the paper's description and published constants, with numpy and Pillow.
+It differs from the paper's own images on purpose:
 
 - The constants are lengths on ImageNet's 224-pixel images. `lengths="image"` scales them by the
-  image's shorter side / 224, so that a photograph is blurred alike at any resolution;
-  `lengths="pixels"` applies them as they stand, as is usual on larger images.
-- *Frost* is drawn (ridged noise growing in from the edges), as the photographs cannot be shipped;
-  its strengths are fitted to that.
+  image's shorter side / 224, so that the blur looks the same at any resolution. `lengths="pixels"`
+  applies them unscaled, as is usual on larger images.
+- *Frost* is procedural (ridged noise that grows in from the edges), because the paper's photos of
+  frost cannot be shipped. Its strengths are fitted to the noise.
 - So that damage rises with severity, *fog* 4 and 5 are thicker, *snow* 2 hides less, and *elastic
-  transform* 1 and 2 are weak local warps (the paper's shift the image by up to a fifth, further
-  than its 3 to 5).
-- Glass blur gathers pixels where the paper swaps them; the defocus disk is smoothed at its rim.
-- An image meets the same random numbers in all five severities of a corruption.
+  transform* 1 and 2 are weak local warps (the paper's versions shift the image by up to a fifth,
+  further than its 3 to 5).
+- *Glass blur* gathers pixels where the paper swaps them. The *defocus* disk has a smooth rim.
+- All five severities of a corruption use the same random numbers for an image.
 
-Elastic transform and zoom blur move the image against its depth map, in the paper as here.
-JPEG depends on the version of libjpeg that Pillow brings.
+Elastic transform and zoom blur move the image relative to its depth map, as in the paper.
+JPEG compression depends on the version of libjpeg in Pillow.
 """
 
 from __future__ import annotations
@@ -32,10 +32,11 @@ from glpn.errors import DataError, UsageError
 from glpn.evaluation.corruptions import blur, digital, noise, weather
 
 SEVERITIES = (1, 2, 3, 4, 5)
-IMAGENET_SIDE = 224  # pixels; what the published constants are measured on
+IMAGENET_SIDE = 224  # pixels; the published constants refer to images of this size
 
 Pixels = NDArray[np.float32]
-# (pixels [H, W, 3] in 0..1, the severity's constants, random state, pixels per ImageNet pixel)
+# The arguments are pixels [H, W, 3] in 0..1, the severity's constants, the random generator, and
+# the pixels per ImageNet pixel.
 Effect = Callable[[Pixels, Any, np.random.Generator, float], Pixels]
 
 _EFFECTS: Mapping[str, tuple[str, Effect, tuple[Any, ...]]] = {
@@ -62,16 +63,16 @@ FAMILIES: Mapping[str, str] = {name: family for name, (family, _, _) in _EFFECTS
 
 @dataclass(frozen=True)
 class Corruption:
-    """One corruption at one severity; calling it with an image and its index spoils the image.
+    """One corruption at one severity. Call it with an image and its index.
 
     Attributes:
         name: one of `CORRUPTIONS`.
         severity: 1 (mild) to 5.
-        seed: with the image's index and the name it fixes every random number.
+        seed: together with the name and the image's index, it fixes every random number.
         lengths: "image" or "pixels"; see the module's docstring.
 
     Raises:
-        UsageError: a value is impossible; the message names it.
+        UsageError: a value is invalid; the message names it.
     """
 
     name: str
@@ -89,7 +90,7 @@ class Corruption:
             raise UsageError(f"lengths: expected 'image' or 'pixels'; got {self.lengths!r}")
 
     def __call__(self, image: NDArray[np.uint8], index: int) -> NDArray[np.uint8]:
-        """The corrupted copy of `image`, RGB uint8 [H, W, 3] of any size.
+        """Return a corrupted copy of `image`, RGB uint8 [H, W, 3] of any size.
 
         Raises:
             DataError: the image is not uint8 [H, W, 3].

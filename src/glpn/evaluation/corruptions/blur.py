@@ -1,4 +1,4 @@
-"""Blur: defocus, frosted glass, camera motion, zooming during exposure."""
+"""Blur: defocus, frosted glass, camera motion, zoom during the exposure."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from glpn.evaluation.corruptions.noise import from_image, to_uint8
 
 Pixels = NDArray[np.float32]
 
-DEFOCUS = (3.0, 4.0, 6.0, 8.0, 10.0)  # radius, in ImageNet pixels as all lengths here
+DEFOCUS = (3.0, 4.0, 6.0, 8.0, 10.0)  # radius; all lengths here are ImageNet pixels
 GLASS = ((0.7, 1, 2), (0.9, 2, 1), (1.0, 2, 3), (1.1, 3, 2), (1.5, 4, 2))  # sigma, reach, rounds
 MOTION = ((10, 3), (15, 5), (15, 8), (15, 12), (20, 15))  # radius, sigma
 ZOOM = ((1.11, 0.01), (1.16, 0.01), (1.21, 0.02), (1.26, 0.02), (1.31, 0.03))  # end, step
 _MOTION_ANGLE = 45.0  # degrees to either side of the horizontal
-_FFT_MULTIPLE = 60  # 2² 3 5: lengths that factor well
+_FFT_MULTIPLE = 60  # 2²·3·5: the FFT is fast for lengths with small factors
 
 
 def defocus(pixels: Pixels, radius: float, rng: np.random.Generator, unit: float) -> Pixels:
-    """Every point becomes a disk."""
+    """Spread every point over a disk."""
     radius = radius * unit
     reach = math.ceil(radius)
     rows, columns = np.mgrid[-reach : reach + 1, -reach : reach + 1]
@@ -32,7 +32,7 @@ def defocus(pixels: Pixels, radius: float, rng: np.random.Generator, unit: float
 def glass(
     pixels: Pixels, constants: tuple[float, int, int], rng: np.random.Generator, unit: float
 ) -> Pixels:
-    """Blurred, each pixel taken from a random neighbour a few times over, blurred again."""
+    """Blur, replace each pixel by a random neighbour in several rounds, and blur again."""
     sigma, reach, rounds = constants
     pixels = _gaussian(pixels, sigma * unit)
     height, width = pixels.shape[:2]
@@ -48,7 +48,7 @@ def glass(
 def motion(
     pixels: Pixels, constants: tuple[float, float], rng: np.random.Generator, unit: float
 ) -> Pixels:
-    """A trail with Gaussian fading, in a random direction near the horizontal."""
+    """Smear along a trail that fades as a Gaussian, in a random direction near the horizontal."""
     angle = rng.uniform(-_MOTION_ANGLE, _MOTION_ANGLE)
     return convolve(pixels, trail(constants[0] * unit, constants[1] * unit, angle))
 
@@ -56,7 +56,7 @@ def motion(
 def zoom(
     pixels: Pixels, constants: tuple[float, float], rng: np.random.Generator, unit: float
 ) -> Pixels:
-    """The mean of the image and its magnifications about the centre."""
+    """Average the image and its magnifications about the centre."""
     end, step = constants
     height, width = pixels.shape[:2]
     image = Image.fromarray(to_uint8(pixels))
@@ -72,11 +72,11 @@ def zoom(
 
 
 def trail(radius: float, sigma: float, angle: float) -> NDArray[np.float64]:
-    """A kernel along one ray: weights exp(-s²/2σ²) at distance s, up to twice the radius.
+    """Return a kernel along one ray: weights exp(-s²/2σ²) at distance s, up to twice the radius.
 
     Args:
         radius, sigma: pixels.
-        angle: degrees, counted from the columns' axis.
+        angle: degrees from the horizontal axis.
     """
     steps = np.arange(0, max(2 * radius, 0.5), 0.5)
     weights = np.exp(-0.5 * (steps / sigma) ** 2)
@@ -93,7 +93,7 @@ def trail(radius: float, sigma: float, angle: float) -> NDArray[np.float64]:
 
 
 def convolve(pixels: Pixels, kernel: NDArray[np.float64]) -> Pixels:
-    """Convolution of [H, W, ...] with an odd square kernel, mirrored at the borders."""
+    """Convolve [H, W, ...] with an odd square kernel; borders are mirrored."""
     height, width = pixels.shape[:2]
     reach = kernel.shape[0] // 2
     borders = [(reach, reach)] * 2 + [(0, 0)] * (pixels.ndim - 2)

@@ -12,8 +12,9 @@ from glpn.evaluation.corruptions.noise import from_image, to_uint8
 
 Pixels = NDArray[np.float32]
 
-CONTRAST = (0.4, 0.3, 0.2, 0.1, 0.05)  # what is left of it
-# Reach of the local warp, its smoothness, reach of the affine one; ImageNet pixels.
+CONTRAST = (0.4, 0.3, 0.2, 0.1, 0.05)  # fraction of the contrast that remains
+# Each row is the reach and the smoothness of the local warp and the reach of the affine warp, in
+# ImageNet pixels.
 ELASTIC = (
     (5.0, 2.44, 1.2),
     (8.5, 2.44, 2.5),
@@ -21,12 +22,12 @@ ELASTIC = (
     (17.1, 2.44, 4.88),
     (29.3, 2.44, 4.88),
 )
-PIXELATE = (0.6, 0.5, 0.4, 0.3, 0.25)  # pixels left per ImageNet pixel, each way
-JPEG = (25, 18, 15, 10, 7)  # quality
+PIXELATE = (0.6, 0.5, 0.4, 0.3, 0.25)  # remaining pixels per ImageNet pixel along each axis
+JPEG = (25, 18, 15, 10, 7)  # libjpeg's quality
 
 
 def contrast(pixels: Pixels, kept: float, rng: np.random.Generator, unit: float) -> Pixels:
-    """Every channel drawn towards its mean."""
+    """Pull every channel towards its mean."""
     mean = pixels.mean(axis=(0, 1), keepdims=True)
     spoiled: Pixels = (pixels - mean) * np.float32(kept) + mean
     return spoiled
@@ -35,7 +36,7 @@ def contrast(pixels: Pixels, kept: float, rng: np.random.Generator, unit: float)
 def elastic(
     pixels: Pixels, constants: tuple[float, float, float], rng: np.random.Generator, unit: float
 ) -> Pixels:
-    """A random affine map of three points near the centre, then a smooth local warp."""
+    """Apply a random affine map of three points near the centre, then a smooth local warp."""
     reach, sigma, affine_reach = (length * unit for length in constants)
     height, width = pixels.shape[:2]
     rows, columns = np.mgrid[:height, :width].astype(np.float64)
@@ -51,7 +52,7 @@ def elastic(
 
 
 def pixelate(pixels: Pixels, kept: float, rng: np.random.Generator, unit: float) -> Pixels:
-    """Averaged over blocks, each block one colour."""
+    """Replace each block of pixels by its mean colour."""
     height, width = pixels.shape[:2]
     share = min(1, kept / unit)
     small = (max(1, int(width * share)), max(1, int(height * share)))
@@ -61,7 +62,7 @@ def pixelate(pixels: Pixels, kept: float, rng: np.random.Generator, unit: float)
 
 
 def jpeg(pixels: Pixels, quality: int, rng: np.random.Generator, unit: float) -> Pixels:
-    """Compressed and decompressed."""
+    """Compress and decompress as JPEG."""
     buffer = io.BytesIO()
     Image.fromarray(to_uint8(pixels)).save(buffer, "JPEG", quality=quality)
     with Image.open(buffer, formats=("JPEG",)) as image:
@@ -69,7 +70,7 @@ def jpeg(pixels: Pixels, quality: int, rng: np.random.Generator, unit: float) ->
 
 
 def _smooth(field: NDArray[np.float64], sigma: float) -> NDArray[np.float64]:
-    """Gaussian smoothing of [H, W] that wraps around (the field is noise: no border to respect)."""
+    """Smooth [H, W] with a Gaussian that wraps around, which is safe because the field is noise."""
     down = np.fft.fftfreq(field.shape[0])[:, None]
     right = np.fft.rfftfreq(field.shape[1])[None]
     transfer = np.exp(-2 * (np.pi * sigma) ** 2 * (down**2 + right**2))
@@ -77,7 +78,7 @@ def _smooth(field: NDArray[np.float64], sigma: float) -> NDArray[np.float64]:
 
 
 def _sample(pixels: Pixels, rows: NDArray[np.float64], columns: NDArray[np.float64]) -> Pixels:
-    """Bilinear look-up at fractional places [H, W], mirrored at the borders."""
+    """Sample bilinearly at fractional positions [H, W]; borders are mirrored."""
     height, width = pixels.shape[:2]
     rows, columns = _mirror(rows, height), _mirror(columns, width)
     top, left = rows.astype(np.intp), columns.astype(np.intp)
@@ -91,7 +92,7 @@ def _sample(pixels: Pixels, rows: NDArray[np.float64], columns: NDArray[np.float
 
 
 def _mirror(places: NDArray[np.float64], length: int) -> NDArray[np.float64]:
-    """Places folded back into [0, length - 1] at both ends."""
+    """Reflect positions into [0, length - 1] at both ends."""
     if length == 1:
         return np.zeros_like(places)
     last = length - 1

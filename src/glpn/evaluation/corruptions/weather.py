@@ -10,7 +10,8 @@ from glpn.evaluation.corruptions.blur import convolve, trail
 
 Pixels = NDArray[np.float32]
 
-# Mean and spread of the flakes, their size, threshold, trail radius and sigma, share of the image.
+# Each row is the mean and spread of the flakes, their size and threshold, the radius and sigma of
+# their trails, and the weight of the image.
 SNOW = (
     (0.1, 0.3, 3.0, 0.5, 10, 4, 0.8),
     (0.2, 0.3, 2.0, 0.5, 12, 4, 0.75),
@@ -18,7 +19,7 @@ SNOW = (
     (0.55, 0.3, 4.5, 0.85, 12, 8, 0.65),
     (0.55, 0.3, 2.5, 0.85, 12, 12, 0.55),
 )
-# Share of the image, share of the ice; the paper's fit its photographs of frost.
+# Each row is the weight of the image and of the ice. The paper's weights fit its photos of frost.
 FROST = ((1.0, 0.4), (0.85, 0.6), (0.75, 0.75), (0.7, 0.85), (0.65, 0.95))
 FOG = ((1.5, 2.0), (2.0, 2.0), (2.5, 1.7), (3.0, 1.5), (4.0, 1.4))  # thickness, decay
 BRIGHTNESS = (0.1, 0.2, 0.3, 0.4, 0.5)  # added to the value of HSV
@@ -30,7 +31,7 @@ _ICE = np.array([0.90, 0.96, 1.0], dtype=np.float32)
 def snow(
     pixels: Pixels, constants: tuple[float, ...], rng: np.random.Generator, unit: float
 ) -> Pixels:
-    """A whitened image under streaks of flakes that fall from either side."""
+    """Whiten the image and add streaks of flakes that fall from either side."""
     mean, spread, size, threshold, radius, sigma, keep = constants
     height, width = pixels.shape[:2]
     grain = max(1, size * unit)
@@ -49,7 +50,7 @@ def snow(
 def frost(
     pixels: Pixels, constants: tuple[float, float], rng: np.random.Generator, unit: float
 ) -> Pixels:
-    """Ice on the lens: veins of ridged noise, denser towards the edges, added to the image."""
+    """Add ice on the lens: veins of ridged noise, denser towards the edges."""
     height, width = pixels.shape[:2]
     veins = 1 - np.abs(2 * plasma((height, width), 1.6, rng) - 1)
     needles = 1 - np.abs(2 * plasma((height, width), 1.3, rng) - 1)
@@ -65,7 +66,7 @@ def frost(
 def fog(
     pixels: Pixels, constants: tuple[float, float], rng: np.random.Generator, unit: float
 ) -> Pixels:
-    """Clouds of plasma noise added to the image, which keeps its brightest value."""
+    """Add clouds of plasma noise; the image keeps its brightest value."""
     thickness, decay = constants
     brightest = float(pixels.max())
     clouds = plasma(pixels.shape[:2], decay, rng).astype(np.float32)[..., None]
@@ -75,7 +76,7 @@ def fog(
 
 
 def brightness(pixels: Pixels, gain: float, rng: np.random.Generator, unit: float) -> Pixels:
-    """The value of HSV raised, hue and saturation kept."""
+    """Raise the value of HSV; hue and saturation stay."""
     value = pixels.max(axis=-1, keepdims=True)
     raised = np.minimum(value + np.float32(gain), 1)
     colour = np.divide(pixels, value, where=value > 0, out=np.ones_like(pixels))
@@ -84,7 +85,7 @@ def brightness(pixels: Pixels, gain: float, rng: np.random.Generator, unit: floa
 
 
 def plasma(shape: tuple[int, ...], decay: float, rng: np.random.Generator) -> NDArray[np.float64]:
-    """Diamond-square noise in 0..1, [H, W]; each octave is `decay` times weaker than the last."""
+    """Return diamond-square noise in 0..1, [H, W]; each octave is `decay` times weaker."""
     side = 1 << max(1, (max(shape) - 1).bit_length())
     grid = np.zeros((side, side))
     step, wobble = side, 1.0
@@ -106,6 +107,6 @@ def plasma(shape: tuple[int, ...], decay: float, rng: np.random.Generator) -> ND
 
 
 def _enlarge(field: Pixels, size: tuple[int, int]) -> Pixels:
-    """Bilinear enlargement of [h, w] to [H, W]."""
+    """Enlarge [h, w] bilinearly to [H, W]."""
     grown = Image.fromarray(field).resize(size[::-1], Image.Resampling.BILINEAR)
     return np.array(grown, dtype=np.float32)
