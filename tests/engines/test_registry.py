@@ -44,8 +44,10 @@ def model(tmp_path_factory):
 
 @pytest.fixture
 def copy(model, tmp_path):
-    """The same, to be damaged."""
-    return shutil.copytree(model, tmp_path / "copy")
+    """The same, to be damaged; unsigned, so that checks behind the checksums are reached."""
+    folder = shutil.copytree(model, tmp_path / "copy")
+    (folder / "checksums.json").unlink()
+    return folder
 
 
 def write_model(folder, seed=0, **fields):

@@ -89,7 +89,7 @@ def test_bfloat16_stays_near(model, monkeypatch, fused):
 def test_bfloat16_attention_is_the_same_with_few_scores_and_with_many(model, monkeypatch):
     pixels = photograph(64, 96)
     few = fast(model, dtype=torch.bfloat16)(pixels)
-    monkeypatch.setattr("glpn.network.inference._MOST_SCORES", 0)
+    monkeypatch.setattr("glpn.network.inference._MAX_SCORES", 0)
     many = fast(model, dtype=torch.bfloat16)(pixels)
     assert not torch.equal(few, many)  # both ways ran
     torch.testing.assert_close(few, many, rtol=8 * BFLOAT16, atol=0)

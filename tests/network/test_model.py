@@ -175,7 +175,7 @@ def test_wrong_shapes_are_named():
 
 def test_records_read_by_name_key_and_position():
     output = tiny()(photograph(32, 32), labels=torch.ones(1, 32, 32), output_hidden_states=True)
-    assert output.keys() == ("loss", "predicted_depth", "hidden_states")
+    assert [*output.keys()] == ["loss", "predicted_depth", "hidden_states"]
     assert output["predicted_depth"] is output.predicted_depth is output[1]
     assert list(output) == list(output.keys())
     assert "attentions" not in output

@@ -322,7 +322,9 @@ class PretrainedModel(nn.Module):
             )
         if not pixels.is_floating_point():
             raise InvalidImage(f"pixel_values: expected floats in 0..1, got {pixels.dtype}")
-        return pixels if torch.is_autocast_enabled(pixels.device.type) else pixels.to(self.dtype)
+        kind = pixels.device.type
+        autocast = torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)
+        return pixels if autocast else pixels.to(self.dtype)
 
 
 def _require_gradient(_module: nn.Module, _inputs: Any, output: Tensor) -> None:
