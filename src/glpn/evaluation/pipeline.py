@@ -1,4 +1,4 @@
-"""Frames in, scores out, in order: reading, predicting and scoring run side by side."""
+"""Scores frames in order; reading, predicting and scoring run concurrently."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from glpn.evaluation.protocols import Protocol, kb_crop, prepare_prediction, val
 
 
 class Frame(typing.Protocol):
-    """What is evaluated; `glpn.data.Sample` is one.
+    """A frame to evaluate, such as a `glpn.data.Sample`.
 
     Attributes:
-        name: unique in its set.
-        scene: frames of one scene share it; None where it is not known.
+        name: unique in its dataset.
+        scene: frames of one scene share it; None if it is unknown.
         image: RGB uint8 [H, W, 3].
         depth: float32 metres [H, W], 0 = unknown.
     """
@@ -41,9 +41,9 @@ class Frame(typing.Protocol):
 
 @dataclass(frozen=True)
 class Task:
-    """One prediction to make and score; image and target are cut as the protocol says.
+    """One prediction to make and score; image and target have the protocol's crop.
 
-    The geometry, where there is one, is that of the whole frame.
+    The geometry, if there is one, is that of the whole frame.
     """
 
     name: str
@@ -57,7 +57,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Score:
-    """What is kept of a task."""
+    """The scores of one task."""
 
     name: str
     scene: str | None
@@ -66,13 +66,13 @@ class Score:
     geometry: SceneErrors | None = None
 
 
-# What `evaluate` is given: RGB uint8 [H, W, 3] → metres [H, W], or anything that turns into such
-# an array (a `glpn.Depth` does).
+# A prediction function takes RGB uint8 [H, W, 3] and returns metres [H, W], or an object that
+# converts to such an array (a `glpn.Depth` does).
 Predict = Callable[[NDArray[np.uint8]], Any]
 
 
 def task(frame: Frame, protocol: Protocol) -> Task:
-    """The frame, checked and cut.
+    """Check a frame and crop it by the protocol.
 
     Raises:
         DataError: image and depth differ in size, or no pixel of the depth counts.
@@ -92,7 +92,7 @@ def task(frame: Frame, protocol: Protocol) -> Task:
 
 
 def predict_image(predict: Predict, image: NDArray[np.uint8], protocol: Protocol) -> NDArray[Any]:
-    """The prediction [H, W], averaged with that of the mirrored image if the protocol says so."""
+    """Predict metres [H, W]; a protocol with `flip` also averages with the mirrored image."""
     prediction = np.asarray(predict(image))
     if not protocol.flip:
         return prediction
@@ -104,10 +104,9 @@ def predict_image(predict: Predict, image: NDArray[np.uint8], protocol: Protocol
 def score_tasks(
     tasks: Iterable[Task], predict: Callable[[Task], NDArray[Any]], *, protocol: Protocol
 ) -> Iterator[Score]:
-    """Predict every task in this thread, read and score in two others; scores come in order.
+    """Predict tasks in this thread, read and score in two others; yield the scores in order.
 
-    However many tasks there are, only a few are in memory. An error of any of the three stages
-    is raised here.
+    Only a few tasks are in memory at a time. An error in any of the three stages is raised here.
     """
 
     def predicted() -> Generator[tuple[Task, NDArray[Any]], None, None]:

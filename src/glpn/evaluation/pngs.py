@@ -1,4 +1,4 @@
-"""Predictions as 16-bit PNG files, the published evaluators' second path: write and score them."""
+"""Writes and scores predictions as 16-bit PNG files, as the published evaluators can."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from glpn.evaluation.result import Result
 from glpn.evaluation.runner import evaluate_tasks
 from glpn.files.contents import Contents
 
-PNG_SCALES = {"nyu": 1000, "kitti": 256}  # units per metre; Kim et al. 2022's evaluator
-_SHOWN = 5  # names in an error message
+PNG_SCALES = {"nyu": 1000, "kitti": 256}  # units per metre, as in the evaluator of Kim et al. 2022
+_SHOWN = 5  # most names listed in an error message
 
 
 def png_name(name: str) -> str:
-    """A frame's file name: folders are joined by "_", as the authors' evaluator has it."""
+    """Return a frame's file name; "_" joins its folders, as in the authors' evaluator."""
     return re.sub(r"[/\\]+", "_", name) + ".png"
 
 
 def png_saver(folder: str | Path, *, scale: float) -> Callable[[str, NDArray[Any]], None]:
-    """What `evaluate(save=...)` takes to write every prediction into `folder`.
+    """Return a function for `evaluate(save=...)` that writes every prediction into `folder`.
 
     Raises:
-        CannotCreateOutput, OutputFailed: the folder cannot be written; a file exists already.
+        CannotCreateOutput, OutputFailed: the folder cannot be written, or a file exists already.
         DataError: a prediction is not finite.
     """
     folder = files.require_writable_folder(folder)
@@ -56,18 +56,19 @@ def from_pngs(
     scale: float,
     protocol: Protocol,
 ) -> Result:
-    """Score saved predictions: `png_name(name)` in `folder` for every frame, and nothing else.
+    """Score saved predictions: `folder` holds `png_name(name)` for every frame and no other PNG.
 
     Args:
-        frames: the set.
-        folder: holds the PNG files, each of the image's size (or of the KB crop's).
-        names: the names of all frames; checked against the folder before anything is scored.
-        scale: units per metre; see PNG_SCALES. A 0 in a file counts as the nearest depth.
-        protocol: the rules; flip averaging is not for predictions that are made already.
+        frames: the frames of the dataset.
+        folder: holds the PNG files, each of the image's size (or that of the KB crop).
+        names: the names of all frames; checked against the folder before scoring starts.
+        scale: units per metre; see `PNG_SCALES`. A 0 in a file counts as the nearest depth.
+        protocol: the rules; flip averaging is impossible for saved predictions.
 
     Raises:
-        MissingInput: the folder is not there, or files are missing.
-        DataError: there are extra files, two frames share one, or one is no 16-bit PNG of its size.
+        MissingInput: the folder or some of its files are missing.
+        DataError: there are extra files, two frames share a file, or a file is no 16-bit PNG of the
+            right size.
     """
     folder = Path(folder)
     if protocol.flip:

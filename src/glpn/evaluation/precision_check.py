@@ -1,4 +1,4 @@
-"""The precision check: how far reduced precisions move the metres of real frames."""
+"""The precision check: measures how far reduced precisions change the metres of real frames."""
 
 from __future__ import annotations
 
@@ -32,17 +32,18 @@ def measure_reduced(
     data: str,
     advance: Callable[[], None] = lambda: None,
 ) -> list[Record]:
-    """Compare the reduced precisions of an engine that this CPU computes with its float32.
+    """Compare an engine's reduced precisions, as far as this CPU supports them, with float32.
 
     Args:
-        folder: the model's.
-        engine: has reduced precisions.
-        deviation_frames: for the mean of |reduced - float32| / float32 over all pixels. Every
-            second frame gives the ranges of 8-bit products instead, where there are such products.
-        score_frames: with depth, for AbsRel and δ1; ideally of a dataset not used for training.
+        folder: the model's folder.
+        engine: an engine with reduced precisions.
+        deviation_frames: frames for the mean of |reduced - float32| / float32 over all pixels. If
+            the engine has 8-bit products, every second frame calibrates their ranges instead.
+        score_frames: frames with depth for AbsRel and δ1, ideally from a dataset that was not used
+            for training.
         protocol: the rules of the scores.
-        data: name of the frames in the records.
-        advance: called after each frame; `score_frames` count once more for each precision.
+        data: the name of the frames in the records.
+        advance: called after each frame; `score_frames` run once more for each precision.
 
     Raises:
         UsageError: the engine or this CPU has no reduced precision.
@@ -94,7 +95,7 @@ def _every_second(frames: FrameSet, first: int) -> FrameSet:
 def _ranges(
     folder: Path, full: DepthEstimator, frames: FrameSet, advance: Callable[[], None]
 ) -> Ranges:
-    """The ranges of 8-bit products on these frames."""
+    """Measure the ranges of 8-bit products on these frames."""
     from glpn.engines.openvino.int8 import seen_ranges
 
     def batches() -> Iterator[NDArray[np.float32]]:
@@ -111,7 +112,7 @@ def _deviations(
     frames: FrameSet,
     advance: Callable[[], None],
 ) -> dict[str, float]:
-    """Precision → mean of |reduced - float32| / float32."""
+    """Return precision → mean of |reduced - float32| / float32."""
     found: dict[str, list[float]] = {kind: [] for kind in reduced}
     for frame in frames:
         expected = full.metres(frame.image)
@@ -128,7 +129,7 @@ def _scores(
     protocol: Protocol,
     advance: Callable[[], None],
 ) -> tuple[float, float]:
-    """AbsRel and δ1."""
+    """Return AbsRel and δ1 of an estimator on these frames."""
 
     def counted(image: NDArray[np.uint8]) -> object:
         metres = estimator.metres(image)

@@ -1,4 +1,4 @@
-"""Which pixels count, and what may be done to a prediction first: named, frozen records."""
+"""Protocols: named rules for the pixels that count and the preparation of a prediction."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from glpn.errors import DataError, UsageError
 
 FloatArray = NDArray[np.float64]
 
-KB_CROP_SIZE = (352, 1216)  # rows, columns; the KITTI benchmark's crop
+KB_CROP_SIZE = (352, 1216)  # rows and columns of the KITTI benchmark's crop
 
 
 class Crop(NamedTuple):
@@ -29,7 +29,7 @@ class Crop(NamedTuple):
     right: Fraction
 
     def window(self, size: tuple[int, int]) -> tuple[slice, slice]:
-        """The rows and columns of this crop on a map of `size` = (height, width)."""
+        """Return the rows and columns of this crop on a map of `size` = (height, width)."""
         height, width = size
         rows = slice(int(self.top * height), int(self.bottom * height))
         return rows, slice(int(self.left * width), int(self.right * width))
@@ -65,24 +65,24 @@ _CHOICES: Mapping[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Protocol:
-    """Everything that decides a score besides the model and the frames.
+    """All rules that affect a score besides the model and the frames.
 
     Attributes:
-        name: what reports call it; no part of the hash.
+        name: the name in reports; not part of the hash.
         min_depth, max_depth: a target counts where min_depth < target < max_depth, in metres.
         crop: a name in `CROPS`.
         kb_crop: image and target are first cut to the bottom 352 rows, the middle 1216 columns.
         clamp: predictions are clipped to [min_depth, max_depth], after any alignment.
         flip: the prediction is averaged with the mirrored prediction of the mirrored image.
-        alignment: fitted to each image's valid target: "median" (ratio of medians), "scale" or
-            "scale+shift" (least squares), or "none".
-        alignment_space: least squares are fitted to metres or to 1 / metres.
+        alignment: the fit of a prediction to the image's valid target: "median" (ratio of medians),
+            "scale" or "scale+shift" (least squares), or "none".
+        alignment_space: the space of the least-squares fit, metres or 1 / metres.
         average: the mean of per-image metrics, or the metrics of all pixels pooled.
 
-    Infinite predictions always become max_depth, NaN ones min_depth.
+    Infinite predictions always become max_depth, and NaN becomes min_depth.
 
     Raises:
-        UsageError: a value is impossible; the message names the field.
+        UsageError: a value is invalid; the message names the field.
     """
 
     name: str
@@ -113,7 +113,7 @@ class Protocol:
             )
 
     def replace(self, **changes: Any) -> Protocol:
-        """A copy with some options changed; unless renamed, its name tells the changes."""
+        """Return a copy with changed options; its name lists the changes unless `name` is given."""
         options = [f"{k}={v}" for k, v in changes.items() if getattr(self, k, None) != v]
         renamed = {"name": " ".join([self.name, *options])}
         try:
@@ -122,11 +122,11 @@ class Protocol:
             raise UsageError(f"protocol {self.name}: {e}") from None
 
     def settings(self) -> dict[str, Any]:
-        """All fields as JSON values."""
+        """Return all fields as JSON values."""
         return dataclasses.asdict(self)
 
     def hash(self) -> str:
-        """SHA-256 (hex) of all options, the crop's numbers among them; the name does not count."""
+        """Return the SHA-256 (hex) of all options and the crop's numbers, without the name."""
         options = {k: v for k, v in self.settings().items() if k != "name"}
         options["crop"] = [str(edge) for edge in CROPS[self.crop]]
         options["min_depth"], options["max_depth"] = float(self.min_depth), float(self.max_depth)
@@ -146,16 +146,16 @@ PROTOCOLS: Mapping[str, Protocol] = {
     "ibims": Protocol("ibims", max_depth=10.0),
     "diode": Protocol("diode", max_depth=10.0),
     "diode-outdoor": Protocol("diode-outdoor", max_depth=80.0),
-    # Any other set: no crop, and as far as any camera sees.
+    # Other datasets get no crop and a range that covers every camera.
     "folder": Protocol("folder", max_depth=1000.0),
 }
 
 
 def protocol(name: str) -> Protocol:
-    """The named protocol.
+    """Return the protocol of this name.
 
     Raises:
-        UsageError: there is none of that name.
+        UsageError: there is no protocol of this name.
     """
     if name not in PROTOCOLS:
         raise UsageError(f"protocol: expected one of {', '.join(PROTOCOLS)}; got {name!r}")
@@ -163,7 +163,7 @@ def protocol(name: str) -> Protocol:
 
 
 def kb_crop(array: NDArray[Any], *, name: str = "frame") -> NDArray[Any]:
-    """The bottom 352 rows and middle 1216 columns of a map [H, W] or image [H, W, C], as a view.
+    """Return a view of the bottom 352 rows and middle 1216 columns of [H, W] or [H, W, C].
 
     Raises:
         DataError: the array is smaller than the crop.
@@ -179,9 +179,9 @@ def kb_crop(array: NDArray[Any], *, name: str = "frame") -> NDArray[Any]:
 
 
 def valid_mask(protocol: Protocol, target: NDArray[Any]) -> NDArray[np.bool_]:
-    """Where `target` (metres [H, W], 0 or not finite = unknown) counts, bool [H, W].
+    """Return where `target` (metres [H, W], 0 or not finite = unknown) counts, bool [H, W].
 
-    With `kb_crop` the target must have been cut already.
+    If the protocol has `kb_crop`, the target must be cropped already.
     """
     valid = np.zeros(target.shape, dtype=np.bool_)
     window = CROPS[protocol.crop].window((target.shape[0], target.shape[1]))
@@ -196,7 +196,7 @@ def prepare_prediction(
     target: NDArray[Any],
     valid: NDArray[np.bool_],
 ) -> NDArray[Any]:
-    """The prediction as the protocol scores it: not-finite values replaced, aligned, clamped.
+    """Prepare a prediction for scoring: replace non-finite values, align and clamp.
 
     Args:
         protocol: the rules.
@@ -217,7 +217,7 @@ def _align(
     target: NDArray[Any],
     valid: NDArray[np.bool_],
 ) -> FloatArray:
-    """The prediction moved onto the target by the protocol's alignment, float64 [H, W]."""
+    """Align the prediction to the target by the protocol's rule; return float64 [H, W]."""
     p = prediction.astype(np.float64)
     x, y = p[valid], target[valid].astype(np.float64)
     if protocol.alignment == "median":
@@ -227,12 +227,12 @@ def _align(
         return scale * p + shift
     inverse = 1 / np.maximum(p, protocol.min_depth)
     scale, shift = _least_squares(inverse[valid], 1 / y, shift=protocol.alignment == "scale+shift")
-    # A disparity at or below 0 lies behind infinity: the farthest depth that the protocol knows.
+    # A disparity at or below 0 lies beyond infinity, so it becomes the protocol's largest depth.
     return 1 / np.maximum(scale * inverse + shift, 1 / protocol.max_depth)
 
 
 def _least_squares(x: FloatArray, y: FloatArray, *, shift: bool) -> tuple[float, float]:
-    """(a, b) of the line a x + b nearest to y; b = 0 without `shift`, a = 0 where x is constant."""
+    """Fit a x + b to y; return (a, b), with b = 0 without `shift` and a = 0 if x is constant."""
     if not shift:
         return _ratio(float((x * y).sum()), float((x * x).sum())), 0.0
     centred = x - x.mean()
@@ -241,5 +241,5 @@ def _least_squares(x: FloatArray, y: FloatArray, *, shift: bool) -> tuple[float,
 
 
 def _ratio(numerator: float, denominator: float) -> float:
-    """A quotient that is 0 where the prediction holds nothing to scale."""
+    """Divide; return 0 if the denominator is 0, because there is nothing to scale."""
     return numerator / denominator if denominator else 0.0

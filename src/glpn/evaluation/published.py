@@ -1,4 +1,4 @@
-"""The figures of Kim et al. 2022, arXiv 2201.07436, as data, and what each was measured on."""
+"""The figures of Kim et al. 2022, arXiv 2201.07436, with the test set behind each figure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 NYU_WEIGHTS = "vinvino02/glpn-nyu"
 KITTI_WEIGHTS = "vinvino02/glpn-kitti"
-KITTI_RANGE = 80.0  # metres; the published file says 10, the authors trained to 80
+KITTI_RANGE = 80.0  # metres; the published file states 10, but the authors trained to 80
 
 
 @dataclass(frozen=True)
@@ -15,17 +15,17 @@ class PublishedSet:
     """One test set of the paper.
 
     Attributes:
-        dataset: its name, which is that of its protocol too.
-        title: as the paper has it.
-        images: how many it was measured on; None where that is not known.
-        metrics: metric → published mean; empty where no figure is at hand.
-        confirmed: whether the figures were checked against the paper; others must be before they
-            are quoted.
-        weights: hub id of the published checkpoint.
-        max_depth: its range in metres, where the checkpoint's own figure is wrong.
-        places: folders below the set's that may hold the test part alone, the best first.
-        lists: names under which the list of its test frames is known.
-        needs_list: whether without that list the test part cannot be told from the rest.
+        dataset: the dataset's name, which is also the name of its protocol.
+        title: the title in the paper.
+        images: the number of test images; None if it is unknown.
+        metrics: metric → published mean; empty if no figure is available.
+        confirmed: whether the figures were checked against the paper. Check the others before you
+            quote them.
+        weights: the hub id of the published checkpoint.
+        max_depth: the range in metres, if the checkpoint's own value is wrong.
+        places: subfolders that may hold only the test frames, the preferred first.
+        lists: usual file names of the list of test frames.
+        needs_list: whether only this list separates the test frames from the others.
     """
 
     dataset: str

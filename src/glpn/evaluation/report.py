@@ -1,4 +1,4 @@
-"""One HTML file that shows a result: frames at both ends, errors by distance, calibration."""
+"""A result as one HTML file: best and worst frames, errors by distance, calibration."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from glpn.evaluation.uncertainty import calibration, sparsification
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-FRAMES_SHOWN = 3  # at either end and in the middle
-FRAMES_SAMPLED = 64  # evenly spaced, for the plots over pixels
-_PIXELS_SAMPLED = 4000  # of each of them
+FRAMES_SHOWN = 3  # among the best, the middle and the worst
+FRAMES_SAMPLED = 64  # evenly spaced frames for the plots over pixels
+_PIXELS_SAMPLED = 4000  # pixels from each sampled frame
 _BINS = 20
 _HEAD = """<!doctype html><meta charset="utf-8"><title>glpn evaluation</title>
 <style>body{font:15px sans-serif;max-width:70em;margin:2em auto}td,th{padding:.2em 1em}
@@ -33,7 +33,7 @@ img{max-width:100%}</style>"""
 
 
 class FrameSequence(typing.Protocol):
-    """Frames by position, in the order in which they were evaluated; `glpn.data`'s sets are one."""
+    """Frames by position, in the order of evaluation, such as a dataset of `glpn.data`."""
 
     def __len__(self) -> int: ...
     def __getitem__(self, index: int, /) -> Frame: ...
@@ -56,21 +56,21 @@ def html_report(
     uncertainty: Predict | None = None,
     metric: str = "abs_rel",
 ) -> str:
-    """The report as one self-contained HTML page.
+    """Return the report as one self-contained HTML page.
 
-    The frames shown are predicted once more, and so are up to 64 evenly spaced ones, over whose
-    pixels the plots by distance and of calibration run; the page says so.
+    The report predicts the displayed frames again, and up to 64 evenly spaced frames for the plots
+    by distance and of calibration. The page states this.
 
     Args:
-        result: what `evaluate` found.
-        frames, predict: what it was given.
-        uncertainty: RGB uint8 [H, W, 3] → one sigma in metres [H, W], if there is such a map.
-        metric: ranks the frames.
+        result: the result of `evaluate`.
+        frames, predict: the arguments of that call.
+        uncertainty: RGB uint8 [H, W, 3] → one sigma in metres [H, W], if available.
+        metric: the metric that ranks the frames.
 
     Raises:
         MissingDependency: matplotlib is not installed.
-        UsageError: there is no such metric.
-        DataError: the frames are not those of the result.
+        UsageError: the metric is unknown.
+        DataError: the frames differ from those of the result.
     """
     require_matplotlib()
     if metric not in METRIC_NAMES:
@@ -91,7 +91,7 @@ def html_report(
 
 
 def require_matplotlib() -> None:
-    """Refuse to begin a report that cannot be drawn.
+    """Check that a report can be drawn.
 
     Raises:
         MissingDependency: matplotlib is not installed.
@@ -103,7 +103,7 @@ def require_matplotlib() -> None:
 
 
 def _ranked(result: Result, metric: str) -> dict[str, list[int]]:
-    """Positions of the worst, middle and best frames, worst first in each group."""
+    """Return the positions of the worst, middle and best frames, worst first in each group."""
     values = np.array([getattr(row.metrics, metric) for row in result.rows])
     worst_first = np.argsort(values if metric in HIGHER_IS_BETTER else -values, kind="stable")
     shown = min(FRAMES_SHOWN, len(worst_first))
@@ -118,7 +118,7 @@ def _ranked(result: Result, metric: str) -> dict[str, list[int]]:
 def _fetch(
     result: Result, frames: FrameSequence, index: int, predict: Predict
 ) -> tuple[Task, NDArray[Any]]:
-    """A frame cut as the protocol says, and its prediction as it was scored."""
+    """Return a frame with the protocol's crop, and its prediction prepared for scoring."""
     frame = frames[index]
     if frame.name != result.rows[index].name:
         raise DataError(
@@ -235,7 +235,7 @@ def _uncertainty(pixels: _Pixels) -> str:
 
 
 def _picture(draw: Callable[[Figure], None], inches: tuple[float, float]) -> str:
-    """A drawing as an inline PNG; no state is shared between drawings."""
+    """Return a drawing as an inline PNG; drawings share no state."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=inches, layout="constrained")

@@ -1,4 +1,4 @@
-"""The paper's figures, and the same measured here, on the sets that are there."""
+"""Measures the paper's figures again on the available datasets."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from glpn.evaluation.published import PAPER, PublishedSet
 from glpn.evaluation.result import Result, ends, heading, interval_json
 from glpn.evaluation.scoring import Evaluation, Model, Selection, score, set_of
 
-_CHECK = "†"  # beside figures that were not confirmed
+_CHECK = "†"  # marks figures that were not checked against the paper
 
 Say = Callable[[str], None]
 Progress = Callable[[int], AbstractContextManager[Callable[[], None]]]
@@ -22,16 +22,17 @@ Progress = Callable[[int], AbstractContextManager[Callable[[], None]]]
 
 @dataclass
 class Run:
-    """The sets measured so far, and why others were not.
+    """The datasets measured so far, and the reasons for those left out.
 
     Attributes:
-        folders: set → where it lies.
-        model: for all sets; empty for the published checkpoints.
-        max_depth: the range of that model, where its own figure is wrong.
-        common: options of `glpn.load` alike for all models.
-        limit: at most so many frames of each set.
-        say: takes a sentence on a set, as it is measured or left out.
-        progress: of so many frames, to be entered; gives what is called after each.
+        folders: dataset → its folder.
+        model: the model for all datasets; empty for the published checkpoints.
+        max_depth: the range of that model, if its own value is wrong.
+        common: options of `glpn.load` for every model.
+        limit: the largest number of frames per dataset.
+        say: called with one line on each dataset when it is measured or left out.
+        progress: takes the number of frames and returns a context manager. That yields a function
+            to call after each frame.
     """
 
     folders: Mapping[str, Path]
@@ -47,7 +48,7 @@ class Run:
     _models: dict[tuple[str, float | None], Model] = field(default_factory=dict)
 
     def measure(self, one: PublishedSet) -> None:
-        """Measure one set, or note why not; a failure does not stop the others."""
+        """Measure one dataset or record the reason why not; a failure does not stop the others."""
         try:
             selection = self._selection(one)
         except MissingInput as e:
@@ -60,10 +61,10 @@ class Run:
             self._leave_out(one, str(e))
 
     def _selection(self, one: PublishedSet) -> Selection:
-        """The set's test frames.
+        """Select the dataset's test frames.
 
         Raises:
-            MissingInput: the folder is not there, or not the list that tells them.
+            MissingInput: the folder, or the list of the test frames, is missing.
         """
         folder = self.folders.get(one.dataset)
         if folder is None:
@@ -104,7 +105,7 @@ class Run:
         self.say(f"not measured: {one.dataset}: {why}")
 
     def to_markdown(self) -> str:
-        """Published beside measured, and below it what is missing and what to beware of."""
+        """Return a table of published and measured figures, then missing datasets and caveats."""
         lines = ["| set | metric | published | measured | 95 % interval |", "|---|---|---|---|---|"]
         for one, result in self.measured:
             for metric in METRIC_NAMES:
@@ -121,7 +122,7 @@ class Run:
         return "\n".join(lines).rstrip() + "\n"
 
     def record(self) -> dict[str, Any]:
-        """The same as JSON values."""
+        """Return the same content as JSON values."""
         return {
             "measured": {
                 one.dataset: {
@@ -147,15 +148,15 @@ def _images(one: PublishedSet, result: Result) -> str:
 
 
 def find(data: Path) -> dict[str, Path]:
-    """Set → folder: those below `data` that are recognised; `data` itself if none is.
+    """Return dataset → folder for all recognised folders below `data`, or for `data` itself.
 
     Raises:
-        MissingInput: there is no such folder.
+        MissingInput: the folder does not exist.
     """
     if not data.is_dir():
         raise MissingInput(f"{data}: no such folder")
     names = [one.dataset for one in PAPER]
-    # A folder with a set's own name comes before another of the same layout.
+    # If several folders have one layout, the folder with the dataset's own name wins.
     inner = sorted(
         (path for path in data.iterdir() if path.is_dir()),
         key=lambda path: (path.name not in names, path.name),

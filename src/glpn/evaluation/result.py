@@ -1,4 +1,4 @@
-"""What an evaluation found: per-image rows, means with intervals, and every setting behind them."""
+"""The result of an evaluation: rows per image, means with intervals, and all settings."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _FILE_ERRORS = (ValueError, TypeError, KeyError, AttributeError)
 
 
 class Row(NamedTuple):
-    """One image's scores."""
+    """The scores of one image."""
 
     name: str
     scene: str | None
@@ -48,21 +48,21 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True)
 class Result:
-    """One model on one set under one protocol.
+    """The scores of one model on one dataset under one protocol.
 
     Attributes:
-        model: whatever identifies the weights: their hash.
-        protocol: the rules; its hash is in every output.
-        rows: one per image, in the set's order.
-        means: metric → mean over images (or pooled value, as the protocol says) and 95 % interval.
-        seed: of the intervals' bootstrap.
+        model: identifies the weights by their hash.
+        protocol: the rules; every output contains their hash.
+        rows: one row per image, in the dataset's order.
+        means: metric → mean over images (or the pooled value, by the protocol) and 95 % interval.
+        seed: the seed of the intervals' bootstrap.
         versions: package → version.
-        settings: whatever else the numbers depend on, as JSON values: which frames, how their
-            depth was read, which engine.
-        geometry: the errors of iBims-1's planes, edges and sides, where its scene files are there.
-        warnings: what a reader of the figures must know, such as a unit that seems wrong.
+        settings: all other settings that affect the numbers, as JSON values: the frames, the
+            reading of their depth, the engine.
+        geometry: iBims-1's geometric errors, if its scene files are available.
+        warnings: caveats for a reader of the figures, such as a unit that seems wrong.
 
-    Every output is a pure function of these: the same run twice gives the same bytes.
+    Every output is a pure function of these attributes: the same run gives the same bytes.
     """
 
     model: str
@@ -77,13 +77,14 @@ class Result:
 
     @property
     def scenes(self) -> int:
-        """How many groups of images the intervals resample."""
+        """The number of groups of images that the intervals resample."""
         return len({i if row.scene is None else row.scene for i, row in enumerate(self.rows)})
 
     def to_csv(self) -> str:
-        """One line per image: name, scene, valid pixels, metrics; numbers in full precision.
+        """Return one line per image: name, scene, valid pixels, metrics; in full precision.
 
-        With a geometry also the planes scored and the geometric errors, empty where there are none.
+        A result with geometry adds the number of scored planes and the geometric errors. Missing
+        values are empty.
         """
         buffer = io.StringIO()
         writer = csv.writer(buffer, lineterminator="\n")
@@ -97,7 +98,7 @@ class Result:
         return buffer.getvalue()
 
     def to_json(self) -> str:
-        """Everything, rows included; `from_json` reads it back. Missing intervals are null."""
+        """Return everything, rows included, for `from_json`; missing intervals are null."""
         values = {
             "format": FORMAT,
             "model": self.model,
@@ -121,10 +122,10 @@ class Result:
 
     @classmethod
     def from_json(cls, text: str, *, name: str = "result") -> Result:
-        """The result that `to_json` wrote.
+        """Read a result from the text of `to_json`.
 
         Raises:
-            DataError: the text is no such file, or its protocol hash does not fit its protocol.
+            DataError: the text is no result, or the protocol hash does not match the protocol.
         """
         try:
             values = json.loads(text)
@@ -152,7 +153,7 @@ class Result:
             raise DataError(f"{name}: not a result of glpn evaluate: {e!r}") from None
 
     def to_markdown(self) -> str:
-        """A table for a paper or a model card, and below it every setting."""
+        """Return a table for a paper or a model card, followed by every setting."""
         lines = ["| metric | value | 95 % interval |", "|---|---|---|"]
         means = {**self.means, **(self.geometry.means if self.geometry else {})}
         for name, interval in means.items():
@@ -161,7 +162,7 @@ class Result:
         return "\n".join(lines) + "\n"
 
     def describe(self, label: str = "Model") -> list[str]:
-        """Settings in words, one line each, for the foot of a table that says `label: model`."""
+        """Return the settings as lines of text for a table's footer; the model's has `label`."""
         options = (f"{k} {v}" for k, v in self.protocol.settings().items() if k != "name")
         versions = (f"{package} {version}" for package, version in self.versions.items())
         rows = self.geometry.rows if self.geometry else ()
@@ -179,14 +180,14 @@ class Result:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two models on the same images: metric → difference second - first."""
+    """The comparison of two models on the same images: metric → difference second - first."""
 
     first: Result
     second: Result
     differences: Mapping[str, Difference]
 
     def to_markdown(self) -> str:
-        """A table of both models and their paired difference."""
+        """Return a table of both models and their paired difference."""
         lines = [
             "| metric | A | B | B - A | 95 % interval | p |",
             "|---|---|---|---|---|---|",
@@ -202,10 +203,10 @@ class Comparison:
 
 
 def compare(first: Result, second: Result) -> Comparison:
-    """The paired difference of two results, image by image.
+    """Return the paired difference of two results, image by image.
 
     Raises:
-        DataError: they are of other images or another protocol.
+        DataError: the images or the protocols of the results differ.
     """
     if first.protocol.hash() != second.protocol.hash():
         one, other = first.protocol.settings(), second.protocol.settings()
@@ -223,7 +224,7 @@ def compare(first: Result, second: Result) -> Comparison:
 
 
 def images_in_words(rows: Sequence[Row]) -> str:
-    """How many images in how many scenes, as far as their scenes are known."""
+    """Describe the number of images and, if known, of scenes."""
     count = f"{len(rows)} image{'s' if len(rows) != 1 else ''}"
     known = {row.scene for row in rows if row.scene is not None}
     if not known:
@@ -232,22 +233,22 @@ def images_in_words(rows: Sequence[Row]) -> str:
 
 
 def scores_of(result: Result) -> Any:
-    """The rows' metrics, float64 [images, metrics]."""
+    """Return the rows' metrics, float64 [images, metrics]."""
     return np.array([row.metrics for row in result.rows])
 
 
 def named_intervals(intervals: Sequence[Interval]) -> dict[str, Interval]:
-    """Metric → interval, cut to the values that the metric can take."""
+    """Return metric → interval, cut to the values that the metric can take."""
     named = {}
     for name, (value, low, high) in zip(METRIC_NAMES, intervals, strict=True):
         most = 1.0 if name in HIGHER_IS_BETTER else math.inf
-        # Written so that NaN, where there is no interval, stays NaN.
+        # A missing interval is NaN. These comparisons keep it NaN, while min and max might not.
         named[name] = Interval(value, 0.0 if low < 0 else low, most if high > most else high)
     return named
 
 
 def package_versions() -> dict[str, str]:
-    """What the numbers were computed with."""
+    """Return package → version for the packages behind the numbers."""
     return {
         "glpn": glpn.__version__,
         "numpy": np.__version__,
@@ -257,19 +258,19 @@ def package_versions() -> dict[str, str]:
 
 
 def interval_json(interval: Interval) -> dict[str, float | None]:
-    """An interval in JSON; not-finite numbers are null."""
+    """Return an interval as JSON values; non-finite numbers become null."""
     named = interval._asdict().items()
     return {key: value if math.isfinite(value) else None for key, value in named}
 
 
 def settings_lines(settings: Mapping[str, Any]) -> list[str]:
-    """The settings that are set in one line of words; no line where there are none."""
+    """Return one line of text with the settings that have a value; no line without any."""
     words = [f"{key} {_in_words(value)}" for key, value in settings.items() if value is not None]
     return [f"Settings: {', '.join(words)}  "] if words else []
 
 
 def _in_words(value: object) -> str:
-    """A setting without quotes and braces; the parts of a record that are set, in brackets."""
+    """Return a setting as text without quotes and braces; a record's values are in brackets."""
     if isinstance(value, Mapping):
         parts = (f"{k} {_in_words(v)}" for k, v in value.items() if v is not None)
         return f"({', '.join(parts)})"
@@ -279,13 +280,13 @@ def _in_words(value: object) -> str:
 
 
 def heading(metric: str) -> str:
-    """The metric's name with its unit and the direction that is better."""
+    """Return the metric's name with its unit and the better direction."""
     unit = f" [{UNITS[metric]}]" if metric in UNITS else ""
     return f"{metric}{unit} {'↑' if metric in _UPWARDS else '↓'}"
 
 
 def ends(interval: Interval) -> str:
-    """The interval's ends in words."""
+    """Return the interval's ends as text."""
     if math.isnan(interval.low):
         return "too few scenes"
     return f"{interval.low:.4f} to {interval.high:.4f}"

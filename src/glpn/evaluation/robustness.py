@@ -1,4 +1,4 @@
-"""Robustness: one model under every corruption and severity, resumable, as a table of losses."""
+"""Robustness: scores one model under every corruption and severity; an interrupted run resumes."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ CLEAN = "clean"
 
 @dataclass(frozen=True)
 class Study:
-    """What is done to the images, and how they are scored.
+    """The corruptions of the images and the rules of scoring.
 
-    `context` is whatever else the scores depend on, as JSON values: the frames, how their depth
-    was read, the engine. A run is resumed only under the same.
+    `context` holds all other settings that affect the scores, as JSON values: the frames, the
+    reading of their depth, the engine. A run resumes only with the same context.
 
     Raises:
-        UsageError: an unknown corruption or severity, or a protocol that pools pixels.
+        UsageError: a corruption or severity is unknown, or the protocol pools pixels.
     """
 
     protocol: Protocol
@@ -61,7 +61,7 @@ class Study:
         self.conditions()
 
     def conditions(self) -> dict[str, Corruption | None]:
-        """Every condition in order, by name: the clean image, then "fog 1", "fog 2" and so on."""
+        """Return name → condition in order: the clean image, then "fog 1", "fog 2" and so on."""
         found: dict[str, Corruption | None] = {CLEAN: None}
         for name in self.corruptions:
             for severity in self.severities:
@@ -71,19 +71,19 @@ class Study:
         return found
 
     def settings(self) -> dict[str, Any]:
-        """All of it as JSON values."""
+        """Return all fields as JSON values."""
         values = dataclasses.asdict(self)
         return {**values, "protocol": {**values["protocol"], "hash": self.protocol.hash()}}
 
 
 @dataclass(frozen=True)
 class Robustness:
-    """How a model fares under corruption.
+    """The scores of one model under corruption.
 
     Attributes:
-        model: what identifies the weights.
-        study: what was done.
-        images, scenes: how many.
+        model: identifies the weights.
+        study: the corruptions and the rules.
+        images, scenes: the numbers of images and scenes.
         means: condition → metric → mean over images and 95 % interval.
         versions: package → version.
     """
@@ -96,10 +96,10 @@ class Robustness:
     versions: Mapping[str, str]
 
     def relative_loss(self, metric: str) -> dict[str, float]:
-        """Corruption → what the metric loses against clean images, mean over severities.
+        """Return corruption → the metric's mean relative loss over severities.
 
-        0.25 means: the error is a quarter higher, or the share of good pixels a quarter lower.
-        NaN where the clean value is 0.
+        A loss of 0.25 means that the error is a quarter higher, or that the fraction of good pixels
+        is a quarter lower. The loss is NaN if the clean value is 0.
         """
         clean = self.means[CLEAN][metric].value
         sign = -1 if metric in HIGHER_IS_BETTER else 1
@@ -111,7 +111,7 @@ class Robustness:
         return losses
 
     def to_json(self) -> str:
-        """Everything; the same run twice gives the same bytes."""
+        """Return everything; the same run gives the same bytes."""
         losses = {metric: self.relative_loss(metric) for metric in METRIC_NAMES}
         values = {
             "format": FORMAT,
@@ -132,7 +132,7 @@ class Robustness:
         return json.dumps(values, indent=1, allow_nan=False) + "\n"
 
     def to_markdown(self, metric: str = "abs_rel") -> str:
-        """A table of one metric: corruptions down, severities across, then the relative loss."""
+        """Return a table of one metric: a row per corruption, a column per severity, the loss."""
         clean = self.means[CLEAN][metric]
         losses = self.relative_loss(metric)
         across = " | ".join(map(str, self.study.severities))
@@ -169,17 +169,17 @@ def robustness(
 ) -> Robustness:
     """Score a model on every frame under every condition of the study.
 
-    Frames are read once each; corrupting runs beside predicting. With `partial`, every score is
-    appended to that JSONL file, and a run that finds one there goes on after its last score: the
-    outcome has the same bytes as that of an undisturbed run.
+    Each frame is read once. Corruption and prediction run concurrently. With `partial`, every score
+    is appended to that JSONL file, and a later run resumes after the last score. The result has the
+    same bytes as that of an uninterrupted run.
 
     Args:
-        frames, predict, model: as in `evaluate`; the frames in the same order when resumed.
-        study: what to do.
-        partial: where scores are kept; None keeps them in memory alone.
+        frames, predict, model: as in `evaluate`; a resumed run needs the frames in the same order.
+        study: the corruptions and the rules.
+        partial: the file of scores; None keeps them only in memory.
 
     Raises:
-        DataError: as in `evaluate`, or the partial file is of another study, model or set.
+        DataError: as in `evaluate`, or the partial file belongs to another study, model or dataset.
     """
     scores = {name: array("d") for name in study.conditions()}
     names: list[str] = []
@@ -215,14 +215,14 @@ def robustness(
 
 
 def condition(name: str, severity: int) -> str:
-    """What a corruption at a severity is called in tables and files."""
+    """Return the name of a corruption at a severity in tables and files."""
     return f"{name} {severity}"
 
 
 def _tasks(
     frames: Iterable[Frame], study: Study, names: tuple[str, ...], done: int
 ) -> Iterator[Task]:
-    """Every frame under every condition, less the first `done`, which were of frames `names`."""
+    """Yield every frame under every condition after the first `done`, which cover `names`."""
     conditions = study.conditions()
     index = -1
     for index, frame in enumerate(frames):
@@ -253,7 +253,7 @@ def _score(tasks: Iterator[Task], predict: Predict, study: Study) -> Iterator[En
 
 
 def _count(scores: Mapping[str, array[float]]) -> int:
-    """How many scores there are."""
+    """Return the number of scores."""
     return sum(map(len, scores.values())) // len(METRIC_NAMES)
 
 

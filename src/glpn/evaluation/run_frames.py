@@ -1,4 +1,4 @@
-"""The frames of the training run from which a model comes: those held back, those learned."""
+"""The frames that a model's training run learned from, and those that it held back."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ HELD_BACK, TRAINED_ON, RECIPE = "held_back.txt", "trained_on.txt", "recipe.json"
 
 @dataclass(frozen=True)
 class RunFrames:
-    """Names of frames as a training run's folder lists them, beside its model folders."""
+    """The names of frames that a training run's folder lists beside its model folders."""
 
     folder: Path
     held_back: tuple[str, ...]
@@ -23,7 +23,7 @@ class RunFrames:
 
     @classmethod
     def of(cls, model: str) -> RunFrames | None:
-        """Those of the run whose `best/` or `last/` the model is; None for any other model."""
+        """Read the frames of the run whose `best/` or `last/` is the model; None for others."""
         folder = Path(model).resolve().parent
         if not Path(model).is_dir() or not (folder / TRAINED_ON).is_file():
             return None
@@ -31,10 +31,10 @@ class RunFrames:
         return cls(folder, held_back, frozenset(trained_on), _folders(folder / RECIPE))
 
     def choose(self, frames: FrameSet, data: Path, *, asked: bool) -> FrameSet:
-        """The held-back frames of this set, unless others were asked for; with a note or a warning.
+        """Return the held-back frames unless the user chose others; add a note or a warning.
 
         Args:
-            frames: of the folder `data`.
+            frames: the frames of the folder `data`.
             data: the folder.
             asked: whether the user chose frames by a split or a list.
         """
@@ -57,7 +57,7 @@ class RunFrames:
         return replace(frames, notes=(*frames.notes, warning))
 
     def _is_same_set(self, frames: FrameSet, data: Path) -> bool:
-        """Whether the run learned from this folder, or from frames of the same names elsewhere."""
+        """Return whether the run used this folder, or frames of the same names elsewhere."""
         existing = [folder for folder in self.data if folder.is_dir()]
         if existing:
             return any(folder.samefile(data) for folder in existing)
@@ -72,7 +72,7 @@ def _names(path: Path) -> tuple[str, ...]:
 
 
 def _folders(path: Path) -> tuple[Path, ...]:
-    """The data folders of a run's recipe; none where they are not known."""
+    """Return the data folders of a run's recipe, or none if they are unknown."""
     try:
         record = read_json(path)
     except (GLPNError, OSError):

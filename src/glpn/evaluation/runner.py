@@ -1,4 +1,4 @@
-"""evaluate: frames and a model in, a Result out."""
+"""`evaluate`: scores a prediction function on frames and returns a `Result`."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from glpn.evaluation.protocols import Protocol
 from glpn.evaluation.result import Result, Row, named_intervals, package_versions
 from glpn.evaluation.statistics import mean_intervals, pooled_intervals
 
-SEED = 0  # of the intervals; stated in every result
+SEED = 0  # seed of the intervals' bootstrap, stated in every result
 MIN_FRAMES_FOR_UNIT = 4
-MIN_UNIT_RATIO = 2.2  # truth over prediction; real sets with true units lie within 0.5 to 1.4
+MIN_UNIT_RATIO = 2.2  # ground truth / prediction; datasets with correct units lie in 0.5 to 1.4
 MAX_UNIT_SPREAD = 0.4  # robust deviation of its logarithm between frames; 0.21 on real sets
 
 
@@ -34,17 +34,17 @@ def evaluate(
     """Score a model on every frame.
 
     Args:
-        frames: read once, in a thread of their own while the model predicts; wrap them to show
-            progress. Memory does not grow with their number. A `SurveyedFrame` is scored for its
-            geometry too.
+        frames: read once, in a separate thread while the model predicts; wrap them to show
+            progress. Memory does not grow with their number. A `SurveyedFrame` also gets geometric
+            scores.
         predict: RGB uint8 [H, W, 3] → metres [H, W]; called in this thread.
         protocol: the rules.
-        model: what identifies the weights, their hash; it is copied into the result.
-        save: also given each frame's name and prediction, before any alignment or clamp.
+        model: identifies the weights by their hash; copied into the result.
+        save: called with each frame's name and prediction, before alignment and clamping.
 
     Raises:
-        DataError: there is no frame, a name repeats, or a frame or its prediction is unusable;
-            the message names it.
+        DataError: there is no frame, a name repeats, or a frame or its prediction is unusable; the
+            message names the frame.
     """
 
     def predict_task(item: Task) -> NDArray[Any]:
@@ -63,11 +63,11 @@ def evaluate_tasks(
     *,
     model: str,
 ) -> Result:
-    """As `evaluate`, for predictions that depend on more than the image."""
+    """Do the same as `evaluate` for predictions that depend on more than the image."""
     rows: list[Row] = []
-    sums: list[PixelSums] = []  # kept only where pixels are pooled
+    sums: list[PixelSums] = []  # filled only if pixels are pooled
     geometry: list[SceneErrors] = []
-    log_ratios: list[float] = []  # mean of log(truth / prediction) of each frame
+    log_ratios: list[float] = []  # per frame, the mean log(truth / prediction)
     for score in score_tasks(tasks, predict, protocol=protocol):
         log_ratios.append(score.sums.log_mean)
         rows.append(Row(score.name, score.scene, score.sums.pixels, score.sums.metrics()))
@@ -97,7 +97,7 @@ def evaluate_tasks(
 
 
 def _unit_warning(log_ratios: Sequence[float], protocol: Protocol) -> tuple[str, ...]:
-    """A warning where truth and prediction differ by one large factor on every frame."""
+    """Return a warning if truth and prediction differ by one large factor on every frame."""
     if protocol.alignment != "none" or len(log_ratios) < MIN_FRAMES_FOR_UNIT:
         return ()
     typical = float(np.median(log_ratios))

@@ -1,4 +1,4 @@
-"""What `evaluate` and `reproduce` share: frames found, a model run over them, results written."""
+"""Selects frames, runs a model over them and writes results, for `evaluate` and `reproduce`."""
 
 from __future__ import annotations
 
@@ -32,27 +32,27 @@ from glpn.evaluation.robustness import Robustness, Study, robustness
 from glpn.evaluation.run_frames import RunFrames
 from glpn.evaluation.runner import evaluate
 
-MAX_SHARE_BEYOND = 0.5  # of the labels, without a warning
-PLAIN = "folder"  # the set that is none of the published ones
-_LAYOUTS = {"ibims": "ibims1"}  # set → layout, where their names differ
+MAX_SHARE_BEYOND = 0.5  # fraction of labels out of the model's range; more cause a warning
+PLAIN = "folder"  # the name of every dataset without a published protocol
+_LAYOUTS = {"ibims": "ibims1"}  # dataset → layout, if their names differ
 _SETS = {layout: name for name, layout in _LAYOUTS.items()}
-_SURVEYED = "ibims"  # the set with planes and edges
-_PAPER = "paper"  # as a protocol: the set's own
+_SURVEYED = "ibims"  # the dataset with planes and edges
+_PAPER = "paper"  # as a protocol's name, the dataset's own protocol
 
 
 @dataclass(frozen=True)
 class Selection:
-    """Which frames are scored.
+    """A selection of frames to score.
 
     Attributes:
         data: the folder.
-        dataset: a set's name, a key of `PROTOCOLS`; None is told from the folder.
+        dataset: a key of `PROTOCOLS`; None recognises it from the folder's files.
         spec: a `dataset.toml` that describes the folder.
-        changes: fields of `DatasetSpec` that the user has otherwise.
+        changes: fields that replace those of the `DatasetSpec`.
         split, frame_list: as in `open_dataset`.
-        limit: at most this many frames, evenly spaced.
-        model: the model to be scored. If it comes from a training run on this folder, the frames
-            which that run held back are scored, unless a split or a list is given.
+        limit: the largest number of frames, evenly spaced.
+        model: the model to score. If it comes from a training run on this folder, only the frames
+            that the run held back are scored, unless a split or a list is given.
     """
 
     data: Path
@@ -65,13 +65,13 @@ class Selection:
     model: str | None = None
 
     def open(self) -> tuple[str, FrameSet]:
-        """The set's name and its frames.
+        """Return the dataset's name and its frames.
 
         Raises:
             MissingInput, DataError, ConfigError: as `open_dataset`.
             UsageError: an option does not fit the folder's specification.
         """
-        # What the data room logs is among the notes of the frames.
+        # The frames' notes already contain the log messages of `glpn.data`.
         logging.getLogger("glpn.data").addHandler(logging.NullHandler())
         layout = self._layout()
         spec = _changed(layout.spec, self.changes)
@@ -83,14 +83,14 @@ class Selection:
         if self.limit is not None and self.limit < len(frames):
             chosen = np.linspace(0, len(frames) - 1, self.limit).round().astype(int)
             frames = frames.subset(chosen.tolist())
-        # The notes' first says how the folder was recognised, which a specification hides.
+        # The first note would describe the explicit specification, so the layout replaces it.
         notes = (f"{self.data}: {layout.title}, {len(frames):,} frames", *frames.notes[1:])
         frames = dataclasses.replace(frames, notes=notes)
         name = self.dataset or _SETS.get(layout.name, layout.name)
         return name if name in PROTOCOLS else PLAIN, frames
 
     def settings(self, frames: FrameSet) -> dict[str, Any]:
-        """The choice as JSON values, with a hash of the frames' names in their order."""
+        """Return the selection as JSON values, with a hash of the frames' names in order."""
         names = "\n".join(frames.names)
         return {
             "data": str(self.data),
@@ -114,7 +114,7 @@ class Selection:
 
 
 def set_of(folder: Path) -> str | None:
-    """The set that a folder's files look like; None where they look like none of `PROTOCOLS`."""
+    """Recognise the dataset from a folder's files; None if it is none of `PROTOCOLS`."""
     try:
         layout = recognise(folder)
     except (MissingInput, ConfigError):
@@ -124,7 +124,7 @@ def set_of(folder: Path) -> str | None:
 
 
 def _changed(spec: DatasetSpec, changes: Mapping[str, Any]) -> DatasetSpec:
-    """The specification with the user's changes; a scale displaces a unit, and a unit a scale."""
+    """Apply the user's changes to the specification; a scale replaces a unit and vice versa."""
     if "scale" in changes:
         changes = {"unit": None, **changes}
     if "unit" in changes:
@@ -137,10 +137,10 @@ def _changed(spec: DatasetSpec, changes: Mapping[str, Any]) -> DatasetSpec:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Frames and the rules by which they are scored; settings are those of the result.
+    """Frames, the rules of their scoring, and the settings for the result.
 
-    What there is to say about the frames is in their `notes`. `geometry` has the scene file of
-    each of iBims-1's frames that has one.
+    The frames' `notes` hold the messages for the user. `geometry` maps iBims-1's frames to their
+    scene files, if there are any.
     """
 
     dataset: str
@@ -156,11 +156,11 @@ class Evaluation:
         named: str | None = None,
         changes: Mapping[str, Any] | None = None,
     ) -> Evaluation:
-        """Find the frames; the protocol is the one named, else the set's own, with changes.
+        """Find the frames and the protocol: the named one or the dataset's own, with changes.
 
         Raises:
-            MissingInput, DataError, ConfigError, UsageError: as `Selection.open`; or there is no
-                such protocol or option of one.
+            MissingInput, DataError, ConfigError, UsageError: as `Selection.open`; also if the
+                protocol, or an option of it, is unknown.
         """
         rules = None if named in (None, _PAPER) else protocol(named)
         dataset, frames = selection.open()
@@ -182,7 +182,7 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Model:
-    """An estimator, what identifies it, and its settings in results."""
+    """An estimator with its identity and settings for results."""
 
     estimator: DepthEstimator
     identity: str
@@ -190,10 +190,10 @@ class Model:
 
     @classmethod
     def load(cls, options: Mapping[str, Any]) -> Model:
-        """Open a model, in float32; options and errors are those of `glpn.load`."""
+        """Open a model in float32; options and errors are those of `glpn.load`."""
         estimator = load(**{**options, "precision": "float32"})
         told = estimator.provenance
-        # Asked of the module: the package may be onnxruntime-gpu.
+        # Read the version from the module, because the package may be onnxruntime-gpu.
         engine = f"{told.engine} {importlib.import_module(told.engine).__version__}"
         return cls(
             estimator,
@@ -209,7 +209,7 @@ class Model:
         )
 
     def sigma(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """One sigma in metres [H, W] of an image, from flip disagreement."""
+        """Return one sigma in metres [H, W] of an image, from flip disagreement."""
         return self.estimator.flip_sigma(image, self.estimator.metres(image))
 
 
@@ -222,7 +222,7 @@ def score(
 ) -> Result:
     """Run the model over all frames; arguments and errors as `glpn.evaluation.runner.evaluate`.
 
-    `advance` is called after each frame, here and below.
+    `advance` is called after each frame, here and in the functions below.
     """
     result = evaluate(
         _surveyed(evaluation, advance),
@@ -240,7 +240,7 @@ def score(
 
 
 def _frame_warnings(frames: FrameSet, reach: float) -> Iterator[str]:
-    """What the set itself warns of, and labels that the model cannot reach."""
+    """Yield the dataset's own warnings, and one if many labels exceed the model's range."""
     yield from frames.warnings
     if frames.frames[0].is_scene:
         return
@@ -297,10 +297,10 @@ def _surveyed(
 
 
 def require_free(folder: Path, names: tuple[str, ...], *, overwrite: bool) -> None:
-    """Refuse a folder that results cannot be written into, before anything is computed.
+    """Check before any computation that results can be written into a folder.
 
     Raises:
-        CannotCreateOutput: one of these files is there, or the folder cannot be written.
+        CannotCreateOutput: one of these files exists, or the folder cannot be written.
     """
     there = [folder / name for name in names if (folder / name).exists()]
     if there and not overwrite:
@@ -309,10 +309,10 @@ def require_free(folder: Path, names: tuple[str, ...], *, overwrite: bool) -> No
 
 
 def write(folder: Path, texts: Mapping[str, str]) -> Iterator[Path]:
-    """Write UTF-8 texts under their names, each whole or not at all; gives each file's path.
+    """Write each UTF-8 text atomically to the file of its name; yield the paths.
 
     Raises:
-        CannotCreateOutput, OutputFailed: one cannot be written.
+        CannotCreateOutput, OutputFailed: a file cannot be written.
     """
     for name, text in texts.items():
         with files.atomic_file(folder / name, overwrite=True) as file:

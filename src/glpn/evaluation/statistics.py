@@ -1,9 +1,9 @@
-"""How sure a mean over images is: bootstrap intervals and paired tests, clustered by scene.
+"""Bootstrap intervals and paired tests for means over images, clustered by scene.
 
-Frames of one scene resemble each other, so whole scenes are resampled where scenes are known.
-Intervals are *studentised* bootstrap intervals (Efron and Tibshirani 1993, section 12.5): on skewed
-per-image errors of about a hundred images they keep their 95 %, where percentile and BCa intervals
-fall to 91-93 %.
+Frames of one scene resemble each other, so the bootstrap resamples whole scenes where they are
+known. Intervals are *studentised* bootstrap intervals (Efron and Tibshirani 1993, section 12.5): on
+skewed per-image errors of about a hundred images their coverage stays at 95 %, while percentile and
+BCa intervals fall to 91-93 %.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from glpn.evaluation.metrics import PixelSums
 FloatArray = NDArray[np.float64]
 
 CONFIDENCE = 0.95
-MIN_GROUPS_FOR_INTERVAL = 20  # with fewer, intervals are too wide or too short to be of use
+MIN_GROUPS_FOR_INTERVAL = 20  # with fewer groups, intervals are too wide or too short to be useful
 _BOOTSTRAPS = 2000
-_PAIRED_BOOTSTRAPS = 10_000  # a p-value down to 0.0002
+_PAIRED_BOOTSTRAPS = 10_000  # enough for p-values down to 0.0002
 _PERMUTATIONS = 10_000
-_ROUNDING = 1e-12  # of a mean; a spread below it is that of equal numbers
-_CHUNK = 1 << 20  # resampling weights held at a time, so that memory does not grow with the set
+_ROUNDING = 1e-12  # relative to a mean; a smaller spread means equal numbers
+_CHUNK = 1 << 20  # resampling weights in memory at a time, independent of the dataset's size
 
 
 class Interval(NamedTuple):
-    """A value and its 95 % interval; the ends are NaN where there are too few groups."""
+    """A value and its 95 % interval; the ends are NaN if there are too few groups."""
 
     value: float
     low: float
@@ -48,15 +48,15 @@ class Difference(NamedTuple):
 def mean_intervals(
     values: FloatArray, scenes: Sequence[str | None] | None = None, *, seed: int = 0
 ) -> list[Interval]:
-    """The mean over images of each column, with its interval.
+    """Return the mean over images of each column, with its interval.
 
     Args:
         values: [images, metrics], finite.
-        scenes: the scene of each image; images without one (None) stand alone.
-        seed: of the resampling; the same seed gives the same interval.
+        scenes: the scene of each image; an image without one (None) forms its own group.
+        seed: the seed of the resampling; the same seed gives the same interval.
 
     Raises:
-        DataError: no image, a value that is not finite, or scenes of another length.
+        DataError: there is no image, a value is not finite, or `scenes` has another length.
     """
     totals, counts = _group(values, scenes)
     means = values.mean(axis=0)
@@ -69,11 +69,11 @@ def mean_intervals(
 def pooled_intervals(
     sums: Sequence[PixelSums], scenes: Sequence[str | None] | None = None, *, seed: int = 0
 ) -> list[Interval]:
-    """The metrics over the pixels of all images together, with intervals.
+    """Return the metrics over the pixels of all images together, with intervals.
 
-    The studentised bootstrap runs over the jackknife's pseudo-values, one per scene, since a
-    pooled metric is no mean over images; where a few images hold most of the error (RMSE on skewed
-    sets) they keep about 92 % rather than 95. Arguments and errors as in `mean_intervals`.
+    A pooled metric is no mean over images, so the studentised bootstrap uses the jackknife's
+    pseudo-values, one per scene. If a few images cause most of the error (RMSE on skewed datasets),
+    the coverage is about 92 % instead of 95 %. Arguments and errors as in `mean_intervals`.
     """
     if not sums:
         raise DataError("statistics: no image to average")
@@ -98,14 +98,14 @@ def paired_differences(
     *,
     seed: int = 0,
 ) -> list[Difference]:
-    """Mean difference second - first of each column, both scored on the same images.
+    """Return the mean difference second - first of each column, for scores on the same images.
 
-    The p-value comes from the bootstrap that gives the interval, so that it is below 0.05 exactly
-    where the interval excludes 0. With too few scenes for an interval it comes from a permutation
-    test: under "no difference" each scene's difference may as well have the other sign.
+    The p-value comes from the same bootstrap as the interval, so it is below 0.05 exactly if the
+    interval excludes 0. With too few scenes for an interval, it comes from a permutation test:
+    under "no difference", both signs of each scene's difference are equally likely.
 
     Args:
-        first, second: [images, metrics], finite, row by row the same image.
+        first, second: [images, metrics], finite; equal rows are the same image.
         scenes, seed: as in `mean_intervals`.
     """
     if first.shape != second.shape:
@@ -123,22 +123,22 @@ def paired_differences(
 def _studentised(
     totals: FloatArray, counts: FloatArray, seed: int, *, draws: int = _BOOTSTRAPS
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """How far the interval reaches below and above each column's mean, and the p-value of mean 0.
+    """Return the interval's lengths below and above each column's mean, and the p-value of mean 0.
 
     Args:
-        totals: [G, M] sums over each group's members.
-        counts: [G] how many members each has; the mean is sum(totals) / sum(counts).
-        seed, draws: of the resampling.
+        totals: [G, M], the sums over each group's members.
+        counts: [G], the numbers of members; the mean is sum(totals) / sum(counts).
+        seed, draws: the seed and the number of the resamplings.
     """
     groups = len(counts)
     if groups < MIN_GROUPS_FOR_INTERVAL:
         nothing = np.full(totals.shape[1], np.nan)
         return nothing, nothing, nothing
     mean = totals.sum(axis=0) / counts.sum()
-    residuals = totals - mean * counts[:, None]  # [G, M], so that nothing cancels below
+    residuals = totals - mean * counts[:, None]  # [G, M]; avoids cancellation below
     error = np.sqrt((residuals**2).sum(axis=0)) / counts.sum()
     t = _bootstrap_t(residuals, counts, error, seed=seed, draws=draws)
-    alike = error <= _ROUNDING * np.abs(mean)  # all images: the interval is that one value
+    alike = error <= _ROUNDING * np.abs(mean)  # all images are equal: the interval is a point
     t[:, alike] = 0
     tail = (1 - CONFIDENCE) / 2
     lower, upper = np.nanquantile(t, [tail, 1 - tail], axis=0)
@@ -152,14 +152,14 @@ def _studentised(
 def _bootstrap_t(
     residuals: FloatArray, counts: FloatArray, error: FloatArray, *, seed: int, draws: int
 ) -> FloatArray:
-    """Resampled (mean - true mean) / standard error, [draws, M]; NaN where nothing varies."""
+    """Return resampled (mean - true mean) / standard error, [draws, M]; NaN without variation."""
     groups = len(counts)
     rng = np.random.default_rng(seed)
     scores = []
     for size in _chunks(draws, groups):
         weights = rng.multinomial(groups, np.full(groups, 1 / groups), size=size).astype(float)
         members = (weights @ counts)[:, None]
-        shift = weights @ residuals / members  # [size, M] resampled mean - mean
+        shift = weights @ residuals / members  # [size, M], resampled mean minus mean
         spread = (
             weights @ residuals**2
             - 2 * shift * (weights @ (residuals * counts[:, None]))
@@ -174,7 +174,7 @@ def _bootstrap_t(
 
 
 def _sign_flip_p_values(totals: FloatArray, seed: int) -> FloatArray:
-    """Two-sided p-value of each column's sum being 0, from random signs per group; [M]."""
+    """Return the two-sided p-values [M] of column sums of 0, from random signs per group."""
     observed = np.abs(totals.sum(axis=0))
     rounding = 1e-12 * np.abs(totals).sum(axis=0)
     rng = np.random.default_rng((seed, 1))
@@ -188,7 +188,7 @@ def _sign_flip_p_values(totals: FloatArray, seed: int) -> FloatArray:
 def _group(
     values: FloatArray, scenes: Sequence[str | None] | None
 ) -> tuple[FloatArray, FloatArray]:
-    """Sums [G, M] and counts [G] of the images of each scene."""
+    """Return the sums [G, M] and counts [G] of the images of each scene."""
     if len(values) == 0:
         raise DataError("statistics: no image to average")
     if not np.isfinite(values).all():
@@ -201,7 +201,7 @@ def _group(
 
 
 def _labels(images: int, scenes: Sequence[str | None] | None) -> list[int]:
-    """A group number for each image, in order of appearance."""
+    """Return a group number for each image, in order of appearance."""
     if scenes is None:
         return list(range(images))
     if len(scenes) != images:
@@ -219,7 +219,7 @@ def _total(parts: Sequence[PixelSums]) -> PixelSums:
 
 
 def _leave_one_out(parts: Sequence[PixelSums]) -> Iterator[PixelSums]:
-    """The total without each part in turn, from running totals of both ends."""
+    """Yield the total without each part in turn, from running totals of both ends."""
     after = [parts[-1]]
     for part in reversed(parts[1:-1]):
         after.append(part + after[-1])
@@ -232,7 +232,7 @@ def _leave_one_out(parts: Sequence[PixelSums]) -> Iterator[PixelSums]:
 
 
 def _chunks(count: int, groups: int) -> Iterator[int]:
-    """Batch sizes that add up to `count`, each with at most `_CHUNK` weights."""
+    """Yield batch sizes that add up to `count`, each with at most `_CHUNK` weights."""
     size = max(1, _CHUNK // groups)
     for start in range(0, count, size):
         yield min(size, count - start)

@@ -1,7 +1,7 @@
-"""Does an uncertainty map tell where and how far the depth is wrong?
+"""Measures whether an uncertainty map predicts the location and size of depth errors.
 
-An uncertainty is one standard deviation in metres, at least 0: larger means less sure. Everything
-here takes the valid pixels as vectors [N], of one image or of many joined.
+An uncertainty is one standard deviation in metres, at least 0; larger means less certain. All
+functions take the valid pixels as vectors [N], from one image or from many joined.
 """
 
 from __future__ import annotations
@@ -17,20 +17,22 @@ from glpn.errors import DataError, UsageError
 
 FloatArray = NDArray[np.float64]
 
-STEPS = 50  # removals of 2 % each; Poggi et al. 2020
+STEPS = 50  # removals of 2 % each, as in Poggi et al. 2020
 LEVELS = tuple(i / 20 for i in range(1, 20))  # confidence levels of the calibration curve
 ONE_SIGMA = 2 * NormalDist().cdf(1) - 1  # 68.27 %
 
 
 @dataclass(frozen=True)
 class Sparsification:
-    """What is left of the error as the least sure pixels are removed (Ilg et al. 2018).
+    """The remaining error as the least certain pixels are removed (Ilg et al. 2018).
 
     Attributes:
-        removed: shares removed, 0 to 0.98, [50].
-        error: of the remaining pixels when the most uncertain go first, in the metric's unit.
-        oracle: the same when the truly worst go first; no curve can lie below it.
-        ause: area between the two over the share removed; 0 is perfect.
+        removed: the removed fractions, 0 to 0.98, [50].
+        error: the error of the remaining pixels if the most uncertain are removed first, in the
+            metric's unit.
+        oracle: the same if the pixels with the largest errors are removed first; no curve can lie
+            below it.
+        ause: the area between the two curves over the removed fraction; 0 is perfect.
         ause_relative: the same with both curves divided by the error of all pixels.
     """
 
@@ -43,16 +45,17 @@ class Sparsification:
 
 @dataclass(frozen=True)
 class Calibration:
-    """How often the truth lies within the interval that a one-sigma map promises.
+    """How often the truth lies within the intervals that a one-sigma map predicts.
 
     Attributes:
-        levels: promised shares, [19].
-        observed: share of pixels within the central Gaussian interval of that level, [19].
-        within_one_sigma: share with |error| <= sigma; 0.6827 if the map is right.
-        error: mean |observed - promised|; 0 is perfect.
-        scale: the factor on sigma that best explains the errors, sqrt(mean (error / sigma)²);
-            above 1 the map is too sure. A few pixels with a tiny sigma can dominate it.
-        median: median of |error| / sigma; 0.6745 if the map is right.
+        levels: the nominal fractions, [19].
+        observed: the fractions of pixels within the central Gaussian interval of each level, [19].
+        within_one_sigma: the fraction with |error| <= sigma; 0.6827 if the map is right.
+        error: mean |observed - nominal|; 0 is perfect.
+        scale: the factor on sigma that best explains the errors, sqrt(mean (error / sigma)²). A
+            map with a factor above 1 is overconfident. A few pixels with a tiny sigma can dominate
+            it.
+        median: the median of |error| / sigma; 0.6745 if the map is right.
     """
 
     levels: FloatArray
@@ -70,16 +73,16 @@ def sparsification(
     *,
     metric: Literal["rmse", "abs_rel"] = "rmse",
 ) -> Sparsification:
-    """Sparsification curve and AUSE.
+    """Compute the sparsification curve and its AUSE.
 
     Args:
-        prediction, target: metres [N], valid pixels alone.
+        prediction, target: metres [N], only valid pixels.
         sigma: uncertainty in metres [N]; only its order counts here.
-        metric: what is measured on the remaining pixels.
+        metric: the error metric on the remaining pixels.
 
     Raises:
-        DataError: the vectors do not fit each other, are empty, or hold impossible values.
-        UsageError: an unknown metric.
+        DataError: the vectors differ in length, are empty or contain invalid values.
+        UsageError: the metric is unknown.
     """
     p, t, s = _vectors(prediction, target, sigma)
     if metric not in ("rmse", "abs_rel"):
@@ -93,9 +96,13 @@ def sparsification(
 
 
 def calibration(prediction: NDArray[Any], target: NDArray[Any], sigma: NDArray[Any]) -> Calibration:
-    """Calibration of a one-sigma map, errors taken as Gaussian; arguments as above.
+    """Compute the calibration of a one-sigma map for Gaussian errors.
 
-    A sigma of 0 promises an exact depth: such a pixel counts as covered only if its error is 0.
+    A sigma of 0 claims an exact depth: such a pixel counts as covered only if its error is 0.
+    The arguments are those of `sparsification`.
+
+    Raises:
+        DataError: as `sparsification`.
     """
     p, t, s = _vectors(prediction, target, sigma)
     gap = np.abs(p - t)
@@ -126,9 +133,9 @@ def _vectors(*arrays: NDArray[Any]) -> tuple[FloatArray, FloatArray, FloatArray]
 
 
 def _remaining(loss: FloatArray, order: FloatArray, metric: str) -> FloatArray:
-    """The metric over the pixels that remain after removing the largest of `order`."""
+    """Return the metric over the pixels that remain after removing the largest of `order`."""
     ascending = np.argsort(order, kind="stable")
     running = np.cumsum(loss[ascending])
-    kept = loss.size - np.arange(STEPS) * loss.size // STEPS  # at least one
+    kept = loss.size - np.arange(STEPS) * loss.size // STEPS  # at least one pixel remains
     mean: FloatArray = running[kept - 1] / kept
     return np.sqrt(mean) if metric == "rmse" else mean
