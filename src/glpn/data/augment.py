@@ -1,8 +1,8 @@
-"""Augmentation: what happens to a frame before the network sees it, as a function of a seed.
+"""Augmentation of training frames, as a function of a seed.
 
-A frame's fate is drawn first, as a `Draw` of plain numbers from (seed, epoch, index), and carried
-out second: here on arrays, in `augment_torch` on whole batches that live on a device. Both carry
-out the same draws, in the order in which the paper lists them.
+A frame's random values are drawn first, as a `Draw` of plain numbers from (seed, epoch, index).
+They are applied second: here to arrays, in `augment_torch` to whole batches on a device. Both apply
+the same draws, in the order in which the paper lists them.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ from glpn.errors import DataError, UsageError
 
 NYU_CROP = (448, 576)  # Kim et al. 2022, section 4.1
 KITTI_CROP = (352, 704)
-OPENCV_HUES = 180  # the published shifts are in OpenCV's 8-bit HSV, whose hue has 180 steps
+OPENCV_HUES = 180  # hue steps in OpenCV's 8-bit HSV, the unit of the published shifts
 _PILLOW_HUES = 256
 
 
 @dataclass(frozen=True)
 class AugmentConfig:
-    """What is done to training frames, how often and how much; the defaults are the published.
+    """Which augmentations are applied, how often and how strongly; defaults as published.
 
-    `crop` (height, width) None keeps the whole picture. `zoom` (least, most) resizes the picture
-    by a factor drawn from that range, with the depth divided by it: see `augment`.
+    `crop` is (height, width); None keeps the whole image. `zoom` (min, max) resizes the image by a
+    factor drawn from that range and divides the depth by it: see `augment`.
     `cutdepth_values` "modulo" and `raw_scale` reproduce the authors' code: see `depth_as_colour`.
     """
 
@@ -86,29 +86,29 @@ class AugmentConfig:
 
 @dataclass(frozen=True)
 class Draw:
-    """All that chance decides about one frame; the neutral values change nothing."""
+    """The random values of one frame; the defaults change nothing."""
 
     cut: Rectangle | None = None
     flip: bool = False
     zoom: float = 1.0
-    corner: tuple[float, float] = (0.0, 0.0)  # crop's top left in the frame, row and column
+    corner: tuple[float, float] = (0.0, 0.0)  # top left corner of the crop: row, column
     crop: tuple[int, int] | None = None
     contrast: float = 1.0  # factor
-    brightness: float = 0.0  # share of white that is added
+    brightness: float = 0.0  # fraction of white to add
     gamma: float = 1.0
     hsv: tuple[float, float, float] = (0.0, 0.0, 0.0)  # steps of OpenCV's 8-bit HSV
 
 
 def sample_rng(seed: int, epoch: int, index: int) -> np.random.Generator:
-    """The source of chance of one frame in one epoch."""
+    """The random generator of one frame in one epoch."""
     return np.random.default_rng((seed, epoch, index))
 
 
 def draw(rng: np.random.Generator, config: AugmentConfig, *, size: tuple[int, int]) -> Draw:
-    """Decide everything about a frame of `size`.
+    """Draw the random values for a frame of `size`.
 
-    A fixed number of values is drawn whatever the configuration, so that switching one
-    augmentation off leaves the others as they were.
+    The number of values drawn does not depend on the configuration, so disabling one augmentation
+    does not change the others.
 
     Raises:
         DataError: the crop is larger than the frame.
@@ -147,9 +147,9 @@ def augment(
 ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
     """One training frame: image uint8 [H, W, 3] and depth in metres, both of the crop's size.
 
-    Zoom keeps the metres true for a camera of fixed focal length: a picture enlarged by s shows
-    things f·X/Z pixels wide as s·f·X/Z, which is what the unchanged camera sees at distance Z/s,
-    so the depth is divided by s. The arguments are not modified.
+    Zoom keeps the metres correct for a camera of fixed focal length. In an image enlarged by s, an
+    object f·X/Z pixels wide becomes s·f·X/Z wide. The same camera sees this at distance Z/s, so
+    the depth is divided by s. The arguments are not modified.
 
     Raises:
         DataError: image and depth differ in size, or the crop is larger than the frame.
@@ -160,7 +160,7 @@ def augment(
 def apply(
     image: NDArray[np.uint8], depth: NDArray[np.float32], fate: Draw, config: AugmentConfig
 ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    """Carry out `fate` on one frame; see `augment`."""
+    """Apply the draw `fate` to one frame; see `augment`."""
     if image.shape[:2] != depth.shape:
         raise DataError(f"image {image.shape[:2]} and depth {depth.shape} differ in size")
     if fate.cut is not None:
@@ -194,7 +194,7 @@ def _cut(config: AugmentConfig, size: tuple[int, int], u: NDArray[Any]) -> Recta
 def _place(
     config: AugmentConfig, size: tuple[int, int], u: NDArray[Any]
 ) -> tuple[float, tuple[float, float]]:
-    """Zoom, never so far out that the crop would not fit, and the crop's top left corner."""
+    """The zoom, limited so that the crop fits, and the top left corner of the crop."""
     if config.crop is None:
         return 1.0, (0.0, 0.0)
     fit = max(c / side for c, side in zip(config.crop, size, strict=True))
@@ -204,7 +204,7 @@ def _place(
     low = max(low, fit)
     zoom = low + max(high - low, 0) * float(u[0])
     rows, columns = (side - c / zoom for c, side in zip(config.crop, size, strict=True))
-    if zoom == 1:  # whole pixels: nothing is resampled
+    if zoom == 1:  # a crop at whole pixels needs no resampling
         return zoom, (float(int(u[1] * (rows + 1))), float(int(u[2] * (columns + 1))))
     return zoom, (float(u[1] * rows), float(u[2] * columns))
 
@@ -227,7 +227,7 @@ def _crop(
 
 
 def nearest(start: float, length: int, zoom: float) -> NDArray[np.int64]:
-    """Index of the source pixel under each target pixel's centre; depth is never blended."""
+    """Index of the source pixel under each target pixel's centre; depths are never averaged."""
     indices: NDArray[np.int64] = np.floor(start + (np.arange(length) + 0.5) / zoom).astype(np.int64)
     return indices
 

@@ -1,4 +1,4 @@
-"""The augmentation of `augment`, carried out on whole batches on the device that holds them."""
+"""The augmentation of `augment`, applied to whole batches on their device."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from glpn.errors import DataError
 def augment_batch(
     images: Tensor, depth: Tensor, draws: Sequence[Draw], config: AugmentConfig
 ) -> tuple[Tensor, Tensor]:
-    """Carry out one draw per frame.
+    """Apply one draw per frame.
 
     Args:
         images: uint8 [B, 3, H, W].
         depth: metres [B, H, W], 0 = unknown, on the same device.
-        draws: B draws for frames of this size, of one configuration.
-        config: the configuration they were drawn from.
+        draws: B draws for frames of this size, made with `config`.
+        config: the configuration of the draws.
 
     Returns:
         pixels float32 [B, 3, h, w] in 0..1 and depth float32 [B, h, w], of the crop's size. They
-        equal `augment.apply` but for its rounding to 8 bits and, where a picture is zoomed out,
-        its wider filter.
+        equal the result of `augment.apply`, except that the latter rounds to 8 bits and uses a
+        wider filter to zoom out.
     """
     batch, _, height, width = images.shape
     if depth.shape != (batch, height, width) or len(draws) != batch:
@@ -43,7 +43,7 @@ def augment_batch(
 
 
 def _paste(pixels: Tensor, depth: Tensor, draws: Sequence[Draw], config: AugmentConfig) -> Tensor:
-    """The depth's grey values inside each frame's rectangle."""
+    """Replace each frame's rectangle with the grey values of the depth."""
     height, width = depth.shape[-2:]
     cuts = torch.tensor([fate.cut or (0, 0, 0, 0) for fate in draws], device=depth.device)
     top, left, tall, wide = cuts[:, :, None].unbind(1)  # [B, 1] each
@@ -60,7 +60,7 @@ def _paste(pixels: Tensor, depth: Tensor, draws: Sequence[Draw], config: Augment
 
 
 def _place(pixels: Tensor, depth: Tensor, draws: Sequence[Draw]) -> tuple[Tensor, Tensor]:
-    """Flip, zoom and crop: one look-up, bilinear for the picture and nearest for the depth."""
+    """Flip, zoom and crop in one sampling step: image bilinear, depth nearest."""
     batch, height, width = depth.shape
     crop = draws[0].crop or (height, width)
     table = torch.tensor(
@@ -81,7 +81,7 @@ def _place(pixels: Tensor, depth: Tensor, draws: Sequence[Draw]) -> tuple[Tensor
 
 
 def _column(x: Tensor, flip: Tensor, width: int) -> Tensor:
-    """The source column of each position; a mirrored one on an edge belongs to the left pixel."""
+    """The source column of each position; after mirroring, an edge belongs to the left pixel."""
     index = torch.where(flip > 0, x.ceil() - 1, x.floor())
     return index.long().clamp(0, width - 1)
 

@@ -1,4 +1,4 @@
-"""Contact sheets: many samples on one picture, each photograph beside its depth in colour."""
+"""Contact sheets: one picture of many samples, each photo beside its depth in colour."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from glpn.depth.colormaps import color_range, colorize
 from glpn.errors import UsageError
 
 _GAP = 4
-_LABEL = 14  # pixels of height for a line of text
+_LABEL = 14  # height of a line of text in pixels
 _INK, _PAPER = (20, 20, 20), (255, 255, 255)
 
 
@@ -28,13 +28,13 @@ def contact_sheet(
     """One picture of many samples, RGB uint8 [H, W, 3].
 
     Args:
-        samples: what to show, row by row; sizes may differ.
-        columns: samples in a row.
-        width: pixels of a photograph; its depth map takes as many.
-        labels: a line of text under each; the names if None.
+        samples: the samples, row by row; sizes may differ.
+        columns: samples per row.
+        width: width of a photo in pixels; its depth map has the same width.
+        labels: the text under each sample; the names if None.
 
     Raises:
-        UsageError: no sample, or not one label each.
+        UsageError: there is no sample, or the number of labels differs.
     """
     if not samples or columns < 1 or width < 1:
         raise UsageError("contact sheet: expected at least one sample, column and pixel of width")
@@ -63,7 +63,7 @@ def _tile(sample: Sample, text: str, width: int) -> Image.Image:
     tile.paste(photograph.resize((width, height), Image.Resampling.BOX), (0, 0))
     tile.paste(depth, (width + _GAP, 0))
     text = f"{text}  {near:.2g} to {far:.2g} m"  # the ends of the colour scale
-    shown = text.encode("latin-1", "replace").decode("latin-1")  # the built-in font has no more
+    shown = text.encode("latin-1", "replace").decode("latin-1")  # the font has only Latin-1
     ImageDraw.Draw(tile).text((2, height + 1), shown, fill=_INK)
     return tile
 

@@ -1,4 +1,4 @@
-"""CutDepth: where a piece of the true depth is pasted into the photograph, and with what values."""
+"""CutDepth: the region of the image that is replaced by its depth, and the pasted values."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ def vertical_strip(size: tuple[int, int], alpha: float, beta: float, *, p: float
 def square_piece(
     size: tuple[int, int], corner: tuple[float, float], extent: tuple[float, float], *, p: float
 ) -> Rectangle:
-    """CutDepth as it was first proposed: a rectangle (Ishii and Yamashita 2021, section 3).
+    """The original CutDepth: a rectangle (Ishii and Yamashita 2021, section 3).
 
-    `corner` is (row, column) and `extent` (height, width), each number in [0, 1): along both axes
-    the rule is that of `vertical_strip`.
+    `corner` is (row, column) and `extent` (height, width), each number in [0, 1). Both axes follow
+    the rule of `vertical_strip`.
     """
     top, left = (int(c * side) for c, side in zip(corner, size, strict=True))
     height, width = (
@@ -44,11 +44,11 @@ def square_piece(
 def depth_as_colour(
     depth: NDArray[np.floating[Any]], *, values: str, max_depth: float, raw_scale: float
 ) -> NDArray[np.uint8]:
-    """The 8-bit grey that is pasted for each distance.
+    """The 8-bit grey value for each distance.
 
-    "range", the method as meant: 0 to `max_depth` metres over 0 to 255. "modulo", what the
-    authors' code does: the raw 16-bit value (metres * `raw_scale`) written into 8 bits, so that
-    it wraps at 256.
+    "range" is the published method: it maps 0 to `max_depth` metres to 0 to 255. "modulo"
+    reproduces the authors' code: it writes the raw 16-bit value (metres * `raw_scale`) into 8 bits,
+    which wraps at 256.
     """
     if values not in VALUES:
         raise UsageError(f"cutdepth values: expected one of {', '.join(VALUES)}; got {values!r}")

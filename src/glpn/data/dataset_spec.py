@@ -27,7 +27,7 @@ Border = tuple[int, int, int, int]  # top, bottom, left, right
 
 @dataclass(frozen=True)
 class DatasetSpec:
-    """Where a folder keeps its frames and what their depth files mean.
+    """The paths of a folder's frames and the meaning of their depth files.
 
     Patterns are relative to the folder: `{stem}` and other names in braces match a piece of one
     path component, `{scene:path}/` any folders or none, `*` anything within a component, `**/` any
@@ -39,17 +39,18 @@ class DatasetSpec:
             braces agree. Depth is unknown where the mask is 0.
         unit: "m", "dm", "cm" or "mm"; stands for a scale.
         scale: raw steps per metre: metres = (raw + `offset`) / `scale`. With neither scale nor
-            unit, the scale is guessed from the values, and a note reports it.
+            unit, glpn estimates the scale from the values and reports it in a note.
         offset: added to raw values.
         invalid: raw values that mean "unknown"; `()` for none. If not given, 0 is unknown, and so
             are values that stand out like 65535 or a sensor's maximum; a note reports them.
         max_depth: depth beyond these metres is unknown.
-        encoding: how the files code depth; see `DepthFormat`. `key`: as there.
+        encoding, key: see `DepthFormat`.
         intrinsics: (fx, fy, cx, cy) of the image, or a file's path; names in braces are allowed.
-        border: widths in which depth is unknown: top, bottom, left, right; or one for all.
+        border: widths of the margins without known depth: top, bottom, left, right; or one number
+            for all four.
         resize: where image and depth differ in size, "image" scales the image to the depth's size
-            and "depth" repeats or picks depth pixels; "none" is an error. "auto" is "depth" for
-            one aspect ratio and an error otherwise.
+            and "depth" repeats or picks depth pixels; "none" raises an error. "auto" is "depth" if
+            both have the same aspect ratio and an error otherwise.
         crop: "kitti" is the KB crop.
         pairing: "time" pairs an image with the depth file whose `{stem}`, a time stamp, is nearest.
         unpaired: "skip" leaves out images without depth (a note counts them), "refuse" is an error.
@@ -95,7 +96,7 @@ class DatasetSpec:
 
     @property
     def depth_format(self) -> DepthFormat:
-        """The meaning of the depth files' values; the scale is None where it must be guessed."""
+        """The meaning of the depth files' values; the scale is None if it must be estimated."""
         scale = UNITS[self.unit] if self.unit is not None else self.scale
         if scale is None and self.encoding == "carla":
             scale = CARLA_SCALE
@@ -110,14 +111,14 @@ class DatasetSpec:
 
     @property
     def camera(self) -> Intrinsics | None:
-        """The intrinsics, where they are the same numbers for every frame."""
+        """The intrinsics, if all frames share them."""
         if not isinstance(self.intrinsics, tuple):
             return None
         fx, fy, cx, cy = self.intrinsics
         return Intrinsics(fx, fy, cx, cy)
 
     def replace(self, **values: Any) -> DatasetSpec:
-        """A copy with some fields changed, checked as `from_dict` checks."""
+        """A copy with some fields changed, validated like `from_dict`."""
         return DatasetSpec.from_dict({**dataclasses.asdict(self), **values})
 
     @classmethod
@@ -125,7 +126,8 @@ class DatasetSpec:
         """The specification from decoded TOML or keyword arguments.
 
         Raises:
-            ConfigError: an unknown key, naming the nearest, or a mistyped value.
+            ConfigError: a key is unknown (the message names the nearest) or a value has the wrong
+                type.
         """
         return decode(cls, {key: _in_full(key, value) for key, value in values.items()})
 
@@ -145,7 +147,7 @@ class DatasetSpec:
 
 
 def _in_full(key: str, value: object) -> object:
-    """One number stands for all four borders, and for a list of one invalid value."""
+    """Expand a single number to four borders, or to a list of one invalid value."""
     if isinstance(value, (list, tuple)) or value is None or isinstance(value, bool):
         return value
     if key == "border":

@@ -1,4 +1,4 @@
-"""The doors to datasets: a folder in any known layout → a FrameSet that is ready to be read."""
+"""Open a folder in any known layout as a FrameSet."""
 
 from __future__ import annotations
 
@@ -29,25 +29,27 @@ def open_dataset(
     split: str | None = None,
     verified: bool = True,
 ) -> FrameSet:
-    """Open a folder of frames; no picture is decoded.
+    """Open a folder of frames without decoding images.
 
     Args:
         root: the folder; every file of the set lies below it.
-        spec: how it is laid out; or the name of a known layout ("nyu", "kitti", "sunrgbd", ...);
-            recognised from its `dataset.toml` or its files if None.
-        frame_list: a list file (see `lists.read_list`) whose frames are taken, in its order;
-            relative to the working directory.
+        spec: its layout, or the name of a known layout ("nyu", "kitti", "sunrgbd", ...); if None,
+            recognised from its `dataset.toml` or its files.
+        frame_list: a list file (see `lists.read_list`), relative to the working directory. The set
+            holds its frames, in its order.
         split: "train" or "val": the list that the specification names.
-        verified: check that all files are there and of matching sizes, by their headers. The
-            doctor opens sets unverified, to report on each frame.
+        verified: check the headers of all files: they must exist and have matching sizes. The
+            doctor opens sets without this check, to report on each frame.
 
     Returns:
-        The frames, with notes (also logged) on what was recognised, guessed and left out.
+        The frames, with notes (also logged) on the recognised layout, estimates and omissions.
 
     Raises:
-        MissingInput: no frame, missing files, a list that is not there: where to get it.
-        DataError: sizes differ, the depth scale cannot be told, a list leads out of the root.
-        ConfigError: the specification contradicts itself; no layout has that name.
+        MissingInput: there is no frame, or files or a list are missing; the message says where to
+            get a published list.
+        DataError: sizes differ, the depth scale cannot be determined, or a listed path leads out
+            of the root.
+        ConfigError: the specification contradicts itself, or no layout has that name.
     """
     root = Path(root)
     layout = _layout(root, spec)
@@ -104,7 +106,7 @@ def _frames(
 
 
 def _by_name(path: Path, frames: Sequence[Frame], rows: Sequence[Row]) -> tuple[Frame, ...]:
-    """The frames whose name, or whose name's last piece if that is unambiguous, is listed."""
+    """The frames whose name is listed, or the last part of the name if that is unambiguous."""
     found: dict[str, Frame | None] = {}
     for frame in frames:
         last = frame.name.rpartition("/")[2]
@@ -127,7 +129,7 @@ def _from_row(root: Path, spec: DatasetSpec, path: Path, row: Row) -> Frame:
 
 
 def _completed(frame: Frame, row: Row) -> Frame:
-    """The frame with what its line says besides the paths."""
+    """The frame with the other values of its line in the list."""
     told = frame.intrinsics
     if told is None and row.focal is not None:
         told = Intrinsics(row.focal, row.focal)

@@ -20,16 +20,16 @@ KITTI_SCALE = 256.0  # Uhrig et al. 2017: depth PNG = metres * 256
 # CARLA's depth camera: 1000 m * (R + 256 G + 65536 B) / (256^3 - 1).
 CARLA_SCALE = (256**3 - 1) / 1000
 ENCODINGS = ("plain", "sunrgbd", "carla")
-PLAUSIBLE_MEDIAN = (0.1, 200.0)  # metres; a scene whose median lies outside has another unit
-LARGEST_DEPTH_MAP = 100_000_000  # pixels; above it a header is taken for an attack
+PLAUSIBLE_MEDIAN = (0.1, 200.0)  # metres; a median outside means that the unit is wrong
+LARGEST_DEPTH_MAP = 100_000_000  # pixels; glpn refuses larger headers as an attack
 
 _MODES_16 = ("I;16", "I;16B", "I;16L", "I;16N", "I")
-_EXR_CHANNELS = ("Z", "depth", "Depth", "Y", "V", "R")  # in the order of preference
+_EXR_CHANNELS = ("Z", "depth", "Depth", "Y", "V", "R")  # preferred first
 
 
 @dataclass(frozen=True)
 class DepthFormat:
-    """What the raw values of a depth file mean: metres = (raw + offset) / scale.
+    """The meaning of a depth file's raw values: metres = (raw + offset) / scale.
 
     Attributes:
         scale: raw steps per metre; None means unknown, and `scales.guess_scale` finds it.
@@ -39,7 +39,7 @@ class DepthFormat:
         max_depth: metres.
         encoding: "sunrgbd" rotates each 16-bit value right by three bits first (Song et al. 2015);
             "carla" joins the channels of an RGB file (see CARLA_SCALE).
-        key: the array of an NPZ file or the channel of an EXR file, where there are several.
+        key: the array of an NPZ file or the channel of an EXR file, if there are several.
     """
 
     scale: float | None = None
@@ -66,7 +66,7 @@ def read_depth_map(path: str | Path, form: DepthFormat) -> NDArray[np.float32]:
 
     Raises:
         MissingInput: there is no such file.
-        DataError: it is damaged, or not one channel, or 8-bit, and the message names its mode.
+        DataError: it is damaged, has several channels, or is 8-bit; the message names its mode.
         MissingDependency: it is EXR and OpenEXR is not installed.
     """
     return to_metres(read_raw(path, form), form)
@@ -85,7 +85,7 @@ def to_metres(raw: NDArray[Any], form: DepthFormat) -> NDArray[np.float32]:
 
 
 def read_raw(path: str | Path, form: DepthFormat) -> NDArray[Any]:
-    """The numbers of a depth file as they are stored [H, W], decoded but not converted."""
+    """The stored values of a depth file [H, W], decoded but not converted."""
     path = Path(path)
     depth_size(path, form)
     try:
@@ -125,7 +125,7 @@ def depth_size(path: str | Path, form: DepthFormat) -> tuple[int, int]:
 
 
 def implausible_unit(metres: Sequence[NDArray[np.float32]]) -> str | None:
-    """A sentence of warning where the median of the valid depths is outside 0.1-200 m."""
+    """A warning if the median of the valid depths is outside 0.1-200 m."""
     values = np.concatenate([m[m > 0] for m in metres]) if metres else np.zeros(0)
     if not values.size:
         return None
@@ -137,7 +137,7 @@ def implausible_unit(metres: Sequence[NDArray[np.float32]]) -> str | None:
 
 
 def known_values(raw: NDArray[Any], form: DepthFormat) -> NDArray[Any]:
-    """The stored values above 0 that are not unknown, in one row."""
+    """The known stored values above 0, as a flat array."""
     with np.errstate(invalid="ignore"):
         return raw[_known(raw, form) & (raw > 0)]
 

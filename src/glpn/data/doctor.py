@@ -1,4 +1,4 @@
-"""The dataset doctor: what is wrong with a set of frames, found before training is.
+"""The dataset doctor: finds defects in a set of frames before training.
 
 `check` measures every frame (`frame_stats`), compares labels with the bundled model's predictions
 (`model_opinion`), then judges single frames and the whole set (`judgements`).
@@ -21,8 +21,9 @@ from glpn.data.model_opinion import opinion
 from glpn.data.sample import Sample, Samples
 from glpn.errors import GLPNError, MissingInput
 
-MAX_PREDICTED = 64  # frames that the bundled model predicts, evenly spread
-_SUSPICIOUS = 2.0  # a median this many times from the set's: the model predicts that frame too
+MAX_PREDICTED = 64  # number of evenly spaced frames that the bundled model predicts
+# The model also predicts frames whose median differs from the set's by this factor.
+_SUSPICIOUS = 2.0
 _MAX_SUSPECTS = 64
 
 
@@ -33,13 +34,13 @@ def check(
     limit: int | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Report:
-    """Examine a set, and whether it shares frames with the one held back for validation.
+    """Examine a set, and compare it with the validation set to find shared frames.
 
     Args:
         samples: the set. Open a `FrameSet` with `verified=False`, so that a missing file or a
-            wrong size is one finding among others.
+            wrong size becomes a finding instead of an error.
         held_back: the validation set.
-        limit: examine at most this many frames, evenly spread.
+        limit: examine at most this many frames, evenly spaced.
         progress: called with the number of frames examined so far.
 
     Raises:
@@ -63,9 +64,9 @@ def check(
 
 
 def report_sheet(samples: Samples, report: Report, *, most: int = 48) -> NDArray[np.uint8] | None:
-    """A contact sheet of the frames that findings name, and some others where they are few.
+    """A contact sheet of the frames named in findings, filled up with others.
 
-    Frames that cannot be read are left out; None where none is left.
+    Unreadable frames are left out. Returns None if no frame remains.
     """
     position = {name: i for i, name in enumerate(samples.names)}
     named = [name for name in report.frames if name in position]
@@ -93,7 +94,7 @@ def _examine(
     *,
     predict: bool = True,
 ) -> tuple[list[FrameStats], list[Finding]]:
-    """The statistics of all readable frames, and findings on the others."""
+    """The statistics of all readable frames, and findings about the unreadable ones."""
     predicted = {chosen[i] for i in _spread(len(chosen), MAX_PREDICTED)} if predict else set()
     stats: dict[int, FrameStats] = {}
     findings: list[Finding] = []
@@ -121,7 +122,7 @@ def _examine(
 
 
 def _sample(samples: Samples, index: int) -> Sample:
-    """The sample; where image and depth have different shapes, both as they are stored."""
+    """The sample; image and depth keep their stored sizes if their shapes differ."""
     if not isinstance(samples, FrameSet):
         return samples[index]
     frame = samples.frames[index]
@@ -137,7 +138,7 @@ def _exif(samples: Samples, index: int) -> int:
 
 
 def _predict_suspects(samples: Samples, stats: dict[int, FrameStats]) -> None:
-    """Also compare frames with the model whose median depth differs much from the set's."""
+    """Also compare with the model those frames whose median depth is far from the set's."""
     known = [s.median for s in stats.values() if s.median > 0]
     if not known:
         return

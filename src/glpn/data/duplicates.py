@@ -1,4 +1,4 @@
-"""Frames that show the same thing twice, within a set or in two sets."""
+"""Near-duplicate frames within one set or between two sets."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ import numpy as np
 
 from glpn.data.frame_stats import FrameStats
 
-_SAME_GREY = 2 / 255  # mean difference of thumbnails; neighbours in a walk differ by 6 or more
+_SAME_GREY = 2 / 255  # mean difference of thumbnails; consecutive video frames differ by 6 or more
 _SAME_DEPTH = 0.02  # relative, in the median
-_BANDS = 4  # of a 64-bit hash: hashes that differ in at most 3 bits agree in one of them
+_BANDS = 4  # parts of a 64-bit hash: hashes that differ in at most 3 bits share one part
 
 
 def twins(
     stats: Iterable[FrameStats], among: Sequence[FrameStats] | None = None
 ) -> list[tuple[FrameStats, FrameStats]]:
-    """Each frame with an earlier one (or one of `among`) that shows nearly the same.
+    """Pairs of a frame and an earlier one (or one of `among`) that is nearly the same.
 
-    Candidates share a band of a perceptual hash (which neighbour is brighter, on 8 x 8 fields);
-    twins agree in grey, brightness apart, and in depth.
+    Candidates share a band of a perceptual hash, which compares the brightness of neighbouring
+    cells on an 8 x 8 grid. Duplicates agree in grey, up to overall brightness, and in depth.
     """
     buckets: dict[tuple[int, int], list[FrameStats]] = defaultdict(list)
     for known in among or ():
@@ -54,7 +54,7 @@ def _same(first: FrameStats, second: FrameStats) -> bool:
         return False
     both = (first.depth_thumb > 0) & (second.depth_thumb > 0)
     either = (first.depth_thumb > 0) | (second.depth_thumb > 0)
-    if not either.any():  # nothing measured in either: the pictures decide
+    if not either.any():  # without any known depth, the images decide
         return True
     if both.sum() < either.sum() / 2:
         return False

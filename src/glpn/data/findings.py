@@ -1,4 +1,4 @@
-"""Findings: what is wrong with a set of frames."""
+"""Findings: the defects of a set of frames."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MAX_FRAMES_LISTED = 20  # in the text of a report
 
 @dataclass(frozen=True)
 class Finding:
-    """One fault; `frames` names those concerned, or none where it concerns the whole set."""
+    """One defect; `frames` names the affected frames and is empty if it affects the whole set."""
 
     kind: str
     severity: str
@@ -27,7 +27,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Report:
-    """All findings about a set, and sentences on what this set does not allow to judge."""
+    """All findings about a set, and notes on checks that were impossible for this set."""
 
     checked: int
     findings: tuple[Finding, ...]
@@ -35,17 +35,17 @@ class Report:
 
     @property
     def errors(self) -> tuple[Finding, ...]:
-        """The findings with which training would go wrong."""
+        """The findings that would spoil training."""
         return tuple(f for f in self.findings if f.severity == ERROR)
 
     @property
     def exit_code(self) -> int:
-        """0 where there is no error, 65 (bad data) otherwise."""
+        """0 without errors, 65 (bad data) otherwise."""
         return GLPNError.exit_code if self.errors else 0
 
     @property
     def frames(self) -> dict[str, tuple[str, ...]]:
-        """Frame → the kinds of all findings that name it, in the order of first mention."""
+        """Frame → the kinds of all findings that name it, in order of first mention."""
         kinds: dict[str, tuple[str, ...]] = {}
         for finding in self.findings:
             for name in finding.frames:

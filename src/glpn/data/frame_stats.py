@@ -1,4 +1,4 @@
-"""What the dataset doctor measures of one frame: small numbers that stand for a whole picture."""
+"""The statistics of one frame on which the dataset doctor bases its judgements."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from glpn.data.sample import Sample
 if TYPE_CHECKING:
     from glpn.data.model_opinion import Opinion
 
-REACH = 8  # pixels of a WIDTH-wide picture: the largest shift that is looked for
-WIDTH = 160  # of the reduced frames on which edges and planes are looked at
+REACH = 8  # largest shift searched, in pixels of an image of WIDTH columns
+WIDTH = 160  # columns of the reduced frames used for edges and planes
 
 Floats = NDArray[np.floating[Any]]
 
 _THUMB = (24, 32)
-_FINGERPRINT = (36, 48)  # of the edge maps that are compared between frames
-_LARGEST_EDGE = 0.5  # of grey and of log depth: one strong edge must not decide alone
-_BORDER = 24  # pixels from each side in which a border is looked for
+_FINGERPRINT = (36, 48)  # size of the edge maps that are compared between frames
+_LARGEST_EDGE = 0.5  # limit for edges in grey and log depth, so that no single edge dominates
+_BORDER = 24  # widest border searched, in pixels from each side
 _WHITE, _BLACK = 245, 10
 _SLANT = (0.02, 0.2)  # (arithmetic - harmonic mean) / mean: slanted enough, no depth edge between
-_NEAR_RULE = 0.35  # of the way between the two means
+_NEAR_RULE = 0.35  # tolerance, as a fraction of the distance between the two means
 _FEWEST_POINTS = 20
 
 
@@ -38,15 +38,15 @@ class FrameStats:
     straight in the depth itself, as planes in disparity are. `trend` is the correlation of the
     row with log depth in the lower half: negative where the ground comes nearer. `alignment`
     holds the correlation of image edges with depth edges for each shift up to REACH, for the
-    depth as it is, mirrored and upside down, or None where the depth is too sparse to tell.
+    depth as stored, mirrored and upside down; None if the depth is too sparse.
     """
 
     name: str
-    valid: float  # share of pixels with a known depth
+    valid: float  # fraction of pixels with known depth
     median: float
     constant: bool
-    border: tuple[int, int, int, int]  # width of a white or black frame: top, bottom, left, right
-    border_known: float  # share of pixels with a known depth in that frame
+    border: tuple[int, int, int, int]  # width of a white or black border: top, bottom, left, right
+    border_known: float  # fraction of its pixels with known depth
     picture_of_depth: bool
     thumb: Floats
     depth_thumb: Floats
@@ -67,8 +67,8 @@ def measure(sample: Sample, *, opinion: Opinion | None = None, exif: int = 1) ->
     """The measurements of one frame.
 
     Args:
-        sample: its image and depth need not have one size.
-        opinion: the bundled model's, if it was asked.
+        sample: its image and depth may differ in size.
+        opinion: the bundled model's, if the model was run.
         exif: EXIF orientation of the photo, 1 to 8; 1 is upright.
     """
     image = sample.image
@@ -104,7 +104,7 @@ def measure(sample: Sample, *, opinion: Opinion | None = None, exif: int = 1) ->
 
 
 def shrink(depth: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
-    """The depth at (height, width), smaller or larger: distances are picked, never averaged."""
+    """The depth resized to (height, width); distances are picked, never averaged."""
     rows, columns = (
         (2 * np.arange(new) + 1) * old // (2 * new)
         for new, old in zip(size, depth.shape, strict=True)
@@ -114,9 +114,9 @@ def shrink(depth: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.floa
 
 
 def border_of(image: NDArray[np.uint8]) -> tuple[int, int, int, int]:
-    """Width of the white or black frame around a picture: top, bottom, left, right; 0 if none.
+    """Width of the white or black border of an image: top, bottom, left, right; 0 if none.
 
-    JPEG noise is forgiven. Only a frame on all four sides counts: a bright window or a dark
+    JPEG noise is tolerated. Only a border on all four sides counts: a bright window or a dark
     ceiling that touches one side is part of the room.
     """
     turned = image.transpose(1, 0, 2)
@@ -135,7 +135,7 @@ def _uniform_lines(side: NDArray[np.uint8]) -> int:
     black = (means <= _BLACK) & (high <= _BLACK + 10)
     uniform = white if white[0] else black
     count = len(uniform) if uniform.all() else int(np.argmin(uniform))
-    return 0 if count == len(side[:_BORDER]) else count  # an all-white picture has no border
+    return 0 if count == len(side[:_BORDER]) else count  # an all-white image has no border
 
 
 def _known_in_border(depth: Floats, border: tuple[int, int, int, int]) -> float:
@@ -152,7 +152,7 @@ def _grey(image: NDArray[np.uint8], size: tuple[int, int]) -> Floats:
 
 
 def _shows_depth(image: NDArray[np.uint8], grey: Floats, depth: Floats) -> bool:
-    """Whether the "image" is a grey picture of the depth map itself."""
+    """Whether the "image" is the depth map drawn in grey."""
     probe = image[::7, ::7].astype(np.int16)
     known = depth > 0
     if np.ptp(probe, axis=-1).max(initial=0) > 4 or known.sum() < _FEWEST_POINTS:
@@ -166,7 +166,7 @@ def _shows_depth(image: NDArray[np.uint8], grey: Floats, depth: Floats) -> bool:
 
 
 def _edge_maps(grey: Floats, depth: Floats) -> tuple[Floats, Floats]:
-    """Edge strength of the picture and of log depth, 0 near the rim and next to unknown depth."""
+    """Edge strength of the image and of log depth, 0 near the rim and next to unknown depth."""
     known = depth > 0
     whole = known.copy()
     for axis in (0, 1):
@@ -213,7 +213,7 @@ def _fingerprint(edges: Floats) -> Floats:
 def _plane_votes(depth: Floats) -> tuple[int, int]:
     """How many slanted triples of pixels are straight in 1/depth, and how many in depth.
 
-    On a plane 1/depth is linear in the picture, so the middle of three equally spaced pixels has
+    On a plane 1/depth is linear in the image, so the middle of three equally spaced pixels has
     the harmonic mean of the outer two; in a disparity map it has the arithmetic mean.
     """
     right = wrong = 0

@@ -21,8 +21,8 @@ from glpn.image.photo import read_photo
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 KITTI_CROP_SIZE = (352, 1216)  # the KB crop: the bottom rows, the middle columns
-WARNING_NOTE = "warning: "  # how a note begins that warns
-SHOWN = 5  # names in an error message
+WARNING_NOTE = "warning: "  # prefix of notes that are warnings
+SHOWN = 5  # maximum number of names in an error message
 
 _ORIENTATION = 0x0112  # EXIF tag
 _QUARTER_TURNS = (5, 6, 7, 8)
@@ -41,7 +41,7 @@ class Frame:
     depth: Path
     scene: str | None = None
     intrinsics: Intrinsics | None = None
-    mask: Path | None = None  # 0 where the depth is not to be trusted
+    mask: Path | None = None  # 0 where the depth is unreliable
 
     @property
     def is_scene(self) -> bool:
@@ -59,7 +59,7 @@ class Reading:
     crop: str = "none"
 
     def allows(self, image: tuple[int, int], depth: tuple[int, int]) -> bool:
-        """Whether an image and a depth map of these (height, width) can be brought together."""
+        """Whether an image and a depth map of these (height, width) can be combined."""
         return (
             image == depth
             or self.resize in ("image", "depth")
@@ -69,9 +69,9 @@ class Reading:
 
 @dataclass(frozen=True)
 class FrameSet:
-    """Frames that are read one at a time, by position; nothing is kept in memory.
+    """Frames that are read one at a time, by position, and not kept in memory.
 
-    `notes` are sentences that the user should see: what was recognised, guessed, left out.
+    `notes` are sentences for the user about the recognised layout, estimates and omissions.
     """
 
     frames: tuple[Frame, ...]
@@ -86,7 +86,7 @@ class FrameSet:
         """Read one frame.
 
         Raises:
-            MissingInput, InvalidImage, DataError: a file is gone, damaged, or of another size;
+            MissingInput, InvalidImage, DataError: a file is missing, damaged, or has another size;
                 the message names it.
         """
         return read_frame(self.frames[index], self.reading)
@@ -105,23 +105,23 @@ class FrameSet:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """The notes that warn, without that word."""
+        """The warnings among the notes, without their prefix."""
         marked = (note for note in self.notes if note.startswith(WARNING_NOTE))
         return tuple(note.removeprefix(WARNING_NOTE) for note in marked)
 
     def scene(self, index: int) -> str | None:
-        """The room, drive or walk that a frame belongs to, where the layout tells."""
+        """The room, drive or walk that a frame belongs to, if the layout has scenes."""
         return self.frames[index].scene
 
     def subset(self, indices: Iterable[int]) -> FrameSet:
-        """The set of some of the frames, in the order given."""
+        """A set of the frames at these positions, in the given order."""
         return dataclasses.replace(self, frames=tuple(self.frames[i] for i in indices))
 
     def select(self, names: Sequence[str]) -> FrameSet:
-        """The set of the frames with these names, in their order.
+        """A set of the frames with these names, in the given order.
 
         Raises:
-            MissingInput: some are not there; the message counts them and shows the first.
+            MissingInput: some are missing; the message counts them and shows the first.
         """
         by_name = {frame.name: frame for frame in self.frames}
         absent = [name for name in names if name not in by_name]
@@ -149,7 +149,7 @@ def read_frame(frame: Frame, reading: Reading) -> Sample:
 def _decoded(
     frame: Frame, form: DepthFormat
 ) -> tuple[NDArray[np.uint8], NDArray[np.float32], Camera | None]:
-    """What the frame's files say: image, metres (0 where masked) and the image's camera."""
+    """Read the frame's files: image, metres (0 where masked) and the image's camera."""
     if frame.is_scene:
         scene = read_scene(frame.image)
         return scene.image, to_metres(scene.depth, form), scene.camera
@@ -163,15 +163,15 @@ def _decoded(
 
 
 def same_aspect(first: tuple[int, int], second: tuple[int, int]) -> bool:
-    """Whether two (height, width) have one aspect ratio, up to the rounding of a side."""
+    """Whether two (height, width) have the same aspect ratio, up to rounding of one side."""
     return abs(first[0] * second[1] / first[1] - second[0]) < 1
 
 
 def verify(frames: Sequence[Frame], reading: Reading) -> tuple[str, ...]:
-    """Check that every file is there and that image and depth agree in size, by headers alone.
+    """Check from the headers that every file exists and that image and depth agree in size.
 
     Returns:
-        A note where depth maps are brought to their image's size.
+        A note if depth maps will be resized to their images.
 
     Raises:
         MissingInput: there is no frame, or files are missing: how many, and the first names.
@@ -209,7 +209,7 @@ def image_size(path: Path) -> tuple[int, int]:
 
     Raises:
         MissingInput: there is no such file.
-        InvalidImage: it is no image that glpn reads.
+        InvalidImage: glpn does not read this image format.
     """
     (height, width), orientation = _image_header(path)
     return (width, height) if orientation in _QUARTER_TURNS else (height, width)

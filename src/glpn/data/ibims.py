@@ -1,7 +1,7 @@
-"""iBims-1's scenes as its MATLAB release has them: image, depth, edges, camera and planes.
+"""The scenes of iBims-1 in its MATLAB release: image, depth, edges, camera and planes.
 
-The release "ibims1_core_mat" (Koch et al. 2018) keeps one MATLAB v5 file for each scene. Its layout
-here is that which the published evaluation script reads.
+The release "ibims1_core_mat" (Koch et al. 2018) has one MATLAB v5 file per scene. The fields are
+those that the published evaluation script reads.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from glpn.camera.camera import Camera
 from glpn.errors import DataError, MissingDependency, MissingInput
 
 SCENE_SUFFIX = ".mat"
-PLANE_KINDS = ("wall", "table", "floor")  # in the order of the published evaluation
+PLANE_KINDS = ("wall", "table", "floor")  # ordered as in the published evaluation
 
-_MASKS = ("mask_invalid", "mask_transp")  # 1 = valid; transparent things have no sure depth
+_MASKS = ("mask_invalid", "mask_transp")  # 1 is valid; transparent objects are unreliable
 _MAPS = ("depth", "edges", *_MASKS)
-_LARGEST_FILE = 64 << 20  # bytes; a scene has some 4 MB
+_LARGEST_FILE = 64 << 20  # bytes; a scene has about 4 MB
 
 
 @dataclass(frozen=True)
@@ -61,20 +61,20 @@ class Scene:
 
 
 def scene_files(root: str | Path, names: Iterable[str]) -> dict[str, Path]:
-    """Name → the MATLAB file NAME.mat in the folder or anywhere below, for those that have one."""
+    """Name → its MATLAB file NAME.mat in or below the folder; names without one are left out."""
     found = {path.stem: path for path in sorted(Path(root).rglob(f"*{SCENE_SUFFIX}"))}
     return {name: found[name] for name in names if name in found}
 
 
 def read_scene(path: str | Path) -> Scene:
-    """Read NAME.mat of the dataset itself; no file of doubtful origin.
+    """Read NAME.mat of the published dataset; do not pass files from untrusted sources.
 
-    A type that MATLAB does not have, by damage or design, can crash scipy and the process with it
-    (scipy pull request 25349).
+    A type code that MATLAB does not define can crash scipy, and the process with it (scipy pull
+    request 25349).
 
     Raises:
         MissingInput: there is no such file.
-        DataError: it is no such file, or damaged; the message names it and the field.
+        DataError: the file is damaged or of another kind; the message names it and the field.
         MissingDependency: scipy is not installed.
     """
     path = Path(path)
@@ -118,7 +118,7 @@ def _load(path: Path) -> Mapping[str, NDArray[Any]]:
 
 
 def _map(fields: Mapping[str, NDArray[Any]], name: str) -> NDArray[Any]:
-    """A field of numbers of the depth's shape [H, W]."""
+    """A numeric field with the shape of the depth [H, W]."""
     values, shape = fields[name], fields["depth"].shape
     if (
         values.dtype.kind not in "buif"
@@ -133,7 +133,7 @@ def _map(fields: Mapping[str, NDArray[Any]], name: str) -> NDArray[Any]:
 
 
 def _camera(calib: NDArray[Any]) -> Camera:
-    """The camera of a 3x3 matrix, or of its transpose, which MATLAB's toolbox has."""
+    """The camera of a 3x3 matrix or of its transpose, which MATLAB's toolbox uses."""
     if calib.dtype.kind not in "iuf" or calib.shape != (3, 3) or not np.isfinite(calib).all():
         raise DataError(f"calib: expected 3x3 finite numbers, got {_told(calib)}")
     matrix = calib.astype(np.float64)

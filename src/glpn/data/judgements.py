@@ -1,6 +1,6 @@
 """The dataset doctor's judgements: statistics of all frames → findings.
 
-Each judgement asks for clear evidence: a healthy set gets no finding.
+Each judgement requires clear evidence: a healthy set gets no finding.
 """
 
 from __future__ import annotations
@@ -26,15 +26,16 @@ from glpn.data.model_opinion import (
 )
 from glpn.data.scales import nearest_scale
 
-# Thresholds. In brackets: what healthy real sets show; then what they show with the fault put in
-# (NYU Depth V2, Replica, TUM, HoloLens and LiDAR frames).
+# Thresholds. The brackets hold the values of healthy real sets, then those of the same sets with
+# the defect inserted (NYU Depth V2, Replica, TUM, HoloLens and LiDAR frames).
 MAX_MEDIAN_FACTOR = 50.0  # a frame's median over the set's [up to 8; 1000]
-# Label over the bundled model's prediction, least and most; beyond MIN_ERROR_RATIO it is an error.
+# Limits of label / prediction of the bundled model; beyond MIN_ERROR_RATIO it is an error.
 MODEL_RATIOS = (0.6, 1.7)  # where the camera is known [0.98 to 1.10; up to 0.26 and from 2.5]
 MODEL_RATIOS_ANY_CAMERA = (0.42, 1.9)  # where it is not [0.51 to 1.39; 0.25 and 2.0]
 MIN_ERROR_RATIO = 3.0
 MIN_FRAMES_FOR_UNIT = 4
-# A frame's label over prediction against the set's: where both agree in shape, and where not.
+# A frame's label / prediction relative to the set's, if label and prediction agree in shape, and
+# if they do not.
 MAX_FRAME_RATIO = 3.0  # [2.2; from 4]
 MAX_VAGUE_FRAME_RATIO = 5.0  # [2.5]
 MIN_CLEAR_AGREEMENT = 0.4
@@ -44,23 +45,23 @@ MIN_INVERTED_TREND = 0.3  # row against log depth [-0.79 to -0.01; 0.01 to 0.79]
 MIN_NORMALISED_SPREAD = 0.2  # of log(label / prediction) between frames [0.12; 0.3]
 MIN_VOTES = 50
 MIN_TRENDS = 3
-MIN_SHIFT = 2.5  # pixels of a WIDTH-wide picture [1.4; from 3 on]
+MIN_SHIFT = 2.5  # pixels of an image of WIDTH columns [1.4; from 3 on]
 MIN_PEAK = 0.2  # correlation of edges at the best shift
-MIN_GAIN = 0.05  # by which it exceeds that of no shift
-MIN_DISTINCTION = 0.1  # own edges' correlation over other frames' [0.1 to 0.27]
-MIN_SWAP_GAIN = 0.35  # in correlation, if two depths are exchanged [up to 0.31; 0.34 for most]
+MIN_GAIN = 0.05  # required increase over the correlation without shift
+MIN_DISTINCTION = 0.1  # correlation with own edges minus other frames' [0.1 to 0.27]
+MIN_SWAP_GAIN = 0.35  # in correlation, after exchanging two maps [up to 0.31; 0.34 for most]
 EXIF_QUARTER_TURN = 5  # orientations 5 to 8 swap width and height
-SWAP_BLOCK = 1000  # frames among which exchanged maps are searched
+SWAP_BLOCK = 1000  # number of frames searched for exchanged maps at a time
 
 
 def judge(
     stats: Sequence[FrameStats], steps: float | None = None
 ) -> tuple[list[Finding], list[str]]:
-    """Findings on single frames and on the set, and sentences on what could not be judged.
+    """Findings on single frames and on the set, and notes on checks that were impossible.
 
     Args:
-        stats: of all frames whose image and depth have one shape.
-        steps: raw steps per metre with which the depth was read, if known.
+        stats: of all frames whose image and depth have the same shape.
+        steps: raw steps per metre used to read the depth, if known.
     """
     known = [frame for frame in stats if frame.valid > 0]
     orientation, unjudged = _orientation(known)
@@ -76,7 +77,7 @@ def judge(
 def shared_frames(
     kind: str, relation: str, pairs: Sequence[tuple[FrameStats, FrameStats]]
 ) -> list[Finding]:
-    """A warning on frames that show the same as others."""
+    """A warning about duplicate frames."""
     if not pairs:
         return []
     shown = [f"{frame.name} {relation} {other.name}" for other, frame in pairs]
@@ -106,7 +107,7 @@ def wrong_shape(stats: Sequence[FrameStats]) -> list[Finding]:
 def _judge_frames(stats: Sequence[FrameStats]) -> list[Finding]:
     findings = []
     empty = [f.name for f in stats if f.valid == 0]
-    if empty:  # training leaves such frames out; a set full of them is another matter
+    if empty:  # training skips a few such frames; many of them are an error
         severity = ERROR if len(empty) > len(stats) / 2 else WARNING
         findings.append(Finding("empty", severity, "no pixel has a known depth", tuple(empty)))
     constant = tuple(f.name for f in stats if f.constant)
@@ -120,12 +121,12 @@ def _judge_frames(stats: Sequence[FrameStats]) -> list[Finding]:
 
 
 def _border(stats: Sequence[FrameStats]) -> list[Finding]:
-    """Frames around the pictures in which the depth claims to be known."""
+    """Borders of images in which the depth is marked as known."""
     framed = [f for f in stats if min(f.border) and f.border_known > 0]
     if not framed:
         return []
-    # Two pixels more than what is plainly uniform: resampling blurs a border's inner edge. A white
-    # ceiling next to the border makes some frames' look wider: the median leaves them out.
+    # Resampling blurs the inner edge of a border, so two pixels are added to the uniform part. The
+    # median ignores frames in which a white ceiling makes the border look wider.
     widths = np.median([f.border for f in framed], axis=0).astype(int) + 2
     top, bottom, left, right = widths.tolist()
     message = (
@@ -140,7 +141,7 @@ def _opinions(stats: Sequence[FrameStats]) -> list[Opinion]:
 
 
 def _unknown(stats: Sequence[FrameStats]) -> list[Finding]:
-    """Values that stand out from the rest in many frames: unknown depth taken for metres."""
+    """Values that stand out in many frames: unknown depth read as metres."""
     found = unknown_values([frame.levels for frame in stats])
     if not found:
         return []
@@ -153,7 +154,7 @@ def _unknown(stats: Sequence[FrameStats]) -> list[Finding]:
 
 
 def _normalised(stats: Sequence[FrameStats]) -> list[Finding]:
-    """Maps that were scaled frame by frame: all end at one value, and their unit varies."""
+    """Maps normalised per frame: all have the same maximum, and their unit varies."""
     ratios = [opinion.log_ratio for opinion in _opinions(stats)]
     steady = len(ratios) > 1 and float(np.std(ratios)) < MIN_NORMALISED_SPREAD
     if steady or not are_normalised([frame.levels for frame in stats]):
@@ -187,7 +188,7 @@ def _unit(stats: Sequence[FrameStats], steps: float | None) -> list[Finding]:
 def _unit_by_model(
     stats: Sequence[FrameStats], model: ScaleOpinion, steps: float | None
 ) -> list[Finding]:
-    """A finding where all labels differ from the predictions by one large factor."""
+    """A finding if all labels differ from the predictions by the same large factor."""
     same_camera = all(frame.camera_known for frame in stats if frame.opinion is not None)
     low, high = MODEL_RATIOS if same_camera else MODEL_RATIOS_ANY_CAMERA
     if low <= model.ratio <= high:
@@ -219,7 +220,7 @@ def _odd_ratios(stats: Sequence[FrameStats]) -> list[FrameStats]:
 
 
 def _orientation(stats: Sequence[FrameStats]) -> tuple[list[Finding], list[str]]:
-    """Labels that are turned or mirrored; photos that EXIF turns are judged apart."""
+    """Rotated or mirrored labels; photos that EXIF rotates are judged separately."""
     findings, unjudged = [], []
     turned = [frame for frame in stats if frame.exif != 1]
     for group, whole in ((stats, True), (turned, False)):
@@ -242,7 +243,7 @@ def _orientation(stats: Sequence[FrameStats]) -> tuple[list[Finding], list[str]]
 
 
 def _symmetry_of_edges(stats: Sequence[FrameStats]) -> int | None:
-    """Index into `SYMMETRIES` of how edges fit best: as stored, mirrored or upside down."""
+    """Index into `SYMMETRIES` of the best match of edges: as stored, mirrored or upside down."""
     surfaces = [frame.alignment for frame in stats if frame.alignment is not None]
     if not surfaces:
         return None
@@ -255,7 +256,7 @@ def _symmetry_of_edges(stats: Sequence[FrameStats]) -> int | None:
 
 
 def _disparity(stats: Sequence[FrameStats]) -> list[Finding]:
-    """Maps in which near things have the large values."""
+    """Maps in which near objects have the large values."""
     message = "planes are straight in the depth itself: disparity taken for depth?"
     if _inverted([f.planes for f in stats], [f.trend for f in stats]):
         return [Finding("disparity", ERROR, message)]
@@ -269,10 +270,10 @@ def _inverted(
     right, wrong = (sum(votes) for votes in zip(*planes, strict=True)) if planes else (0, 0)
     told = [trend for trend in trends if trend is not None]
     trend = float(np.mean(told)) if told else 0.0
-    if right + wrong < MIN_VOTES:  # too sparse for planes: the ground must tell
+    if right + wrong < MIN_VOTES:  # too sparse for planes, so the ground decides
         return len(told) >= MIN_TRENDS and trend > MIN_INVERTED_TREND
     surplus = (wrong - right) / (wrong + right)
-    if single:  # one frame has fewer witnesses: both must be sure
+    if single:  # a single frame is weaker evidence, so both tests must agree
         return surplus > 2 * MIN_INVERTED_PLANES and trend > MIN_INVERTED_TREND
     return surplus > MIN_INVERTED_PLANES and trend > -MIN_INVERTED_TREND / 3
 
@@ -296,7 +297,7 @@ def _misaligned(stats: Sequence[FrameStats]) -> list[Finding]:
 
 
 def _swapped(stats: Sequence[FrameStats]) -> list[Finding]:
-    """Pairs of frames each of whose images fits the other's depth map better than its own."""
+    """Pairs of frames in which each image fits the other's depth map better than its own."""
     names: list[str] = []
     for start in range(0, len(stats), SWAP_BLOCK):
         block = [f for f in stats[start : start + SWAP_BLOCK] if f.alignment is not None]

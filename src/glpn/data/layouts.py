@@ -1,4 +1,4 @@
-"""Which layout a folder has: the public datasets, and what depth cameras' recorders write."""
+"""Recognise a folder's layout: public datasets and the output of depth cameras' recorders."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from glpn.errors import ConfigError, MissingInput
 
 # Colour camera of the NYU Depth V2 Kinect: `camera_params.m` of the dataset's toolbox.
 NYU_INTRINSICS = (518.8579, 519.4696, 325.5824, 253.7362)
-# Outside rows 7:474, columns 7:632 of the 480 x 640 pictures nothing is real.
+# Outside rows 7:474, columns 7:632 of the 480 x 640 images there is only border.
 NYU_BORDER = (7, 6, 7, 8)
 # Vasiljevic et al. 2019, DIODE's devkit: one camera, 1024 x 768.
 DIODE_INTRINSICS = (886.81, 927.06, 512.0, 384.0)
@@ -25,10 +25,10 @@ _DEPTH_FOLDERS = ("depth", "depths", "depth_png")
 
 @dataclass(frozen=True)
 class Layout:
-    """A known way to lay out frames; releases of one set share its name.
+    """A known layout of frames; the releases of a dataset share its name.
 
-    `marks` are globs below the folder, each of which must find something; `lists` says where the
-    published split lists come from.
+    `marks` are globs below the folder, each of which must match; `lists` says where to get the
+    published split lists.
     """
 
     name: str
@@ -189,7 +189,7 @@ _HINTS = {
 def recognise(folder: str | Path) -> Layout:
     """The layout of a folder, its `spec` completed with the calibration files found there.
 
-    A `dataset.toml` in the folder comes before all that its other files say.
+    A `dataset.toml` in the folder overrides its other files.
 
     Raises:
         MissingInput: there is no such folder, or nothing in it looks like frames with depth.
@@ -218,7 +218,7 @@ def recognise(folder: str | Path) -> Layout:
 def known_layout(folder: str | Path, name: str) -> Layout:
     """The layout of that name, completed with the calibration files found in the folder.
 
-    Of several releases it is the first whose images the folder holds, else the first.
+    Of several releases, the first whose images the folder holds is used, else the first.
 
     Raises:
         ConfigError: no layout has that name.
@@ -254,7 +254,7 @@ def _plain(folder: Path) -> Layout | None:
     return None
 
 
-# Calibration files that recorders and people leave beside the frames, and what else each one tells.
+# Calibration files beside the frames, and the unit of depth that each one implies.
 _CALIBRATION = (
     ("K.txt", None),
     ("intrinsics.json", None),

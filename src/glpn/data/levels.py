@@ -1,4 +1,4 @@
-"""Evidence in the stored values themselves: unknown depth, per-frame normalisation, value steps."""
+"""Evidence in the stored values: unknown depth, per-frame normalisation, value steps."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-# The largest values of common integer formats. Cameras store them where they measured nothing.
+# The largest values of common integer formats. Cameras store them for missing measurements.
 FORMAT_LIMITS = frozenset({2047.0, 4095.0, 8191.0, 16383.0, 32767.0, 65534.0, 65535.0})
 # Values to which exporters scale the largest depth of a frame.
 FULL_SCALES = FORMAT_LIMITS | {1.0, 100.0, 255.0, 1000.0, 10000.0}
 
 # Thresholds; in brackets the extremes of NYU Depth V2, HoloLens, Replica, TUM and LiDAR maps.
 MIN_SPIKE_SHARE = 0.005  # share of pixels at a map's largest value [up to 0.0022]
-MIN_LIMIT_SHARE = 0.0005  # the same where the value is a format's limit
+MIN_LIMIT_SHARE = 0.0005  # the same for the limit of an integer format
 MIN_FAR_GAP = 1.2  # largest value over the 99.9 % quantile of the rest
 MIN_NEAR_GAP = 2.0  # 0.1 % quantile of the rest over the smallest value [up to 1.4]
-MIN_SPIKE_FRAMES = 0.25  # share of the maps in which one value must stand out
-MIN_LEVELS_FOR_STEP = 50  # distinct values from which a common divisor means something
+MIN_SPIKE_FRAMES = 0.25  # fraction of the maps in which a value must stand out
+MIN_LEVELS_FOR_STEP = 50  # distinct values needed for a meaningful common divisor
 MIN_MAPS_FOR_NORMALISATION = 4
-_SAME_MAXIMUM = 0.005  # relative; maxima that differ by less are taken as one
-_MAX_PEELS = 3  # values removed in turn from the far end of one map
-_MIN_REST = 20  # pixels that must remain for a value to stand out from them,
-_MIN_VALUES = 10  # and their distinct values
+_SAME_MAXIMUM = 0.005  # relative; maxima that differ by less count as equal
+_MAX_PEELS = 3  # maximum number of values removed from the far end of a map
+_MIN_REST = 20  # pixels that must remain after removing a value
+_MIN_VALUES = 10  # distinct values that must remain
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Extreme:
 
     @property
     def is_spike(self) -> bool:
-        """Whether this value alone, seen in many maps, means "unknown"."""
+        """Whether this value means "unknown" if it occurs in many maps."""
         if self.far and self.value in FORMAT_LIMITS:
             return self.share >= MIN_LIMIT_SHARE
         gap = MIN_FAR_GAP if self.far else MIN_NEAR_GAP
@@ -49,19 +49,19 @@ class Extreme:
 
 @dataclass(frozen=True)
 class Levels:
-    """What one map's known values look like: its ends and its 99 % quantile."""
+    """Summary of one map's known values: both ends and the 99 % quantile."""
 
     extremes: tuple[Extreme, ...]
     upper: float
 
     @property
     def largest(self) -> Extreme | None:
-        """The map's largest value, None where the map is empty or constant."""
+        """The map's largest value; None if the map is empty or constant."""
         return next((extreme for extreme in self.extremes if extreme.far), None)
 
 
 def levels_of(values: NDArray[Any]) -> Levels:
-    """The levels of one map's known values, in any shape; values at or below 0 are left out."""
+    """The levels of one map's known values, in any shape; values of 0 or less are ignored."""
     with np.errstate(invalid="ignore"):
         known = values[np.isfinite(values) & (values > 0)]
     if known.size == 0:
@@ -92,9 +92,9 @@ def levels_of(values: NDArray[Any]) -> Levels:
 def unknown_values(maps: Sequence[Levels]) -> dict[float, float]:
     """Values that mean "unknown" → their mean share of the pixels where they occur.
 
-    A value counts where it stands out from the rest in enough maps, or where it is the largest
-    value of at least half of them with a large share of the pixels: real scenes do not all end at
-    one distance.
+    A value counts if it stands out from the rest in enough maps. It also counts if it is the
+    largest value of at least half of the maps and covers many pixels, because real scenes do not
+    all end at the same distance.
     """
     found: dict[float, list[Extreme]] = defaultdict(list)
     for levels in maps:
@@ -112,9 +112,9 @@ def unknown_values(maps: Sequence[Levels]) -> dict[float, float]:
 
 
 def are_normalised(maps: Sequence[Levels]) -> bool:
-    """Whether nearly all maps end at one value, as maps scaled frame by frame do.
+    """Whether nearly all maps have the same maximum, as maps normalised per frame have.
 
-    A value that many pixels share is another matter: see `unknown_values`.
+    A maximum that many pixels share is not counted here: see `unknown_values`.
     """
     ends = [levels.largest for levels in maps if levels.largest is not None]
     if len(ends) < MIN_MAPS_FOR_NORMALISATION or len(ends) < 0.9 * len(maps):
@@ -131,7 +131,7 @@ def are_normalised(maps: Sequence[Levels]) -> bool:
 
 
 def common_step(maps: Sequence[NDArray[Any]]) -> int:
-    """The greatest common divisor of all whole values; 1 where they are few or not whole."""
+    """The greatest common divisor of the values; 1 if they are few or not integers."""
     distinct = [np.unique(values[values > 0]) for values in maps if values.dtype.kind in "ui"]
     levels = np.unique(np.concatenate(distinct)) if distinct else np.zeros(0, np.int64)
     if len(levels) < MIN_LEVELS_FOR_STEP or len(distinct) < len(maps):

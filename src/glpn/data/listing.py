@@ -1,4 +1,4 @@
-"""Finding frames: patterns over a folder's files, and images paired with their depth files."""
+"""Find frames: match a folder's files with patterns, and pair images with depth files."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ from glpn.errors import ConfigError, DataError, MissingInput
 _TOKEN = re.compile(r"(\*\*/|\*|\{scene:path\}/|\{\w+\})")
 _ANY_SCENE = "{scene:path}/"
 
-Key = tuple[tuple[str, str], ...]  # what a pattern's names in braces matched, in order of name
+Key = tuple[tuple[str, str], ...]  # matches of the names in braces, sorted by name
 
 
 @dataclass(frozen=True)
 class Match:
-    """A file that fits a pattern."""
+    """A file that matches a pattern."""
 
     path: Path
     groups: Mapping[str, str]
 
 
 def list_frames(root: Path, spec: DatasetSpec) -> tuple[tuple[Frame, ...], tuple[str, ...]]:
-    """All frames under `root` by name, and notes on what was left out.
+    """All frames under `root` by name, and notes on omitted files.
 
     Raises:
-        MissingInput: no frame, or (unless `spec.unpaired` is "skip") images or depth files
-            without their counterpart: how many, and the first names.
+        MissingInput: there is no frame, or (unless `spec.unpaired` is "skip") images or depth
+            files lack their counterpart; the message has their number and the first names.
         DataError: two files claim the same frame.
     """
     images = find(root, spec.rgb, _suffixes(spec.rgb, IMAGE_SUFFIXES))
@@ -55,10 +55,10 @@ def list_frames(root: Path, spec: DatasetSpec) -> tuple[tuple[Frame, ...], tuple
 
 
 def frame_at(root: Path, spec: DatasetSpec, image: Path, depth: Path) -> Frame:
-    """The frame of two files that a list names: what the rgb pattern tells of them, if it fits.
+    """The frame of two listed files, with the parts of its name that the rgb pattern matches.
 
     Raises:
-        DataError: it does not fit, so that its mask cannot be told.
+        DataError: the pattern does not match, so the path of the mask is unknown.
     """
     relative = image.relative_to(root).as_posix()
     match = _compile(spec.rgb).fullmatch(relative)
@@ -78,7 +78,7 @@ def frame_at(root: Path, spec: DatasetSpec, image: Path, depth: Path) -> Frame:
 
 
 def find(root: Path, pattern: str, suffixes: tuple[str, ...]) -> list[Match]:
-    """The files under `root` that fit a pattern of `DatasetSpec`, in order of their paths."""
+    """The files under `root` that match a pattern of `DatasetSpec`, sorted by path."""
     regex = _compile(pattern)
     fixed = pattern[: _first_token(pattern)].rpartition("/")[0]
     found = []
@@ -90,12 +90,12 @@ def find(root: Path, pattern: str, suffixes: tuple[str, ...]) -> list[Match]:
 
 
 def _suffixes(pattern: str, usual: tuple[str, ...]) -> tuple[str, ...]:
-    """What a pattern's files may end in: MATLAB files only where it asks for them."""
+    """The allowed suffixes of a pattern's files; `.mat` only if the pattern ends in it."""
     return (SCENE_SUFFIX,) if pattern.endswith(SCENE_SUFFIX) else usual
 
 
 def fill(pattern: str, groups: Mapping[str, str]) -> str:
-    """The pattern with its names in braces replaced by what they matched."""
+    """The pattern with its names in braces replaced by their matches."""
 
     def value(match: re.Match[str]) -> str:
         piece = match.group()
@@ -140,7 +140,7 @@ def _compile(pattern: str) -> re.Pattern[str]:
 
 
 def _walk(root: Path, below: str) -> Iterator[str]:
-    """Relative paths of all files in order; links are followed, each folder is visited once."""
+    """Sorted relative paths of all files; links are followed, each folder is visited once."""
     visited: set[tuple[int, int]] = set()
     for folder, folders, files in os.walk(root / below, followlinks=True):
         status = os.stat(folder)
@@ -226,7 +226,7 @@ def _frame(root: Path, spec: DatasetSpec, image: Match, depth: Match) -> Frame:
 def _intrinsics(
     root: Path, spec: DatasetSpec, groups: Mapping[str, str], name: str
 ) -> Intrinsics | None:
-    """The intrinsics that `spec` gives to a frame; None where a file of the frame's own lacks."""
+    """The intrinsics that `spec` gives to a frame; None if the frame's own file is missing."""
     if not isinstance(spec.intrinsics, str):
         return spec.camera
     own = "{" in spec.intrinsics

@@ -19,12 +19,12 @@ _TWO_FILES = re.compile(
     r"(.+?\.(?:png|tiff?|npy|npz|exr|pfm|pgm)|None)(?:\s+([0-9.]+))?",
     re.IGNORECASE,
 )
-_NO_DEPTH = "None"  # what the KITTI Eigen list says where a frame has no ground truth
+_NO_DEPTH = "None"  # marks frames without ground truth in the KITTI Eigen list
 
 
 @dataclass(frozen=True)
 class Row:
-    """One line: an image with its depth file, or the bare name of a frame (`depth` None)."""
+    """One line: an image with its depth file, or only the name of a frame (`depth` is None)."""
 
     image: str
     depth: str | None = None
@@ -33,16 +33,16 @@ class Row:
 
 
 def read_list(path: str | Path) -> tuple[list[Row], int]:
-    """The rows of a list file, and how many lines were left out for having no depth ("None").
+    """The rows of a list file, and the number of skipped lines without depth ("None").
 
-    Blank lines and CRLF line ends are tolerated. `.csv` needs a header or two to three columns;
-    `.jsonl` holds objects with image (or rgb), depth, focal, scene. Any other file has one frame a
-    line: a name, or `rgb depth [focal]`, separated by tabs, commas or blanks. File names with
-    blanks are understood where both end in a known suffix.
+    Blank lines and CRLF line ends are allowed. `.csv` needs a header or two to three columns;
+    `.jsonl` holds objects with image (or rgb), depth, focal, scene. Any other file has one frame
+    per line: a name, or `rgb depth [focal]`, separated by tabs, commas or spaces. File names may
+    contain spaces if both end in a known suffix.
 
     Raises:
-        MissingInput: there is no such file, or it lists nothing.
-        DataError: a line cannot be understood; the message names it.
+        MissingInput: there is no such file, or it is empty.
+        DataError: a line is malformed; the message names it.
     """
     path = Path(path)
     try:
@@ -61,10 +61,10 @@ def read_list(path: str | Path) -> tuple[list[Row], int]:
 
 
 def inside(root: Path, text: str, bases: Sequence[str] = ("",)) -> Path:
-    """The file that a list's line means: below `root`, in the first of `bases` that has it.
+    """The file of a line in a list: below `root`, in the first of `bases` that has it.
 
-    A leading slash is that of the published lists, whose paths start at the data root; a path
-    that truly is absolute must lie under the root.
+    The published lists start with a slash that stands for the data root. A path that really is
+    absolute must lie under the root.
 
     Raises:
         DataError: the path leads out of the data root.
@@ -84,7 +84,7 @@ def inside(root: Path, text: str, bases: Sequence[str] = ("",)) -> Path:
 
 
 def _below(path: Path, root: Path) -> Path | None:
-    """An absolute path relative to the root, whether either is given by way of a link; or None."""
+    """An absolute path relative to the root, with links in either resolved; None if outside."""
     for way in (Path.absolute, Path.resolve):
         for top in (root.absolute(), root.resolve()):
             if way(path).is_relative_to(top):
@@ -97,7 +97,7 @@ def _parse_text(path: Path, lines: Sequence[tuple[int, str]]) -> list[Row]:
 
 
 def _cells(line: str) -> list[str]:
-    """The columns of one line; a name whose blanks are part of it stays whole."""
+    """The columns of one line; names that contain spaces stay whole."""
     for separator in ("\t", ","):
         if separator in line:
             return [cell.strip() for cell in line.split(separator)]

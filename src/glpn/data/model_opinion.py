@@ -1,7 +1,7 @@
 """A second opinion on labels: the bundled model's prediction compared with the measured depth.
 
-The model is not exact, but its error on one camera is one factor for all frames. A wrong unit, a
-turned map or a frame in another unit shows as a clear departure from it.
+The model is not exact, but with one camera it is wrong by the same factor in all frames. A wrong
+unit, a rotated map or a single frame in another unit deviates clearly from that factor.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from glpn.camera.camera import Camera
 from glpn.data.frame_stats import shrink
 from glpn.estimator import DepthEstimator, load
 
-# Applied to a label, each brings it to the photo if the label is stored as the text says.
+# Each function maps a label, stored as the text describes, back to the orientation of the photo.
 SYMMETRIES = (
     "as the photo",
     "mirrored",
@@ -30,12 +30,13 @@ SYMMETRIES = (
     "rotated by 90° counterclockwise",
     "transposed",
 )
-MIN_KNOWN_FOR_SYMMETRY = 0.1  # share of known pixels below which a map has no visible shape
+MIN_KNOWN_FOR_SYMMETRY = 0.1  # fraction of known pixels that a map needs for a visible shape
 MIN_FRAMES_FOR_SYMMETRY = 4
 MIN_MARGIN = 0.1  # in mean correlation
 MIN_MARGIN_IN_ERRORS = 2.5  # the same in standard errors of the mean difference
 
-# What real sets show with true labels is in brackets (NYU, HoloLens, Replica, TUM; then LiDAR).
+# The brackets hold the values of real sets with correct labels (NYU, HoloLens, Replica, TUM; then
+# LiDAR).
 MAX_SPREAD_WITHIN = 0.45  # of log(label / prediction) in a frame [0.28; 0.60 outdoors]
 MAX_SPREAD_BETWEEN = 0.40  # of the frames' median log ratios [0.21; 0.52 outdoors]
 MIN_AGREEMENT = 0.3  # correlation of the logarithms in a frame [0.72]
@@ -63,14 +64,14 @@ class Opinion:
 
 @dataclass(frozen=True)
 class ScaleOpinion:
-    """What the model says of a whole set's unit: log(label / prediction) of a typical frame."""
+    """The model's estimate of a set's unit: log(label / prediction) of a typical frame."""
 
     log_ratio: float
     between: float
 
     @property
     def ratio(self) -> float:
-        """Label over prediction: about 1 where the unit is right."""
+        """Label / prediction; about 1 if the unit is right."""
         return math.exp(self.log_ratio)
 
 
@@ -91,7 +92,7 @@ def opinion(
         camera: the image's; the prediction is scaled to its focal length.
 
     Returns:
-        None where too little depth is known, or image or depth are constant.
+        None if too little depth is known, or if the image or the depth is constant.
     """
     known = np.isfinite(depth) & (depth > 0)
     if np.count_nonzero(known) < _MIN_PIXELS:
@@ -117,9 +118,9 @@ def opinion(
 
 
 def scale_opinion(opinions: Sequence[Opinion]) -> ScaleOpinion | None:
-    """The set's typical ratio, or None where the model does not understand these scenes.
+    """The set's typical ratio, or None if the model does not fit these scenes.
 
-    Outdoors the bundled indoor model ends at its range, which shows in the spread.
+    Outdoors the bundled indoor model reaches the end of its range, which increases the spread.
     """
     if not opinions:
         return None
@@ -136,9 +137,9 @@ def scale_opinion(opinions: Sequence[Opinion]) -> ScaleOpinion | None:
 
 
 def likely_symmetry(opinions: Sequence[Opinion]) -> int | None:
-    """Index into `SYMMETRIES` of what fits these labels best; None where that is not clear.
+    """Index into `SYMMETRIES` of the best match for these labels; None if it is not clear.
 
-    0, as the photo, must beat every other symmetry; another one must beat 0.
+    0 (as the photo) must beat every other symmetry; any other one must beat 0.
     """
     tables = [each.symmetries for each in opinions if each.symmetries is not None]
     tables = [table for table in tables if np.isfinite(table).all()]

@@ -13,7 +13,7 @@ from PIL import Image
 from glpn.errors import DataError, MissingDependency, MissingInput
 from glpn.files import atomic_file, require_writable_folder, safe_join
 
-REAL_REGION = (7, 474, 7, 632)  # rows, then columns; outside it the pictures are border
+REAL_REGION = (7, 474, 7, 632)  # rows, then columns; the rest of the image is border
 _JPEG_QUALITY = 95
 _SPLIT_KEYS = {"train": "trainNdxs", "test": "testNdxs"}  # 1-based positions
 _ARRAYS = ("images", "rawDepths", "sceneTypes")
@@ -24,21 +24,21 @@ def extract_nyu_labelled(
 ) -> dict[str, int]:
     """Write the labelled frames as `OUT/SPLIT/TYPE/rgb_00045.jpg` with `sync_depth_00045.png`.
 
-    The number is the frame's position in the file, from 0. Pictures are black outside
-    REAL_REGION; depths are the raw ones, uint16 millimetres, 0 where the sensor saw nothing.
+    The number is the frame's position in the file, from 0. Images are black outside REAL_REGION.
+    Depths are the raw ones: uint16 millimetres, 0 where the sensor has no measurement.
 
     Args:
         mat: nyu_depth_v2_labeled.mat (HDF5).
-        splits: splits.mat, which says whose turn is training and whose testing.
+        splits: splits.mat, which lists the frames for training and for testing.
         out: folder for `train/` and `test/`.
-        overwrite: replace files that are there.
+        overwrite: replace existing files.
 
     Returns:
-        How many frames each split got.
+        The number of frames in each split.
 
     Raises:
-        MissingInput: a file is not there.
-        DataError: a file is not what its name says.
+        MissingInput: a file does not exist.
+        DataError: a file is damaged or of another kind.
         MissingDependency: h5py or scipy is not installed.
         CannotCreateOutput, OutputFailed: the frames cannot be written.
     """
@@ -73,7 +73,7 @@ def _read_splits(path: Path) -> dict[int, str]:
 
 
 def _frames(path: Path) -> Iterator[tuple[int, NDArray[Any], NDArray[Any], str]]:
-    """Position, RGB [H, W, 3], raw depth in metres [H, W] and kind of room, frame by frame."""
+    """Yield position, RGB [H, W, 3], raw depth in metres [H, W] and room type of each frame."""
     if not path.is_file():
         raise MissingInput(f"{path}: no such file")
     try:
@@ -85,7 +85,7 @@ def _frames(path: Path) -> Iterator[tuple[int, NDArray[Any], NDArray[Any], str]]
             images, depths, kinds = (file[name] for name in _ARRAYS)
             for index in range(len(images)):
                 letters = file[kinds[0, index]][:].ravel()
-                # MATLAB's arrays are column by column: HDF5 shows their axes reversed.
+                # MATLAB stores arrays in column order, so HDF5 shows their axes reversed.
                 yield index, images[index].T, depths[index].T, "".join(map(chr, letters))
     except (OSError, KeyError, ValueError, TypeError) as e:
         raise DataError(f"{path}: not NYU's labelled file ({', '.join(_ARRAYS)}): {e}") from None

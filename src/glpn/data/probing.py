@@ -1,4 +1,4 @@
-"""What a few depth files of a set reveal before it is used: its unit, its unknown values."""
+"""Determine the unit and the unknown values of a set from a few of its depth files."""
 
 from __future__ import annotations
 
@@ -35,16 +35,16 @@ class _Probe:
 def calibrate(
     root: Path, frames: Sequence[Frame], reading: Reading, *, strict: bool, find_unknown: bool
 ) -> tuple[Reading, tuple[str, ...]]:
-    """The reading with its scale and its unknown values, and warnings about both.
+    """Complete `reading` with the scale and the unknown values; also return warnings about both.
 
-    A wrong unit or an 8-bit file without a scale is found now, not at step 1,000.
+    This finds a wrong unit or an 8-bit file without a scale before training starts.
 
     Args:
         root: the folder, whose camera files may state the scale.
         frames: all of the set.
         reading: as specified.
-        strict: a file that cannot be read is an error, not left out.
-        find_unknown: also take values as unknown that stand out from the rest.
+        strict: raise an error for an unreadable file instead of skipping it.
+        find_unknown: also treat values that stand out from the rest as unknown.
 
     Raises:
         DataError, MissingInput: a file cannot be read, or the scale cannot be determined.
@@ -79,7 +79,7 @@ def calibrate(
 
 
 def share_beyond(frames: Sequence[Frame], reading: Reading, max_depth: float) -> float:
-    """Share of the known depth, in a few frames, that lies beyond `max_depth` metres."""
+    """Fraction of the known depth beyond `max_depth` metres, in a few frames."""
     probes = [probe for probe in _read(frames, reading.form, strict=False)]
     known = [metres[metres > 0] for metres in (to_metres(p.raw, reading.form) for p in probes)]
     values = np.concatenate(known) if known else np.zeros(0)
@@ -99,7 +99,7 @@ def _read(frames: Sequence[Frame], form: DepthFormat, *, strict: bool) -> list[_
 
 
 def _unusable(probes: Sequence[_Probe], form: DepthFormat) -> list[str]:
-    """A warning where some values cannot be distances."""
+    """A warning if some values cannot be distances."""
     raws = [probe.raw for probe in probes]
     count = sum(raw.size for raw in raws)
     not_finite = sum(int(np.count_nonzero(~np.isfinite(raw))) for raw in raws) / count
@@ -143,7 +143,7 @@ def _guess(root: Path, probes: Sequence[_Probe], form: DepthFormat) -> tuple[Dep
 
 
 def _model_opinion(probes: Sequence[_Probe], form: DepthFormat) -> ScaleOpinion | None:
-    """The bundled model's opinion of the raw values, or None; unreadable photos are left out."""
+    """The bundled model's opinion of the raw values, or None; unreadable photos are skipped."""
     from glpn.data.model_opinion import opinion, scale_opinion
 
     opinions = []

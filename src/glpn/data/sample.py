@@ -1,4 +1,4 @@
-"""Sample: one frame with its measured depth, as every dataset hands it out."""
+"""Sample: one frame with its measured depth, the item type of every dataset."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Sample:
-    """One photograph and the distances measured in it.
+    """One image with its measured depth.
 
-    `image` is RGB uint8 [H, W, 3]; `depth` is float32 metres [H, W], 0 where unknown; `camera` is
-    that of `image` as it is here, after any resizing or cropping.
+    `image` is RGB uint8 [H, W, 3]; `depth` is float32 metres [H, W], 0 where unknown; `camera`
+    belongs to `image` after any resizing or cropping.
     """
 
     name: str
@@ -29,7 +29,7 @@ class Sample:
 
 
 class Samples(Protocol):
-    """Anything that hands out samples by position: a `FrameSet`, rendered rooms."""
+    """Any indexable collection of samples, such as a `FrameSet` or rendered rooms."""
 
     @property
     def names(self) -> Sequence[str]:

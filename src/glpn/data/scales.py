@@ -1,4 +1,4 @@
-"""The scale of depth files whose unit nobody stated: raw steps per metre, weighed from evidence."""
+"""Estimate the scale (raw steps per metre) of depth files without a stated unit."""
 
 from __future__ import annotations
 
@@ -19,14 +19,15 @@ from glpn.errors import DataError
 if TYPE_CHECKING:
     from glpn.data.model_opinion import ScaleOpinion
 
-MIN_SPARSE_SHARE = 0.85  # unknown pixels from which on a PNG is a projected LiDAR sweep
+MIN_SPARSE_SHARE = 0.85  # fraction of unknown pixels in a projected LiDAR sweep
 HINT_SUFFIXES = (".json", ".yaml", ".yml")
 MAX_HINT_FILES = 50
 MAX_HINT_BYTES = 1 << 20
 
 _BIAS = 0.35  # standard deviation of log(label / prediction) between cameras, if unknown
-_MIN_LEAD = 1.0  # in log likelihood: with less, two scales are about as likely
-_STEP_EVIDENCE = 2.0  # all values are multiples of what the scale has over millimetres
+_MIN_LEAD = 1.0  # in log likelihood; below it, two scales are about equally likely
+# Added if the values have the step that the scale implies, subtracted if they do not.
+_STEP_EVIDENCE = 2.0
 
 
 @dataclass(frozen=True)
@@ -79,18 +80,19 @@ def guess_scale(
     *,
     where: str = "depth",
 ) -> tuple[float, str]:
-    """The likeliest scale of a set and a sentence that says how it was found.
+    """The most likely scale of a set, and a sentence that explains it.
 
-    One guess serves a whole dataset: guessed frame by frame, the unit could change on the way.
+    One estimate serves the whole dataset; estimates per frame could differ.
 
     Args:
-        raws: a few frames' stored values.
+        raws: stored values of a few frames.
         form: which of them are unknown.
         model: the bundled model's opinion of these values (log of raw / metres), if it has one.
-        where: what an error message calls the set.
+        where: the set's name in error messages.
 
     Raises:
-        DataError: values that fit no unit, or two units about as likely: the scale must be given.
+        DataError: the values fit no unit, or fit two about equally well; the user must give the
+            scale.
     """
     known = [known_values(raw, form) for raw in raws]
     values = np.concatenate(known) if known else np.zeros(0)
@@ -124,9 +126,9 @@ def guess_scale(
 
 
 def nearest_scale(ratio: float, steps: float) -> Scale | None:
-    """The scale in use that brings a set with `steps` and label / prediction `ratio` nearest to 1.
+    """The common scale that brings a set with `steps` and label / prediction `ratio` nearest to 1.
 
-    None if the stated one fits as well.
+    None if the stated scale fits equally well.
     """
     wanted = math.log(ratio * steps)
     best = min(SCALES + _FLOAT_SCALES[:1], key=lambda s: abs(math.log(s.steps) - wanted))
@@ -158,7 +160,7 @@ def _ranked(
 
 
 def _steps_per_metre(text: str) -> float | None:
-    """What a camera file's number means; None where both readings are possible."""
+    """The steps per metre that a camera file's number means; None if it is ambiguous."""
     try:
         value = float(text)
     except ValueError:
