@@ -26,13 +26,13 @@ def write_graph(
 ) -> Path:
     """Write `model.onnx` beside a folder's `config.json` and `model.safetensors`, atomically.
 
-    Where the native head can run the network's head, `trunk.onnx` is written too: the same network
-    up to there, for engines of our own.
+    If the native kernel supports the network's head, `trunk.onnx` is written too. It holds the
+    network without its head, for glpn's own engines.
 
     Args:
         folder: a model's folder.
         portable: as in `build_graph`.
-        facts: what the file says about itself besides.
+        facts: more entries for the file's metadata.
 
     Returns:
         The path of `model.onnx`.
@@ -40,7 +40,7 @@ def write_graph(
     Raises:
         UsageError: it is a bundled model.
         MissingInput: the configuration or the weights are missing.
-        ConfigError, CheckpointError: they are damaged or do not fit each other.
+        ConfigError, CheckpointError: they are damaged or do not match.
         CannotCreateOutput, OutputFailed: the folder cannot be written.
     """
     folder = Path(folder)
@@ -84,12 +84,12 @@ def build_graph(
     Batch, height and width are free, both sides multiples of `config.size_divisor`.
 
     Args:
-        config: the network's numbers.
-        header: names, types and places of the weights, which must be those of `config`.
-        weights_file: where the weights lie, relative to the graph's own folder.
-        portable: standard operators only. Otherwise attention is an operator of onnxruntime's
-            own, whose memory does not grow with the square of the pixels.
-        metadata: what the file says about itself.
+        config: the network's configuration.
+        header: names, types and offsets of the weights, which must match `config`.
+        weights_file: path of the weights, relative to the graph's folder.
+        portable: use only standard operators. Otherwise attention is onnxruntime's own operator,
+            whose memory does not grow with the square of the number of pixels.
+        metadata: the file's metadata.
     """
     g = Graph(config, header.tensors, weights_file=weights_file, portable=portable)
     depth = network(g, contract.INPUT)
@@ -168,7 +168,7 @@ def block(g: Graph, x: str, *, name: str, stage: Stage) -> str:
 
 
 def attention(g: Graph, x: str, *, name: str, stage: Stage) -> str:
-    """All positions of a map [B, H, W, C] attend to the map reduced by `sr_ratio`."""
+    """Attention from all positions of a map [B, H, W, C] to the map reduced by `sr_ratio`."""
     context = x
     if stage.sr_ratio > 1:
         y = g.convolution(g.channels_first(x), f"{name}.self.sr", stride=stage.sr_ratio)
@@ -192,7 +192,7 @@ def mix_fused(g: Graph, query: str, key: str, value: str, *, stage: Stage) -> st
 
 
 def mix_portably(g: Graph, query: str, key: str, value: str, *, stage: Stage) -> str:
-    """The same in standard operators, which store the scores."""
+    """The same in standard operators, which store all attention scores."""
     depth = stage.width // stage.heads
     split = g.integers(0, -1, stage.heads, depth)
     query, key, value = (g.add("Reshape", y, split) for y in (query, key, value))
@@ -208,7 +208,7 @@ def mix_portably(g: Graph, query: str, key: str, value: str, *, stage: Stage) ->
 def feed_forward(g: Graph, x: str, *, name: str) -> str:
     """Expand → depthwise 3×3 → activation → shrink: [B, H, W, C].
 
-    All convolutions, so that the wide map [B, rC, H, W] is never transposed.
+    All layers are convolutions, so the wide map [B, rC, H, W] is never transposed.
     """
     y = g.pointwise(g.channels_first(x), f"{name}.dense1")
     y = g.depthwise(y, f"{name}.dwconv.dwconv")
@@ -236,7 +236,7 @@ def decoder(g: Graph, maps: Sequence[str]) -> str:
 
 
 def fused_path(g: Graph, maps: Sequence[str]) -> str:
-    """The decoder's path down to the map that `head_in_index` picks, not yet enlarged."""
+    """The decoder up to the map that `head_in_index` picks, before it is enlarged."""
     config = g.config
     x = ""
     for i in range(config.head_in_index % len(maps) + 1):
@@ -249,14 +249,14 @@ def fused_path(g: Graph, maps: Sequence[str]) -> str:
 
 
 def fusion(g: Graph, local: str, context: str, *, name: str) -> str:
-    """Join a local with a global map, both [B, C, H, W], as the configuration says."""
+    """Combine a local and a global map, both [B, C, H, W], as configured."""
     if g.config.fusion == "sum":
         return g.add("Add", local, context)
     return selective_fusion(g, local, context, name=name)
 
 
 def selective_fusion(g: Graph, local: str, context: str, *, name: str) -> str:
-    """Weigh a local against a global map, position by position; all [B, C, H, W]."""
+    """Selective fusion of a local and a global map, per position; all [B, C, H, W]."""
     x = g.add("Concat", local, context, axis=1)  # [B, 2C, H, W]
     for layer in (f"{name}.convolutional_layer1", f"{name}.convolutional_layer2"):
         x = g.convolution(x, f"{layer}.0", padding=1)  # [B, C, H, W], then [B, C/2, H, W]
@@ -270,7 +270,7 @@ def selective_fusion(g: Graph, local: str, context: str, *, name: str) -> str:
 
 
 def upsample(g: Graph, x: str) -> str:
-    """Twice the size, bilinear, corners not aligned."""
+    """Bilinear resize to twice the size, corners not aligned."""
     scales = g.floats(1, 1, 2, 2)
     return g.add(
         "Resize", x, "", scales, mode="linear", coordinate_transformation_mode="half_pixel"

@@ -24,7 +24,7 @@ _USUAL = Variant()
 
 
 def onnx_format(*, portable: bool, variant: Variant = _USUAL) -> Format:
-    """Files for onnxruntime, or with `portable` for any run time."""
+    """The format of files for onnxruntime, or with `portable` for any run time."""
     return Format(
         (".onnx",),
         lambda source: build(source, portable=portable, variant=variant),
@@ -37,7 +37,7 @@ def build(source: Source, *, portable: bool, variant: Variant = _USUAL) -> Model
     """The graph with its weights inside.
 
     Raises:
-        UsageError: as `build_image_graph`; or the variant is impossible for this graph.
+        UsageError: as `build_image_graph`, or the graph does not support the variant.
     """
     variant.require_size(source.divisor)
     if variant.half and source.processor is not None:
@@ -57,10 +57,10 @@ def build(source: Source, *, portable: bool, variant: Variant = _USUAL) -> Model
 
 
 def _at_opset(model: ModelProto, opset: int) -> ModelProto:
-    """The same graph with another version of ONNX's operators.
+    """The same graph in another ONNX operator set.
 
     Raises:
-        UsageError: onnx cannot express the graph in it.
+        UsageError: onnx cannot convert the graph to it.
     """
     from onnx import checker, version_converter
 
@@ -69,14 +69,14 @@ def _at_opset(model: ModelProto, opset: int) -> ModelProto:
     try:
         converted = version_converter.convert_version(model, opset)
         checker.check_model(converted)
-    except Exception as e:  # the converter's errors share no class
+    except Exception as e:  # the converter's errors have no common class
         reason = str(e).strip().splitlines()[-1]
         raise UsageError(f"--opset {opset}: onnx cannot convert the graph: {reason}") from e
     return converted
 
 
 def _fix_size(model: ModelProto, size: tuple[int, int]) -> None:
-    """Give the input, and the depth, one size; changes the model."""
+    """Fix the size of the input and of the depth, in place."""
     taken = model.graph.input[0].type.tensor_type.shape.dim
     channels_last = taken[-1].dim_value > 0  # images [B, H, W, 3], else pixels [B, 3, H, W]
     given = model.graph.output[0].type.tensor_type.shape.dim
@@ -94,7 +94,7 @@ def _in_half(model: ModelProto) -> ModelProto:
 
 
 def encode(model: ModelProto, facts: Mapping[str, str]) -> list[bytes]:
-    """The file's bytes; the facts are its `metadata_props`."""
+    """The file's bytes, with the facts in its `metadata_props`."""
     from onnx import helper
 
     opset = next(item.version for item in model.opset_import if not item.domain)
@@ -103,12 +103,12 @@ def encode(model: ModelProto, facts: Mapping[str, str]) -> list[bytes]:
 
 
 def opened(contents: Sequence[bytes]) -> Runner:
-    """The file in onnxruntime, on the CPU."""
+    """Open the file in onnxruntime, on the CPU."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = usable_cores()
-    options.enable_mem_pattern = False  # as the engine: see glpn.engines.onnxruntime
+    options.enable_mem_pattern = False  # see glpn.engines.onnxruntime
     session = onnxruntime.InferenceSession(contents[0], options, providers=["CPUExecutionProvider"])
     name = session.get_inputs()[0].name
 

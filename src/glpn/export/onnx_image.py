@@ -1,8 +1,8 @@
-"""The ONNX graph from photographs to metres: what the estimator does around the network, as nodes.
+"""The ONNX graph from images to metres: the network and the estimator's steps around it.
 
 The functions follow `GLPNImageProcessor` and `DepthEstimator.metres` one for one. Pillow's filters
-are ONNX's with `antialias` and `exclude_outside`; onnxruntime computes their weights in float32
-where Pillow has double, so that a level may differ by one.
+are ONNX's with `antialias` and `exclude_outside`. onnxruntime computes their weights in float32 and
+Pillow in float64, so a level may differ by one.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from glpn.processing.processor import IMAGENET_MEAN, IMAGENET_STD, GLPNImageProc
 if TYPE_CHECKING:
     from onnx import ModelProto
 
-# Pillow's filters in ONNX's words; its bicubic curve has a = -0.5, torch's -0.75.
+# Pillow's filters as ONNX attributes. Pillow's bicubic curve has a = -0.5, torch's -0.75.
 _FILTERS: dict[int, dict[str, Any]] = {
     Image.Resampling.BILINEAR: {"mode": "linear"},
     Image.Resampling.BICUBIC: {"mode": "cubic", "cubic_coeff_a": -0.5},
@@ -41,16 +41,16 @@ def build_image_graph(
     portable: bool = False,
     metadata: Mapping[str, str] | None = None,
 ) -> ModelProto:
-    """The whole corridor: images uint8 RGB [B, H, W, 3] → predicted_depth [B, H, W] in metres.
+    """The whole prediction: images uint8 RGB [B, H, W, 3] → predicted_depth [B, H, W] in metres.
 
-    Batch, height and width are free, from one pixel on.
+    Batch, height and width are free and at least 1.
 
     Args:
         config, header, portable, metadata: as in `build_graph`.
         processor: how images are scaled.
 
     Raises:
-        UsageError: this processor's work cannot be said in the graph.
+        UsageError: the graph cannot express this processor.
     """
     require_exportable(config, processor)
     g = Graph(config, header.tensors, weights_file=weights.WEIGHTS_NAME, portable=portable)
@@ -66,10 +66,10 @@ def build_image_graph(
 
 
 def require_exportable(config: GLPNConfig, processor: GLPNImageProcessor) -> None:
-    """Refuse a processor whose work cannot be said in standard operators.
+    """Refuse a processor that standard operators cannot express.
 
     Raises:
-        UsageError: the message names the key of `preprocessor_config.json` and what it may be.
+        UsageError: the message names the key of `preprocessor_config.json` and its allowed values.
     """
     wanted = "an end-to-end export wants"
     if not processor.do_resize:
@@ -102,7 +102,7 @@ def pixels(g: Graph, images: str, processor: GLPNImageProcessor) -> str:
 
 
 def normalized(g: Graph, levels: str, processor: GLPNImageProcessor) -> str:
-    """Levels 0..255 as the network wants them: rescaled, then normalised, if so configured."""
+    """Levels 0..255, rescaled and normalised as configured."""
     x = levels
     if processor.do_rescale:
         x = g.add("Mul", x, g.floats(processor.rescale_factor))
@@ -114,7 +114,7 @@ def normalized(g: Graph, levels: str, processor: GLPNImageProcessor) -> str:
 
 
 def input_size(g: Graph, size: str, processor: GLPNImageProcessor) -> str:
-    """`GLPNImageProcessor.input_size` for int64 [2], with its double precision."""
+    """`GLPNImageProcessor.input_size` for int64 [2], in the same double precision."""
     divisor = g.integers(processor.size_divisor)
     most = min(MAX_INPUT_PIXELS, processor.max_pixels or MAX_INPUT_PIXELS)
     if processor.short_side is not None:
@@ -122,7 +122,7 @@ def input_size(g: Graph, size: str, processor: GLPNImageProcessor) -> str:
         scaled = g.add("Round", g.add("Mul", double(g, size), scale))  # halves to even, as Python
         size = g.add("Cast", scaled, to=g.INT64)
     shrink = g.add("Sqrt", g.add("Div", g.doubles(most), double(g, count(g, size))))
-    shrink = g.add("Min", shrink, g.doubles(1))  # 1 where the limit holds: nothing changes
+    shrink = g.add("Min", shrink, g.doubles(1))  # 1 if the size is within the limit
     size = g.add("Cast", g.add("Mul", double(g, size), shrink), to=g.INT64)  # rounds down
     tiles = g.add("Max", g.add("Div", size, divisor), g.integers(1))
     size = g.add("Mul", tiles, divisor)
@@ -132,7 +132,7 @@ def input_size(g: Graph, size: str, processor: GLPNImageProcessor) -> str:
 
 
 def double(g: Graph, x: str) -> str:
-    """Whole numbers as double."""
+    """Integers as float64."""
     return g.add("Cast", x, to=g.DOUBLE)
 
 
@@ -147,7 +147,7 @@ def count(g: Graph, size: str) -> str:
 
 
 def enlarged(g: Graph, depth: str, size: str) -> str:
-    """What the network says [B, h, w], at the images' size and within the model's range."""
+    """The network's output [B, h, w], at the images' size and within the model's range."""
     low = g.add("ReduceMin", depth, g.integers(1, 2), keepdims=1)  # [B, 1, 1]
     high = g.add("ReduceMax", depth, g.integers(1, 2), keepdims=1)
     x = g.add("Unsqueeze", depth, g.integers(1))  # [B, 1, h, w]

@@ -1,6 +1,6 @@
-"""Graph: an ONNX graph in the making, and the layers that read the weights file.
+"""Graph: builds an ONNX graph, with the layers that read the weights file.
 
-Every weight is an initializer whose data lie outside, in `model.safetensors`, under its name there.
+Every weight is an initializer with external data: the tensor of that name in `model.safetensors`.
 """
 
 from __future__ import annotations
@@ -37,15 +37,15 @@ _DTYPES = {
 
 
 class Graph:
-    """Nodes and initializers in the order of their making; a value is known by its name.
+    """Nodes and initializers in order of creation; values are referred to by name.
 
-    Layers take their weights, and their node's name, from the module's name in the weights file.
+    A layer takes its weights and its node's name from the module's name in the weights file.
 
     Args:
-        config: the network's numbers, for those who build it.
-        tensors: what the weights file holds.
+        config: the network's configuration.
+        tensors: the contents of the weights file.
         weights_file: its path, relative to the folder of the graph.
-        portable: whether only standard operators may be used.
+        portable: use only standard operators.
     """
 
     FLOAT, DOUBLE, INT64 = TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.INT64
@@ -67,13 +67,13 @@ class Graph:
         self._constants: dict[tuple[str, tuple[int, ...], bytes], str] = {}
 
     def add(self, op: str, *inputs: str, name: str = "", **attributes: Any) -> str:
-        """Append a node; returns its output, which has the node's name."""
+        """Append a node and return its output, which has the node's name."""
         name = name or f"{op}_{len(self._nodes)}"
         self._nodes.append(helper.make_node(op, inputs, [name], name=name, **attributes))
         return name
 
     def weight(self, name: str, *, shape: Sequence[int] | None = None) -> str:
-        """A float32 tensor of the weights file, in its own shape or another of as many items."""
+        """A float32 tensor of the weights file, in its own shape or reshaped."""
         entry = self._tensors[name]
         tensor = TensorProto(name=name, data_type=_DTYPES[entry.dtype], dims=shape or entry.shape)
         tensor.data_location = TensorProto.EXTERNAL
@@ -91,7 +91,7 @@ class Graph:
         return self._constant(np.array(values, np.int64))
 
     def floats(self, *values: float, shape: Sequence[int] | None = None) -> str:
-        """A constant float32 vector, or these values in another shape."""
+        """A constant float32 vector, or a reshaped one."""
         array = np.array(values, np.float32)
         return self._constant(array if shape is None else array.reshape(shape))
 
@@ -130,7 +130,7 @@ class Graph:
         )
 
     def depthwise(self, x: str, name: str) -> str:
-        """A 3×3 convolution of each channel by itself: [B, C, H, W]."""
+        """A depthwise 3×3 convolution: [B, C, H, W]."""
         return self.convolution(x, name, padding=1, groups=self._tensors[f"{name}.weight"].shape[0])
 
     def pointwise(self, x: str, name: str) -> str:
@@ -140,19 +140,22 @@ class Graph:
         return self.add("Conv", x, weight, self.weight(f"{name}.bias"), name=name)
 
     def linear(self, x: str, name: str) -> str:
-        """A linear layer on the last axis, all others made one: [..., in] → [rows, out]."""
+        """A linear layer on the last axis, with all others flattened: [..., in] → [rows, out]."""
         width = self._tensors[f"{name}.weight"].shape[1]
         rows = self.add("Reshape", x, self.integers(-1, width))
         weight, bias = self.weight(f"{name}.weight"), self.weight(f"{name}.bias")
         return self.add("Gemm", rows, weight, bias, name=name, transB=1)
 
     def layer_norm(self, x: str, name: str, *, eps: float) -> str:
-        """Over the last axis."""
+        """Layer normalisation over the last axis."""
         weight, bias = self.weight(f"{name}.weight"), self.weight(f"{name}.bias")
         return self.add("LayerNormalization", x, weight, bias, name=name, epsilon=eps)
 
     def batch_norm(self, x: str, name: str) -> str:
-        """With the stored statistics, [B, C, H, W]; engines fold it into the convolution."""
+        """Batch normalisation [B, C, H, W] with the stored statistics.
+
+        Engines fold it into the convolution.
+        """
         leaves = ("weight", "bias", "running_mean", "running_var")
         values = [self.weight(f"{name}.{leaf}") for leaf in leaves]
         return self.add("BatchNormalization", x, *values, name=name, epsilon=BATCH_NORM_EPS)
@@ -165,9 +168,9 @@ class Graph:
         metadata: Mapping[str, str],
         levels: bool = False,
     ) -> onnx.ModelProto:
-        """The finished model; a side with a name is free.
+        """The finished model; an axis given by name is free.
 
-        Outputs are float32, inputs too, or uint8 levels.
+        Outputs are float32; inputs are float32 or uint8 levels.
         """
         taken = TensorProto.UINT8 if levels else TensorProto.FLOAT
         versions = {"": OPSET} if self.portable else {"": OPSET, ONNXRUNTIME: 1}

@@ -1,4 +1,4 @@
-"""OpenVINO's form, IR: an .xml with the graph and a .bin with the weights."""
+"""OpenVINO IR: an .xml file with the graph and a .bin file with the weights."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ except ImportError as e:
         "writing OpenVINO's files needs the package openvino", extra="torch,openvino"
     ) from e
 
-# Pillow's filters; what ONNX's `antialias` becomes by itself is another filter.
+# Pillow's filters. OpenVINO translates ONNX's `antialias` to a different filter.
 _PILLOW = {"linear_onnx": "bilinear_pillow", "cubic": "bicubic_pillow"}
 
 
 def openvino_format() -> Format:
-    """The two files of OpenVINO 2025 and later."""
+    """The format of OpenVINO's two files, for OpenVINO 2025 and later."""
     return Format((".xml", ".bin"), build, encode, opened)
 
 
 def build(source: Source) -> openvino.Model:
-    """OpenVINO's own reading of the portable graph.
+    """The portable graph as OpenVINO reads it.
 
     Raises:
         UsageError: as `onnx_file.build`.
@@ -50,7 +50,7 @@ def build(source: Source) -> openvino.Model:
 
 
 def _resize_like_pillow(node: Any) -> None:
-    """Put Pillow's filter in the place of a Resize with `antialias`."""
+    """Replace a Resize with `antialias` by Pillow's filter."""
     attributes = node.get_attributes()
     image, sizes = node.input_value(0), node.input_value(1)  # [B, 3, H, W], four sides
     sides = opset11.gather(sizes, np.array([2, 3]), np.array(0))
@@ -66,7 +66,7 @@ def _resize_like_pillow(node: Any) -> None:
 
 
 def encode(model: openvino.Model, facts: Mapping[str, str]) -> list[bytes]:
-    """The .xml and the .bin, weights in float32; the facts are its `rt_info` under "glpn"."""
+    """The .xml and the .bin, with float32 weights and the facts as `rt_info` under "glpn"."""
     for key, value in facts.items():
         model.set_rt_info(value, ["glpn", key])
     with tempfile.TemporaryDirectory() as folder:
@@ -76,7 +76,7 @@ def encode(model: openvino.Model, facts: Mapping[str, str]) -> list[bytes]:
 
 
 def opened(contents: Sequence[bytes]) -> Runner:
-    """The files on the CPU, in float32 (some processors would take bfloat16 by themselves)."""
+    """Open the files on the CPU in float32; OpenVINO would choose bfloat16 on some CPUs."""
     core = openvino.Core()
     model = core.read_model(model=contents[0], weights=contents[1])
     compiled = core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})

@@ -1,4 +1,4 @@
-"""torch's own form: a `torch.export` program, .pt2, which loads and runs with torch alone."""
+"""A `torch.export` program (.pt2), which needs only torch to load and run."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from glpn.processing.processor import IMAGENET_MEAN, IMAGENET_STD, GLPNImageProc
 
 _FILTERS = {Image.Resampling.BILINEAR: "bilinear", Image.Resampling.BICUBIC: "bicubic"}
 
-# With one tile a side, the first stage attends to one reduced row, and torch would make a program
-# for that case alone.
+# With one tile per side, the first stage attends to a single reduced row, and torch would export a
+# program for only that case.
 _FEWEST_TILES = 2
 _MOST_TILES = 2**16
 
 
 def program_format() -> Format:
-    """One file of torch 2.7 and later."""
+    """The format of torch's file, for torch 2.7 and later."""
     return Format((".pt2",), build, encode, opened)
 
 
@@ -62,20 +62,20 @@ def build(source: Source) -> torch.export.ExportedProgram:
 
 
 class Network(nn.Module):
-    """Pixels [B, 3, H, W] → metres [B, H, W], without a record around them."""
+    """Pixels [B, 3, H, W] → metres [B, H, W], as a plain tensor."""
 
     def __init__(self, network: GLPNForDepthEstimation) -> None:
         super().__init__()
         self.network = network
 
     def forward(self, pixel_values: Tensor) -> Tensor:
-        """Float32 in 0..1, both sides multiples of the divisor."""
+        """Run the network on float32 pixels in 0..1, both sides multiples of the divisor."""
         depth: Tensor = self.network(pixel_values, return_dict=True).predicted_depth
         return depth
 
 
 class EndToEnd(nn.Module):
-    """Images uint8 RGB [B, H, W, 3] → metres [B, H, W]: what the estimator does, in torch."""
+    """Images uint8 RGB [B, H, W, 3] → metres [B, H, W]: the estimator's steps in torch."""
 
     def __init__(self, network: GLPNForDepthEstimation, processor: GLPNImageProcessor) -> None:
         super().__init__()
@@ -84,7 +84,7 @@ class EndToEnd(nn.Module):
         self.max_depth = float(network.config.max_depth)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Any size from one pixel on."""
+        """Predict images of any size of at least one pixel."""
         height, width = images.shape[1:3]
         depth = self.network(self.pixels(images))  # [B, h, w]
         low, high = depth.amin((1, 2), keepdim=True), depth.amax((1, 2), keepdim=True)
@@ -108,7 +108,7 @@ class EndToEnd(nn.Module):
         return x
 
     def input_size(self, height: int, width: int) -> tuple[int, int]:
-        """`GLPNImageProcessor.input_size`, in tensors, which a program can compute with."""
+        """`GLPNImageProcessor.input_size` with tensors, so that the program can compute it."""
         processor = self.processor
         divisor = processor.size_divisor
         most = min(MAX_INPUT_PIXELS, processor.max_pixels or MAX_INPUT_PIXELS)
@@ -129,14 +129,14 @@ class EndToEnd(nn.Module):
 
 
 def encode(program: torch.export.ExportedProgram, facts: Mapping[str, str]) -> list[bytes]:
-    """The file's bytes; each fact is one of its `extra_files`."""
+    """The file's bytes, with each fact as one of its `extra_files`."""
     stream = io.BytesIO()
     torch.export.save(program, stream, extra_files=dict(facts))
     return [stream.getvalue()]
 
 
 def opened(contents: Sequence[bytes]) -> Runner:
-    """The file in torch, without glpn's modules."""
+    """Open the file in torch, without glpn's modules."""
     module = torch.export.load(io.BytesIO(contents[0])).module()
 
     def run(batch: NDArray[Any]) -> NDArray[np.float32]:

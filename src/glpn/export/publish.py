@@ -1,4 +1,4 @@
-"""Writing an exported network: build, compare with torch, and only then give the file its name."""
+"""Write an exported network: build it, compare it with torch, then give the file its name."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from glpn.files import atomic_file, require_writable_folder
 
 @dataclass(frozen=True)
 class Format:
-    """How one run time's files are made.
+    """How to write the files of one run time.
 
     Attributes:
-        suffixes: of its files; the first is the one a user names.
-        build: the network in this run time's terms.
-        encode: such a network and its facts → the bytes of each file.
+        suffixes: of its files; users name the first one.
+        build: builds the network for this run time.
+        encode: that network and its facts → the bytes of each file.
         open: those bytes → the network, ready to run.
     """
 
@@ -38,14 +38,14 @@ def export(
     verify: Callable[[Runner], Report] | None = None,
     overwrite: bool = False,
 ) -> Report | None:
-    """Write a network's file or files.
+    """Write the file or files of a network.
 
     Args:
-        format: what is written.
+        format: the file format.
         source: the model.
-        path: ends in the format's first suffix; other files of the format lie beside it.
-        verify: compares what was made with torch; its report becomes one of the file's facts.
-        overwrite: replace files that are there.
+        path: ends in the format's first suffix; other files of the format are written beside it.
+        verify: compares the result with torch; the report is stored in the file.
+        overwrite: replace existing files.
 
     Raises:
         UsageError: the path has another suffix, or the format cannot hold this model.
@@ -61,18 +61,18 @@ def export(
         facts["verified"] = report.to_json()
         report.require_exact(str(path))
     contents = format.encode(network, facts)
-    for file, content in reversed(list(zip(paths, contents, strict=True))):  # the named one last
+    for file, content in reversed(list(zip(paths, contents, strict=True))):  # named one last
         with atomic_file(file, overwrite=overwrite) as stream:
             stream.write(content)
     return report
 
 
 def require_free(path: Path, suffixes: Sequence[str], *, overwrite: bool) -> list[Path]:
-    """The files to write, if they can be; asked before minutes of work are spent.
+    """Check that the files can be written, before minutes of work, and return their paths.
 
     Raises:
         UsageError: the path has another suffix.
-        CannotCreateOutput: one is there, or the folder cannot be written.
+        CannotCreateOutput: a file exists, or the folder cannot be written.
     """
     if path.suffix != suffixes[0] or not path.stem:
         raise UsageError(f"{path}: expected a name that ends in {suffixes[0]}")

@@ -1,7 +1,7 @@
-"""int8: the encoder in 8 bits, calibrated on real photographs, written only if it stays exact.
+"""int8: an 8-bit encoder, calibrated on real photos and written only if it is accurate enough.
 
-Static quantisation in QDQ form by onnxruntime's own tool. The decoder and the head, which draw the
-edges, and all that is no matrix product stay in float32.
+onnxruntime's tool does static quantisation in QDQ form. The decoder and the head, which determine
+the edges, and everything that is not a matrix product stay in float32.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from onnx import ModelProto
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
-MOST_PHOTOS = 128  # of a folder, evenly spaced; more changes little and takes minutes
+MOST_PHOTOS = 128  # evenly spaced photos of a folder; more change little and take minutes
 _QUANTIZED = ("Conv", "Gemm")
 _ENCODER = "glpn.encoder."
 
@@ -35,23 +35,23 @@ _ENCODER = "glpn.encoder."
 def export_quantized(
     source: Source, path: Path, *, photos: Path, overwrite: bool = False
 ) -> verify.Report | None:
-    """Write an ONNX file with an 8-bit encoder, if it passes.
+    """Write an ONNX file with an 8-bit encoder if it passes the check.
 
     Args:
         source, path, overwrite: as in `export`.
-        photos: a folder of photographs like those the file will see. Of every four, three
-            calibrate and the fourth measures.
+        photos: a folder of typical photos. Three of every four are for calibration, the fourth
+            for the check.
 
     Raises:
-        MissingInput: the folder holds fewer than four photographs.
-        InvalidImage: one cannot be read.
+        MissingInput: the folder holds fewer than four photos.
+        InvalidImage: a photo cannot be read.
         InexactExport: the mean deviation from torch in float32 is above 1 %; nothing is written.
         Others as `export`.
     """
     files = find_photos(photos)
     held = files[3::4]
     known = [file for file in files if file not in held]
-    # onnxruntime cannot look into its own attention to calibrate what follows.
+    # onnxruntime cannot calibrate the layers behind its own attention operator.
     exact = onnx_format(portable=True)
     quantized = replace(
         exact,
@@ -67,10 +67,10 @@ def export_quantized(
 
 
 def find_photos(folder: Path) -> list[Path]:
-    """At most `MOST_PHOTOS` photographs of a folder and its folders, evenly spaced, sorted.
+    """At most `MOST_PHOTOS` photos of a folder and its subfolders, sorted and evenly spaced.
 
     Raises:
-        MissingInput: there are fewer than four.
+        MissingInput: there are fewer than four photos.
     """
     files = sorted(file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES)
     if len(files) < 4:
@@ -80,7 +80,7 @@ def find_photos(folder: Path) -> list[Path]:
 
 
 def read_inputs(files: Sequence[Path], source: Source) -> Iterator[NDArray[Any]]:
-    """Each photograph as the file of this source takes it, a batch of one."""
+    """Each photo as an input of the exported file, in a batch of one."""
     processor = GLPNImageProcessor.from_pretrained(source.folder)
     for file in files:
         image = read_photo(file).pixels
@@ -88,13 +88,13 @@ def read_inputs(files: Sequence[Path], source: Source) -> Iterator[NDArray[Any]]
 
 
 def quantize(model: ModelProto, inputs: Iterator[NDArray[Any]], name: str) -> ModelProto:
-    """Put the encoder's products into 8 bits: weights signed and per channel, activations unsigned.
+    """Quantise the encoder's products: signed weights per channel, unsigned activations.
 
-    Weights take 7 of their 8 bits, so that the file says the same on CPUs with VNNI and without.
+    Weights use 7 of their 8 bits, so the file gives the same result on CPUs with and without VNNI.
 
     Args:
-        model: with its weights inside, float32.
-        inputs: to calibrate on.
+        model: the float32 model with its weights inside.
+        inputs: calibration inputs.
         name: of the graph's input.
     """
     import onnx
@@ -118,14 +118,14 @@ def quantize(model: ModelProto, inputs: Iterator[NDArray[Any]], name: str) -> Mo
             per_channel=True,
             activation_type=quantization.QuantType.QUInt8,
             weight_type=quantization.QuantType.QInt8,
-            # Weights of 7 bits: CPUs without VNNI add two products in 16 bits, which of 8 saturate.
+            # CPUs without VNNI add two products in 16 bits, which saturates with 8-bit weights.
             reduce_range=True,
         )
         return onnx.load(done)
 
 
 def _folded(model: ModelProto, file: Path) -> ModelProto:
-    """The model with its constants computed: weights that are cast could not be quantised."""
+    """The model with constants folded, because weights behind a cast cannot be quantised."""
     import onnx
     import onnxruntime
 
@@ -136,7 +136,7 @@ def _folded(model: ModelProto, file: Path) -> ModelProto:
         model.SerializeToString(), options, providers=["CPUExecutionProvider"]
     )
     folded = onnx.load(file)
-    prepared = {"onnx.quant.pre_process": "onnxruntime.quant"}  # else the tool warns
+    prepared = {"onnx.quant.pre_process": "onnxruntime.quant"}  # silences a warning of the tool
     onnx.helper.set_model_props(folded, prepared)
     return folded
 

@@ -1,4 +1,4 @@
-"""Source: the model that is exported, and what every exported file says about itself."""
+"""Source: the model to export, and the facts stored in every exported file."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ IMAGES = "images"  # the input of an end-to-end file
 PIXELS = contract.INPUT  # the input of a file that holds the bare network
 DEPTH = contract.OUTPUT
 
-# A file's network: images uint8 [B, H, W, 3], or pixels float32 [B, 3, h, w], to metres [B, H, W].
+# Runs a file: images uint8 [B, H, W, 3] or pixels float32 [B, 3, h, w] → metres [B, H, W].
 Runner = Callable[[NDArray[Any]], NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
 class Variant:
-    """Choices for a file that depend on the run time it is for.
+    """Options of an ONNX file that depend on its run time.
 
     Attributes:
-        opset: version of ONNX's operators; ours if None.
-        size: (height, width) of the only input size, for one image at a time; any size if None.
-        half: keep the weights in float16. Inputs and outputs stay float32.
+        opset: ONNX operator set; the default of glpn if None.
+        size: fixed (height, width) of the input, with a batch of one; any size if None.
+        half: store the weights in float16. Inputs and outputs stay float32.
     """
 
     opset: int | None = None
@@ -59,9 +59,9 @@ class Source:
 
     Attributes:
         folder: with `config.json` and `model.safetensors`.
-        config: the network's numbers.
-        header: what the weights file holds.
-        processor: how images are scaled; None where the bare network is exported.
+        config: the network's configuration.
+        header: the header of the weights file.
+        processor: scales images; None to export the network without its processing.
     """
 
     folder: Path
@@ -71,15 +71,16 @@ class Source:
 
     @classmethod
     def of(cls, model: str | Path, *, end_to_end: bool = False) -> Source:
-        """Read a bundled name's, a folder's or a hub id's model.
+        """Read a model.
 
         Args:
             model: as in `glpn.load`.
-            end_to_end: export resizing and rescaling too, from images to metres at their size.
+            end_to_end: also export resizing and rescaling, so that images of any size become
+                metres at the same size.
 
         Raises:
-            MissingInput: there is no such model, or a file of it is missing.
-            ConfigError, CheckpointError: a file is damaged or does not fit the others.
+            MissingInput: the model or one of its files does not exist.
+            ConfigError, CheckpointError: a file is damaged or does not match the others.
         """
         folder = weights.resolve(model)
         config = GLPNConfig.from_json_file(folder / weights.CONFIG_NAME)
@@ -91,7 +92,7 @@ class Source:
 
     @property
     def divisor(self) -> int:
-        """The sides of an input are multiples of it."""
+        """The number that divides both sides of an input."""
         return self.config.size_divisor if self.processor is None else 1
 
     @property
@@ -100,7 +101,7 @@ class Source:
         return PIXELS if self.processor is None else IMAGES
 
     def facts(self) -> dict[str, str]:
-        """What the file says about itself, whatever its format."""
+        """The facts stored in the file, for every format."""
         facts = {
             "glpn_version": __version__,
             "model": self.folder.resolve().name,
@@ -110,7 +111,7 @@ class Source:
         }
         if self.processor is None:
             return {**facts, "size_divisor": str(self.config.size_divisor)}
-        facts["size_divisor"] = "1"  # any image goes in
+        facts["size_divisor"] = "1"  # images of any size are accepted
         if self.processor.focal_ratio is not None:
             facts["focal_ratio"] = repr(self.processor.focal_ratio)
         return facts

@@ -1,4 +1,4 @@
-"""Comparing an exported network with torch in float32, over sizes and batches."""
+"""Compare an exported network with torch in float32, for several sizes and batches."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from glpn.network.model import GLPNForDepthEstimation
 
 @dataclass(frozen=True)
 class Tolerance:
-    """How far a file may be from torch, as shares of the depth.
+    """The allowed deviation of a file from torch, as a fraction of the depth.
 
     Attributes:
-        mean: of all pixels, over all inputs.
-        largest: of any one pixel; None: no limit.
+        mean: limit for the mean over all pixels of all inputs.
+        largest: limit for any single pixel; None means no limit.
     """
 
     mean: float
@@ -35,19 +35,19 @@ class Tolerance:
 
 
 NETWORK = Tolerance(mean=1e-5, largest=1e-4)
-# Resizing rounds to whole levels, and may round the other way where weights are float32.
+# Resizing rounds to whole levels, and float32 weights may round a level the other way.
 END_TO_END = Tolerance(mean=1e-3, largest=1e-2)
 HALF = Tolerance(mean=1e-2)
 QUANTIZED = Tolerance(mean=1e-2)
 
-# Batch, height, width. Sides from 64 on: a torch program takes no smaller ones.
+# Batch, height, width. The sides are at least 64, the minimum of a torch program.
 NETWORK_CASES = ((1, 64, 64), (2, 96, 160), (4, 128, 96), (1, 192, 256), (1, 480, 640))
 IMAGE_CASES = ((1, 1, 1), (2, 97, 131), (3, 240, 320), (1, 40, 400), (1, 480, 640), (1, 720, 540))
 
 
 @dataclass(frozen=True)
 class Row:
-    """One input: its batch and size, and the deviations as shares of torch's depth."""
+    """One input: its batch, its size, and the deviations as fractions of torch's depth."""
 
     batch: int
     height: int
@@ -58,12 +58,12 @@ class Row:
 
 @dataclass(frozen=True)
 class Report:
-    """What a comparison came to.
+    """The result of a comparison.
 
     Attributes:
-        rows: one an input, in order.
-        tolerance: what was asked.
-        inputs: what the inputs were.
+        rows: one per input, in order.
+        tolerance: the allowed deviation.
+        inputs: a description of the inputs.
     """
 
     rows: tuple[Row, ...]
@@ -72,25 +72,25 @@ class Report:
 
     @property
     def mean(self) -> float:
-        """Over all inputs, each counting once."""
+        """Mean deviation over all inputs, equally weighted."""
         return float(np.mean([row.mean for row in self.rows]))
 
     @property
     def largest(self) -> float:
-        """Of any pixel."""
+        """Largest deviation of any pixel."""
         return max(row.largest for row in self.rows)
 
     @property
     def exact(self) -> bool:
-        """Whether both deviations are numbers within the tolerance."""
+        """Whether both deviations are within the tolerance; NaN is not."""
         most = self.tolerance.largest
         return self.mean <= self.tolerance.mean and (most is None or self.largest <= most)
 
     def require_exact(self, name: str) -> None:
-        """Refuse what deviates too far.
+        """Refuse deviations beyond the tolerance.
 
         Raises:
-            InexactExport: the message has the figures.
+            InexactExport: the message contains the figures.
         """
         if self.exact:
             return
@@ -104,7 +104,7 @@ class Report:
         )
 
     def lines(self) -> list[str]:
-        """A table for people: deviations in per cent."""
+        """A readable table with deviations in per cent."""
         heads = f"{'batch':>5}  {'size':>9}  {'mean %':>9}  {'largest %':>9}"
         body = [
             f"{row.batch:>5}  {f'{row.height}x{row.width}':>9}  "
@@ -125,12 +125,12 @@ class Report:
         }
 
     def to_json(self) -> str:
-        """The record in one line, as the file keeps it."""
+        """The record as one line of JSON, as stored in the file."""
         return json.dumps(self.record())
 
 
 def verifier(source: Source, variant: Variant | None = None) -> Callable[[Runner], Report]:
-    """A comparison of a file of this source with torch, on generated images."""
+    """A function that compares a file of this source with torch on generated images."""
     variant = variant or Variant()
     fixed = None if variant.size is None else ((1, *variant.size),)
     if source.processor is None:
@@ -160,7 +160,7 @@ def compare(
 
 
 class _Reference:
-    """The network as the modules compute it, eagerly and in float32: an `Engine`."""
+    """An `Engine` that runs the torch modules eagerly in float32."""
 
     name = "torch"
     precision = "float32"
@@ -178,7 +178,7 @@ class _Reference:
 
 
 def reference(source: Source) -> Runner:
-    """What a file of this source should compute, by torch and the estimator."""
+    """The expected output of a file of this source, from torch and the estimator."""
     engine = _Reference(GLPNForDepthEstimation.from_pretrained(source.folder, dtype=torch.float32))
     if source.processor is None:
         return engine
@@ -198,7 +198,7 @@ def reference(source: Source) -> Runner:
 
 
 def picture(batch: int, height: int, width: int) -> NDArray[np.uint8]:
-    """Smooth colours with an edge and a little noise: uint8 RGB [B, H, W, 3], always the same."""
+    """Smooth colours with an edge and a little noise: uint8 RGB [B, H, W, 3], deterministic."""
     rng = np.random.default_rng((batch, height, width))
     images = np.empty((batch, height, width, 3), np.uint8)
     for image in images:
