@@ -1,4 +1,4 @@
-"""Places: where photographs lie and files go, a folder here or anything that fsspec reaches."""
+"""Places: sources of photos and destinations of files, local or on any file system of fsspec."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 from glpn.errors import CannotCreateOutput, MissingDependency, MissingInput, OutputFailed
 from glpn.image.photo import MAX_FILE_BYTES
 
-# Stores where an object appears whole or not at all; elsewhere a finished file takes its name.
+# Stores that write objects atomically. On other file systems a finished file is renamed.
 _WHOLE = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "oci", "memory"})
 
 
@@ -24,14 +24,14 @@ class Place:
 
     Attributes:
         url: a path, or a URL such as s3://bucket/folder.
-        folder: where this machine and all workers see it as a folder; None: through fsspec.
+        folder: its path on this machine and all workers; None if it is read through fsspec.
     """
 
     url: str
     folder: Path | None
 
     def address(self, name: str) -> str:
-        """The path or URL of one file in it."""
+        """The path or URL of a file in the place."""
         if self.folder is not None:
             return str(self.folder / name)
         return f"{self.url.rstrip('/')}/{name}"
@@ -40,11 +40,11 @@ class Place:
         """The names of all files in a remote place, sorted.
 
         Args:
-            recursive: those in its folders too.
-            missing_ok: a place that is not there has none.
+            recursive: include files in subfolders.
+            missing_ok: return nothing if the place does not exist.
 
         Raises:
-            MissingInput: there is no such place, or it cannot be read.
+            MissingInput: the place does not exist or cannot be read.
             MissingDependency: the package for this kind of URL is not installed.
         """
         system, root = _open(self.url)
@@ -56,10 +56,11 @@ class Place:
         return sorted(path[start:] for path in found)
 
     def put(self, name: str, data: bytes) -> None:
-        """Write one file into a remote place, whole or not at all; replaces what is there.
+        """Write or replace one file in a remote place, atomically.
 
         Raises:
-            CannotCreateOutput, OutputFailed: it cannot be begun, or not finished.
+            CannotCreateOutput: writing cannot begin.
+            OutputFailed: writing cannot finish.
         """
         system, path = _open(self.address(name))
         with _writing(self.address(name)):
@@ -77,10 +78,10 @@ class Place:
                     system.rm_file(part)
 
     def get(self, name: str) -> bytes | None:
-        """The bytes of one file in a remote place; None where there is none.
+        """The bytes of one file in a remote place; None if it does not exist.
 
         Raises:
-            MissingInput: it is there and cannot be read.
+            MissingInput: the file exists and cannot be read.
         """
         try:
             return read(self.address(name), limit=None)
@@ -91,7 +92,7 @@ class Place:
 
 
 def place_of(text: str) -> Place:
-    """The place that a path or a URL names; file:// is a path."""
+    """The place of a path or a URL; file:// counts as a path."""
     if not is_url(text):
         return Place(text, Path(text))
     if text.startswith(("file://", "local://")):
@@ -101,15 +102,15 @@ def place_of(text: str) -> Place:
 
 
 def is_url(text: str) -> bool:
-    """Whether a text names a place by URL rather than by path."""
+    """Whether a text is a URL rather than a path."""
     return re.match(r"[a-z][a-z0-9+.-]+(::|://)", text) is not None
 
 
 def read(address: str, *, limit: int | None = MAX_FILE_BYTES) -> bytes:
-    """The bytes at a URL, one more than the limit at most, by which readers tell what is too large.
+    """The bytes at a URL, at most one more than the limit, so that readers recognise excess.
 
     Raises:
-        MissingInput: nothing is there, or it cannot be read.
+        MissingInput: the URL does not exist or cannot be read.
     """
     system, path = _open(address)
     with _reading(address), system.open(path, "rb") as file:

@@ -22,7 +22,7 @@ _BATCH = 16  # photos sent to a worker at a time; a killed worker's batch is pro
 
 @dataclass(frozen=True)
 class Result:
-    """What became of one photo.
+    """The result of one photo.
 
     Attributes:
         name: of the photo, as in messages.
@@ -42,10 +42,10 @@ class Result:
 def prepare(
     spec: JobSpec, photos: Sequence[tuple[str, str]]
 ) -> tuple[JobSpec, list[tuple[str, str, str]]]:
-    """Check everything that can be known before a worker starts.
+    """Check everything that can be checked before a worker starts.
 
     Args:
-        spec: what is done.
+        spec: what to do with each photo.
         photos: (name, path or URL) of each.
 
     Returns:
@@ -53,8 +53,8 @@ def prepare(
         (name, stem, path or URL) of each photo. Stems are those of existing outputs, or free ones.
 
     Raises:
-        CannotCreateOutput: nothing can be written there, or the outputs there were made by
-            another model or with other options.
+        CannotCreateOutput: the destination is not writable, or its outputs were made by another
+            model or with other options.
         MissingInput, CheckpointError, ConfigError, ...: the model cannot be opened.
     """
     model = SharedEstimator(
@@ -100,10 +100,10 @@ def run(
     finished are kept.
 
     Args:
-        spec: what is done. Each worker takes the CPUs of `spec.engine.threads`, and a GPU if its
-            device is one.
+        spec: what to do with each photo. Each worker uses the CPUs of `spec.engine.threads`, and a
+            GPU if its device is one.
         photos: (name, stem, path or URL) of each.
-        workers: the most workers; None means as many as fit into the cluster.
+        workers: maximum number of workers; None means as many as fit into the cluster.
 
     Raises:
         OutputFailed: Ray failed. Finished outputs remain, and the next run resumes.

@@ -1,4 +1,4 @@
-"""Session: Ray, started here for one job or joined where it runs."""
+"""Session: start Ray for one job, or join a running cluster."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from urllib.parse import urlsplit
 from glpn.errors import MissingDependency, UsageError
 
 LOCAL = "local"
-_OBJECT_STORE = 200 * 2**20  # bytes: names and outcomes only, never pictures
-_PATIENCE = 10.0  # seconds until an address must answer
+_OBJECT_STORE = 200 * 2**20  # bytes; it holds names and results, never images
+_PATIENCE = 10.0  # seconds to wait for an address to answer
 
-# Read by Ray when it is imported; what the user has set stays.
+# Ray reads these variables when it is imported. Values set by the user are kept.
 _SETTINGS = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
@@ -30,12 +30,12 @@ _SETTINGS = {
 
 @contextmanager
 def session(address: str = LOCAL, *, cpus: int) -> Iterator[None]:
-    """Ray, from here to the end of the block.
+    """Connect to Ray for the duration of the block.
 
     Args:
-        address: "local" starts it on this machine, without a dashboard; "auto", HOST:PORT or
-            ray://HOST:PORT joins one that runs.
-        cpus: that a Ray of our own may use.
+        address: "local" starts Ray on this machine, without a dashboard; "auto", HOST:PORT or
+            ray://HOST:PORT joins a running cluster.
+        cpus: number of CPUs for a local Ray.
 
     Raises:
         MissingDependency: Ray is not installed.
@@ -62,12 +62,12 @@ def session(address: str = LOCAL, *, cpus: int) -> Iterator[None]:
         try:
             yield
         finally:
-            with redirect_stdout(sys.stderr):  # what Ray's threads have not yet told, it tells now
+            with redirect_stdout(sys.stderr):  # Ray prints its pending messages now
                 ray.shutdown()
 
 
 class _Answers:
-    """Standard output for the thread that makes it, standard error for all others."""
+    """Standard output for the thread that creates it, standard error for all others."""
 
     def __init__(self) -> None:
         self._thread = threading.get_ident()
@@ -80,11 +80,11 @@ class _Answers:
 
 @contextmanager
 def _answers_kept() -> Iterator[None]:
-    """Keep standard output ours.
+    """Keep Ray's messages out of standard output.
 
-    A thread of Ray's driver tells there of lost machines, whatever is set.
+    A thread of Ray's driver prints lost machines to it, whatever the settings are.
     """
-    if sys.stdout is None:  # closed by whoever started us
+    if sys.stdout is None:  # closed by the parent process
         yield
         return
     with redirect_stdout(cast(TextIO, _Answers())):
@@ -93,7 +93,7 @@ def _answers_kept() -> Iterator[None]:
 
 @contextmanager
 def _silence() -> Iterator[None]:
-    """Keep what Ray's C++ core says while it starts off standard error; failures are raised."""
+    """Hide the startup messages of Ray's C++ core from standard error; failures still raise."""
     sys.stderr.flush()
     kept = os.dup(2)
     try:
@@ -107,7 +107,7 @@ def _silence() -> Iterator[None]:
 
 @contextmanager
 def _signals_kept() -> Iterator[None]:
-    """Undo that Ray takes SIGTERM over: how a run ends is the command line's business."""
+    """Restore the SIGTERM handler that Ray replaces: the command line decides how a run ends."""
     before = signal.getsignal(signal.SIGTERM)
     try:
         yield
@@ -117,11 +117,11 @@ def _signals_kept() -> Iterator[None]:
 
 
 def _require_answer(address: str) -> None:
-    """Refuse an address where nothing listens, before Ray waits for it for minutes."""
+    """Refuse an address where nothing listens; Ray itself would wait for minutes."""
     parts = urlsplit(address if "://" in address else f"ray://{address}")
     try:
         if parts.hostname is None or parts.port is None:
-            return  # "auto": Ray finds it, or says at once that there is none
+            return  # for "auto", Ray finds a cluster or fails at once
         with socket.create_connection((parts.hostname, parts.port), timeout=_PATIENCE):
             return
     except (OSError, ValueError) as e:

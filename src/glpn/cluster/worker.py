@@ -1,4 +1,4 @@
-"""Worker: one process of a job, which opens the model once and processes the photos it is sent."""
+"""Worker: one process of a job, which opens the model once and processes batches of photos."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ class Worker:
     """Processes batches of photos; the model is open before the first.
 
     Args:
-        spec: what is done; `output` is a folder that all workers see, or a URL.
+        spec: what to do with each photo; `output` is a folder that all workers can access, or a
+            URL.
     """
 
     def __init__(self, spec: JobSpec) -> None:
@@ -36,7 +37,7 @@ class Worker:
             self._own = self._job(folder, Manifest(folder, self._name).read())
 
     def __call__(self, batch: Mapping[str, Sequence[str]]) -> Columns:
-        """Process the photos of the columns name, stem and image; one row of results for each."""
+        """Process photos given as columns name, stem and image; return one result row for each."""
         rows = zip(batch["name"], batch["stem"], batch["image"], strict=True)
         with self._open() as job:
             results = [self._row(self._do(job, *map(str, row))) for row in rows]
@@ -97,4 +98,4 @@ def photo_at(name: str, stem: str, image: str) -> JobPhoto:
 def report_nothing(
     photo: JobPhoto, depth: Depth, written: Mapping[str, Path], kept: Mapping[str, Path]
 ) -> None:
-    """The report about a depth: none, the files are enough."""
+    """Return no report about a depth, because the files are enough."""

@@ -1,4 +1,4 @@
-"""Engines: the ways in which pixels become depth, behind one small protocol.
+"""Engines: the run times that turn pixels into depth, behind one small protocol.
 
 `registry` opens one. No run time is imported before it is needed.
 """
@@ -7,5 +7,5 @@ from __future__ import annotations
 
 import os
 
-# onnxruntime reports its use to its makers unless it is told before it is imported not to.
+# onnxruntime sends telemetry to its makers unless this is set before the import.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")

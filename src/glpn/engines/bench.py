@@ -1,4 +1,4 @@
-"""How fast each engine runs a model on this machine."""
+"""Measure the speed of each engine with a model on this machine."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def rows(folder: Path, threads: int) -> Iterator[Measurement]:
 
 
 def save(folder: Path, threads: int, measured: list[Measurement]) -> Path:
-    """Let these measurements decide which engine "auto" is on this machine.
+    """Save measurements, from which "auto" then selects the engine on this machine.
 
     Returns:
         The file that holds them.
@@ -76,7 +76,7 @@ def _candidates(folder: Path) -> list[Candidate]:
 
 
 def _rooflines_ms(folder: Path, candidates: list[Candidate], threads: int) -> dict[str, float]:
-    """Precision → lower bound of an image's milliseconds, by one measurement for each."""
+    """Precision → lower bound of the milliseconds per image, from one measurement for each."""
     count = multiply_adds(GLPNConfig.from_json_file(folder / weights.CONFIG_NAME), *_SIZE)
     code = (
         "import sys, json; from glpn.engines.bench import measure_peak; "
@@ -142,7 +142,7 @@ def measure(folder: str, engine: str, precision: str, threads: int, scratch: str
 
 
 def _times(run: Callable[[], object]) -> list[float]:
-    """Seconds of each call after the first, which does not count."""
+    """Seconds of each call, without the first."""
     run()
     times: list[float] = []
     while len(times) < _MIN_CALLS or (len(times) < _MAX_CALLS and sum(times) < _MAX_SECONDS):

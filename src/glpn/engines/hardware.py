@@ -1,4 +1,4 @@
-"""Hardware: the cores and the instruction sets that this process has."""
+"""Hardware: the cores and the instruction sets available to this process."""
 
 from __future__ import annotations
 

@@ -128,7 +128,7 @@ def _session(file: Path, threads: int) -> onnxruntime.InferenceSession:
             str(file),
             options,
             providers=["CPUExecutionProvider"],
-            enable_fallback=0,  # it would print its attempts to standard output
+            enable_fallback=0,  # a fallback prints its attempts to standard output
         )
     except _LOAD_ERRORS as e:
         raise CheckpointError(

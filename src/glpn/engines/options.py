@@ -1,4 +1,4 @@
-"""How a model is opened: the one record that every door of glpn passes down to the engines."""
+"""The options that open a model: one record, which every entry point passes to the engines."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ DEFAULT_MODEL = "glpn-b0-indoor"
 
 @dataclass(frozen=True)
 class HubOptions:
-    """How a model is found on the Hugging Face hub; ignored for folders and bundled models.
+    """Options for a model on the Hugging Face hub; ignored for folders and bundled models.
 
     Attributes:
         revision: branch, tag or commit.
-        cache_dir: folder for downloads; the hub library's own if None.
+        cache_dir: folder for downloads; the hub library's default if None.
         local_files_only: use earlier downloads and never the network.
         token: for private repositories; the stored login if None, none if False.
     """
@@ -27,7 +27,7 @@ class HubOptions:
 
 @dataclass(frozen=True)
 class EngineOptions:
-    """Which model is opened, and how it is computed.
+    """Which model to open, and how to compute it.
 
     Attributes:
         model: a bundled name, a folder, or a hub id "user/name".
@@ -36,7 +36,7 @@ class EngineOptions:
         threads: CPU threads of one prediction; one per usable core if None.
         max_depth: metres at the sigmoid's 1; the value of the model's configuration if None.
         precision: "auto", "float32" or "reduced".
-        hub: how the model is found on the hub.
+        hub: options for models on the hub.
     """
 
     model: str | Path = DEFAULT_MODEL

@@ -1,8 +1,8 @@
 """Jobs: many photos into one folder, several at a time, resumable, in shards.
 
-`JobSpec` says what is done. `FolderJob` runs over a list of photos with `PhotoJob`, which
-processes one photo and knows nothing of the others. `Manifest` remembers what is done and `Shard`
-divides the photos between runs.
+`JobSpec` specifies the work. `FolderJob` runs over a list of photos with `PhotoJob`, which
+processes one photo independently of the others. `Manifest` records the results and `Shard` divides
+the photos between runs.
 
 A cluster does the same with one `PhotoJob` per worker. Each worker writes its own manifest
 (`manifest-NAME.jsonl`), and the next run reads them all. Workers share nothing else: an output

@@ -1,4 +1,4 @@
-"""The contact sheet of a job: some of its photos beside the depths that were written."""
+"""The contact sheet of a job: some of its photos beside their depth."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from glpn.image.photo import read_photo
 from glpn.jobs.spec import JobPhoto, JobSpec
 
 MAX_SHOWN = 60
-_METADATA = {"picture": "contact sheet"}  # only files that say this are replaced
+_METADATA = {"picture": "contact sheet"}  # only files with this entry may be replaced
 _WIDTH = 200  # pixels of a photo on the sheet
 
 
 def require_sheet(path: Path, spec: JobSpec) -> None:
-    """Refuse a sheet that could not be made.
+    """Refuse a contact sheet that cannot be made.
 
     Raises:
         UsageError: the name does not end in .png, or none of the formats can be read back.
@@ -43,10 +43,10 @@ def require_sheet(path: Path, spec: JobSpec) -> None:
 
 
 def write_sheet(path: Path, photos: Sequence[JobPhoto], spec: JobSpec) -> int:
-    """Write the sheet; of many photos it shows MAX_SHOWN, evenly spaced.
+    """Write a sheet of at most MAX_SHOWN photos, evenly spaced.
 
     Returns:
-        How many it shows, without those that cannot be read back.
+        The number of photos shown, without those that cannot be read back.
 
     Raises:
         DataError: none can be read back.
@@ -66,7 +66,7 @@ def write_sheet(path: Path, photos: Sequence[JobPhoto], spec: JobSpec) -> int:
 
 
 def save_sheet(path: Path, pixels: NDArray[np.uint8], *, overwrite: bool) -> None:
-    """Write RGB [H, W, 3] as a PNG that a later run may replace, because it says what it is.
+    """Write RGB [H, W, 3] as a PNG whose metadata allows a later run to replace it.
 
     Raises:
         CannotCreateOutput: another file has that name, and `overwrite` is False.
@@ -81,7 +81,7 @@ def save_sheet(path: Path, pixels: NDArray[np.uint8], *, overwrite: bool) -> Non
 
 
 def _is_replaceable(path: Path) -> bool:
-    """Whether nothing is there, or one of our contact sheets."""
+    """Whether the path is free or holds a contact sheet made by glpn."""
     is_sheet = files.label(path, "vis").get("picture") == _METADATA["picture"]
     return is_sheet or not os.path.lexists(path)
 

@@ -1,4 +1,4 @@
-"""OutputIdentity: what an output was made from, and whether that is what is wanted now."""
+"""OutputIdentity: the photo, model and options of an output, to compare with a new request."""
 
 from __future__ import annotations
 

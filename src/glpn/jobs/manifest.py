@@ -1,8 +1,8 @@
-"""Manifest: a file of JSON lines that remembers what became of every photograph.
+"""Manifest: a file of JSON lines that records the result of every photo.
 
-One line a picture and attempt, only ever added at the end; the last line of a picture counts. A
-process that is killed leaves at most one torn line, which reads as absent. Each process writes a
-file of its own, so that several may share a folder, on a network disk too.
+Each attempt at a photo appends one line; the last line of a photo counts. A killed process leaves
+at most one torn line, which is ignored. Each process writes its own file, so several can share a
+folder, even on a network disk.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ _STEM, _SUFFIX = "manifest", ".jsonl"
 
 @dataclass(frozen=True)
 class Entry:
-    """What became of one photograph.
+    """The result of one photo.
 
     Attributes:
-        image: its path in full, or its URL.
+        image: its absolute path or its URL.
         stem: name of its outputs, without suffix.
-        origin: `Origin.record`; {} where it could not be read.
+        origin: `OutputIdentity.record`; {} if the photo could not be read.
         files: format → name and options of that format.
-        seconds: that reading, predicting and writing took.
-        error: why it failed; empty where it did not.
-        time: when, UTC, ISO 8601.
+        seconds: time to read, predict and write.
+        error: why it failed; empty on success.
+        time: UTC, ISO 8601.
     """
 
     image: str
@@ -48,19 +48,19 @@ class Manifest:
     """The lines of all manifests of a folder, and the one that this process adds to.
 
     Args:
-        folder: of the outputs; need not be there yet.
-        name: of this process's own file, where several share the folder.
+        folder: of the outputs; need not exist yet.
+        name: distinguishes this process's file if several processes share the folder.
     """
 
     def __init__(self, folder: str | Path, name: str = "") -> None:
         self.path = Path(folder, f"{_STEM}-{name}{_SUFFIX}" if name else _STEM + _SUFFIX)
         self._entries: dict[str, Entry] = {}
-        self._owners: dict[str, str] = {}  # name of a file → the photograph it was last made from
+        self._owners: dict[str, str] = {}  # name of a file → the photo it was last made from
         self._writing = threading.Lock()
         self._log: JsonLog | None = None
 
     def read(self) -> Manifest:
-        """Read what is there; lines that cannot be read count for nothing.
+        """Read the existing manifests; unreadable lines are ignored.
 
         Raises:
             CannotCreateOutput: a manifest cannot be opened.
@@ -79,9 +79,9 @@ class Manifest:
         return len(self._entries)
 
     def stems(self, images: Sequence[str]) -> list[str]:
-        """The names of the outputs of all photographs of a job, given by their paths.
+        """The output names of all photos of a job, given by their paths.
 
-        A photograph keeps its name, whichever come to stand before it in the list.
+        A photo keeps its name when others are inserted before it in the list.
         """
         known: list[str | None] = []
         taken = set()
@@ -92,9 +92,9 @@ class Manifest:
         return output_stems(images, known)
 
     def recorded(self, image: str, format: str, name: str) -> Mapping[str, Any]:
-        """What is noted of one file, with the keys of its own metadata; {} where nothing is.
+        """The recorded metadata of one file, with the keys of the file's own; {} if there is none.
 
-        Nothing is where another photograph's file has taken the name since.
+        There is none if the file of another photo has since taken the name.
         """
         entry = self._entries.get(image)
         if entry is None or self._owners.get(name) != image:
@@ -103,7 +103,7 @@ class Manifest:
         return {**entry.origin, **file} if file.get("name") == name else {}
 
     def append(self, entry: Entry) -> None:
-        """Add a line, which is in the system's hands when this returns; threads may call it.
+        """Append a line and pass it to the operating system; several threads may call this.
 
         Raises:
             CannotCreateOutput, OutputFailed: it cannot be written.
@@ -123,20 +123,20 @@ class Manifest:
 
     def _remember(self, entry: Entry | None) -> None:
         if entry is None or (entry.error and entry.image in self._entries):
-            return  # a failure does not undo what was made before
+            return  # a failure does not invalidate earlier outputs
         self._entries[entry.image] = entry
         for file in entry.files.values():
             self._owners[file["name"]] = entry.image
 
 
 def _entry(line: bytes) -> Entry | None:
-    """The entry of a line; None where it is torn, or none of ours."""
+    """The entry of a line; None if it is torn or of another kind."""
     try:
         values = parse_line(line)
         entry = Entry(**values)
         names = [entry.stem, *(file["name"] for file in entry.files.values())]
         known = isinstance(entry.image, str) and isinstance(entry.origin, dict)
-        inside = all(Path(name).name == name for name in names)  # else it would lead out
+        inside = all(Path(name).name == name for name in names)  # no path outside the folder
     except (ValueError, TypeError, KeyError, AttributeError):
         return None
     return entry if known and inside else None

@@ -37,13 +37,13 @@ Present = Callable[[JobPhoto, Depth, Paths, Paths], T]
 
 @dataclass(frozen=True)
 class PhotoResult(Generic[T]):
-    """What became of one photo.
+    """The result of one photo.
 
     Attributes:
-        photo: which one.
+        photo: the photo.
         status: PREDICTED, KEPT or FAILED.
         written, kept: format → file.
-        report: what `present` made of the depth.
+        report: the result of `present`.
         error: why it failed.
     """
 
@@ -59,12 +59,12 @@ class PhotoJob(Generic[T]):
     """Processes one photo per call; several threads may call it.
 
     Args:
-        spec: what is done.
-        folder: where the files go.
+        spec: what to do with each photo.
+        folder: the destination of the files.
         model: opened if a photo needs it.
         present: called with (photo, depth, written, kept) before the files are written, so that
-            its errors count as the photo's; what it returns is in the result.
-        manifest: records what became of each photo; None records nothing.
+            its errors count as the photo's. Its return value is part of the result.
+        manifest: records the result of each photo; None records nothing.
         always: predict even if all files exist, because `present` needs the depth.
     """
 
@@ -155,13 +155,13 @@ class PhotoJob(Generic[T]):
         """Whether a file has to be written.
 
         Raises:
-            CannotCreateOutput: something is in its place that may not be replaced.
+            CannotCreateOutput: an existing file must not be replaced.
         """
         path = self.spec.target(self.folder, photo, format)
         try:
             there = os.lstat(path)
         except (OSError, ValueError):
-            return True  # nothing is there; any other problem shows when the file is written
+            return True  # no file; writing it will reveal any other problem
         if (there.st_dev, there.st_ino) in self.spec.protected:
             raise CannotCreateOutput(f"{path}: is one of the photos; choose another -o")
         if self.spec.overwrite:
@@ -178,7 +178,7 @@ class PhotoJob(Generic[T]):
         if difference is None:
             return False
         if difference == ANOTHER_PHOTO and noted:
-            return True  # the photo changed since, so its old output is of no use
+            return True  # the photo has changed, so its old output is obsolete
         same_photo = recorded.get("image_hash") == identity.image_hash
         if difference and self.spec.replace_own and (noted or same_photo):
             return True

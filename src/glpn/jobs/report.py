@@ -1,4 +1,4 @@
-"""PhotoReport: what is printed about one predicted photo, as a line or as a JSON record."""
+"""PhotoReport: the printed result of one photo, as a line of text or a JSON record."""
 
 from __future__ import annotations
 

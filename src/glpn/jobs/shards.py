@@ -1,4 +1,4 @@
-"""Shards: which of several runs does which photograph."""
+"""Shards: divide a list of photos between several runs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from glpn.errors import UsageError
 
 @dataclass(frozen=True)
 class Shard:
-    """The `index`-th of `count` runs that share one list of photographs, from 1 on."""
+    """The `index`-th of `count` runs that share one list of photos, counted from 1."""
 
     index: int
     count: int
@@ -21,7 +21,7 @@ class Shard:
         """Read "2/5".
 
         Raises:
-            UsageError: it is something else.
+            UsageError: the text has another form.
         """
         found = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", text)
         index, count = map(int, found.groups()) if found else (0, 0)
@@ -30,14 +30,14 @@ class Shard:
         return cls(index, count)
 
     def holds(self, stem: str) -> bool:
-        """Whether the output of this name is this shard's: every name is exactly one shard's.
+        """Whether this shard makes the output of this name; every name has exactly one shard.
 
-        The name decides, not the place in the list: it stays where photographs are added.
+        The name decides, not the position in the list, so adding photos moves no other photo.
         """
         digest = hashlib.sha256(stem.encode()).digest()
         return int.from_bytes(digest[:8], "big") % self.count == self.index - 1
 
     @property
     def manifest(self) -> str:
-        """The name of its part of the manifest."""
+        """The name of this shard's manifest."""
         return f"{self.index}-of-{self.count}"

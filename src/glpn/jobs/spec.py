@@ -31,9 +31,9 @@ class JobPhoto:
 
 @dataclass(frozen=True)
 class JobSpec:
-    """How a model is opened, what each photo is asked for, and where the files go.
+    """How to open the model, what to compute for each photo, and where to write the files.
 
-    The command line builds one; it travels unchanged to threads and to cluster workers.
+    The command line builds it and passes it unchanged to threads and cluster workers.
 
     Attributes:
         engine: how the model is opened.

@@ -1,1 +1,1 @@
-"""OpenVINO: its engine, how it reads the graphs, and what it compiles of them."""
+"""OpenVINO: the engine, the reader of the graphs, and the compiled models."""

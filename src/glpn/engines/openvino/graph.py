@@ -1,4 +1,4 @@
-"""How OpenVINO reads the graphs: operators it does not know or would translate badly."""
+"""Read the graphs into OpenVINO, and translate operators that it lacks or handles badly."""
 
 from __future__ import annotations
 
