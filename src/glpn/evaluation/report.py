@@ -23,7 +23,7 @@ from glpn.evaluation.uncertainty import calibration, sparsification
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-FRAMES_SHOWN = 3  # among the best, the middle and the worst
+FRAMES_SHOWN = 3  # frames in each group: worst, median and best
 FRAMES_SAMPLED = 64  # evenly spaced frames for the plots over pixels
 _PIXELS_SAMPLED = 4000  # pixels from each sampled frame
 _BINS = 20

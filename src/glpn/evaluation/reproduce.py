@@ -148,7 +148,7 @@ def _images(one: PublishedSet, result: Result) -> str:
 
 
 def find(data: Path) -> dict[str, Path]:
-    """Return dataset → folder for all recognised folders below `data`, or for `data` itself.
+    """Return dataset → folder for the recognised subfolders of `data`; if none, for `data` itself.
 
     Raises:
         MissingInput: the folder does not exist.

@@ -98,8 +98,8 @@ class Robustness:
     def relative_loss(self, metric: str) -> dict[str, float]:
         """Return corruption → the metric's mean relative loss over severities.
 
-        A loss of 0.25 means that the error is a quarter higher, or that the fraction of good pixels
-        is a quarter lower. The loss is NaN if the clean value is 0.
+        Losses are relative to the clean images: 0.25 means that the error is a quarter higher, or
+        that the fraction of good pixels is a quarter lower. NaN if the clean value is 0.
         """
         clean = self.means[CLEAN][metric].value
         sign = -1 if metric in HIGHER_IS_BETTER else 1
