@@ -1,4 +1,4 @@
-"""DepthEstimator: photo → processor → engine → Depth. Every door of glpn goes through here."""
+"""DepthEstimator: photo → processor → engine → Depth. Every entry point of glpn uses it."""
 
 from __future__ import annotations
 
@@ -32,13 +32,14 @@ from glpn.processing import tiling
 from glpn.processing.processor import GLPNImageProcessor
 from glpn.processing.resize import resize_depth
 
-# The network's input is scaled down to at most this many pixels: three times the published training
-# size, and a 12-megapixel photograph with MiT-b0 stays below 1 GB.
+# The network's input is scaled down to at most this many pixels. It is three times the published
+# training size, and a 12-megapixel photo with MiT-b0 needs less than 1 GB.
 MAX_INPUT_PIXELS = 1_000_000
 
-ENOUGH = 1.5  # `benchmarks/draft.py`
+# A JPEG is decoded at no less than this multiple of the network's input (`benchmarks/draft.py`).
+ENOUGH = 1.5
 
-# A sigmoid that underflows would say 0 m, which our files keep for "unknown".
+# A sigmoid that underflows would give 0 m, which means "unknown" in files.
 SMALLEST_DEPTH = 1e-3
 
 
@@ -96,9 +97,9 @@ def load(
         precision: "float32"; "reduced", which is faster and less accurate, and only available
             for weights that passed `glpn precision`; or "auto": reduced where it is available
             and faster.
-        photos: how many photos will be predicted, if known. It decides between an engine that
-            starts fast and one that runs fast.
-        concurrency: how many threads will call the estimator at once; each call then runs on
+        photos: number of photos to predict, if known. It decides between an engine that starts
+            fast and one that runs fast.
+        concurrency: number of threads that call the estimator at once; each call then runs on
             `threads` threads.
         revision, cache_dir, local_files_only, token: see `HubOptions`.
 
@@ -114,12 +115,12 @@ def load(
 
 
 class DepthEstimator:
-    """A photograph in, a `Depth` in metres out; a list or an iterator in, an iterator out.
+    """Turns a photo into a `Depth` in metres, and a list or iterator of photos into an iterator.
 
     Args:
         engine: runs the network.
-        processor: scales photographs to the network's input.
-        provenance: what every `Depth` will say about its origin.
+        processor: scales photos to the network's input.
+        provenance: the origin recorded in every `Depth`.
     """
 
     def __init__(
@@ -202,27 +203,28 @@ class DepthEstimator:
         """Estimate depth.
 
         Args:
-            images: one photograph (path, bytes, file object, PIL image, array, tensor), or a list
-                or iterator of them, which are read and predicted one at a time.
-            camera: the photo's camera, or intrinsics that are fitted to its size; else made from
-            focal: focal length in pixels of the photo, or
-            fov: horizontal field of view in degrees; else taken from EXIF, else assumed. A known
-                focal length also scales the metres, see `estimate`.
-            uncertainty: gives each `Depth` its `sigma`: "flip", see `flip_sigma`, costs a second
-                run of the network, "droppath", see `droppath_sigma`, eight more on torch.
+            images: one photo (path, bytes, file object, PIL image, array, tensor), or a list or
+                iterator of them, which are read and predicted one at a time.
+            camera: the photo's camera, or intrinsics, which are scaled to its size.
+            focal: focal length in pixels of the photo, instead of a camera.
+            fov: horizontal field of view in degrees, instead of a camera. Without any of the three,
+                the camera comes from EXIF or is assumed. A known focal length also scales the
+                metres; see `estimate`.
+            uncertainty: computes the `sigma` of each `Depth`. "flip" costs a second run of the
+                network (see `flip_sigma`), "droppath" eight more on torch (see `droppath_sigma`).
             measurements: known depths and lengths in each photo; see `Depth.calibrate`.
-            tiles: add detail from so many by so many pieces, none of which is enlarged for the
-                network; True: as many as are good. The metres stay the whole photo's: see `tiling`.
+            tiles: number of tiles per side that add detail; True chooses it. No tile is enlarged
+                for the network, and the metres remain those of the whole photo: see `tiling`.
 
         Returns:
             A `Depth` at the photo's own upright size, or an iterator of them.
 
         Raises:
             InvalidImage: a photo cannot be read; the message names it.
-            UsageError: more than one of camera, focal and fov is given, or the uncertainty is
-                unknown or unavailable with this engine, or a measurement is impossible, or
-                tiles are no number of tiles or asked for with an uncertainty.
-            DataError: the intrinsics are another picture's.
+            UsageError: more than one of camera, focal and fov is given, the uncertainty is unknown
+                or unavailable with this engine, a measurement is impossible, or tiles are invalid
+                or combined with an uncertainty.
+            DataError: the intrinsics belong to another image.
         """
         if sum(value is not None for value in (camera, focal, fov)) > 1:
             raise UsageError("give at most one of camera, focal and fov")
@@ -256,7 +258,7 @@ class DepthEstimator:
             self.engine.prepare_sizes(inputs)
 
     def require_uncertainty(self, uncertainty: str | None) -> None:
-        """Refuse an uncertainty that this estimator cannot tell.
+        """Refuse an uncertainty that this estimator cannot compute.
 
         Raises:
             UsageError: it is unknown, needs another engine, or the model drops nothing at random.
@@ -336,7 +338,7 @@ class DepthEstimator:
         return dataclasses.replace(told, max_depth=reach, note="; ".join(notes))
 
     def _detailed(self, photo: Photo, tiles: int | None) -> tuple[NDArray[np.float32], int]:
-        """The metres with the detail of tiles, and how many of these there are a side."""
+        """The metres with the detail of tiles, and the number of tiles per side."""
         metres = self.metres(photo.pixels, photo.size)
         seen = self.processor.input_size(*photo.size, max_pixels=MAX_INPUT_PIXELS)
         count = tiling.tiles_a_side(tiles, photo.size, seen)
@@ -351,20 +353,20 @@ class DepthEstimator:
     def metres(
         self, image: NDArray[np.uint8], size: tuple[int, int] | None = None
     ) -> NDArray[np.float32]:
-        """The bare arrays: RGB uint8 [H, W, 3] → metres float32 [H, W].
+        """Predict from array to array: RGB uint8 [H, W, 3] → metres float32 [H, W].
 
         Args:
-            image: the photograph.
-            size: (height, width) of the whole one and of the metres, where `image` is smaller.
+            image: the photo's pixels.
+            size: (height, width) of the full photo and of the metres, if `image` is smaller.
         """
         pixels = self.processor.pixels(image, max_pixels=MAX_INPUT_PIXELS, size=size)  # [3, h, w]
         return self._enlarged(self.engine(pixels[None])[0], size or image.shape[:2])
 
     def fit(self, height: int, width: int) -> tuple[int, int]:
-        """The least (height, width) to read of a photograph of this size; for `read_photo`.
+        """The minimum (height, width) at which `read_photo` may decode a photo of this size.
 
-        A JPEG decoder shrinks by powers of two, with another filter than the processor's; with
-        ENOUGH times the network's input left to the latter, metres move by 0.5 %.
+        A JPEG decoder shrinks by powers of two, with a different filter than the processor. If it
+        leaves ENOUGH times the network's input to the processor, the metres change by 0.5 %.
         """
         size = self.processor.input_size(height, width, max_pixels=MAX_INPUT_PIXELS)
         down, across = (math.ceil(side * ENOUGH) for side in size)
@@ -376,25 +378,25 @@ class DepthEstimator:
         """One standard deviation in metres, at least 0, from flip disagreement: float32 [H, W].
 
         sigma = |d(x) - flip(d(flip x))| / sqrt 2. A mirrored room is as likely as the room, so the
-        two predictions of a pixel are two draws of one error; the standard deviation of two draws
-        a and b, estimated with n - 1, is |a - b| / sqrt 2. It sees only what mirroring changes: an
-        error that both predictions share has no sigma, so it is more of a lower bound.
+        two predictions of a pixel are two samples of the same error. The standard deviation of two
+        samples a and b, estimated with n - 1, is |a - b| / sqrt 2. Sigma does not include errors
+        that both predictions share, so it is rather a lower bound.
 
         Args:
             image: RGB uint8 [H, W, 3].
-            metres: what `metres` says of it.
+            metres: the result of the method `metres` for it.
         """
         mirrored = self.metres(np.ascontiguousarray(image[:, ::-1]))[:, ::-1]
         sigma: NDArray[np.float32] = np.abs(metres - mirrored) / np.float32(np.sqrt(2))
         return sigma
 
     def droppath_sigma(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """One standard deviation in metres, at least 0, of thinned-out networks: float32 [H, W].
+        """One standard deviation in metres, at least 0, with random drop path: float32 [H, W].
 
-        The standard deviation, with n - 1, of eight predictions in each of which the encoder
-        leaves out residual branches at random, as it did in training, and drops activations where
-        the configuration says so (Gal and Ghahramani 2016). The same photograph has the same
-        sigma. It tells how much hangs on single branches, not what all of them get wrong.
+        The standard deviation, with n - 1, of eight predictions. In each one the encoder skips
+        residual branches at random, as in training, and drops activations if the configuration
+        has dropout (Gal and Ghahramani 2016). The same photo always has the same sigma. It shows
+        how much the result depends on single branches, not the errors that all of them share.
 
         Args:
             image: RGB uint8 [H, W, 3].
@@ -418,7 +420,7 @@ class DepthEstimator:
         return self.droppath_sigma(image)
 
     def _enlarged(self, depth: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
-        """What the network says [h, w], at a photograph's size and within the model's range."""
+        """The network's output [h, w], at the photo's size and within the model's range."""
         depth = np.clip(depth, SMALLEST_DEPTH, self.engine.config.max_depth)
         return np.asarray(resize_depth(depth, size), np.float32)  # [H, W], no wider a range
 
@@ -436,7 +438,7 @@ def _deviation(maps: Iterable[NDArray[np.float32]]) -> NDArray[np.float32]:
 
 @dataclasses.dataclass(frozen=True)
 class _Reopen:
-    """How an estimator's engine is opened again in a copy."""
+    """The options that reopen an estimator's engine in a copy."""
 
     options: EngineOptions
     concurrency: int

@@ -1,9 +1,9 @@
 """The network's head as a small compiled kernel: the decoder's quarter-size map in, metres out.
 
 Two bilinear doublings, conv 3×3, ReLU, conv 3×3 to one channel, the sigmoid and the scale in one
-pass that stays in the cache; `head.c` says how. It needs only arrays, so it can follow the trunk of
-any engine. If glpn was built without a compiler there is no library: `available()` is False, and
-callers run the head as `decoder.py` writes it.
+pass that stays in the cache; see `head.c`. It needs only arrays, so it can follow the trunk of any
+engine. If glpn was built without a compiler, there is no library: `available()` is False, and
+callers run the head of `decoder.py`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _DOT_STRIDE = 16  # of head.c
 
 @dataclass(frozen=True, eq=False)
 class HeadWeights:
-    """The head's weights, laid out for the kernel; `of` makes them from the two convolutions.
+    """The head's weights in the kernel's layout; `of` builds them from the two convolutions.
 
     Attributes:
         taps: [C, 9·C], the first convolution's taps as one matrix: in, then tap and out.
@@ -67,7 +67,7 @@ class HeadWeights:
         *,
         max_depth: float,
     ) -> HeadWeights:
-        """From the convolutions as a checkpoint holds them.
+        """Build the weights from the two convolutions of a checkpoint.
 
         Args:
             weight1: [C, C, 3, 3], out then in, C a multiple of `CHANNEL_MULTIPLE`.
@@ -124,7 +124,7 @@ def available() -> bool:
 
 
 def clones() -> int:
-    """How many of the kernel's clones this processor runs; they are ordered by instruction set."""
+    """The number of clones that this CPU can run; they are ordered by instruction set."""
     return int(_library().glpn_head_clones()) if available() else 0
 
 
@@ -137,14 +137,14 @@ def depth_head(
         features: [B, h, w, C] with any strides (a transposed [B, C, h, w] works), float32, or
             bfloat16 viewed as uint16.
         weights: of the two convolutions.
-        threads: to use; the result has the same bits for any number.
-        clone: which of the `clones()` runs; the fastest if None.
+        threads: number of threads; the result is bit-identical for any number.
+        clone: index of the clone to run, below `clones()`; the fastest if None.
 
     Returns:
         Metres, float32 [B, 4h, 4w]. NaN in the features stays NaN.
 
     Raises:
-        UsageError: there is no library; a shape, a type or a number does not fit.
+        UsageError: there is no library, or a shape, a type or a number does not fit.
     """
     channels = weights.bias1.size
     _require_features(features, channels)

@@ -1,5 +1,5 @@
-/* Clones: every kernel is compiled for its processor's plainest instruction set and, on x86-64, for
-   AVX2 and for AVX-512 as well; the machine that runs it says which of them it can. */
+/* Clones: every kernel is compiled for the baseline instruction set and, on x86-64, also for AVX2
+   and AVX-512. At run time, the CPU determines which clones are available. */
 
 #ifndef GLPN_CLONES_H
 #define GLPN_CLONES_H
@@ -10,7 +10,7 @@
 #define AVX2 "avx2,fma"
 #define AVX512 "avx512f,avx512bw,avx512dq,avx512vl,fma"
 
-/* How many clones this machine can run; the last is the fastest. */
+/* The number of clones that this machine can run; the last one is the fastest. */
 static inline int32_t clones_here(void) {
 #if defined(__x86_64__)
   __builtin_cpu_init();
@@ -24,8 +24,8 @@ static inline int32_t clones_here(void) {
 #endif
 }
 
-/* Defines the exported NAME(job): KERNEL, a function that is always inlined, in the clone that
-   job->clone asks for, which is below clones_here(). */
+/* Defines the exported NAME(job). It runs KERNEL, a function that is always inlined, in the clone
+   that job->clone selects, which is below clones_here(). */
 #if defined(__x86_64__)
 #define CLONED(name, kernel, job_type)                                                            \
   static void kernel##_base(const job_type *job) { kernel(job); }                                 \

@@ -1,8 +1,8 @@
-/* A map at a larger size: the four neighbours along each axis, blended by given weights.
+/* Resizes a map to a larger size: blends four neighbours along each axis with given weights.
 
-   Rows are widened first, while they are few, each once and kept as long as the four that a new row
-   blends; then a new row is one pass over them. Products and sums are those of numpy, in its order
-   and each rounded by itself, so the bits are the same on every machine and without this file. */
+   Each old row is widened once and kept while new rows need it; a new row then blends four widened
+   rows in one pass. Products and sums run in numpy's order and each is rounded separately, so the
+   result is bit-identical on every machine, and to the numpy code without this kernel. */
 
 #include "clones.h"
 
@@ -13,14 +13,14 @@ enum { TAPS = 4 };
 /* Mirrored by glpn.native.enlarge. */
 struct glpn_enlarge_job {
   const float *map;             /* [height, width] */
-  const int32_t *column_at;     /* [4, new_width], which old column */
+  const int32_t *column_at;     /* [4, new_width], index of the old column */
   const float *column_weight;   /* [4, new_width] */
   const int32_t *row_at;        /* [4, new_height], each at most the next row's */
   const float *row_weight;      /* [4, new_height] */
   float *out;                   /* [new_height, new_width] */
   float *workspace;             /* [4, new_width], old rows widened: row r is at r % 4 */
   int64_t width, new_height, new_width;
-  float low, high;              /* the results are clamped to */
+  float low, high;              /* limits of the results */
   int32_t clone;
 };
 

@@ -1,7 +1,7 @@
-"""Resize a map to a larger size with a small compiled kernel; `enlarge.c` says how.
+"""Resize a map to a larger size with a small compiled kernel; see `enlarge.c`.
 
-The result has the same bits as that of `glpn.processing.resize`, which replaces the kernel in
-builds without a compiler.
+The result is bit-identical to that of `glpn.processing.resize`, which replaces the kernel in builds
+without a compiler.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def available() -> bool:
 
 
 def clones() -> int:
-    """How many of the kernel's clones this processor runs; see `glpn.native.clones`."""
+    """The number of clones that this CPU can run; see `glpn.native.clones`."""
     return int(_library().glpn_enlarge_clones()) if available() else 0
 
 
@@ -68,7 +68,7 @@ def enlarged(
             weight [H].
         columns: the same for columns, [W].
         limits: the smallest and the largest result.
-        clone: which of the `clones()` runs; the fastest if None.
+        clone: index of the clone to run, below `clones()`; the fastest if None.
 
     Returns:
         float32 [H, W].

@@ -1,14 +1,14 @@
 /* The head of GLPN from the quarter-size map: two bilinear doublings, conv 3x3, ReLU, conv 3x3 to
    one channel, sigmoid, times max_depth, without ever storing the full-size map.
 
-   Doubling and convolving are linear, so the first convolution's nine taps are applied to the
-   quarter-size map, one 1x1 convolution each, and the taps are interpolated: a tenth of the
-   multiplications, the same result. The work goes row by row over the quarter-size map: a ring of
-   three rows of taps, one of three interpolated columns, one of six rows of the last convolution's
-   products; all of it stays in the cache.
+   Doubling and convolution are linear. The first convolution's nine taps are therefore applied to
+   the quarter-size map, as a 1x1 convolution each, and the results are interpolated: the same
+   values with a tenth of the multiplications. The kernel runs row by row over the quarter-size map.
+   It keeps a ring of three rows of taps, one of three interpolated columns, and one of six rows of
+   the last convolution's products, all of which stay in the cache.
 
-   The library calls nothing, allocates nothing and has no state: Python passes the memory and runs
-   bands of rows in as many threads as it likes. A pixel's result does not depend on the bands. */
+   The library calls no other code, allocates no memory and has no state. Python passes the memory
+   and runs bands of rows in any number of threads. The bands do not affect a pixel's result. */
 
 #include <stddef.h>
 #include <stdint.h>
@@ -59,7 +59,7 @@ static float widen(uint16_t bfloat16) {
   return u.value;
 }
 
-/* e^x to 2 ulp between -87 and 88, held at the ends, NaN for NaN. */
+/* e^x within 2 ulp between -87 and 88, clamped outside; NaN stays NaN. */
 static inline float exponential(float x) {
   x = x > 88.f ? 88.f : x;
   x = x < -87.f ? -87.f : x;
@@ -140,7 +140,7 @@ EXPORT int64_t glpn_head_workspace(int64_t width, int64_t channels) {
   return 28 * width * channels + 40 * channels + PRODUCT_ROWS * (36 * width + DOT_STRIDE);
 }
 
-/* Row r of the features as float32 [w, C]: where it lies, if it lies so, else copied. */
+/* Row r of the features as float32 [w, C]: in place if it has that layout, else a copy. */
 static const float *feature_row(const struct glpn_head_job *job, const struct scratch *scratch,
                                 int64_t r) {
   const int64_t channels = job->channels, *strides = job->strides;
@@ -156,8 +156,8 @@ static const float *feature_row(const struct glpn_head_job *job, const struct sc
   return copy;
 }
 
-/* Output rows [4 first, 4 last). The band's neighbours lend it one row of products on either side,
-   which it computes itself. */
+/* Output rows [4 first, 4 last). They need one more row of products on either side, which the band
+   computes itself. */
 EXPORT void glpn_head(const struct glpn_head_job *job) {
   const struct scratch scratch = split(job);
   const struct clone *clone = &CLONES[job->clone];

@@ -1,9 +1,9 @@
-/* The head's kernel for one instruction set. head.c includes this file once for each, after
-   defining NAME(x) (this clone's names), TARGET (its function attribute) and LANES (floats in a
-   vector); so there is no include guard.
+/* The head's kernel for one instruction set. head.c includes this file once per instruction set,
+   after defining NAME(x) (this clone's names), TARGET (its function attribute) and LANES (floats in
+   a vector), so there is no include guard.
 
-   Vectors run over channels. `four_phases` is the whole of the polyphase idea, and both directions
-   use it: first down the rows, then along the columns. */
+   Vectors run over channels. `four_phases` implements the polyphase interpolation for both
+   directions: first down the rows, then along the columns. */
 
 #define VEC NAME(vec)
 #define INTS NAME(ints)
@@ -16,13 +16,13 @@ typedef int32_t INTS __attribute__((vector_size(4 * LANES), aligned(4), may_alia
 INLINE VEC NAME(load)(const float *from) { return *(const VEC *)from; }
 INLINE void NAME(store)(float *to, VEC x) { *(VEC *)to = x; }
 
-/* ReLU that lets NaN through, as torch's does. */
+/* ReLU that keeps NaN, as torch's does. */
 INLINE VEC NAME(relu)(VEC x) { return (VEC)((INTS)x & ~(INTS)(x < (VEC){0})); }
 
-/* Two bilinear doublings, then three taps, at the four places of one low-resolution position. a, b
-   and c are the taps (-1, 0, +1) of the position before, of this one, and of the one after.
-   `outer` is 0 where the convolution's outermost tap leaves the map (before the first, behind the
-   last position), else 1: the convolution pads the doubled map with zeros. */
+/* Two bilinear doublings, then three taps, at the four outputs of one low-resolution position. a, b
+   and c are the taps (-1, 0, +1) of the previous, this, and the next position. `outer` is 0 where
+   the convolution's outermost tap leaves the map (before the first or behind the last position),
+   else 1, because the convolution pads the doubled map with zeros. */
 INLINE void NAME(four_phases)(const VEC a[3], const VEC b[3], const VEC c[3], const float outer[2],
                               VEC out[4]) {
   out[0] = .625f * outer[0] * a[0] + .375f * outer[0] * b[0] + .375f * a[1] + .625f * b[1] +
@@ -93,8 +93,8 @@ INLINE void NAME(pixels)(const float *const columns[3], const float *bias, size_
   }
 }
 
-/* The last convolution's nine products of four pixels [4, C], nine floats a pixel. Each store may
-   run over into the next pixel's place, which is written after it. */
+/* The last convolution's nine products of four pixels [4, C], nine floats per pixel. A store may
+   overlap the next pixel's values, which are written after it. */
 INLINE void NAME(dots)(const float *pixels, const float *weight, size_t channels, float *out) {
   VEC sum[4][DOT_VECTORS];
   for (int q = 0; q < 4; q++)
@@ -135,7 +135,7 @@ TARGET static void NAME(products)(const struct glpn_head_job *job, const struct 
   }
 }
 
-/* One finished row: the sum of the nine products that meet at a pixel, then the sigmoid. */
+/* Finish one row: sum the nine products of each pixel, then apply the sigmoid. */
 TARGET static void NAME(finish)(const struct glpn_head_job *job, const struct scratch *scratch,
                                 int64_t y) {
   const int64_t width = 4 * job->width, height = 4 * job->height;

@@ -1,11 +1,11 @@
-/* A photograph at the network's size, as the numbers that the network takes.
+/* Resizes a photo to the network's input and maps its levels to the network's values.
 
-   Pillow's bilinear filter (Resample.c): levels are weighed along rows, rounded to 8
-   bits, weighed along columns and rounded again; the weights are whole numbers, so the bits are
-   Pillow's on every machine. What it does in three passes over memory happens here row by row: only
-   the rows that a new row blends are kept, and a finished one goes through the table of levels.
-   The weights are not negative and sum up to 1 but for their rounding, half a unit each: with 16,000
-   of them that is less than half a level, so no result needs a clamp. */
+   The filter is Pillow's bilinear one (Resample.c): it weights levels along rows, rounds to 8 bits,
+   weights along columns and rounds again. The weights are integers, so the result is bit-identical
+   to Pillow's on every machine. Pillow makes three passes over memory; this kernel works row by
+   row, keeps only the rows that a new row blends, and maps each finished row through the table.
+   The weights are not negative and sum to 1 up to rounding, half a unit each. With 16,000 weights
+   the error is less than half a level, so no result needs a clamp. */
 
 #include "clones.h"
 
@@ -14,7 +14,7 @@
 
 enum { BITS = 22, HALF = 1 << (BITS - 1), LEVELS = 256, CHANNELS = 3 };
 
-enum { TOGETHER = 8 }; /* rows that are narrowed at once, each in a lane of its own */
+enum { TOGETHER = 8 }; /* rows narrowed at once, one per vector lane */
 
 typedef int32_t lanes __attribute__((vector_size(4 * TOGETHER)));
 
@@ -28,27 +28,27 @@ struct glpn_shrink_job {
   const int32_t *row_first;     /* [new_height] */
   const int32_t *row_count;
   const int32_t *row_weight;    /* [new_height, row_taps] */
-  const float *values;          /* [3, 256], what each level becomes */
+  const float *values;          /* [3, 256], the value of each level */
   float *out;                   /* [3, new_height, new_width] */
   uint8_t *workspace;           /* see glpn_shrink_workspace */
   int64_t height, width, new_height, new_width, column_taps, row_taps;
   int32_t clone;
 };
 
-/* Bytes of a row of new width, with room for the four bytes that a pixel is written as. */
+/* Bytes of a row of new width, padded because each pixel is written as four bytes. */
 static int64_t stride(int64_t new_width) { return (CHANNELS * new_width + 1 + 63) / 64 * 64; }
 
 EXPORT int32_t glpn_shrink_clones(void) { return clones_here(); }
 
-/* Rows of new width that are kept: what a new row blends, and those made together with the last. */
+/* Rows of new width to keep: those that a new row blends, and those made with the last of them. */
 static int64_t kept(int64_t row_taps) { return row_taps + TOGETHER - 1; }
 
-/* Bytes: the kept rows, and the blended one. */
+/* Size in bytes of the kept rows and the blended row. */
 EXPORT int64_t glpn_shrink_workspace(int64_t new_width, int64_t row_taps) {
   return (kept(row_taps) + 1) * stride(new_width);
 }
 
-/* A pixel, red lowest; where it is not the picture's `last` row, with the byte behind it. */
+/* A pixel with red in the lowest byte; also contains the next byte, except in the `last` row. */
 __attribute__((always_inline)) static inline int32_t pixel_at(const uint8_t *at, int last) {
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
   if (!last) {
@@ -96,7 +96,7 @@ __attribute__((always_inline)) static inline void narrow(const struct glpn_shrin
   }
 }
 
-/* The narrowed rows from `first` on as one. */
+/* Blend `count` narrowed rows, starting at `first`, into one. */
 __attribute__((always_inline)) static inline void blend(const struct glpn_shrink_job *job,
                                                         int64_t first, int32_t count,
                                                         const int32_t *weight,

@@ -1,7 +1,7 @@
 """Resize a photo to the network's input with a small compiled kernel; see `shrink.c`.
 
-The result has the same bits as Pillow's bilinear filter, which replaces the kernel in builds
-without a compiler.
+The result is bit-identical to Pillow's bilinear filter, which replaces the kernel in builds without
+a compiler.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from glpn.native import library
 
 _BITS = 22  # of a weight, as in Pillow
-_MAX_SHRINK = 8000  # old pixels to a new one: beyond, rounded weights may add a whole level
+_MAX_SHRINK = 8000  # old pixels per new one; above it, rounded weights may add a whole level
 
 
 class _Job(ctypes.Structure):
@@ -58,7 +58,7 @@ def available() -> bool:
 
 
 def clones() -> int:
-    """How many of the kernel's clones this processor runs; see `glpn.native.clones`."""
+    """The number of clones that this CPU can run; see `glpn.native.clones`."""
     return int(_library().glpn_shrink_clones()) if available() else 0
 
 
@@ -87,7 +87,7 @@ def network_input(
         image: RGB uint8 [H, W, 3].
         size: the new (height, width).
         values: float32 [3, 256], the number for each level of a channel.
-        clone: which of the `clones()` runs; the fastest if None.
+        clone: index of the clone to run, below `clones()`; the fastest if None.
 
     Returns:
         float32 [3, height, width].

@@ -1,1 +1,1 @@
-"""Processing: a photograph becomes pixels for the network, and depth the photograph's size."""
+"""Processing: scale a photo to the network's input, and depth to the photo's size."""

@@ -1,4 +1,4 @@
-"""One image or many in, one array, tensor or list out."""
+"""Convert one image or many to a batch: an array, a tensor or a list."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ class PixelBatch(dict[str, Any]):
     def to(self, *args: Any, **kwargs: Any) -> PixelBatch:
         """Move or cast the tensors in place, as `torch.Tensor.to` does; returns the batch.
 
-        Only floating tensors are cast. What is neither tensor nor array stays as it is.
+        Only floating-point tensors are cast. Items that are neither tensors nor arrays do not
+        change.
 
         Raises:
             UsageError: it holds arrays, not tensors.
@@ -67,7 +68,7 @@ def gather(
     arrays: list[NDArray[np.float32]], return_tensors: str | None, *, empty: tuple[int, ...]
 ) -> Any:
     """Stack arrays of one shape into an array or tensor; `empty` is the shape if there are none."""
-    return_tensors = getattr(return_tensors, "value", return_tensors)  # also an enumeration's
+    return_tensors = getattr(return_tensors, "value", return_tensors)  # accepts enumerations
     if return_tensors is None:
         return arrays
     if return_tensors not in ("pt", "np"):
@@ -93,10 +94,10 @@ def split_depths(outputs: Any, target_sizes: Any) -> list[tuple[Any, tuple[int, 
 
     Args:
         outputs: a record or mapping with `predicted_depth` [B, h, w], tensor or array.
-        target_sizes: for each (height, width), or None; None: for all.
+        target_sizes: (height, width) or None for each map; None keeps the size of all maps.
 
     Raises:
-        UsageError: there is no such batch, not one size per map, or no (height, width).
+        UsageError: there is no such batch, the number of sizes differs, or a size is invalid.
     """
     depths = _predicted(outputs)
     count = len(depths)
@@ -123,7 +124,7 @@ def _predicted(outputs: Any) -> Any:
 
 
 def _as_floats(depths: Any) -> Any:
-    """Whole numbers as float32; floats of any kind unchanged."""
+    """Integers as float32; floats of any precision unchanged."""
     if is_tensor(depths):
         return depths if depths.is_floating_point() else depths.float()
     return depths if depths.dtype.kind == "f" else depths.astype(np.float32)

@@ -20,14 +20,14 @@ from glpn.records import nearest_word, read_json
 from glpn.weights.hub_client import HUB_OPTIONS, find_file
 
 PROCESSOR_NAME = "preprocessor_config.json"
-_TYPE_KEYS = ("image_processor_type", "feature_extractor_type")  # today's and the older key
+_TYPE_KEYS = ("image_processor_type", "feature_extractor_type")  # current and older key
 _OUR_TYPES = tuple(
     "GLPN" + kind
     for kind in ("ImageProcessor", "ImageProcessorFast", "ImageProcessorPil", "FeatureExtractor")
 )
-# Far above any in use, low enough that no file asks for an absurd amount of memory.
-# Outside these limits a value is damage, not a choice. A factor of 1 is for photos in 0..1; a focal
-# length of 0.01 shorter sides is a field of view of 179°.
+# Far above all values in use, but low enough to limit the memory that a file can request.
+# A value outside these limits must be an error. A factor of 1 is for photos in 0..1; a focal length
+# of 0.01 shorter sides is a field of view of 179°.
 _PLAUSIBLE = {"rescale_factor": (1e-6, 1e3), "focal_ratio": (0.01, 100.0)}
 _LARGEST = {"size_divisor": 1024, "short_side": 8192, "max_pixels": 1_000_000_000}
 _RESAMPLING = tuple(int(filter_) for filter_ in Image.Resampling)
@@ -68,7 +68,7 @@ class ProcessorOptions:
     A field can be set, and the assignment is validated. None means the default.
 
     Attributes:
-        do_resize: scale at all; False keeps the photo's own size.
+        do_resize: scale the photo; False keeps its own size.
         size_divisor: sides are rounded down to a multiple of it, but not below one multiple.
         resample: Pillow's filter; 2 is bilinear.
         do_rescale, rescale_factor: multiply the 0..255 levels by the factor. A float image in 0..1
@@ -211,7 +211,7 @@ class ProcessorOptions:
     def save_pretrained(
         self, save_directory: str | os.PathLike[str], push_to_hub: bool = False, **options: Any
     ) -> list[str]:
-        """Write `preprocessor_config.json` into a folder, which is made if need be, atomically.
+        """Write `preprocessor_config.json` into a folder atomically; create the folder if needed.
 
         Args:
             save_directory: the folder.

@@ -51,8 +51,8 @@ class GLPNImageProcessor(ProcessorOptions):
 
         Raises:
             InvalidImage: a photo cannot be read; the message names it.
-            UsageError: an unknown option; or "pt" or "np" was asked for and the photos come
-                out at different sizes (their sizes are named): one tensor cannot hold them.
+            UsageError: an option is unknown; or the photos have different sizes after scaling, so
+                that one tensor ("pt" or "np") cannot hold them. The message names the sizes.
             ConfigError: an override is impossible.
         """
         device = overrides.pop("device", None)
@@ -78,7 +78,7 @@ class GLPNImageProcessor(ProcessorOptions):
         return pixels.transpose(1, 2, 0) if self.data_format == CHANNELS_LAST else pixels
 
     def _exact(self, unit: NDArray[np.float32]) -> NDArray[np.float32]:
-        """A float image [H, W, C] in 0..1 at its own size: no rounding to levels."""
+        """A float image [H, W, C] in 0..1 at its own size, without rounding to levels."""
         scale = 255 * self.rescale_factor if self.do_rescale else 1.0
         pixels = unit.transpose(2, 0, 1) * np.float32(scale)  # [C, H, W]
         if self.do_normalize:
@@ -89,7 +89,7 @@ class GLPNImageProcessor(ProcessorOptions):
     def preprocess_depth(
         self, depth_maps: Any, return_tensors: str | None = "np", **overrides: Any
     ) -> Any:
-        """Depth maps → float32 [B, h, w] at the size that their photos get.
+        """Depth maps → float32 [B, h, w] at the input size of their photos.
 
         Args:
             depth_maps: metres, float [H, W], one or a list; [B, H, W] is a list. A value that is
@@ -101,7 +101,7 @@ class GLPNImageProcessor(ProcessorOptions):
             The maps sampled at the nearest pixel, so no two depths are mixed; unknown is 0.
 
         Raises:
-            DataError: not a two-dimensional array of floats.
+            DataError: a map is not a two-dimensional array of floats.
             UsageError: as in `preprocess`.
         """
         chosen = self.with_options(overrides)
@@ -148,7 +148,7 @@ class GLPNImageProcessor(ProcessorOptions):
         Args:
             image: as in `Photo.pixels`.
             max_pixels: a limit for this call; see `input_size`.
-            size: (height, width) of the photo, where `image` is a smaller one of it.
+            size: (height, width) of the full photo, if `image` is a smaller version of it.
         """
         height, width = self.input_size(*(size or image.shape[:2]), max_pixels=max_pixels)
         if image.shape[:2] != (height, width):
@@ -197,14 +197,14 @@ class GLPNImageProcessor(ProcessorOptions):
 
         Args:
             outputs: a record or mapping with `predicted_depth` [B, h, w], tensor or array.
-            target_sizes: for each prediction (height, width), or None to leave it; a list, an
-                array or a tensor. None: leave all.
+            target_sizes: (height, width) for each prediction, or None to keep its size; a list, an
+                array or a tensor. None keeps the size of all.
 
         Returns:
-            For each `{"predicted_depth": [H, W]}`, of the kind that came in.
+            `{"predicted_depth": [H, W]}` for each prediction, an array or tensor like the input.
 
         Raises:
-            UsageError: not one size per prediction, or an impossible one.
+            UsageError: the number of sizes differs from that of predictions, or one is impossible.
         """
         return [
             {"predicted_depth": depth if size is None else resize_depth(depth, size)}

@@ -1,8 +1,8 @@
 """Depth maps at another size: bicubic for predictions, nearest for measurements.
 
-Predictions are resized as torch's `F.interpolate(mode="bicubic", align_corners=False)` does it,
-with a twin in numpy for machines without torch. Pillow's bicubic is another curve (a = -0.5) and
-blurs when it shrinks, so it cannot stand in.
+Predictions are resized like torch's `F.interpolate(mode="bicubic", align_corners=False)`, with an
+equivalent in numpy for machines without torch. Pillow's bicubic filter cannot replace it: it uses
+another curve (a = -0.5) and blurs when it shrinks.
 """
 
 from __future__ import annotations
@@ -19,25 +19,25 @@ from glpn.native import enlarge
 if TYPE_CHECKING:
     import torch
 
-_STRIP = 2**16  # values resized at a time: they stay in the processor's cache
+_STRIP = 2**16  # values resized at a time, so that they stay in the CPU cache
 _Taps: TypeAlias = list[tuple[NDArray[np.intp], NDArray[Any]]]  # indices and weights
 _A = -0.75  # the free parameter of cubic convolution (Keys 1981), the value of torch
 
 
 def resize_depth(depth: Any, size: tuple[int, int]) -> Any:
-    """Bicubic resize of one depth map, never above its own maximum nor below its own minimum.
+    """Bicubic resize of one depth map, clamped to its own minimum and maximum.
 
-    Bicubic curves overshoot at edges, below zero even; the result is clamped to what was there.
+    Bicubic curves overshoot at edges and can become negative, hence the clamp.
 
     Args:
         depth: [H, W], tensor or array of floats.
-        size: (height, width) wanted.
+        size: the new (height, width).
 
     Returns:
-        The same kind and dtype, at that size.
+        A map of that size, of the same type and dtype.
 
     Raises:
-        UsageError: not a two-dimensional map of floats with at least one pixel, or no size.
+        UsageError: the map is not two-dimensional, not of floats or empty, or the size is invalid.
     """
     if min(size) < 1:
         raise UsageError(f"size: expected a positive height and width, got {size}")
@@ -72,7 +72,7 @@ def _resize_array(depth: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
     if larger and finite and wide.dtype == np.float32 and enlarge.available():
         return enlarge.enlarged(wide, rows, columns, (low, high)).astype(depth.dtype, copy=False)
     resized = np.empty(size, wide.dtype)
-    if larger:  # gathering along rows is slow: do it where there are few
+    if larger:  # gathering along rows is slow, so do it on the few old rows
         wide, columns = _widened(wide, columns, np.empty((wide.shape[0], width), wide.dtype)), []
     step = max(_STRIP // max(width, wide.shape[1]), 1)
     for start in range(0, height, step):
@@ -88,7 +88,7 @@ def _resize_array(depth: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
 
 
 def _widened(lines: NDArray[Any], columns: _Taps, out: NDArray[Any]) -> NDArray[Any]:
-    """Rows of the old width at the new one: [s, w] → [s, W], into `out`."""
+    """Resize rows from the old to the new width, into `out`: [s, w] → [s, W]."""
     step = max(_STRIP // out.shape[1], 1)
     for start in range(0, len(lines), step):
         strip = slice(start, start + step)
@@ -109,7 +109,7 @@ def _blended(lines: NDArray[Any], taps: _Taps, out: NDArray[Any], *, axis: int) 
 
 
 def _taps(old: int, new: int, dtype: Any) -> _Taps:
-    """For each of the four neighbours: its index in the old line, and its weight, per new pixel."""
+    """The index in the old line and the weight of each of the four neighbours, per new pixel."""
     centres = (np.arange(new) + 0.5) * (old / new) - 0.5
     first = np.floor(centres).astype(np.intp)
     t = centres - first  # the distance to the inner neighbour on the left

@@ -1,4 +1,4 @@
-"""Tiles: detail for large photos, from parts that the network sees at a larger scale.
+"""Tiles: add detail to large photos by predicting their parts at a larger scale.
 
 The prediction of the whole photo sets the metres. Tiles add only what is finer than its resolution:
 
@@ -21,26 +21,25 @@ from numpy.typing import NDArray
 from glpn.errors import UsageError
 from glpn.processing.resize import resize_depth
 
-OVERLAP = 0.25  # of a tile's side, with the next one
+OVERLAP = 0.25  # of neighbouring tiles, as a fraction of their side
 MAX_AUTOMATIC = 4  # tiles a side; 6 gain little, `benchmarks/tiles.py`
 
-# A cell has so many pixels of the network's input a side: two of the decoder's finest map, which
-# are the least that it can tell apart.
+# Side of a cell in pixels of the network's input: two pixels of the decoder's finest map, the
+# smallest detail that it can resolve.
 CELL = 8
 
-_ROUNDS = (
-    5  # of reweighting, and of taking away the cells' means: `tests/processing/test_tiling.py`
-)
-_UNSURE = 0.02**2  # variance of a log depth below which a tile says nothing about its slope
-_MAD = 1.4826  # times the median absolute error is the standard deviation of a normal one
+# Rounds of reweighting, and of subtracting the cells' means (`tests/processing/test_tiling.py`).
+_ROUNDS = 5
+_UNSURE = 0.02**2  # variance of log depth below which a tile does not determine its slope
+_MAD = 1.4826  # ratio of a normal distribution's standard deviation to its median absolute error
 
 
 def require_tiles(tiles: Any, uncertainty: str | None = None) -> None:
     """Refuse impossible numbers of tiles, and tiles together with an uncertainty.
 
     Raises:
-        UsageError: not a whole number from 1 on, nor True, False or None; or an uncertainty is
-            requested too.
+        UsageError: the value is neither a positive integer nor True, False or None; or an
+            uncertainty is requested too.
     """
     if tiles is not None and not (isinstance(tiles, int) and (tiles is False or tiles >= 1)):
         raise UsageError(f"tiles: expected True or a whole number from 1 on, got {tiles!r}")
@@ -52,7 +51,7 @@ def tiles_a_side(tiles: int | None, size: tuple[int, int], seen: tuple[int, int]
     """Number of tiles along each side of a photo; 1 if more would add nothing.
 
     Args:
-        tiles: the maximum; True: as many as are useful; None or False: one.
+        tiles: the maximum; True means as many as are useful, None or False means one.
         size: (height, width) of the photo.
         seen: (height, width) of the network's input for it. No tile is enlarged.
     """

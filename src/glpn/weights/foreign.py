@@ -1,4 +1,4 @@
-"""Convert checkpoints of other projects into glpn's folders, and back.
+"""Convert checkpoints from other projects to glpn's folders, and back.
 
 Sources: the authors' GLPN files, Hugging Face GLPN folders with a pickle, ImageNet MiT files and
 Hugging Face SegFormer encoders; each also as saved by Lightning, or nested under "state_dict",
@@ -327,7 +327,7 @@ def _require_expressible(found: _Source, config: GLPNConfig) -> None:
     """Refuse a network that the authors' code cannot build, before any work.
 
     Raises:
-        UsageError: with the field that stands against it.
+        UsageError: the message names the field that prevents it.
     """
     width, first = config.decoder_hidden_size, config.hidden_sizes[0]
     reasons = []
@@ -368,7 +368,7 @@ def _write_authors(found: _Source, destination: Path) -> int:
     import torch
 
     state = _to_authors(found.state)
-    whole = io.BytesIO()  # torch's own writer hides the reason of a failed write
+    whole = io.BytesIO()  # torch's writer hides why a write fails
     torch.save(state, whole)
     require_writable_folder(destination.parent)
     with atomic_file(destination, overwrite=True) as stream:

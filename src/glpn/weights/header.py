@@ -14,7 +14,7 @@ import numpy as np
 
 from glpn.errors import CheckpointError, MissingInput
 
-FORMAT = 1  # of the files that this version writes; a reader refuses a higher one
+FORMAT = 1  # version of the files that this glpn writes; readers refuse a higher one
 NEEDS = "0.1.0"  # the oldest glpn that reads this format
 _FORMAT_KEY, _NEEDS_KEY = "glpn_format", "glpn_needs"
 FORMAT_METADATA = {_FORMAT_KEY: str(FORMAT), _NEEDS_KEY: NEEDS}
@@ -132,7 +132,7 @@ def _are_counts(values: Any) -> bool:
 
 
 def _require_cover(file: Path, entries: dict[str, TensorEntry], *, start: int, size: int) -> None:
-    """Every byte after the header belongs to exactly one tensor."""
+    """Check that every byte after the header belongs to exactly one tensor."""
     position = start
     for name, entry in sorted(entries.items(), key=lambda item: (item[1].begin, item[1].end)):
         if entry.begin != position:

@@ -179,7 +179,7 @@ def push(
         files = sorted(Path(folder).iterdir())
         try:
             api.create_repo(repo_id, private=private, exist_ok=True)
-            commit = api.create_commit(  # one commit: no half-new model is ever on the hub
+            commit = api.create_commit(  # one commit, so the model is never half updated
                 repo_id,
                 [CommitOperationAdd(file.name, file) for file in files],
                 commit_message=commit_message or "Upload a GLPN model",

@@ -1,4 +1,4 @@
-"""The Hugging Face hub's client: its address, what it raises, and one file fetched by it."""
+"""The client of the Hugging Face hub: its address, its exceptions, and fetching one file."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from typing import Any
 
 from glpn.errors import MissingInput, UsageError
 
-MODELS = Path(__file__).parents[1] / "models"  # those that come with the package
+MODELS = Path(__file__).parents[1] / "models"  # the models in the package
 HUB_OPTIONS = frozenset(
     {"cache_dir", "force_download", "local_files_only", "revision", "subfolder", "token"}
 )
 
 
 def address(given: str | None = None) -> str | None:
-    """The hub's address: the one given, or HF_ENDPOINT as it is now, or (None) the client's own."""
+    """The hub's address: the argument, or HF_ENDPOINT, or None for the client's default."""
     return given or os.environ.get("HF_ENDPOINT")
 
 
 def use_available_cache() -> None:
-    """Without a home directory, such as for a user of a container, download to a temporary folder.
+    """Download to a temporary folder if the user has no home directory, as in some containers.
 
-    The folder belongs to this user alone. HF_HOME, if set, is used instead.
+    Only this user can access the folder. HF_HOME, if set, is used instead.
     """
     if os.path.expanduser("~") != "~" or "HF_HOME" in os.environ:
         return

@@ -1,8 +1,8 @@
-"""The integrity of a model's folder: `checksums.json` holds the SHA-256 of every file that counts.
+"""The integrity of a model's folder: `checksums.json` holds the SHA-256 of every relevant file.
 
-Whoever writes such a file signs it. Reading weights compares the folder with its checksums, so that
-a changed byte never becomes a changed metre in silence. A checksum is no secret: it shows damage
-and forgotten edits, not an author who signs again. Bundled models are therefore also pinned here.
+Code that writes such a file also signs it. Reading weights compares the folder with its checksums,
+so a changed byte cannot silently change the metres. A checksum is not secret: it reveals damage and
+forgotten edits, but not an attacker who signs again. Therefore bundled models are also pinned here.
 """
 
 from __future__ import annotations
@@ -74,9 +74,9 @@ def sign(folder: str | Path) -> Path:
 def signing(folder: str | Path, *names: str) -> Iterator[None]:
     """Sign the files that the body writes; the checksums of other files stay as they are.
 
-    Meanwhile the folder has no checksums: a process killed in between leaves a folder that opens.
-    A folder that had none is signed as a whole when its weights are written, and stays without
-    checksums when only other files are.
+    Meanwhile the folder has no checksums, so if the process is killed, the folder still opens. A
+    folder without checksums is signed as a whole when its weights are written, and stays without
+    them when only other files are written.
 
     Args:
         folder: the model's; need not exist yet.
@@ -89,9 +89,9 @@ def signing(folder: str | Path, *names: str) -> Iterator[None]:
     folder = Path(folder)
     try:
         known = _read(folder)
-    except CheckpointError:  # it is replaced anyway
+    except CheckpointError:  # it will be replaced
         known = None
-    with suppress(OSError):  # the body's own error says more
+    with suppress(OSError):  # the error of the body is more useful
         (folder / CHECKSUMS_NAME).unlink()
     try:
         yield
@@ -130,7 +130,7 @@ def require_changeable(folder: Path) -> None:
 def require_intact(folder: Path) -> None:
     """Compare a model's folder with its checksums.
 
-    The hash of the weights is the one in the provenance of every prediction; it is computed once.
+    The hash of the weights is also used in the provenance of every prediction; it is computed once.
 
     Raises:
         CheckpointError: a file differs from its checksum, or has none, or `checksums.json` itself

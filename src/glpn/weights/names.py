@@ -113,8 +113,8 @@ def to_memory_names(state: Mapping[str, _T], *, prefix: str) -> dict[str, _T]:
 
     Args:
         state: tensors under the Hugging Face names.
-        prefix: "" for the whole network; "glpn." for only the encoder, whose file may have the
-            prefix or not; tensors of decoder and head are then left out.
+        prefix: "" for the whole network; "glpn." for only the encoder. Names in the encoder's file
+            may lack the prefix; tensors of the decoder and the head are ignored.
 
     Raises:
         CheckpointError: two names mean the same tensor.

@@ -46,7 +46,8 @@ def read_tensors(source: str | Path, *, variant: str | None = None) -> dict[str,
 
     Raises:
         MissingInput: the file, the folder or its weights are missing.
-        CheckpointError: damaged, made by a newer glpn, a pickle, or NaN or infinity in a tensor.
+        CheckpointError: the file is damaged, needs a newer glpn, is a pickle, or holds NaN or
+            infinity.
     """
     import torch
     from safetensors.torch import load_file
@@ -165,7 +166,7 @@ def write_model(
     would otherwise compute in halves, and fail on float32 pixels.
 
     Args:
-        folder: made if it does not exist.
+        folder: created if it does not exist.
         config: the network's configuration.
         state: tensors under their names on disk.
         max_shard_size: bytes, or a string such as "200MB", above which the weights are split into
@@ -182,7 +183,7 @@ def write_model(
     config = config.replace(dtype="float64" if double else "float32")
     with atomic_file(folder / CONFIG_NAME, overwrite=True) as config_file:
         config_file.write(config.to_json().encode())
-        config_file.flush()  # a full disk shows before the weights take their name
+        config_file.flush()  # reveals a full disk before the weights are renamed
         whole, index = (folder / _named(name, variant) for name in (WEIGHTS_NAME, INDEX_NAME))
         parts = _parts(tensors, whole.name, max_shard_size)
         if len(parts) == 1:
@@ -190,13 +191,13 @@ def write_model(
             index.unlink(missing_ok=True)
         else:
             _write_shards(index, parts)
-            whole.unlink(missing_ok=True)  # a reader would prefer it
+            whole.unlink(missing_ok=True)  # readers would prefer this file
 
 
 def _parts(
     tensors: Mapping[str, Tensor], name: str, limit: int | str | None
 ) -> dict[str, dict[str, Tensor]]:
-    """Which file holds which tensors, none above the limit where that can be."""
+    """Divide the tensors into files, each within the limit if its tensors allow it."""
     if limit is None:
         return {name: dict(tensors)}
     from huggingface_hub import split_torch_state_dict_into_shards
