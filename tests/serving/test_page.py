@@ -287,7 +287,8 @@ def test_every_format_downloads(open_page, photo, depth, tmp_path):
     )
     assert files["glb"].read_bytes()[:4] == b"glTF"
     with Image.open(files["vis"]) as colours:
-        assert colours.size == (WIDTH, HEIGHT)
+        assert colours.height == HEIGHT
+    assert colours.width > WIDTH  # the legend stands beside the colours
 
 
 def test_bad_files_are_explained_and_change_nothing(open_page, photo):
