@@ -30,8 +30,8 @@ from glpn.data.scales import nearest_scale
 # the defect inserted (NYU Depth V2, Replica, TUM, HoloLens and LiDAR frames).
 MAX_MEDIAN_FACTOR = 50.0  # a frame's median over the set's [up to 8; 1000]
 # Limits of label / prediction of the bundled model; beyond MIN_ERROR_RATIO it is an error.
-MODEL_RATIOS = (0.6, 1.7)  # where the camera is known [0.98 to 1.10; up to 0.26 and from 2.5]
-MODEL_RATIOS_ANY_CAMERA = (0.42, 1.9)  # where it is not [0.51 to 1.39; 0.25 and 2.0]
+MODEL_RATIOS = (0.6, 1.7)  # for known cameras [0.98 to 1.10; up to 0.26 and from 2.5]
+MODEL_RATIOS_ANY_CAMERA = (0.42, 1.9)  # for unknown cameras [0.51 to 1.39; 0.25 and 2.0]
 MIN_ERROR_RATIO = 3.0
 MIN_FRAMES_FOR_UNIT = 4
 # A frame's label / prediction relative to the set's, if label and prediction agree in shape, and

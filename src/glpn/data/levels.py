@@ -16,7 +16,7 @@ FORMAT_LIMITS = frozenset({2047.0, 4095.0, 8191.0, 16383.0, 32767.0, 65534.0, 65
 FULL_SCALES = FORMAT_LIMITS | {1.0, 100.0, 255.0, 1000.0, 10000.0}
 
 # Thresholds; in brackets the extremes of NYU Depth V2, HoloLens, Replica, TUM and LiDAR maps.
-MIN_SPIKE_SHARE = 0.005  # share of pixels at a map's largest value [up to 0.0022]
+MIN_SPIKE_SHARE = 0.005  # fraction of pixels at a map's largest value [up to 0.0022]
 MIN_LIMIT_SHARE = 0.0005  # the same for the limit of an integer format
 MIN_FAR_GAP = 1.2  # largest value over the 99.9 % quantile of the rest
 MIN_NEAR_GAP = 2.0  # 0.1 % quantile of the rest over the smallest value [up to 1.4]
@@ -31,7 +31,7 @@ _MIN_VALUES = 10  # distinct values that must remain
 
 @dataclass(frozen=True)
 class Extreme:
-    """One end of a map's values: the value, its share of the known pixels, its gap to the rest."""
+    """One end of a map's values: the value, its fraction of known pixels, its gap to the rest."""
 
     value: float
     share: float

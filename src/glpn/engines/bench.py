@@ -153,7 +153,7 @@ def _times(run: Callable[[], object]) -> list[float]:
 
 
 def _peak_mb() -> float | None:
-    """The peak memory of this process; None where the system does not report it."""
+    """The peak memory of this process; None if the system does not report it."""
     try:
         status = Path("/proc/self/status").read_text("ascii")
     except OSError:

@@ -36,7 +36,7 @@ _LOAD_ERRORS = (
 )
 _FATAL_ONLY = 4  # level of onnxruntime's log; the exception says what is wrong with a file
 
-# Some versions from 1.24 on resolve links and refuse weights outside the graph's folder, as in the
+# Some versions since 1.24 resolve links and refuse weights outside the graph's folder, as in the
 # hub's cache. They accept weights from memory. Plain files are mapped, which takes less memory.
 _FROM_MEMORY = "add_external_initializers_from_files_in_memory"
 
@@ -104,7 +104,7 @@ class OnnxRuntimeEngine:
 
 
 def _metadata(session: onnxruntime.InferenceSession) -> Mapping[str, str]:
-    """The metadata of the graph; empty where it is damaged."""
+    """The metadata of the graph; empty if it is damaged."""
     try:
         metadata: Mapping[str, str] = session.get_modelmeta().custom_metadata_map
     except UnicodeDecodeError:

@@ -49,7 +49,7 @@ class Record:
         score_frames: number of frames behind the scores.
         abs_rel, delta1: in float32, then reduced.
         ranges: of 8-bit products: weight's name → smallest and largest value multiplied with it,
-            as seen on other frames than those above. They are part of what was measured.
+            measured on other frames than those above. The deviation and scores depend on them.
     """
 
     weights_sha256: str
@@ -65,7 +65,7 @@ class Record:
     ranges: Ranges | None = None
 
     def violations(self) -> list[str]:
-        """Descriptions of the limits that the record exceeds; empty where it passes."""
+        """Descriptions of the limits that the record exceeds; empty if it passes."""
         found = []
         if not 0 <= self.deviation <= MAX_MEAN_DEVIATION:
             found.append(f"mean deviation {self.deviation:.2%} (at most {MAX_MEAN_DEVIATION:.0%})")

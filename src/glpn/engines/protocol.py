@@ -64,7 +64,7 @@ class Engine(Protocol):
         """Predict depth for a batch.
 
         Args:
-            pixels: float32 [B, 3, H, W], RGB in 0..1, any H and W from 1 on.
+            pixels: float32 [B, 3, H, W], RGB in 0..1, any H and W of at least 1.
 
         Returns:
             Metres, float32 [B, H, W]; smaller where the config's `head_in_index` picks an inner

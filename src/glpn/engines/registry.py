@@ -23,7 +23,7 @@ class EngineRow:
     """One engine.
 
     Attributes:
-        name: what users call it.
+        name: the name on the command line and in `glpn.load`.
         package: the import name of the run time.
         extra: the extra of the glpn package that installs it; empty for the core install.
         module: holds the engine's class. It also has `computes_bfloat16()` if `reduced` names

@@ -134,7 +134,7 @@ class TorchEngine:
 
 
 def _predictor(model: GLPNForDepthEstimation, precision: str) -> _Predict:
-    """The model's inference form, or the model itself where it has none."""
+    """The model's inference form, or the model itself if it has none."""
     if precision not in _TYPES:
         raise UsageError(f"precision: expected one of {', '.join(_TYPES)}; got {precision!r}")
     if inference.supports(model.config) and model.device.type in ("cpu", "cuda"):

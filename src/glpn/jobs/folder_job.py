@@ -33,10 +33,10 @@ class FolderJob(Generic[T]):
     """A run over photos.
 
     Args:
-        spec: what is done to each; `output` is a folder.
+        spec: what to do with each photo; `output` is a folder.
         photos: all photos, those of other shards included.
         present: see `PhotoJob`.
-        shard: the share of this run; None takes all photos.
+        shard: the part of the photos for this run; None takes all.
         resumable: record every photo in a manifest, from which an interrupted run resumes.
         always: predict even if all files exist.
 

@@ -79,7 +79,7 @@ class ProcessorOptions:
             pixels (the scale of the network's training) before it is rounded; None: own size.
         max_pixels: the input is scaled down to at most this many pixels; the aspect is kept.
         focal_ratio: focal length of the camera for which the network's metres hold, in shorter
-            sides of its photo; None where it is unknown. See `DepthEstimator.estimate`.
+            sides of its photo; None if unknown. See `DepthEstimator.estimate`.
         do_convert_rgb: False keeps the channels of grey and RGBA images.
         data_format: layout of the result, "channels_first" (also for None) or "channels_last".
         input_data_format: layout of arrays and tensors; inferred from their shape if None.

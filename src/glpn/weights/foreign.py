@@ -288,7 +288,7 @@ def _to_authors(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _config(found: _Source, max_depth: float | None) -> GLPNConfig:
-    """The configuration of the source, or what follows from its tensors."""
+    """The configuration of the source, or the one that its tensors imply."""
     values = _config_values(found.path) if found.kind in ("huggingface", "segformer") else {}
     inferred = inferred_fields(found.shapes, source=str(found.path))
     if found.kind == "huggingface" and values:

@@ -106,7 +106,7 @@ def _metadata(file: Path, values: Any) -> dict[str, str]:
 
 
 def _entry(file: Path, name: str, value: Any, start: int) -> TensorEntry:
-    """One tensor of the header, checked by itself."""
+    """Parse and check one tensor of the header."""
     where = f"{file}: tensor {name[:200]!r}"
     if not isinstance(value, dict) or value.keys() != {"dtype", "shape", "data_offsets"}:
         raise CheckpointError(f"{where}: expected dtype, shape and data_offsets")

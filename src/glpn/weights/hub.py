@@ -64,9 +64,9 @@ def resolve(
         source: an existing folder, a bundled model's name, or a hub id "user/name".
         revision: branch, tag or commit on the hub.
         cache_dir: folder for downloads; the hub library's default if None.
-        force_download: download again what was downloaded before.
+        force_download: repeat earlier downloads.
         local_files_only: use earlier downloads, never the network.
-        subfolder: of the source, where the model's files are.
+        subfolder: folder of the model's files within the source.
         token: for private repositories; the stored login if None, none if False.
 
     Raises:
@@ -160,7 +160,7 @@ def push(
     commit_message: str | None = None,
     endpoint: str | None = None,
 ) -> str:
-    """Upload what `save` writes into a folder; the repository is made if it does not exist.
+    """Upload the files that `save` writes; create the repository if it does not exist.
 
     Returns:
         The commit's address.

@@ -16,7 +16,7 @@ import openvino
 if TYPE_CHECKING:
     _Requests: TypeAlias = LifoQueue[openvino.InferRequest]
 
-# Without a hint OpenVINO would choose bfloat16 by itself.
+# Without a hint, OpenVINO chooses bfloat16 on CPUs that support it.
 _HINTS = {"float32": "f32", "bfloat16": "bf16"}
 
 

@@ -43,7 +43,7 @@ def read(file: Path) -> openvino.Model:
 
 
 def metadata(model: openvino.Model) -> dict[str, Any]:
-    """The metadata of the file; empty where it is damaged."""
+    """The metadata of the file; empty if it is damaged."""
     path = ["framework"]
     try:
         return dict(model.get_rt_info(path).value) if model.has_rt_info(path) else {}
