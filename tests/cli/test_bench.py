@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from glpn.engines.selection import Candidate, saved_costs
 
 
@@ -24,6 +26,7 @@ def test_every_engine_has_a_row_and_the_figures_are_saved(glpn, model, tmp_path,
         assert costs[Candidate(row["engine"], "float32")].image == row["median_ms"] / 1000
 
 
+@pytest.mark.slow
 def test_without_save_nothing_is_kept(glpn, model, tmp_path, monkeypatch):
     monkeypatch.setenv("GLPN_CACHE", str(tmp_path / "cache"))
     assert glpn("bench", model, "--threads", "1", "--json").code == 0

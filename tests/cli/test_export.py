@@ -90,8 +90,10 @@ def test_a_file_that_deviates_is_not_written_and_the_code_is_65(glpn, model, tmp
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--end-to-end"], "--end-to-end and --quantize want OUT.onnx"),
-        (["--quantize", "int8", "--calibrate", "."], "--end-to-end and --quantize want OUT.onnx"),
+        (["--end-to-end"], "--end-to-end, --quantize, --size, --half and --opset need OUT.onnx"),
+        (["--quantize", "int8", "--calibrate", "."], "--half and --opset need OUT.onnx"),
+        (["--half"], "--half and --opset need OUT.onnx"),
+        (["depth.onnx", "--quantize", "int8", "--calibrate", ".", "--half"], "be combined with"),
         (["depth.onnx", "--quantize", "int8"], "--quantize and --calibrate FOLDER go together"),
         (["depth.onnx", "--calibrate", "."], "--quantize and --calibrate FOLDER go together"),
         (["depth.pb"], "depth.pb: expected a name that ends in .onnx"),

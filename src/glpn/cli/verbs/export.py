@@ -142,6 +142,8 @@ def onnx(
         return
     file = _File(model, out, end_to_end=end_to_end, overwrite=overwrite, as_json=as_json)
     if calibrate is not None:
+        if size or half or opset:
+            raise UsageError("--quantize: cannot be combined with --size, --half or --opset")
         file.write_quantized(calibrate)
         return
     from glpn.export.onnx_file import onnx_format
