@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import reprlib
 import sys
 from collections.abc import Iterable, Mapping
@@ -69,6 +70,7 @@ def read_toml(path: str | Path) -> dict[str, Any]:
     path = Path(path)
     text = _read_text(path)
     try:
+        _require_short_keys(text)
         values: dict[str, Any] = tomllib.loads(text, parse_float=_float)
         _require_bounded(values)
     except ConfigError as e:
@@ -258,6 +260,13 @@ def _float(text: str) -> float:
     if len(text) > 100:
         raise ConfigError(f"a number of {len(text)} digits")
     return float(text)
+
+
+def _require_short_keys(text: str) -> None:
+    """Refuse dotted keys of many parts: tomllib's time grows with the square of their number."""
+    for word in re.split(r"[=,\s\[\]{}]+", re.sub(r"[ \t]*\.[ \t]*", ".", text)):
+        if word.count(".") > _MAX_NESTING:
+            raise ConfigError(f"a key has more than {_MAX_NESTING} parts")
 
 
 def _require_bounded(value: object) -> None:
