@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from types import NoneType, UnionType
+from types import MappingProxyType, NoneType, UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from glpn.errors import ConfigError, MissingInput
@@ -29,6 +29,10 @@ R = TypeVar("R")
 
 NONE = "none"  # TOML has no null; an optional field takes this word for it
 _MAX_NESTING = 32  # levels
+
+# Resolved annotations of dataclasses. Resolving takes a millisecond, and a configuration asks for
+# every key.
+_field_types: dict[type, Mapping[str, Any]] = {}
 _MAX_TEXT_BYTES = 64 * 2**20  # the index of a model in many files has some
 _MAX_INTEGER = 2**63
 
@@ -106,10 +110,13 @@ def decode(record: type[R], values: object, *, prefix: str = "") -> R:
     return record(**built)
 
 
-def field_types(record: type) -> dict[str, Any]:
+def field_types(record: type) -> Mapping[str, Any]:
     """Field name → type of a dataclass, in the order of its fields."""
-    hints = get_type_hints(record)
-    return {field.name: hints[field.name] for field in fields(record)}
+    if record not in _field_types:
+        hints = get_type_hints(record)
+        known = {field.name: hints[field.name] for field in fields(record)}
+        _field_types[record] = MappingProxyType(known)
+    return _field_types[record]
 
 
 def typed(key: str, value: object, hint: Any) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import configparser
 import io
 import json
 import re
@@ -226,6 +225,8 @@ def _from_colmap(rows: Sequence[re.Match[str]], *, frame: str, source: str) -> I
 
 def _from_zed(text: str, source: str) -> Intrinsics:
     """A ZED calibration file: one section for each resolution of the left camera."""
+    import configparser
+
     parser = configparser.ConfigParser(interpolation=None)
     try:
         parser.read_string(text)
