@@ -171,6 +171,8 @@ every keyword.
   `load_state_dict` takes both.
 - The bundled models scale a photo to the size of their training (`short_side`), which transformers
   does not know: there, give the processor photos of that size.
+- `Trainer` trains our model. The GLPN of transformers 5.23 fails at the first step: its loss ends
+  in a square root, whose backward pass needs the result, and `Trainer` divides it in place.
 - `Trainer` saves `model.safetensors` without `config.json` for classes that are not its own: call
   `trainer.model.save_pretrained(folder)` at the end.
 
