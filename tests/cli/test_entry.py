@@ -13,6 +13,7 @@ import pytest
 
 import glpn as library
 from glpn.cli import main
+from glpn.cli.app import VERBS, _command
 from tests.cli.conftest import command, run_for_real, write_photo
 
 HEAVY = ("torch", "onnxruntime", "onnx", "numpy", "PIL", "huggingface_hub", "safetensors")
@@ -78,6 +79,12 @@ def test_the_engines_on_offer_are_those_there_are():
 def test_version_is_that_of_the_package():
     run = run_for_real("--version")
     assert run == (0, f"glpn {library.__version__}\n", "")
+
+
+@pytest.mark.parametrize("name", list(VERBS))
+def test_the_list_of_verbs_shows_the_summary_of_each_verb(name):
+    verb = _command(name, VERBS[name])
+    assert " ".join(verb.help.split("\n\n")[0].split()) == VERBS[name].summary
 
 
 def test_every_verb_has_help_with_examples(glpn):

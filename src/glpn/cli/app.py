@@ -1,7 +1,7 @@
 """The table of verbs. To add a verb, write a module in `verbs/` and add one row to `VERBS`.
 
-A verb's module is imported only when the verb runs or the list of verbs is shown, so that
-`glpn predict` does not load the options of every other verb.
+A verb's module is imported only when the verb runs, so that neither `glpn predict` nor the list of
+verbs loads the options of every verb.
 """
 
 from __future__ import annotations
@@ -34,33 +34,85 @@ class _Verb:
     Attributes:
         function: "module.function" in `verbs/`; a function named "app" is a group of verbs.
         panel: heading in the list of verbs.
+        summary: its line in that list, the first paragraph of its own help.
         needs_arguments: without arguments, show the help.
     """
 
     function: str
     panel: str
+    summary: str
     needs_arguments: bool = True
 
 
 VERBS = {
-    "predict": _Verb("predict.predict", _USE),
-    "points": _Verb("points.points", _USE),
-    "video": _Verb("video.video", _USE),
-    "serve": _Verb("serve.serve", _USE, needs_arguments=False),
-    "info": _Verb("info.info", _USE),
-    "models": _Verb("info.models", _USE, needs_arguments=False),
-    "batch": _Verb("batch.batch", _USE),
-    "data": _Verb("data.app", _DATA),
-    "train": _Verb("train.train", _DATA),
-    "evaluate": _Verb("evaluate.evaluate", _DATA),
-    "reproduce": _Verb("reproduce.reproduce", _DATA),
-    "synth": _Verb("synth.synth", _DATA),
-    "convert": _Verb("convert.convert", _MODELS),
-    "export": _Verb("export.app", _MODELS),
-    "verify": _Verb("verify.verify", _MODELS),
-    "precision": _Verb("precision.precision", _MODELS),
-    "sign": _Verb("sign.sign", _MODELS),
-    "bench": _Verb("bench.bench", _MODELS, needs_arguments=False),
+    "predict": _Verb(
+        "predict.predict", _USE, "Estimate the distance in metres of every pixel of photos."
+    ),
+    "points": _Verb(
+        "points.points",
+        _USE,
+        "Convert a depth file from glpn or a depth camera to a point cloud or a mesh.",
+    ),
+    "video": _Verb(
+        "video.video", _USE, "Estimate the depth of every frame of a video or a camera."
+    ),
+    "serve": _Verb(
+        "serve.serve",
+        _USE,
+        "Serve depth estimation over HTTP, with a page for browsers.",
+        needs_arguments=False,
+    ),
+    "info": _Verb("info.info", _USE, "Describe a model or a depth file."),
+    "models": _Verb(
+        "info.models", _USE, "List the models that come with glpn.", needs_arguments=False
+    ),
+    "batch": _Verb(
+        "batch.batch", _USE, "Estimate the depth of a folder of photos on many machines, with Ray."
+    ),
+    "data": _Verb("data.app", _DATA, "Examine and show frames with depth."),
+    "train": _Verb("train.train", _DATA, "Train or fine-tune a network with a recipe."),
+    "evaluate": _Verb(
+        "evaluate.evaluate",
+        _DATA,
+        "Measure a model on a dataset, by the published protocol, with 95 % intervals.",
+    ),
+    "reproduce": _Verb(
+        "reproduce.reproduce",
+        _DATA,
+        "Measure the paper's figures on the available datasets and compare.",
+    ),
+    "synth": _Verb(
+        "synth.synth",
+        _DATA,
+        "Render scenes with exact depth into a folder for training and evaluation.",
+    ),
+    "convert": _Verb(
+        "convert.convert",
+        _MODELS,
+        "Convert a checkpoint from another project into a folder that glpn loads, or back.",
+    ),
+    "export": _Verb("export.app", _MODELS, "Write the network for other run times."),
+    "verify": _Verb(
+        "verify.verify",
+        _MODELS,
+        "Compare the depth of published weights with the known values for one photo.",
+    ),
+    "precision": _Verb(
+        "precision.precision",
+        _MODELS,
+        "Check the accuracy of reduced precision, and store the result beside the weights.",
+    ),
+    "sign": _Verb(
+        "sign.sign",
+        _MODELS,
+        "Rewrite checksums.json after you changed a model's folder on purpose.",
+    ),
+    "bench": _Verb(
+        "bench.bench",
+        _MODELS,
+        "Measure every installed engine, each in its own process.",
+        needs_arguments=False,
+    ),
 }
 _PLAIN_INT = re.compile("-?[0-9]{1,9}")
 _PLAIN_FLOAT = re.compile(r"-?[0-9]{1,9}(\.[0-9]{1,9})?")
@@ -157,6 +209,7 @@ class _Group(TyperGroup):
         super().__init__(**settings)
         names: dict[str, Any] = dict.fromkeys(VERBS)  # typer suggests these after a typo
         self.commands = names
+        self._listing = False
 
     def get_params(self, ctx: Any) -> list[Any]:
         """The parameters, `--help` included."""
@@ -169,7 +222,19 @@ class _Group(TyperGroup):
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """Import and build one verb; return None if there is no such verb."""
         verb = VERBS.get(cmd_name)
-        return None if verb is None else _command(cmd_name, verb)
+        if verb is None:
+            return None
+        if self._listing:
+            return TyperCommand(cmd_name, help=verb.summary, rich_help_panel=verb.panel)
+        return _command(cmd_name, verb)
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Write the list of verbs from the table, without importing them."""
+        self._listing = True
+        try:
+            super().format_help(ctx, formatter)
+        finally:
+            self._listing = False
 
 
 def _command(name: str, verb: _Verb) -> Any:
