@@ -9,7 +9,7 @@ import pytest
 from glpn.engines import precision, registry, selection
 from glpn.engines.options import EngineOptions
 from glpn.engines.selection import Candidate, Cost, choose, save_costs, saved_costs
-from glpn.errors import MissingDependency
+from glpn.errors import CannotCreateOutput, MissingDependency
 
 LIGHT = Candidate("onnxruntime", "float32")
 HEAVY = Candidate("openvino", "float32")
@@ -103,6 +103,13 @@ def test_the_cache_is_the_users(folder, tmp_path, monkeypatch, home):
     monkeypatch.setenv(home, str(tmp_path / "user"))
     file = save_costs(folder, 1, {LIGHT: Cost(1.0, 1.0)})
     assert file.parent == tmp_path / "user" / "glpn" / "engines"
+
+
+def test_a_cache_that_cannot_be_written_is_named(folder, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("GLPN_CACHE", str(tmp_path / "file" / "cache"))
+    with pytest.raises(CannotCreateOutput, match="cache"):
+        save_costs(folder, 1, {LIGHT: Cost(1.0, 1.0)})
 
 
 def test_a_fake_engine_needs_only_a_row_and_a_module(folder, monkeypatch):

@@ -26,6 +26,7 @@ from glpn.engines.protocol import Engine, EngineSettings
 from glpn.engines.registry import AUTO, FLOAT32, EngineRow, engine_row
 from glpn.errors import GLPNError, MissingDependency, UsageError
 from glpn.files import atomic_file
+from glpn.files.paths import require_writable_folder
 from glpn.processing.processor import GLPNImageProcessor
 
 # Below this number of 480×640 images, starting the faster engine costs more than it saves.
@@ -218,7 +219,7 @@ def save_costs(folder: Path, threads: int, costs: Mapping[Candidate, Cost]) -> P
     """
     rows = [[*candidate, *cost] for candidate, cost in costs.items()]
     file = _costs_file(folder, threads)
-    file.parent.mkdir(parents=True, exist_ok=True)
+    require_writable_folder(file.parent)
     with atomic_file(file, overwrite=True) as stream:
         stream.write(json.dumps({"format": _COSTS_FORMAT, "rows": rows}).encode())
     return file
