@@ -326,7 +326,7 @@ class DepthEstimator:
     def _provenance(
         self, photo: Photo, factor: float, count: int, known: Camera | None
     ) -> Provenance:
-        told = self.provenance.for_image(photo.name, photo.hash)
+        provenance = self.provenance.for_image(photo.name, photo.hash)
         notes = [f"detail from {count}x{count} tiles"] if count > 1 else []
         if known is None and (reason := rejected_exif(photo)):
             notes.append(reason)
@@ -334,8 +334,8 @@ class DepthEstimator:
             notes.append(
                 f"metres multiplied by {factor:.4g} for the focal length of the photo's camera"
             )
-        reach = None if told.max_depth is None else told.max_depth * factor
-        return dataclasses.replace(told, max_depth=reach, note="; ".join(notes))
+        reach = None if provenance.max_depth is None else provenance.max_depth * factor
+        return dataclasses.replace(provenance, max_depth=reach, note="; ".join(notes))
 
     def _detailed(self, photo: Photo, tiles: int | None) -> tuple[NDArray[np.float32], int]:
         """The metres with the detail of tiles, and the number of tiles per side."""

@@ -130,7 +130,7 @@ def _from_row(root: Path, spec: DatasetSpec, path: Path, row: Row) -> Frame:
 
 def _completed(frame: Frame, row: Row) -> Frame:
     """The frame with the other values of its line in the list."""
-    told = frame.intrinsics
-    if told is None and row.focal is not None:
-        told = Intrinsics(row.focal, row.focal)
-    return replace(frame, scene=row.scene or frame.scene, intrinsics=told)
+    intrinsics = frame.intrinsics
+    if intrinsics is None and row.focal is not None:
+        intrinsics = Intrinsics(row.focal, row.focal)
+    return replace(frame, scene=row.scene or frame.scene, intrinsics=intrinsics)

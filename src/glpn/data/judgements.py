@@ -268,10 +268,10 @@ def _inverted(
     planes: Sequence[tuple[int, int]], trends: Sequence[float | None], *, single: bool = False
 ) -> bool:
     right, wrong = (sum(votes) for votes in zip(*planes, strict=True)) if planes else (0, 0)
-    told = [trend for trend in trends if trend is not None]
-    trend = float(np.mean(told)) if told else 0.0
+    known = [trend for trend in trends if trend is not None]
+    trend = float(np.mean(known)) if known else 0.0
     if right + wrong < MIN_VOTES:  # too sparse for planes, so the ground decides
-        return len(told) >= MIN_TRENDS and trend > MIN_INVERTED_TREND
+        return len(known) >= MIN_TRENDS and trend > MIN_INVERTED_TREND
     surplus = (wrong - right) / (wrong + right)
     if single:  # a single frame is weaker evidence, so both tests must agree
         return surplus > 2 * MIN_INVERTED_PLANES and trend > MIN_INVERTED_TREND

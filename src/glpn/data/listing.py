@@ -66,7 +66,7 @@ def frame_at(root: Path, spec: DatasetSpec, image: Path, depth: Path) -> Frame:
         groups = {key: value for key, value in match.groupdict().items() if value is not None}
         return _frame(root, spec, Match(image, groups), Match(depth, {}))
     if spec.mask is not None:
-        raise DataError(f"{relative}: does not fit {spec.rgb!r}, so its mask cannot be told")
+        raise DataError(f"{relative}: does not fit {spec.rgb!r}, so it names no mask")
     name = relative.rpartition(".")[0]
     return Frame(
         name=name,
@@ -103,7 +103,7 @@ def fill(pattern: str, groups: Mapping[str, str]) -> str:
             return f"{groups['scene']}/" if "scene" in groups else ""
         name = piece.strip("{}")
         if name not in groups:
-            raise ConfigError(f"{pattern!r}: {piece} is not told by the rgb pattern")
+            raise ConfigError(f"{pattern!r}: {piece} does not occur in the rgb pattern")
         return groups[name]
 
     return _TOKEN.sub(value, pattern)

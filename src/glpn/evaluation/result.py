@@ -90,9 +90,11 @@ class Result:
         writer = csv.writer(buffer, lineterminator="\n")
         extra = ("planes", *GEOMETRY_NAMES) if self.geometry else ()
         writer.writerow(["name", "scene", "pixels", *METRIC_NAMES, *extra])
-        told = {row.name: _cells(row) for row in self.geometry.rows} if self.geometry else {}
+        geometry_cells = (
+            {row.name: _cells(row) for row in self.geometry.rows} if self.geometry else {}
+        )
         for row in self.rows:
-            cells = told.get(row.name, [""] * len(extra))
+            cells = geometry_cells.get(row.name, [""] * len(extra))
             metrics = map(repr, row.metrics)
             writer.writerow([row.name, row.scene or "", row.pixels, *metrics, *cells])
         return buffer.getvalue()

@@ -192,16 +192,17 @@ class Model:
     def load(cls, options: Mapping[str, Any]) -> Model:
         """Open a model in float32; options and errors are those of `glpn.load`."""
         estimator = load(**{**options, "precision": "float32"})
-        told = estimator.provenance
+        provenance = estimator.provenance
         # Read the version from the module, because the package may be onnxruntime-gpu.
-        engine = f"{told.engine} {importlib.import_module(told.engine).__version__}"
+        engine = f"{provenance.engine} {importlib.import_module(provenance.engine).__version__}"
         return cls(
             estimator,
-            f"{told.model} (sha256 {told.model_hash}), {engine}, up to {told.max_depth:g} m",
+            f"{provenance.model} (sha256 {provenance.model_hash}), {engine}, "
+            f"up to {provenance.max_depth:g} m",
             {
-                "model": told.model,
-                "model_sha256": told.model_hash,
-                "max_depth": told.max_depth,
+                "model": provenance.model,
+                "model_sha256": provenance.model_hash,
+                "max_depth": provenance.max_depth,
                 "engine": engine,
                 "device": options.get("device"),
                 "threads": options.get("threads"),

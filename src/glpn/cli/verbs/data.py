@@ -28,7 +28,7 @@ def check(
     ] = None,
     limit: Annotated[
         int | None,
-        typer.Option(min=1, help="Examine at most so many frames, evenly spread."),
+        typer.Option(min=1, help="Examine at most this many frames, evenly spread."),
     ] = None,
     sheet: Annotated[
         Path | None, typer.Option(metavar="PNG", help="Write a picture of the frames in question.")

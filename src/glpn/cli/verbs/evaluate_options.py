@@ -38,7 +38,7 @@ Data = Annotated[
 Dataset = Annotated[
     DatasetName | None,
     typer.Option(
-        help="Which set the folder holds; told from its files if not given.",
+        help="Dataset in the folder; recognised from its files if not given.",
         rich_help_panel=_FRAMES,
     ),
 ]
@@ -62,7 +62,7 @@ List = Annotated[
 Limit = Annotated[
     int | None,
     typer.Option(
-        min=1, help="Take at most so many frames, evenly spaced.", rich_help_panel=_FRAMES
+        min=1, help="Use at most this many frames, evenly spaced.", rich_help_panel=_FRAMES
     ),
 ]
 Spec = Annotated[

@@ -81,11 +81,11 @@ def points(
     format = format_of(output)
     if format not in _SPATIAL:
         raise UsageError(f"{output}: expected a name that ends in .glb or .ply")
-    told = inputs.camera(focal=focal, fov=fov, intrinsics=intrinsics)
+    given = inputs.camera(focal=focal, fov=fov, intrinsics=intrinsics)
     measured = inputs.measurements(
-        ref or (), known or (), sparse=sparse, sparse_scale=sparse_scale, camera=told
+        ref or (), known or (), sparse=sparse, sparse_scale=sparse_scale, camera=given
     )
-    placed = _placed(read_depth(depth, scale=scale), told, photo)
+    placed = _placed(read_depth(depth, scale=scale), given, photo)
     placed = placed if measured is None else placed.calibrate(measured)
     chosen: dict[str, Any] = {} if mesh is None else {"mesh": mesh}
     ours = bool(label(output, format))  # replace only a file that glpn wrote
@@ -95,7 +95,7 @@ def points(
     console.print_facts({**facts, "camera": camera.source, "note": note}, as_json=as_json)
 
 
-def _placed(depth: Depth, told: dict[str, Any], photo: Path | None) -> Depth:
+def _placed(depth: Depth, given: dict[str, Any], photo: Path | None) -> Depth:
     """Return the depth with a camera and, if there is a photo, with the photo's colours.
 
     The camera is that of the options, else the depth file's own, else the photo's.
@@ -109,7 +109,7 @@ def _placed(depth: Depth, told: dict[str, Any], photo: Path | None) -> Depth:
     from glpn.image.photo import read_photo
 
     picture = None if photo is None else read_photo(photo)
-    camera = _told(told, depth.size)
+    camera = _given_camera(given, depth.size)
     if camera is None and picture is not None and depth.camera == Camera.assumed(depth.size):
         own = choose_camera(picture, focal=None, fov=None)
         camera = own and own.scaled(picture.size, depth.size)
@@ -117,17 +117,17 @@ def _placed(depth: Depth, told: dict[str, Any], photo: Path | None) -> Depth:
     return dataclasses.replace(depth, camera=camera or depth.camera, image=image)
 
 
-def _told(told: dict[str, Any], size: tuple[int, int]) -> Camera | None:
+def _given_camera(given: dict[str, Any], size: tuple[int, int]) -> Camera | None:
     """Return the camera of the options, in pixels of the depth."""
     from glpn.camera.camera import Camera
 
-    if told["camera"] is not None:
-        fitted: Camera = told["camera"].for_size(size)
+    if given["camera"] is not None:
+        fitted: Camera = given["camera"].for_size(size)
         return fitted
-    if told["focal"] is not None:
-        return Camera.from_focal(told["focal"], size, source="given focal length")
-    if told["fov"] is not None:
-        return Camera.from_fov(told["fov"], size, source="given field of view")
+    if given["focal"] is not None:
+        return Camera.from_focal(given["focal"], size, source="given focal length")
+    if given["fov"] is not None:
+        return Camera.from_fov(given["fov"], size, source="given field of view")
     return None
 
 

@@ -59,7 +59,7 @@ def reproduce(
 ) -> None:
     """Measure the paper's figures on the available datasets and compare.
 
-    glpn recognises datasets by their files and lists the missing ones by name.
+    Datasets are recognised by their files. Missing ones are listed by name.
 
     Examples:
 
