@@ -53,8 +53,8 @@ def check(target: Target, data: bytes) -> None:
         raise Finding(f"the peak of memory grew by {grown:.0f} MB")
 
 
-def fuzz(target: Target, *, seconds: float, seed: int = 0) -> int:
-    """Mutate seeds at random for some time; returns how many inputs were read.
+def fuzz(target: Target, *, seconds: float, seed: int = 0, inputs: int | None = None) -> int:
+    """Mutate seeds at random for some time, or `inputs` times; returns how many were read.
 
     Raises:
         Finding: as `check`; its `data` is the input.
@@ -64,7 +64,7 @@ def fuzz(target: Target, *, seconds: float, seed: int = 0) -> int:
     for data in (*seeds, b"", *target.tokens):
         _check_and_keep(target, data)
     count, end = 0, time.monotonic() + seconds
-    while time.monotonic() < end:
+    while time.monotonic() < end and count != inputs:
         _check_and_keep(target, _mutated(random, random.choice(seeds), target))
         count += 1
     return count

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 
 import pytest
+from PIL import Image
 
 from tests.corpus.bytes_of import encoded, scene
 from tests.fuzz.run import check, fuzz
@@ -21,7 +22,7 @@ def _tiff_with(tag: int, count: int, kind: int = 3) -> bytes:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", TARGETS)
 def test_only_our_own_errors_leave_a_reader_of_mutated_bytes(name):
-    assert fuzz(TARGETS[name], seconds=3) > 0
+    assert fuzz(TARGETS[name], seconds=30, inputs=300) > 0  # the same inputs on every machine
 
 
 # Inputs that a fuzzer found, made anew.
@@ -32,6 +33,15 @@ FINDINGS = {
     "a-tiff-tag-with-too-many-values": ("image", _tiff_with(278, 152)),
     "a-tiff-tag-of-a-wrong-type": ("image", _tiff_with(284, 1, kind=2)),
 }
+
+
+@pytest.mark.parametrize("side", [143_653, 2**31 - 1])
+def test_a_depth_tiff_of_a_huge_size_is_refused_by_its_header(side):
+    data = encoded(Image.new("F", (8, 8)), "TIFF")
+    for tag in (256, 257):  # ImageWidth, ImageLength
+        at = data.index(struct.pack("<H", tag), 8)
+        data = data[: at + 2] + struct.pack("<HII", 4, 1, side) + data[at + 12 :]
+    check(TARGETS["depth"], data)
 
 
 @pytest.mark.parametrize("name", FINDINGS)

@@ -59,6 +59,8 @@ def service(model: str, *options: str) -> Iterator[Service]:
         finally:
             process.kill()
             process.wait()
+            if process.stdout is not None:
+                process.stdout.close()
 
 
 def photos(size: tuple[int, int] = (240, 320), count: int = 8) -> list[bytes]:

@@ -24,18 +24,24 @@ def encode(contents: Contents) -> bytes:
 
 def decode(data: bytes, scale: float | None) -> Contents:
     """A 32-bit float TIFF from `encode`, or from another program if the caller knows the scale."""
-    with Image.open(io.BytesIO(data), formats=("TIFF",)) as image:
-        require_size(image.height, image.width)
-        if image.mode != "F":
-            raise DataError(f"expected a 32-bit float TIFF, got mode {image.mode}")
-        text = image.getexif().get(_IMAGE_DESCRIPTION, "")
-        metadata = parse_metadata(text) if text.startswith("{") else {}
-        units = np.asarray(image)
+    try:
+        with Image.open(io.BytesIO(data), formats=("TIFF",)) as image:
+            require_size(image.height, image.width)
+            if image.mode != "F":
+                raise DataError(f"expected a 32-bit float TIFF, got mode {image.mode}")
+            text = image.getexif().get(_IMAGE_DESCRIPTION, "")
+            metadata = parse_metadata(text) if text.startswith("{") else {}
+            units = np.asarray(image)
+    except Image.DecompressionBombError as e:
+        raise DataError(str(e)) from None
     return contents_of_floats(units, metadata, scale)
 
 
 def read_metadata(file: BinaryIO) -> str | None:
     """The image's description."""
-    with Image.open(file, formats=("TIFF",)) as image:
-        text = image.getexif().get(_IMAGE_DESCRIPTION)
+    try:
+        with Image.open(file, formats=("TIFF",)) as image:
+            text = image.getexif().get(_IMAGE_DESCRIPTION)
+    except Image.DecompressionBombError:
+        return None
     return text if isinstance(text, str) else None
