@@ -99,5 +99,5 @@ def test_a_missing_file_and_a_missing_library_are_reported(tmp_path, monkeypatch
     with pytest.raises(MissingInput):
         open_video(tmp_path / "none.mp4")
     monkeypatch.setitem(sys.modules, "av", None)
-    with pytest.raises(MissingDependency, match=r"glpn\[video\]"):
+    with pytest.raises(MissingDependency, match=r"\.\[video\]"):
         open_video(tmp_path / "none.mp4")

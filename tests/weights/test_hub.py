@@ -240,7 +240,8 @@ def test_an_existing_folder_and_a_bundled_name_are_found_without_the_network(hub
 def test_a_pushed_model_can_be_loaded_from_the_hub(hub, model, tmp_path):
     url = model.push_to_hub("someone/mine", token=TOKEN, commit_message="First")
     assert url == f"{hub.url}/someone/mine/commit/{COMMIT}"
-    assert hub.repositories["someone/mine"].keys() == {"config.json", "model.safetensors"}
+    written = {"checksums.json", "config.json", "model.safetensors"}
+    assert hub.repositories["someone/mine"].keys() == written
     assert sum("/commit/" in request for request in hub.requests) == 1
     again = GLPNForDepthEstimation.from_pretrained("someone/mine", cache_dir=tmp_path)
     state, wanted = again.state_dict(), model.state_dict()

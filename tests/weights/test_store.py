@@ -52,6 +52,7 @@ def damage(folder: Path, change) -> None:
     state = {name: value.clone() for name, value in state.items()}
     change(state)
     save_file(state, folder / weights.WEIGHTS_NAME)
+    weights.sign(folder)  # so that the checks behind the checksums are reached
 
 
 # --- round trips -----------------------------------------------------------------------------
@@ -281,6 +282,7 @@ def test_a_file_of_a_newer_format_says_which_glpn_it_needs(folder):
     state = weights.read_tensors(folder)
     metadata = {"format": "pt", "glpn_format": "2", "glpn_needs": "3.1"}
     save_file(state, folder / weights.WEIGHTS_NAME, metadata=metadata)
+    weights.sign(folder)
     with pytest.raises(CheckpointError, match=r"needs glpn >= 3\.1"):
         GLPNForDepthEstimation.from_pretrained(folder)
 
@@ -373,6 +375,7 @@ def test_one_tensor_under_two_names_is_refused(folder):
 def test_another_networks_weights_are_refused(folder):
     config = GLPNConfig(**{**TINY, "depths": (2, 1, 1, 1)})
     (folder / "config.json").write_text(config.to_json())
+    weights.sign(folder)
     with pytest.raises(CheckpointError, match=r"missing: glpn\.encoder\.block\.0\.1"):
         GLPNForDepthEstimation.from_pretrained(folder)
 
@@ -401,7 +404,8 @@ def test_a_folder_that_cannot_be_made_is_refused_by_name(tmp_path):
 
 def test_saving_again_replaces_both_files_and_leaves_nothing_else(folder):
     tiny(max_depth=5).save_pretrained(folder)
-    assert {file.name for file in folder.iterdir()} == {"config.json", "model.safetensors"}
+    written = {"checksums.json", "config.json", "model.safetensors"}
+    assert {file.name for file in folder.iterdir()} == written
     assert GLPNForDepthEstimation.from_pretrained(folder).config.max_depth == 5
 
 
