@@ -354,10 +354,18 @@ def test_bad_pairs_are_refused_before_the_first_step(tmp_path):
     write_frame(frames, "002", np.zeros((*SIZE, 3), np.uint8), np.ones((80, 96)))
     with pytest.raises(DataError, match=r"1 frame .*002"):
         train(tiny_recipe(frames, tmp_path / "run"))
-    (frames / "depth/002.png").unlink()
-    with pytest.raises(MissingInput, match=r"1 file .*002"):
-        train(tiny_recipe(frames, tmp_path / "run"))
     assert not (tmp_path / "run/log.jsonl").exists()
+
+
+def test_a_photo_without_depth_is_reported_and_left_out(tmp_path, capsys):
+    frames = write_frames(tmp_path / "set", 4)
+    (frames / "depth/002.png").unlink()
+    train(tiny_recipe(frames, tmp_path / "run", "run.progress=true"))
+    shown = capsys.readouterr().err
+    assert "left out: 1 file" in shown
+    assert "002" in shown
+    names = [(tmp_path / "run" / f"{part}.txt").read_text() for part in ("trained_on", "held_back")]
+    assert sorted("".join(names).split()) == ["000", "001", "003"]
 
 
 def test_the_doctor_stops_a_run_on_bad_data(tmp_path):
