@@ -96,7 +96,7 @@ def test_a_damaged_newest_checkpoint_is_told_and_the_one_before_taken(
 ):
     train(tiny_recipe(frames, tmp_path, *LONG))
     newest, before = list_checkpoints(tmp_path / "checkpoints")[:2]
-    file = newest / "tensors-0000.safetensors"
+    file = newest / "tensors.safetensors"
     data = bytearray(file.read_bytes())
     data[len(data) // 2] ^= 4
     file.write_bytes(bytes(data))
