@@ -61,7 +61,7 @@ print(time.process_time() - cpu, time.perf_counter() - clock, (high() - before) 
 
 
 def side(pixels: int) -> int:
-    """Of a square with at most so many pixels."""
+    """Side of the largest square with at most this many pixels."""
     return min(math.isqrt(pixels), SERVICE_LIMITS.max_side)
 
 

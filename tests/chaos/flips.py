@@ -76,8 +76,8 @@ def main() -> int:
         copy = shutil.copytree(weights.resolve(given.model), Path(scratch, "model"))
         found = study(copy, given.bytes)
     for name, counts in found.items():
-        told = ", ".join(f"{counts[kind]} {kind}" for kind in ("detected", "harmless", "silent"))
-        print(f"{name:26} {told}")
+        counted = ", ".join(f"{counts[kind]} {kind}" for kind in ("detected", "harmless", "silent"))
+        print(f"{name:26} {counted}")
     return int(any(counts["silent"] for counts in found.values()))
 
 
