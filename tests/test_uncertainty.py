@@ -116,7 +116,7 @@ def test_drop_path_sigma_is_repeatable_and_leaves_torchs_random_state_alone(drop
 
 
 def test_drop_path_needs_torch_and_something_to_drop(estimator, tmp_path):
-    with pytest.raises(UsageError, match=r"droppath needs the engine torch .* with stand-in"):
+    with pytest.raises(UsageError, match="droppath needs the engine torch; .* with stand-in"):
         estimator(PHOTO, uncertainty="droppath")
     sure = load(drop_path_model(tmp_path, drop_path_rate=0.0))
     with pytest.raises(UsageError, match="nothing to drop: drop_path_rate, hidden_dropout_prob"):
@@ -174,9 +174,9 @@ def test_the_second_png_holds_sigma_in_millimetres_and_says_so(tmp_path):
 
 def test_sigma_is_not_mistaken_for_depth(tmp_path):
     path = a_depth().save(tmp_path / "a.sigma.png")
-    with pytest.raises(DataError, match=r"a\.sigma\.png: holds 'sigma', no depth"):
+    with pytest.raises(DataError, match=r"a\.sigma\.png: holds 'sigma', not depth"):
         glpn.read_depth(path)
-    with pytest.raises(UsageError, match="made without its uncertainty"):
+    with pytest.raises(UsageError, match="predicted without its uncertainty"):
         replace(a_depth(), sigma=None).save(tmp_path / "b.sigma.png")
 
 
