@@ -46,7 +46,7 @@ SMALLEST_DEPTH = 1e-3
 class ArrayLike(Protocol):
     """An array or a tensor: anything that NumPy can read."""
 
-    def __array__(self) -> NDArray[Any]:
+    def __array__(self) -> np.ndarray:
         """The values as a NumPy array."""
         ...
 

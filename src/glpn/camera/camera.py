@@ -161,7 +161,7 @@ class Camera:
         across, down = np.broadcast_arrays(across, down)
         return lens.undistort(across, down, self.distortion, fisheye=self.fisheye)
 
-    def unproject(self, x: ArrayLike, y: ArrayLike, z: NDArray[Any]) -> NDArray[Any]:
+    def unproject(self, x: ArrayLike, y: ArrayLike, z: np.ndarray) -> np.ndarray:
         """Points [..., 3] seen at pixels (x, y) and depths z, in z's dtype.
 
         Depth is measured along the optical axis. Where it is 0, or the lens model has no ray, the

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -182,7 +181,7 @@ def recolour(image: NDArray[np.uint8], fate: Draw) -> NDArray[np.uint8]:
     return image if fate.hsv == (0.0, 0.0, 0.0) else _shift_hsv(image, fate.hsv)
 
 
-def _cut(config: AugmentConfig, size: tuple[int, int], u: NDArray[Any]) -> Rectangle | None:
+def _cut(config: AugmentConfig, size: tuple[int, int], u: np.ndarray) -> Rectangle | None:
     if config.cutdepth == "none" or u[0] >= config.cutdepth_probability:
         return None
     column, extent, row, tallness = (float(v) for v in u[1:5])
@@ -192,7 +191,7 @@ def _cut(config: AugmentConfig, size: tuple[int, int], u: NDArray[Any]) -> Recta
 
 
 def _place(
-    config: AugmentConfig, size: tuple[int, int], u: NDArray[Any]
+    config: AugmentConfig, size: tuple[int, int], u: np.ndarray
 ) -> tuple[float, tuple[float, float]]:
     """The zoom, limited so that the crop fits, and the top left corner of the crop."""
     if config.crop is None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -42,7 +40,7 @@ def square_piece(
 
 
 def depth_as_colour(
-    depth: NDArray[np.floating[Any]], *, values: str, max_depth: float, raw_scale: float
+    depth: NDArray[np.floating], *, values: str, max_depth: float, raw_scale: float
 ) -> NDArray[np.uint8]:
     """The 8-bit grey value for each distance.
 

@@ -72,7 +72,7 @@ def read_depth_map(path: str | Path, form: DepthFormat) -> NDArray[np.float32]:
     return to_metres(read_raw(path, form), form)
 
 
-def to_metres(raw: NDArray[Any], form: DepthFormat) -> NDArray[np.float32]:
+def to_metres(raw: np.ndarray, form: DepthFormat) -> NDArray[np.float32]:
     """Raw values [H, W] → float32 metres, by `form`, which must have a scale."""
     if form.scale is None:
         raise UsageError("the depth scale is unknown; give one or guess it first")
@@ -84,7 +84,7 @@ def to_metres(raw: NDArray[Any], form: DepthFormat) -> NDArray[np.float32]:
     return np.where(known, metres, 0).astype(np.float32)
 
 
-def read_raw(path: str | Path, form: DepthFormat) -> NDArray[Any]:
+def read_raw(path: str | Path, form: DepthFormat) -> np.ndarray:
     """The stored values of a depth file [H, W], decoded but not converted."""
     path = Path(path)
     depth_size(path, form)
@@ -136,23 +136,23 @@ def implausible_unit(metres: Sequence[NDArray[np.float32]]) -> str | None:
     return f"median depth {median:.4g} m is outside {low:g}-{high:g} m: is the unit right?"
 
 
-def known_values(raw: NDArray[Any], form: DepthFormat) -> NDArray[Any]:
+def known_values(raw: np.ndarray, form: DepthFormat) -> np.ndarray:
     """The known stored values above 0, as a flat array."""
     with np.errstate(invalid="ignore"):
         return raw[_known(raw, form) & (raw > 0)]
 
 
-def _known(raw: NDArray[Any], form: DepthFormat) -> NDArray[np.bool_]:
+def _known(raw: np.ndarray, form: DepthFormat) -> NDArray[np.bool_]:
     known: NDArray[np.bool_] = np.isfinite(raw)
     for value in form.invalid:
         known &= raw != value
     return known
 
 
-def _decode(path: Path, form: DepthFormat) -> NDArray[Any]:
+def _decode(path: Path, form: DepthFormat) -> np.ndarray:
     suffix = path.suffix.lower()
     if suffix == ".npy":
-        array: NDArray[Any] = np.load(path, allow_pickle=False)
+        array: np.ndarray = np.load(path, allow_pickle=False)
         return _two_axes(array)
     if suffix == ".npz":
         with zipfile.ZipFile(path) as archive, archive.open(_member(path, archive, form)) as file:
@@ -215,7 +215,7 @@ def _checked(path: Path, shape: tuple[int, ...]) -> tuple[int, int]:
     return shape[0], shape[1]
 
 
-def _two_axes(array: NDArray[Any]) -> NDArray[Any]:
+def _two_axes(array: np.ndarray) -> np.ndarray:
     """[1, H, W] or [H, W, 1] → [H, W]."""
     if array.ndim == 3:
         return array[0] if array.shape[0] == 1 else array[..., 0]

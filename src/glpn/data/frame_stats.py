@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 REACH = 8  # largest shift searched, in pixels of an image of WIDTH columns
 WIDTH = 160  # columns of the reduced frames used for edges and planes
 
-Floats = NDArray[np.floating[Any]]
+Floats = NDArray[np.floating]
 
 _THUMB = (24, 32)
 _FINGERPRINT = (36, 48)  # size of the edge maps that are compared between frames

@@ -10,7 +10,6 @@ import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -98,7 +97,7 @@ def read_scene(path: str | Path) -> Scene:
         raise DataError(f"{path}: {e}") from None
 
 
-def _load(path: Path) -> Mapping[str, NDArray[Any]]:
+def _load(path: Path) -> Mapping[str, np.ndarray]:
     """The fields of the structure `data`."""
     if not path.is_file():
         raise MissingInput(f"{path}: no such file")
@@ -117,7 +116,7 @@ def _load(path: Path) -> Mapping[str, NDArray[Any]]:
         raise DataError(f"{path}: expected a MATLAB v5 file with 'data': {e}") from None
 
 
-def _map(fields: Mapping[str, NDArray[Any]], name: str) -> NDArray[Any]:
+def _map(fields: Mapping[str, np.ndarray], name: str) -> np.ndarray:
     """A numeric field with the shape of the depth [H, W]."""
     values, shape = fields[name], fields["depth"].shape
     if (
@@ -132,7 +131,7 @@ def _map(fields: Mapping[str, NDArray[Any]], name: str) -> NDArray[Any]:
     return values
 
 
-def _camera(calib: NDArray[Any]) -> Camera:
+def _camera(calib: np.ndarray) -> Camera:
     """The camera of a 3x3 matrix or of its transpose, which MATLAB's toolbox uses."""
     if calib.dtype.kind not in "iuf" or calib.shape != (3, 3) or not np.isfinite(calib).all():
         raise DataError(f"calib: expected 3x3 finite numbers, got {_told(calib)}")
@@ -146,7 +145,7 @@ def _camera(calib: NDArray[Any]) -> Camera:
     return Camera(matrix[0, 0], matrix[1, 1], *middle, source="the dataset's calibration")
 
 
-def _planes(fields: Mapping[str, NDArray[Any]], kind: str) -> list[Plane]:
+def _planes(fields: Mapping[str, np.ndarray], kind: str) -> list[Plane]:
     """The planes of one kind: row i of the parameters belongs to label i + 1 of the mask."""
     name = f"mask_{kind}"
     parameters = fields[f"{name}_paras"]
@@ -162,5 +161,5 @@ def _planes(fields: Mapping[str, NDArray[Any]], kind: str) -> list[Plane]:
     ]
 
 
-def _told(values: NDArray[Any]) -> str:
+def _told(values: np.ndarray) -> str:
     return f"{values.dtype} {list(values.shape)}"

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 # The largest values of common integer formats. Cameras store them for missing measurements.
 FORMAT_LIMITS = frozenset({2047.0, 4095.0, 8191.0, 16383.0, 32767.0, 65534.0, 65535.0})
@@ -60,7 +58,7 @@ class Levels:
         return next((extreme for extreme in self.extremes if extreme.far), None)
 
 
-def levels_of(values: NDArray[Any]) -> Levels:
+def levels_of(values: np.ndarray) -> Levels:
     """The levels of one map's known values, in any shape; values of 0 or less are ignored."""
     with np.errstate(invalid="ignore"):
         known = values[np.isfinite(values) & (values > 0)]
@@ -130,7 +128,7 @@ def are_normalised(maps: Sequence[Levels]) -> bool:
     )
 
 
-def common_step(maps: Sequence[NDArray[Any]]) -> int:
+def common_step(maps: Sequence[np.ndarray]) -> int:
     """The greatest common divisor of the values; 1 if they are few or not integers."""
     distinct = [np.unique(values[values > 0]) for values in maps if values.dtype.kind in "ui"]
     levels = np.unique(np.concatenate(distinct)) if distinct else np.zeros(0, np.int64)

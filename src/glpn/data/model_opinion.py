@@ -10,7 +10,6 @@ import functools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -82,7 +81,7 @@ def bundled_estimator() -> DepthEstimator:
 
 
 def opinion(
-    image: NDArray[np.uint8], depth: NDArray[Any], camera: Camera | None = None
+    image: NDArray[np.uint8], depth: NDArray[np.floating], camera: Camera | None = None
 ) -> Opinion | None:
     """Compare one label with the bundled model's prediction.
 
@@ -159,7 +158,7 @@ def _beats(first: NDArray[np.float64], second: NDArray[np.float64]) -> bool:
     return bool(margins.mean() > max(MIN_MARGIN, MIN_MARGIN_IN_ERRORS * error))
 
 
-def _turned(label: NDArray[Any]) -> Iterator[NDArray[Any]]:
+def _turned(label: NDArray[np.floating]) -> Iterator[NDArray[np.floating]]:
     """The label under the eight symmetries of the square, in the order of `SYMMETRIES`."""
     for quarter in range(4):
         turned = np.rot90(label, quarter)
@@ -167,14 +166,14 @@ def _turned(label: NDArray[Any]) -> Iterator[NDArray[Any]]:
         yield turned[:, ::-1]
 
 
-def _masked_correlation(label: NDArray[Any], expected: NDArray[Any]) -> float:
+def _masked_correlation(label: NDArray[np.floating], expected: NDArray[np.floating]) -> float:
     known = label > 0
     if np.count_nonzero(known) < _GRID:
         return math.nan
     return _correlation(np.log(label[known]), expected[known])
 
 
-def _correlation(first: NDArray[Any], second: NDArray[Any]) -> float:
+def _correlation(first: NDArray[np.floating], second: NDArray[np.floating]) -> float:
     if first.std() < 1e-6 or second.std() < 1e-6:
         return math.nan
     return float(np.corrcoef(first, second)[0, 1])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,7 +71,7 @@ def _read_splits(path: Path) -> dict[int, str]:
     return {int(position) - 1: split for split, many in positions.items() for position in many}
 
 
-def _frames(path: Path) -> Iterator[tuple[int, NDArray[Any], NDArray[Any], str]]:
+def _frames(path: Path) -> Iterator[tuple[int, np.ndarray, np.ndarray, str]]:
     """Yield position, RGB [H, W, 3], raw depth in metres [H, W] and room type of each frame."""
     if not path.is_file():
         raise MissingInput(f"{path}: no such file")
@@ -91,19 +90,19 @@ def _frames(path: Path) -> Iterator[tuple[int, NDArray[Any], NDArray[Any], str]]
         raise DataError(f"{path}: not NYU's labelled file ({', '.join(_ARRAYS)}): {e}") from None
 
 
-def _blackened(image: NDArray[Any]) -> NDArray[np.uint8]:
+def _blackened(image: np.ndarray) -> NDArray[np.uint8]:
     top, bottom, left, right = REAL_REGION
     kept = np.zeros(image.shape, np.uint8)
     kept[top:bottom, left:right] = image[top:bottom, left:right]
     return kept
 
 
-def _millimetres(depth: NDArray[Any]) -> NDArray[np.uint16]:
+def _millimetres(depth: np.ndarray) -> NDArray[np.uint16]:
     metres = np.where(np.isfinite(depth), depth, 0).astype(np.float64)
     return np.rint(np.clip(metres * 1000, 0, 65535)).astype(np.uint16)
 
 
-def _write(path: Path, array: NDArray[Any], *, overwrite: bool) -> None:
+def _write(path: Path, array: np.ndarray, *, overwrite: bool) -> None:
     with atomic_file(path, overwrite=overwrite) as file:
         kind = "JPEG" if path.suffix == ".jpg" else "PNG"
         Image.fromarray(array).save(file, format=kind, quality=_JPEG_QUALITY)

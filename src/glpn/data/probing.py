@@ -6,10 +6,9 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from glpn.data.depthmaps import DepthFormat, implausible_unit, read_raw, to_metres
 from glpn.data.frames import WARNING_NOTE, Frame, Reading
@@ -29,7 +28,7 @@ _LOG = logging.getLogger(__name__)
 @dataclass(frozen=True)
 class _Probe:
     frame: Frame
-    raw: NDArray[Any]
+    raw: np.ndarray
 
 
 def calibrate(

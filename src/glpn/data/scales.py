@@ -7,10 +7,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from glpn.data.depthmaps import KITTI_SCALE, PLAUSIBLE_MEDIAN, UNITS, DepthFormat, known_values
 from glpn.data.levels import common_step
@@ -74,7 +73,7 @@ def scale_hint(root: Path) -> tuple[float, str] | None:
 
 
 def guess_scale(
-    raws: Sequence[NDArray[Any]],
+    raws: Sequence[np.ndarray],
     form: DepthFormat,
     model: ScaleOpinion | None = None,
     *,
@@ -136,7 +135,7 @@ def nearest_scale(ratio: float, steps: float) -> Scale | None:
 
 
 def _ranked(
-    dtype: np.dtype[Any], median: float, sparse: bool, step: int, model: ScaleOpinion | None
+    dtype: np.dtype, median: float, sparse: bool, step: int, model: ScaleOpinion | None
 ) -> list[tuple[float, Scale]]:
     """Plausible scales with their log likelihood, the best first."""
     low, high = PLAUSIBLE_MEDIAN

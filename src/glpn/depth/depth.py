@@ -80,7 +80,7 @@ class Depth:
         """The same as `size`, under NumPy's name."""
         return self.size
 
-    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> np.ndarray:
         if copy is None:
             return np.asarray(self.metres, dtype)
         return np.array(self.metres, dtype, copy=copy)

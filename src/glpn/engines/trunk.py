@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +25,7 @@ class NativeHead:
     """
 
     def __init__(
-        self, arrays: Mapping[str, NDArray[Any]], config: GLPNConfig, *, threads: int
+        self, arrays: Mapping[str, NDArray[np.floating]], config: GLPNConfig, *, threads: int
     ) -> None:
         weight1, bias1, weight2, bias2 = (
             np.asarray(arrays[f"head.head.{name}"], np.float32)
@@ -37,7 +36,7 @@ class NativeHead:
         )
         self._threads = threads
 
-    def __call__(self, features: NDArray[Any]) -> NDArray[np.float32]:
+    def __call__(self, features: NDArray[np.floating]) -> NDArray[np.float32]:
         """Features [B, h, w, C], float32 or bfloat16 as uint16 → metres [B, 4h, 4w]."""
         return native.depth_head(features, self._weights, threads=self._threads)
 
@@ -54,7 +53,7 @@ class GraphFolder:
 
     file: Path
     config: GLPNConfig
-    arrays: Mapping[str, NDArray[Any]]
+    arrays: Mapping[str, NDArray[np.floating]]
 
     def head(self, threads: int) -> NativeHead | None:
         """The head that follows a trunk; None for a whole graph. The graph must fit the weights."""

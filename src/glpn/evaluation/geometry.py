@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -114,7 +114,7 @@ def surveyed(sample: Sample, path: Path | None) -> Sample | SurveyedFrame:
 
 
 def scene_errors(
-    prediction: NDArray[Any], geometry: Scene, *, name: str, scene: str | None = None
+    prediction: NDArray[np.floating], geometry: Scene, *, name: str, scene: str | None = None
 ) -> SceneErrors:
     """Return all geometric errors of a finite prediction in metres [H, W].
 

@@ -8,7 +8,7 @@ detector behind the paper's own figures finds slightly different edges.
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,8 +49,8 @@ class DirectedError(NamedTuple):
 
 
 def planarity(
-    prediction: NDArray[Any],
-    target: NDArray[Any],
+    prediction: NDArray[np.floating],
+    target: NDArray[np.floating],
     plane: Mask,
     *,
     normal: tuple[float, float, float],
@@ -90,7 +90,7 @@ def planarity(
     return Planarity(flatness, math.degrees(math.atan2(sine, cosine)))
 
 
-def boundary_error(prediction: NDArray[Any], edges: Mask) -> BoundaryError:
+def boundary_error(prediction: NDArray[np.floating], edges: Mask) -> BoundaryError:
     """Measure the depth boundary error (DBE): distances between predicted and true depth edges.
 
     Args:
@@ -118,7 +118,11 @@ def boundary_error(prediction: NDArray[Any], edges: Mask) -> BoundaryError:
 
 
 def directed_error(
-    prediction: NDArray[Any], target: NDArray[Any], valid: Mask, *, plane: float = DIRECTED_DEPTH
+    prediction: NDArray[np.floating],
+    target: NDArray[np.floating],
+    valid: Mask,
+    *,
+    plane: float = DIRECTED_DEPTH,
 ) -> DirectedError:
     """Measure the directed depth error (DDE): the side of a plane on which pixels are predicted.
 
@@ -217,7 +221,7 @@ def _connected(weak: Mask, strong: Mask) -> Mask:
         kept = grown
 
 
-def _require_one_shape(*arrays: NDArray[Any]) -> None:
+def _require_one_shape(*arrays: np.ndarray) -> None:
     shapes = [array.shape for array in arrays]
     if len(set(shapes)) != 1 or arrays[0].ndim != 2:
         raise DataError(f"iBims errors: expected maps [H, W] of one shape, got {shapes}")

@@ -17,7 +17,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -98,7 +98,11 @@ _FIELDS = dataclasses.fields(PixelSums)
 
 
 def depth_metrics(
-    prediction: NDArray[Any], target: NDArray[Any], valid: NDArray[np.bool_], *, name: str = "frame"
+    prediction: NDArray[np.floating],
+    target: NDArray[np.floating],
+    valid: NDArray[np.bool_],
+    *,
+    name: str = "frame",
 ) -> Metrics:
     """Return the metrics of one image over its valid pixels.
 
@@ -115,7 +119,11 @@ def depth_metrics(
 
 
 def pixel_sums(
-    prediction: NDArray[Any], target: NDArray[Any], valid: NDArray[np.bool_], *, name: str = "frame"
+    prediction: NDArray[np.floating],
+    target: NDArray[np.floating],
+    valid: NDArray[np.bool_],
+    *,
+    name: str = "frame",
 ) -> PixelSums:
     """Return the sums behind `depth_metrics`, in float64; same arguments and errors."""
     if not prediction.shape == target.shape == valid.shape:
@@ -134,7 +142,7 @@ def pixel_sums(
     return sums
 
 
-def _block_sums(prediction: NDArray[Any], target: NDArray[Any]) -> PixelSums:
+def _block_sums(prediction: NDArray[np.floating], target: NDArray[np.floating]) -> PixelSums:
     """Return the sums over all values of two short vectors."""
     p, t = prediction.astype(np.float64), target.astype(np.float64)
     larger, smaller = np.maximum(p, t), np.minimum(p, t)
@@ -158,7 +166,7 @@ def _block_sums(prediction: NDArray[Any], target: NDArray[Any]) -> PixelSums:
     )
 
 
-def _refuse_impossible(depth: NDArray[Any], what: str) -> None:
+def _refuse_impossible(depth: NDArray[np.floating], what: str) -> None:
     """Raise DataError unless every depth is finite and above 0 (NaN fails both comparisons)."""
     low, high = float(depth.min()), float(depth.max())
     if not (low > 0 and high < math.inf):

@@ -49,7 +49,7 @@ class Task:
     name: str
     scene: str | None
     image: NDArray[np.uint8]
-    target: NDArray[Any]
+    target: NDArray[np.floating]
     valid: NDArray[np.bool_]
     condition: str = "clean"
     geometry: Scene | None = None
@@ -83,7 +83,7 @@ def task(frame: Frame, protocol: Protocol) -> Task:
             f"{frame.name}: depth must have the image's size {image.shape[:2]}; got {target.shape}"
         )
     if protocol.kb_crop:
-        image, target = (kb_crop(array, name=frame.name) for array in (image, target))
+        image, target = kb_crop(image, name=frame.name), kb_crop(target, name=frame.name)
     valid = valid_mask(protocol, target)
     if not valid.any():
         raise DataError(f"{frame.name}: no valid pixel in the target depth")
@@ -91,37 +91,39 @@ def task(frame: Frame, protocol: Protocol) -> Task:
     return Task(frame.name, frame.scene, image, target, valid, geometry=geometry)
 
 
-def predict_image(predict: Predict, image: NDArray[np.uint8], protocol: Protocol) -> NDArray[Any]:
+def predict_image(
+    predict: Predict, image: NDArray[np.uint8], protocol: Protocol
+) -> NDArray[np.floating]:
     """Predict metres [H, W]; a protocol with `flip` also averages with the mirrored image."""
     prediction = np.asarray(predict(image))
     if not protocol.flip:
         return prediction
     mirrored = np.asarray(predict(np.ascontiguousarray(image[:, ::-1])))
-    average: NDArray[Any] = (prediction + mirrored[:, ::-1]) / 2
+    average: NDArray[np.floating] = (prediction + mirrored[:, ::-1]) / 2
     return average
 
 
 def score_tasks(
-    tasks: Iterable[Task], predict: Callable[[Task], NDArray[Any]], *, protocol: Protocol
+    tasks: Iterable[Task], predict: Callable[[Task], NDArray[np.floating]], *, protocol: Protocol
 ) -> Iterator[Score]:
     """Predict tasks in this thread, read and score in two others; yield the scores in order.
 
     Only a few tasks are in memory at a time. An error in any of the three stages is raised here.
     """
 
-    def predicted() -> Generator[tuple[Task, NDArray[Any]], None, None]:
+    def predicted() -> Generator[tuple[Task, NDArray[np.floating]], None, None]:
         with closing(prefetch(tasks, name="reader")) as ready:
             for item in ready:
                 yield item, predict(item)
 
-    def score(pair: tuple[Task, NDArray[Any]]) -> Score:
+    def score(pair: tuple[Task, NDArray[np.floating]]) -> Score:
         return _score(*pair, protocol)
 
     with closing(predicted()) as pairs:
         yield from map_ordered(score, pairs, threads=1, name="scorer")
 
 
-def _score(item: Task, prediction: NDArray[Any], protocol: Protocol) -> Score:
+def _score(item: Task, prediction: NDArray[np.floating], protocol: Protocol) -> Score:
     if prediction.shape != item.target.shape:
         raise DataError(
             f"{item.name}: prediction must have the image's size {item.target.shape}; "

@@ -6,7 +6,6 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +27,7 @@ def png_name(name: str) -> str:
     return re.sub(r"[/\\]+", "_", name) + ".png"
 
 
-def png_saver(folder: str | Path, *, scale: float) -> Callable[[str, NDArray[Any]], None]:
+def png_saver(folder: str | Path, *, scale: float) -> Callable[[str, NDArray[np.floating]], None]:
     """Return a function for `evaluate(save=...)` that writes every prediction into `folder`.
 
     Raises:
@@ -37,7 +36,7 @@ def png_saver(folder: str | Path, *, scale: float) -> Callable[[str, NDArray[Any
     """
     folder = files.require_writable_folder(folder)
 
-    def save(name: str, prediction: NDArray[Any]) -> None:
+    def save(name: str, prediction: NDArray[np.floating]) -> None:
         metres = prediction.astype(np.float32)
         if not np.isfinite(metres).all():
             raise DataError(f"{name}: a prediction that is not finite cannot be saved as PNG")
@@ -75,12 +74,12 @@ def from_pngs(
         raise DataError("from_pngs: saved predictions cannot be flip-averaged")
     _require_complete(folder, names)
 
-    def read(item: Task) -> NDArray[Any]:
+    def read(item: Task) -> NDArray[np.floating]:
         path = files.safe_join(folder, png_name(item.name))
         metres = files.read(path, scale=scale).metres
         if protocol.kb_crop and metres.shape != item.target.shape:
             metres = kb_crop(metres, name=str(path))
-        prediction: NDArray[Any] = np.maximum(metres, np.float32(protocol.min_depth))
+        prediction: NDArray[np.floating] = np.maximum(metres, np.float32(protocol.min_depth))
         return prediction
 
     tasks = (task(frame, protocol) for frame in frames)

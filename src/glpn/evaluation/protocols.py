@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from glpn.errors import DataError, UsageError
 
 FloatArray = NDArray[np.float64]
+Scalar = TypeVar("Scalar", bound=np.generic)
 
 KB_CROP_SIZE = (352, 1216)  # rows and columns of the KITTI benchmark's crop
 
@@ -162,7 +163,7 @@ def protocol(name: str) -> Protocol:
     return PROTOCOLS[name]
 
 
-def kb_crop(array: NDArray[Any], *, name: str = "frame") -> NDArray[Any]:
+def kb_crop(array: NDArray[Scalar], *, name: str = "frame") -> NDArray[Scalar]:
     """Return a view of the bottom 352 rows and middle 1216 columns of [H, W] or [H, W, C].
 
     Raises:
@@ -178,7 +179,7 @@ def kb_crop(array: NDArray[Any], *, name: str = "frame") -> NDArray[Any]:
     return array[height - rows :, left : left + columns]
 
 
-def valid_mask(protocol: Protocol, target: NDArray[Any]) -> NDArray[np.bool_]:
+def valid_mask(protocol: Protocol, target: NDArray[np.floating]) -> NDArray[np.bool_]:
     """Return where `target` (metres [H, W], 0 or not finite = unknown) counts, bool [H, W].
 
     If the protocol has `kb_crop`, the target must be cropped already.
@@ -192,10 +193,10 @@ def valid_mask(protocol: Protocol, target: NDArray[Any]) -> NDArray[np.bool_]:
 
 def prepare_prediction(
     protocol: Protocol,
-    prediction: NDArray[Any],
-    target: NDArray[Any],
+    prediction: NDArray[np.floating],
+    target: NDArray[np.floating],
     valid: NDArray[np.bool_],
-) -> NDArray[Any]:
+) -> NDArray[np.floating]:
     """Prepare a prediction for scoring: replace non-finite values, align and clamp.
 
     Args:
@@ -213,8 +214,8 @@ def prepare_prediction(
 
 def _align(
     protocol: Protocol,
-    prediction: NDArray[Any],
-    target: NDArray[Any],
+    prediction: NDArray[np.floating],
+    target: NDArray[np.floating],
     valid: NDArray[np.bool_],
 ) -> FloatArray:
     """Align the prediction to the target by the protocol's rule; return float64 [H, W]."""

@@ -8,7 +8,7 @@ import io
 import typing
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -117,7 +117,7 @@ def _ranked(result: Result, metric: str) -> dict[str, list[int]]:
 
 def _fetch(
     result: Result, frames: FrameSequence, index: int, predict: Predict
-) -> tuple[Task, NDArray[Any]]:
+) -> tuple[Task, NDArray[np.floating]]:
     """Return a frame with the protocol's crop, and its prediction prepared for scoring."""
     frame = frames[index]
     if frame.name != result.rows[index].name:
@@ -132,7 +132,7 @@ def _fetch(
 def _sample(
     result: Result, frames: FrameSequence, predict: Predict, uncertainty: Predict | None
 ) -> _Pixels:
-    taken: list[tuple[NDArray[Any], ...]] = []
+    taken: list[tuple[NDArray[np.floating], ...]] = []
     for index in np.unique(np.linspace(0, len(frames) - 1, FRAMES_SAMPLED).round().astype(int)):
         item, prediction = _fetch(result, frames, int(index), predict)
         maps = [prediction, item.target]

@@ -245,7 +245,7 @@ def _tasks(
 def _score(tasks: Iterator[Task], predict: Predict, study: Study) -> Iterator[Entry]:
     protocol = study.protocol
 
-    def predict_task(item: Task) -> NDArray[Any]:
+    def predict_task(item: Task) -> NDArray[np.floating]:
         return predict_image(predict, item.image, protocol)
 
     for score in score_tasks(tasks, predict_task, protocol=protocol):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +28,7 @@ def evaluate(
     *,
     protocol: Protocol,
     model: str,
-    save: Callable[[str, NDArray[Any]], None] | None = None,
+    save: Callable[[str, NDArray[np.floating]], None] | None = None,
 ) -> Result:
     """Score a model on every frame.
 
@@ -47,7 +46,7 @@ def evaluate(
             message names the frame.
     """
 
-    def predict_task(item: Task) -> NDArray[Any]:
+    def predict_task(item: Task) -> NDArray[np.floating]:
         prediction = predict_image(predict, item.image, protocol)
         if save is not None:
             save(item.name, prediction)
@@ -58,7 +57,7 @@ def evaluate(
 
 def evaluate_tasks(
     tasks: Iterable[Task],
-    predict: Callable[[Task], NDArray[Any]],
+    predict: Callable[[Task], NDArray[np.floating]],
     protocol: Protocol,
     *,
     model: str,

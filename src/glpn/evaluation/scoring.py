@@ -219,7 +219,7 @@ def score(
     model: Model,
     *,
     advance: Callable[[], None],
-    save: Callable[[str, NDArray[Any]], None] | None = None,
+    save: Callable[[str, NDArray[np.floating]], None] | None = None,
 ) -> Result:
     """Run the model over all frames; arguments and errors as `glpn.evaluation.runner.evaluate`.
 

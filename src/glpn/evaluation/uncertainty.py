@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from statistics import NormalDist
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,9 +67,9 @@ class Calibration:
 
 
 def sparsification(
-    prediction: NDArray[Any],
-    target: NDArray[Any],
-    sigma: NDArray[Any],
+    prediction: NDArray[np.floating],
+    target: NDArray[np.floating],
+    sigma: NDArray[np.floating],
     *,
     metric: Literal["rmse", "abs_rel"] = "rmse",
 ) -> Sparsification:
@@ -95,7 +95,9 @@ def sparsification(
     return Sparsification(removed, error, oracle, ause, ause / whole if whole else 0.0)
 
 
-def calibration(prediction: NDArray[Any], target: NDArray[Any], sigma: NDArray[Any]) -> Calibration:
+def calibration(
+    prediction: NDArray[np.floating], target: NDArray[np.floating], sigma: NDArray[np.floating]
+) -> Calibration:
     """Compute the calibration of a one-sigma map for Gaussian errors.
 
     A sigma of 0 claims an exact depth: such a pixel counts as covered only if its error is 0.
@@ -120,7 +122,7 @@ def calibration(prediction: NDArray[Any], target: NDArray[Any], sigma: NDArray[A
     )
 
 
-def _vectors(*arrays: NDArray[Any]) -> tuple[FloatArray, FloatArray, FloatArray]:
+def _vectors(*arrays: NDArray[np.floating]) -> tuple[FloatArray, FloatArray, FloatArray]:
     prediction, target, sigma = (np.asarray(a, dtype=np.float64) for a in arrays)
     shapes = (prediction.shape, target.shape, sigma.shape)
     if prediction.ndim != 1 or prediction.size == 0 or len(set(shapes)) != 1:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -112,7 +112,7 @@ def opened(contents: Sequence[bytes]) -> Runner:
     session = onnxruntime.InferenceSession(contents[0], options, providers=["CPUExecutionProvider"])
     name = session.get_inputs()[0].name
 
-    def run(batch: NDArray[Any]) -> NDArray[np.float32]:
+    def run(batch: np.ndarray) -> NDArray[np.float32]:
         depth: NDArray[np.float32] = session.run([DEPTH], {name: batch})[0]
         return depth
 

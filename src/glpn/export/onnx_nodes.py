@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from glpn.errors import MissingDependency
 from glpn.network.config import GLPNConfig
@@ -99,7 +98,7 @@ class Graph:
         """A constant float64 vector."""
         return self._constant(np.array(values, np.float64))
 
-    def _constant(self, value: NDArray[Any]) -> str:
+    def _constant(self, value: np.ndarray) -> str:
         key = (value.dtype.str, value.shape, value.tobytes())
         if key not in self._constants:
             self._constants[key] = f"constant_{len(self._constants)}"

@@ -81,7 +81,7 @@ def opened(contents: Sequence[bytes]) -> Runner:
     model = core.read_model(model=contents[0], weights=contents[1])
     compiled = core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
 
-    def run(batch: NDArray[Any]) -> NDArray[np.float32]:
+    def run(batch: np.ndarray) -> NDArray[np.float32]:
         depth: NDArray[np.float32] = compiled([batch])[0]
         return depth
 

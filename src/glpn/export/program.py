@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import torch
@@ -139,7 +138,7 @@ def opened(contents: Sequence[bytes]) -> Runner:
     """Open the file in torch, without glpn's modules."""
     module = torch.export.load(io.BytesIO(contents[0])).module()
 
-    def run(batch: NDArray[Any]) -> NDArray[np.float32]:
+    def run(batch: np.ndarray) -> NDArray[np.float32]:
         with torch.inference_mode():
             depth: NDArray[np.float32] = module(torch.from_numpy(batch)).numpy()
         return depth

@@ -10,10 +10,9 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from glpn.errors import MissingInput
 from glpn.export import verify
@@ -79,7 +78,7 @@ def find_photos(folder: Path) -> list[Path]:
     return [files[i] for i in chosen]
 
 
-def read_inputs(files: Sequence[Path], source: Source) -> Iterator[NDArray[Any]]:
+def read_inputs(files: Sequence[Path], source: Source) -> Iterator[np.ndarray]:
     """Each photo as an input of the exported file, in a batch of one."""
     processor = GLPNImageProcessor.from_pretrained(source.folder)
     for file in files:
@@ -87,7 +86,7 @@ def read_inputs(files: Sequence[Path], source: Source) -> Iterator[NDArray[Any]]
         yield image[None] if source.processor else processor.pixels(image)[None]
 
 
-def quantize(model: ModelProto, inputs: Iterator[NDArray[Any]], name: str) -> ModelProto:
+def quantize(model: ModelProto, inputs: Iterator[np.ndarray], name: str) -> ModelProto:
     """Quantise the encoder's products: signed weights per channel, unsigned activations.
 
     Weights use 7 of their 8 bits, so the file gives the same result on CPUs with and without VNNI.
@@ -101,7 +100,7 @@ def quantize(model: ModelProto, inputs: Iterator[NDArray[Any]], name: str) -> Mo
     from onnxruntime import quantization
 
     class Reader(quantization.CalibrationDataReader):  # type: ignore[misc]
-        def get_next(self) -> dict[str, NDArray[Any]] | None:
+        def get_next(self) -> dict[str, np.ndarray] | None:
             batch = next(inputs, None)
             return None if batch is None else {name: batch}
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +20,7 @@ PIXELS = contract.INPUT  # the input of a file that holds the bare network
 DEPTH = contract.OUTPUT
 
 # Runs a file: images uint8 [B, H, W, 3] or pixels float32 [B, 3, h, w] → metres [B, H, W].
-Runner = Callable[[NDArray[Any]], NDArray[np.float32]]
+Runner = Callable[[np.ndarray], NDArray[np.float32]]
 
 
 @dataclass(frozen=True)

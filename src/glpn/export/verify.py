@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -190,7 +189,7 @@ def reference(source: Source) -> Runner:
     )
     estimator = DepthEstimator(engine, source.processor, said)
 
-    def run(images: NDArray[Any]) -> NDArray[np.float32]:
+    def run(images: np.ndarray) -> NDArray[np.float32]:
         metres: NDArray[np.float32] = np.stack([estimator.metres(image) for image in images])
         return metres
 

@@ -6,10 +6,9 @@ import dataclasses
 import io
 import math
 import zipfile
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
-from numpy.typing import NDArray
 
 from glpn.errors import DataError
 from glpn.files.contents import (
@@ -64,7 +63,7 @@ def read_metadata(file: BinaryIO) -> str | None:
     return str(text.item()) if text.ndim == 0 else None
 
 
-def _array(archive: zipfile.ZipFile, name: str, kind: str, *, max_bytes: int) -> NDArray[Any]:
+def _array(archive: zipfile.ZipFile, name: str, kind: str, *, max_bytes: int) -> np.ndarray:
     """One array of at most `max_bytes`, whose type's name starts with `kind`."""
     with archive.open(f"{name}.npy") as member:
         if np.lib.format.read_magic(member) != (1, 0):

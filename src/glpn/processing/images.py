@@ -61,21 +61,21 @@ def read_levels(source: Any, *, layout: str | None = None, rgb: bool = True) -> 
     return Levels(image, unit)
 
 
-def _levels(plane: NDArray[Any], *, rgb: bool) -> NDArray[np.uint8]:
+def _levels(plane: np.ndarray, *, rgb: bool) -> NDArray[np.uint8]:
     """[H, W, 1 or 3] of an accepted type → uint8, with three channels or as many as before."""
     levels = read_photo(plane).pixels  # [H, W, 3]
     return levels if rgb else levels[:, :, : plane.shape[2]]
 
 
-def _as_array(source: Any) -> NDArray[Any]:
+def _as_array(source: Any) -> np.ndarray:
     if not is_tensor(source):
         return np.asarray(source)
     tensor = source.detach().cpu()
-    array: NDArray[Any] = (tensor.float() if tensor.is_floating_point() else tensor).numpy()
+    array: np.ndarray = (tensor.float() if tensor.is_floating_point() else tensor).numpy()
     return array
 
 
-def _channels_last(array: NDArray[Any], layout: str | None, *, prefer_first: bool) -> NDArray[Any]:
+def _channels_last(array: np.ndarray, layout: str | None, *, prefer_first: bool) -> np.ndarray:
     """[H, W], [H, W, C] or [C, H, W] → [H, W, C]."""
     if array.ndim == 2:
         return array[:, :, None]
@@ -88,14 +88,14 @@ def _channels_last(array: NDArray[Any], layout: str | None, *, prefer_first: boo
             f"{_NAME}: expected shape [H, W], [H, W, C] or [C, H, W] with 1, 3 or 4 channels"
             f"{'' if layout is None else f', {layout}'}; got {array.shape}"
         )
-    turned: NDArray[Any] = array.transpose(1, 2, 0) if fitting[0] == CHANNELS_FIRST else array
+    turned: np.ndarray = array.transpose(1, 2, 0) if fitting[0] == CHANNELS_FIRST else array
     return turned
 
 
-def _eight_bit(array: NDArray[Any]) -> NDArray[Any]:
+def _eight_bit(array: np.ndarray) -> np.ndarray:
     """Booleans and wide integers as uint8; other types unchanged."""
     if array.dtype.kind == "b":
-        levels: NDArray[Any] = np.where(array, np.uint8(255), np.uint8(0))
+        levels: np.ndarray = np.where(array, np.uint8(255), np.uint8(0))
         return levels
     if array.dtype.kind == "f":
         _require_unit_range(array)
@@ -108,7 +108,7 @@ def _eight_bit(array: NDArray[Any]) -> NDArray[Any]:
     return array.astype(np.uint8)
 
 
-def _require_unit_range(array: NDArray[Any]) -> None:
+def _require_unit_range(array: np.ndarray) -> None:
     """Refuse 0..255 in floats with the remedy; `read_photo` checks the range itself."""
     if array.size and 1.5 < array.max() <= 255 and array.min() >= 0:
         raise InvalidImage(

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import torch
 
 _STRIP = 2**16  # values resized at a time, so that they stay in the CPU cache
-_Taps: TypeAlias = list[tuple[NDArray[np.intp], NDArray[Any]]]  # indices and weights
+_Taps: TypeAlias = list[tuple[NDArray[np.intp], NDArray[np.floating]]]  # indices and weights
 _A = -0.75  # the free parameter of cubic convolution (Keys 1981), the value of torch
 
 
@@ -61,7 +61,7 @@ def _resize_tensor(depth: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
     return resized[0, 0].clamp(wide.min(), wide.max()).to(depth.dtype)
 
 
-def _resize_array(depth: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
+def _resize_array(depth: NDArray[np.floating], size: tuple[int, int]) -> NDArray[np.floating]:
     wide = depth.astype(np.promote_types(depth.dtype, np.float32), copy=False)
     height, width = size
     rows = _taps(wide.shape[0], height, wide.dtype)
@@ -87,7 +87,9 @@ def _resize_array(depth: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
     return resized.astype(depth.dtype, copy=False)
 
 
-def _widened(lines: NDArray[Any], columns: _Taps, out: NDArray[Any]) -> NDArray[Any]:
+def _widened(
+    lines: NDArray[np.floating], columns: _Taps, out: NDArray[np.floating]
+) -> NDArray[np.floating]:
     """Resize rows from the old to the new width, into `out`: [s, w] → [s, W]."""
     step = max(_STRIP // out.shape[1], 1)
     for start in range(0, len(lines), step):
@@ -96,7 +98,9 @@ def _widened(lines: NDArray[Any], columns: _Taps, out: NDArray[Any]) -> NDArray[
     return out
 
 
-def _blended(lines: NDArray[Any], taps: _Taps, out: NDArray[Any], *, axis: int) -> NDArray[Any]:
+def _blended(
+    lines: NDArray[np.floating], taps: _Taps, out: NDArray[np.floating], *, axis: int
+) -> NDArray[np.floating]:
     """The weighted sum of the four neighbours along an axis, in the order of `taps`."""
     term = np.empty_like(out)
     for k, (index, weight) in enumerate(taps):
@@ -130,11 +134,11 @@ def _outer(x: NDArray[np.float64]) -> NDArray[np.float64]:
     return ((_A * x - 5 * _A) * x + 8 * _A) * x - 4 * _A
 
 
-def nearest(values: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
+def nearest(values: NDArray[np.floating], size: tuple[int, int]) -> NDArray[np.floating]:
     """Each pixel of the result is the one under its centre: [H, W] → [h, w]."""
     rows, columns = (
         ((np.arange(new) + 0.5) * (old / new)).astype(np.intp)
         for new, old in zip(size, values.shape, strict=True)
     )
-    sampled: NDArray[Any] = values[rows[:, None], columns]
+    sampled: NDArray[np.floating] = values[rows[:, None], columns]
     return sampled

@@ -177,7 +177,7 @@ def _preview(root: Path, seeds: range, scale: float) -> NDArray[np.uint8]:
     return np.vstack(rows)
 
 
-def _png(array: NDArray[Any]) -> bytes:
+def _png(array: np.ndarray) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(array).save(buffer, "PNG")
     return buffer.getvalue()

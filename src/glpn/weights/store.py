@@ -64,13 +64,13 @@ def read_tensors(source: str | Path, *, variant: str | None = None) -> dict[str,
     return state
 
 
-def read_arrays(source: str | Path) -> dict[str, np.ndarray[Any, Any]]:
+def read_arrays(source: str | Path) -> dict[str, np.ndarray]:
     """`read_tensors` without torch: numpy arrays, bfloat16 widened to float32.
 
     Raises:
         MissingInput, CheckpointError: as `read_tensors`.
     """
-    arrays: dict[str, np.ndarray[Any, Any]] = {}
+    arrays: dict[str, np.ndarray] = {}
     for file in _weight_files(Path(source)):
         header = read_header(file)
         with file.open("rb") as stream:
@@ -82,7 +82,7 @@ def read_arrays(source: str | Path) -> dict[str, np.ndarray[Any, Any]]:
     return arrays
 
 
-def _array(entry: TensorEntry, data: bytes) -> np.ndarray[Any, Any]:
+def _array(entry: TensorEntry, data: bytes) -> np.ndarray:
     array = np.frombuffer(data, NUMPY_TYPES[entry.dtype])
     if entry.dtype == "BF16":  # the upper half of a float32
         array = (array.astype("<u4") << 16).view("<f4")

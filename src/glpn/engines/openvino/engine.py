@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import openvino
@@ -120,7 +119,7 @@ class OpenVinoEngine:
     ) -> NDArray[np.float32]:
         """[1, 3, H, W] → [1, H, W], in memory of its own."""
         request.infer([pixels], share_inputs=True)
-        output: NDArray[Any] = request.get_output_tensor(0).data
+        output: NDArray[np.floating] = request.get_output_tensor(0).data
         if self._head is None:
             metres: NDArray[np.float32] = output * self._scale  # a copy: the memory is reused
             return metres

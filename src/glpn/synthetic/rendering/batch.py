@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -79,7 +79,7 @@ def _put(values: object, device: torch.device) -> Tensor:
 def _worlds(scenes: Sequence[Scene], device: torch.device) -> Worlds:
     most = max(len(scene.solids) for scene in scenes)
 
-    def stacked(arrays: Sequence[NDArray[Any]]) -> Tensor:
+    def stacked(arrays: Sequence[np.ndarray]) -> Tensor:
         return _put(np.stack([_padded(array, most) for array in arrays]), device)
 
     numbers = stacked([scene.solids for scene in scenes])
@@ -102,7 +102,7 @@ def _worlds(scenes: Sequence[Scene], device: torch.device) -> Worlds:
     )
 
 
-def _padded(array: NDArray[Any], most: int) -> NDArray[Any]:
+def _padded(array: np.ndarray, most: int) -> np.ndarray:
     padded = np.zeros((most, *array.shape[1:]), array.dtype)
     padded[: len(array)] = array
     return padded
