@@ -39,7 +39,7 @@ def pipeline(
     image_processor: Any = None,
     feature_extractor: Any = None,
     config: Any = None,
-    model_kwargs: Mapping[str, Any] | None = None,
+    model_kwargs: Mapping[str, object] | None = None,
     device: Any = None,
     device_map: Any = None,
     dtype: Any = None,
@@ -97,7 +97,7 @@ def pipeline(
     return DepthPipeline(module, return_tensors=return_tensors, fetch_urls=fetch_urls, device=place)
 
 
-def _require_task(task: str | None, return_tensors: str, options: Mapping[str, Any]) -> None:
+def _require_task(task: str | None, return_tensors: str, options: Mapping[str, object]) -> None:
     if task not in (None, TASK):
         raise UsageError(f"task: glpn knows {TASK!r}, got {task!r}")
     if return_tensors not in TENSOR_KINDS:
@@ -224,7 +224,7 @@ class DepthPipeline:
         results = (self._result(item, timeout) for item in many)
         return list(results) if isinstance(source, (list, tuple)) else results
 
-    def _result(self, source: Any, timeout: float | None) -> dict[str, Any]:
+    def _result(self, source: Any, timeout: float | None) -> dict[str, object]:
         photo = open_source(source, fetch_urls=self.fetch_urls, timeout=timeout)
         if isinstance(self._source, DepthEstimator):
             metres = self._source(photo).metres.copy()  # a Depth's own are read-only
@@ -248,7 +248,7 @@ class _Module:
         self.processor = processor
 
     @staticmethod
-    def load(name: str | Path, options: Mapping[str, Any]) -> Any:
+    def load(name: str | Path, options: Mapping[str, object]) -> Any:
         """The model of this name."""
         from glpn.network.model import GLPNForDepthEstimation
 
@@ -256,7 +256,7 @@ class _Module:
 
     @classmethod
     def open(
-        cls, model: Any, processor: Any, options: dict[str, Any], *, device: str, dtype: Any
+        cls, model: Any, processor: Any, options: dict[str, object], *, device: str, dtype: Any
     ) -> _Module:
         """Load what is given by name, and bring the model to its device and type."""
         source = model

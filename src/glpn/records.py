@@ -64,7 +64,7 @@ def read_json(path: str | Path) -> Any:
         raise ConfigError(f"{path}: not valid JSON: {e}") from None
 
 
-def read_toml(path: str | Path) -> dict[str, Any]:
+def read_toml(path: str | Path) -> dict[str, object]:
     """Decode a small TOML file; integers beyond 64 bits and deep nesting are refused.
 
     Raises:
@@ -75,7 +75,7 @@ def read_toml(path: str | Path) -> dict[str, Any]:
     text = _read_text(path)
     try:
         _require_short_keys(text)
-        values: dict[str, Any] = tomllib.loads(text, parse_float=_float)
+        values: dict[str, object] = tomllib.loads(text, parse_float=_float)
         _require_bounded(values)
     except ConfigError as e:
         raise ConfigError(f"{path}: {e}") from None
@@ -237,8 +237,8 @@ def _nesting(text: str) -> int:
     return deepest
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    values: dict[str, Any] = {}
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, object]:
+    values: dict[str, object] = {}
     for key, value in pairs:
         if key in values:
             raise ConfigError(f"duplicate key {key!r}")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -127,7 +126,7 @@ class Camera:
                 f"pixels, got {got} ({self.source})"
             )
 
-    def record(self) -> dict[str, Any]:
+    def record(self) -> dict[str, object]:
         """The attributes as JSON types; lens attributes only if the lens distorts."""
         values = dataclasses.asdict(self)
         del values["distortion"], values["fisheye"]

@@ -12,7 +12,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from typing import Any, TextIO
+from typing import TextIO
 
 from glpn.errors import OutputFailed
 
@@ -63,12 +63,12 @@ def print_bytes(data: bytes) -> None:
         sys.stdout.buffer.flush()
 
 
-def print_json(values: Mapping[str, Any]) -> None:
+def print_json(values: Mapping[str, object]) -> None:
     """Print one JSON object on one line of standard output, in ASCII."""
     print_line(json.dumps(values, allow_nan=False))
 
 
-def print_facts(values: Mapping[str, Any], *, as_json: bool) -> None:
+def print_facts(values: Mapping[str, object], *, as_json: bool) -> None:
     """Print one object as a line of JSON, or as one line per key and per list item."""
     if as_json:
         print_json(values)

@@ -6,16 +6,17 @@ import glob
 import os
 import stat
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple, TypedDict
 
 from glpn.cli.numbers import parse_place, positive
 from glpn.errors import GLPNError, MissingInput, UsageError
 from glpn.image.limits import DEFAULT_LIMITS, ImageLimits
 
 if TYPE_CHECKING:
+    from glpn.camera.intrinsics import Intrinsics
     from glpn.depth.measurements import Measurements
     from glpn.jobs import JobPhoto
 
@@ -47,6 +48,14 @@ class Found(NamedTuple):
     skipped: list[Path]
 
 
+class CameraOptions(TypedDict):
+    """The camera of the command line, as keyword arguments of `DepthEstimator.__call__`."""
+
+    focal: float | None
+    fov: float | None
+    camera: Intrinsics | None
+
+
 def gather(arguments: Iterable[str], *, recursive: bool) -> Found:
     """Find all photos, each once, in the given order; folders and patterns are sorted.
 
@@ -71,7 +80,7 @@ def gather(arguments: Iterable[str], *, recursive: bool) -> Found:
     return Found(list(found.values()), failures, skipped)
 
 
-def _standard_input() -> Any:
+def _standard_input() -> BinaryIO:
     if sys.stdin is None:
         raise UsageError("standard input is closed")
     return sys.stdin.buffer
@@ -161,7 +170,7 @@ def image_limits(max_megapixels: float | None) -> ImageLimits:
     return DEFAULT_LIMITS.raised_to(int(megapixels * 1e6)) if megapixels else DEFAULT_LIMITS
 
 
-def camera(*, focal: float | None, fov: float | None, intrinsics: Path | None) -> dict[str, Any]:
+def camera(*, focal: float | None, fov: float | None, intrinsics: Path | None) -> CameraOptions:
     """Return the camera as keyword arguments of `DepthEstimator.__call__`.
 
     Raises:
@@ -185,7 +194,7 @@ def measurements(
     *,
     sparse: Path | None = None,
     sparse_scale: float | None = None,
-    camera: Mapping[str, Any],
+    camera: CameraOptions,
 ) -> Measurements | None:
     """Return the known depths and lengths, or None if there are none.
 

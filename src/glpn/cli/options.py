@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -231,7 +231,7 @@ def engine_options(
 
 def writer_options(
     names: str, *, colormap: str, scale: float, uncertain: bool = False
-) -> dict[str, dict[str, Any]]:
+) -> dict[str, dict[str, object]]:
     """Convert --format, --colormap and --scale to a mapping: format → options of its writer.
 
     Each format appears once. With an uncertainty, a 16-bit PNG also gets a PNG of sigma.

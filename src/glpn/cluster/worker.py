@@ -78,7 +78,7 @@ class Worker:
             path.unlink(missing_ok=True)
         return result
 
-    def _row(self, result: PhotoResult[None]) -> dict[str, Any]:
+    def _row(self, result: PhotoResult[None]) -> dict[str, object]:
         made = {**result.kept, **result.written}
         error = result.error
         return {

@@ -122,7 +122,7 @@ class DatasetSpec:
         return DatasetSpec.from_dict({**dataclasses.asdict(self), **values})
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> DatasetSpec:
+    def from_dict(cls, values: Mapping[str, object]) -> DatasetSpec:
         """The specification from decoded TOML or keyword arguments.
 
         Raises:

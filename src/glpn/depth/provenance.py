@@ -6,7 +6,6 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePath
-from typing import Any
 
 from glpn.camera.camera import require_finite
 from glpn.errors import DataError
@@ -48,7 +47,7 @@ class Provenance:
         return dataclasses.replace(self, image=PurePath(name).name, image_hash=image_hash)
 
     @classmethod
-    def from_metadata(cls, metadata: Mapping[str, Any], image: str) -> Provenance:
+    def from_metadata(cls, metadata: Mapping[str, object], image: str) -> Provenance:
         """The provenance in a file's metadata; `image` is the file's name, for files without.
 
         Raises:
@@ -56,15 +55,13 @@ class Provenance:
         """
         if "model" not in metadata:
             return cls("unknown", "", "", "", image=image, note="not written by glpn")
-        names = [field.name for field in dataclasses.fields(cls)]
-        values = {
-            **_OLD_DEFAULTS,
-            **{key: metadata[key] for key in names if key in metadata},
-        }
-        max_depth = values.pop("max_depth", None)
-        for key in names:
-            if key != "max_depth" and not isinstance(values.get(key), str):
-                raise DataError(f"metadata {key}: expected text, got {values.get(key)!r:.100}")
+        texts: dict[str, str] = {}
+        for key in (field.name for field in dataclasses.fields(cls) if field.name != "max_depth"):
+            value = metadata.get(key, _OLD_DEFAULTS.get(key))
+            if not isinstance(value, str):
+                raise DataError(f"metadata {key}: expected text, got {value!r:.100}")
+            texts[key] = value
+        max_depth = metadata.get("max_depth")
         if max_depth is not None:
             max_depth = require_finite("metadata max_depth", max_depth)
-        return cls(**values, max_depth=max_depth)
+        return cls(**texts, max_depth=max_depth)

@@ -10,7 +10,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 
@@ -26,7 +26,26 @@ _SIZE = (480, 640)
 _MAX_CALLS, _MAX_SECONDS = 20, 2.0  # per row and batch size; the first limit reached ends it
 _MIN_CALLS = 3
 
-Measurement = dict[str, Any]  # a row of the table, as JSON values
+
+class _Timing(TypedDict):
+    engine: str
+    precision: str
+    threads: int
+    start_s: float
+    median_ms: float
+    p95_ms: float
+    images_s: float
+    images_s_4: float  # in batches of four
+    peak_mb: float | None
+
+
+class Measurement(_Timing, total=False):
+    """An engine in a precision, as JSON values, with relative deviations from the first row."""
+
+    deviation_mean: float
+    deviation_max: float
+    roofline_ms: float
+    fraction_of_peak: float
 
 
 def rows(folder: Path, threads: int) -> Iterator[Measurement]:
@@ -107,7 +126,7 @@ def _run(folder: Path, candidate: Candidate, threads: int, scratch: Path) -> Mea
     return row
 
 
-def _in_a_process(code: str, asked: list[Any], threads: int) -> Any:
+def _in_a_process(code: str, asked: list[object], threads: int) -> Any:
     """The last line that the code prints, as JSON; NumPy's products use `threads` threads."""
     command = [sys.executable, "-c", code, json.dumps(asked)]
     environment = {**os.environ, "OPENBLAS_NUM_THREADS": str(threads)}
@@ -127,7 +146,7 @@ def measure(folder: str, engine: str, precision: str, threads: int, scratch: str
     single = _times(lambda: opened(pixels[:1]))
     peak = _peak_mb()
     batch = _times(lambda: opened(pixels))
-    row = {
+    row: Measurement = {
         "engine": engine,
         "precision": precision,
         "threads": threads,

@@ -10,7 +10,6 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -108,7 +107,7 @@ def require_fit(metadata: Mapping[str, str], file: Path, config: GLPNConfig) -> 
     return max_depth
 
 
-def _network(config: GLPNConfig) -> dict[str, Any]:
+def _network(config: GLPNConfig) -> dict[str, object]:
     values = config.to_dict()
     return {key: values[key] for key in _NETWORK_FIELDS}
 

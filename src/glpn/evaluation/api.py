@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 from glpn.engines.options import DEFAULT_MODEL
 from glpn.evaluation.result import Result
@@ -19,9 +18,9 @@ def evaluate(
     split: str | None = None,
     frame_list: str | Path | None = None,
     limit: int | None = None,
-    reading: Mapping[str, Any] | None = None,
+    reading: Mapping[str, object] | None = None,
     protocol: str | None = None,
-    rules: Mapping[str, Any] | None = None,
+    rules: Mapping[str, object] | None = None,
     engine: str = "auto",
     device: str = "auto",
     threads: int | None = None,

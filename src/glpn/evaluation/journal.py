@@ -32,7 +32,7 @@ class Journal:
         DataError: the file belongs to another run or is damaged.
     """
 
-    def __init__(self, path: str | Path, header: Mapping[str, Any]) -> None:
+    def __init__(self, path: str | Path, header: Mapping[str, object]) -> None:
         self.path = Path(path)
         self.header = json.loads(json.dumps(header))  # JSON turns tuples into lists
 

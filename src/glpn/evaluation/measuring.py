@@ -6,7 +6,6 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from glpn.errors import DataError, MissingInput
 from glpn.evaluation.pngs import PNG_SCALES
@@ -36,8 +35,8 @@ class Request:
 
     selection: Selection
     protocol: str | None
-    rules: Mapping[str, Any]
-    model: Mapping[str, Any]
+    rules: Mapping[str, object]
+    model: Mapping[str, object]
     output: Path | None = None
     report: bool = False
     save_pngs: Path | None = None
@@ -89,7 +88,7 @@ def read(path: Path) -> Result:
         raise DataError(f"{path}: cannot be read: {e}") from None
 
 
-def comparison_record(found: Comparison) -> dict[str, Any]:
+def comparison_record(found: Comparison) -> dict[str, object]:
     """Return a comparison as JSON values."""
     return {
         "first": found.first.model,

@@ -122,7 +122,7 @@ class Protocol:
         except TypeError as e:
             raise UsageError(f"protocol {self.name}: {e}") from None
 
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> dict[str, object]:
         """Return all fields as JSON values."""
         return dataclasses.asdict(self)
 

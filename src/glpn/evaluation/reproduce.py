@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from glpn.errors import GLPNError, MissingInput
 from glpn.evaluation.metrics import METRIC_NAMES
@@ -38,7 +37,7 @@ class Run:
     folders: Mapping[str, Path]
     model: str
     max_depth: float | None
-    common: Mapping[str, Any]
+    common: Mapping[str, object]
     limit: int | None
     say: Say
     progress: Progress
@@ -84,7 +83,7 @@ class Run:
         evaluation = Evaluation.of(selection)
         self.say(evaluation.frames.notes[0])
         model = self._model(one)
-        reach, needed = model.settings["max_depth"], evaluation.protocol.max_depth
+        reach, needed = model.max_depth, evaluation.protocol.max_depth
         if reach < needed / 2:
             why = f"{model.settings['model']} reaches {reach:g} m, the set {needed:g} m"
             self._leave_out(one, why)
@@ -121,7 +120,7 @@ class Run:
         lines += [f"Not measured: {why}  " for why in self.missing.values()]
         return "\n".join(lines).rstrip() + "\n"
 
-    def record(self) -> dict[str, Any]:
+    def record(self) -> dict[str, object]:
         """Return the same content as JSON values."""
         return {
             "measured": {

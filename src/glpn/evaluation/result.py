@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import PIL
+from numpy.typing import NDArray
 
 import glpn
 from glpn.errors import DataError, GLPNError
@@ -71,7 +72,7 @@ class Result:
     means: Mapping[str, Interval]
     seed: int
     versions: Mapping[str, str]
-    settings: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, object] = field(default_factory=dict)
     geometry: Geometry | None = None
     warnings: tuple[str, ...] = ()
 
@@ -234,7 +235,7 @@ def images_in_words(rows: Sequence[Row]) -> str:
     return f"{count} in {len(known)} scene{'s' if len(known) != 1 else ''}"
 
 
-def scores_of(result: Result) -> Any:
+def scores_of(result: Result) -> NDArray[np.float64]:
     """Return the rows' metrics, float64 [images, metrics]."""
     return np.array([row.metrics for row in result.rows])
 
@@ -265,7 +266,7 @@ def interval_json(interval: Interval) -> dict[str, float | None]:
     return {key: value if math.isfinite(value) else None for key, value in named}
 
 
-def settings_lines(settings: Mapping[str, Any]) -> list[str]:
+def settings_lines(settings: Mapping[str, object]) -> list[str]:
     """Return one line of text with the settings that have a value; no line without any."""
     words = [f"{key} {_in_words(value)}" for key, value in settings.items() if value is not None]
     return [f"Settings: {', '.join(words)}  "] if words else []
@@ -306,7 +307,7 @@ def _cells(row: GeometryRow) -> list[str]:
     return [str(row.planes), *("" if math.isnan(e) else repr(e) for e in row.errors)]
 
 
-def _geometry_json(geometry: Geometry) -> dict[str, Any]:
+def _geometry_json(geometry: Geometry) -> dict[str, object]:
     rows = []
     for row in geometry.rows:
         named = row.errors._asdict().items()

@@ -9,7 +9,7 @@ from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,7 +51,7 @@ class Study:
     severities: tuple[int, ...] = SEVERITIES
     seed: int = 0
     lengths: Literal["image", "pixels"] = "image"
-    context: Mapping[str, Any] = field(default_factory=dict)
+    context: Mapping[str, object] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.protocol.average != "per-image":
@@ -70,7 +70,7 @@ class Study:
                 )
         return found
 
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> dict[str, object]:
         """Return all fields as JSON values."""
         values = dataclasses.asdict(self)
         return {**values, "protocol": {**values["protocol"], "hash": self.protocol.hash()}}

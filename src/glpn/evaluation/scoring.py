@@ -58,7 +58,7 @@ class Selection:
     data: Path
     dataset: str | None = None
     spec: Path | None = None
-    changes: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    changes: Mapping[str, object] = dataclasses.field(default_factory=dict)
     split: str | None = None
     frame_list: Path | None = None
     limit: int | None = None
@@ -89,7 +89,7 @@ class Selection:
         name = self.dataset or _SETS.get(layout.name, layout.name)
         return name if name in PROTOCOLS else PLAIN, frames
 
-    def settings(self, frames: FrameSet) -> dict[str, Any]:
+    def settings(self, frames: FrameSet) -> dict[str, object]:
         """Return the selection as JSON values, with a hash of the frames' names in order."""
         names = "\n".join(frames.names)
         return {
@@ -123,7 +123,7 @@ def set_of(folder: Path) -> str | None:
     return name if name in PROTOCOLS else None
 
 
-def _changed(spec: DatasetSpec, changes: Mapping[str, Any]) -> DatasetSpec:
+def _changed(spec: DatasetSpec, changes: Mapping[str, object]) -> DatasetSpec:
     """Apply the user's changes to the specification; a scale replaces a unit and vice versa."""
     if "scale" in changes:
         changes = {"unit": None, **changes}
@@ -146,7 +146,7 @@ class Evaluation:
     dataset: str
     frames: FrameSet
     protocol: Protocol
-    settings: Mapping[str, Any]
+    settings: Mapping[str, object]
     geometry: Mapping[str, Path] = dataclasses.field(default_factory=dict)
 
     @classmethod
@@ -154,7 +154,7 @@ class Evaluation:
         cls,
         selection: Selection,
         named: str | None = None,
-        changes: Mapping[str, Any] | None = None,
+        changes: Mapping[str, object] | None = None,
     ) -> Evaluation:
         """Find the frames and the protocol: the named one or the dataset's own, with changes.
 
@@ -186,7 +186,7 @@ class Model:
 
     estimator: DepthEstimator
     identity: str
-    settings: Mapping[str, Any]
+    settings: Mapping[str, object]
 
     @classmethod
     def load(cls, options: Mapping[str, Any]) -> Model:
@@ -208,6 +208,11 @@ class Model:
                 "threads": options.get("threads"),
             },
         )
+
+    @property
+    def max_depth(self) -> float:
+        """The largest depth in metres that the model can predict."""
+        return float(self.estimator.engine.config.max_depth)
 
     def sigma(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return one sigma in metres [H, W] of an image, from flip disagreement."""
@@ -232,7 +237,7 @@ def score(
         model=model.identity,
         save=save,
     )
-    reach = float(model.settings["max_depth"])
+    reach = model.max_depth
     return dataclasses.replace(
         result,
         settings={**evaluation.settings, **model.settings},

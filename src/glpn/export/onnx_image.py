@@ -8,7 +8,7 @@ Pillow in float64, so a level may differ by one.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypedDict
 
 from PIL import Image
 
@@ -25,8 +25,14 @@ from glpn.processing.processor import IMAGENET_MEAN, IMAGENET_STD, GLPNImageProc
 if TYPE_CHECKING:
     from onnx import ModelProto
 
+
+class _Filter(TypedDict, total=False):
+    mode: str
+    cubic_coeff_a: float
+
+
 # Pillow's filters as ONNX attributes. Pillow's bicubic curve has a = -0.5, torch's -0.75.
-_FILTERS: dict[int, dict[str, Any]] = {
+_FILTERS: dict[int, _Filter] = {
     Image.Resampling.BILINEAR: {"mode": "linear"},
     Image.Resampling.BICUBIC: {"mode": "cubic", "cubic_coeff_a": -0.5},
 }

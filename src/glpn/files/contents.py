@@ -34,9 +34,14 @@ class Contents:
     """
 
     metres: NDArray[np.float32]
-    metadata: Mapping[str, Any]
+    metadata: Mapping[str, object]
     image: NDArray[np.uint8] | None = None
     sigma: NDArray[np.float32] | None = None
+
+    @property
+    def camera(self) -> Camera:
+        """The camera of the metadata."""
+        return Camera.from_record(self.metadata["camera"])
 
     def described(self, values: Mapping[str, object] = MappingProxyType({})) -> str:
         """The metadata as one line of ASCII JSON, with the values that one format adds."""
@@ -48,7 +53,7 @@ class Contents:
 
         With `step`, only every `step`-th pixel in both directions.
         """
-        camera = Camera(**self.metadata["camera"])
+        camera = self.camera
         if step == 1:
             return camera.points(self.metres)
         height, width = self.metres.shape
@@ -56,7 +61,7 @@ class Contents:
         return camera.unproject(x, y, self.metres[::step, ::step])
 
 
-def parse_metadata(text: str | None) -> dict[str, Any]:
+def parse_metadata(text: str | None) -> dict[str, object]:
     """The JSON object that `Contents.described` wrote.
 
     Raises:
@@ -74,7 +79,7 @@ def parse_metadata(text: str | None) -> dict[str, Any]:
 
 
 def contents_of_floats(
-    units: NDArray[np.floating], metadata: Mapping[str, Any], scale: float | None
+    units: NDArray[np.floating], metadata: Mapping[str, object], scale: float | None
 ) -> Contents:
     """Contents of float pixels from any program; NaN, infinite and negative pixels are unknown."""
     scale = units_per_metre(metadata, scale)
@@ -86,7 +91,7 @@ def contents_of_floats(
     return Contents(np.where(known, metres, np.float32(0)), metadata)
 
 
-def units_per_metre(metadata: Mapping[str, Any], scale: float | None) -> float:
+def units_per_metre(metadata: Mapping[str, object], scale: float | None) -> float:
     """The scale that the file states, or else the caller's.
 
     Raises:

@@ -89,10 +89,10 @@ def read_metadata(file: BinaryIO) -> str | None:
 def _camera(contents: Contents) -> dict[str, object]:
     """A glTF camera (glTF 2.0, section 5.13), which sits at the origin and looks along -Z."""
     height, width = contents.metres.shape
-    camera = contents.metadata["camera"]
+    camera = contents.camera
     view = {
-        "yfov": 2 * math.atan(height / 2 / camera["fy"]),
-        "aspectRatio": width / camera["fx"] / (height / camera["fy"]),
+        "yfov": 2 * math.atan(height / 2 / camera.fy),
+        "aspectRatio": width / camera.fx / (height / camera.fy),
         "znear": _NEAR_PLANE,
     }
     return {"name": _CAMERA_NAME, "type": "perspective", "perspective": view}

@@ -31,7 +31,7 @@ class JsonLog:
         self._lock = threading.Lock()
         self._descriptor = self._open(size)
 
-    def append(self, values: Mapping[str, Any] | Sequence[Any]) -> None:
+    def append(self, values: Mapping[str, object] | Sequence[Any]) -> None:
         """Add one line; the operating system holds it when this returns.
 
         Raises:

@@ -27,8 +27,8 @@ def encode(contents: Contents) -> bytes:
 
     `sigma` float32, one standard deviation in metres, is there too where it is known.
     """
-    camera = contents.metadata["camera"]
-    intrinsics = [[camera["fx"], 0, camera["cx"]], [0, camera["fy"], camera["cy"]], [0, 0, 1]]
+    camera = contents.camera
+    intrinsics = [[camera.fx, 0, camera.cx], [0, camera.fy, camera.cy], [0, 0, 1]]
     arrays = {
         "metres": contents.metres,
         "intrinsics": np.array(intrinsics, np.float64),

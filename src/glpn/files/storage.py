@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from glpn.errors import DataError, GLPNError, MissingInput, UsageError
 from glpn.files.formats import FORMATS, Format, format_of, require_format
@@ -167,7 +167,7 @@ def _quantity(metadata: Mapping[str, object]) -> str:
     return "colors" if "picture" in metadata else str(metadata.get("quantity", "depth"))
 
 
-def label(path: str | Path, format: str) -> Mapping[str, Any]:
+def label(path: str | Path, format: str) -> Mapping[str, object]:
     """What a file of this format says about itself; {} where it is damaged or says nothing.
 
     Raises:

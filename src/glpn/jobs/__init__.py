@@ -18,11 +18,12 @@ from glpn.jobs.manifest import Entry, Manifest
 from glpn.jobs.photo_job import FATAL_ERRORS, PhotoJob, PhotoResult
 from glpn.jobs.shards import Shard
 from glpn.jobs.shared_estimator import SharedEstimator
-from glpn.jobs.spec import JobPhoto, JobSpec
+from glpn.jobs.spec import EstimatorCall, JobPhoto, JobSpec
 
 __all__ = [
     "FATAL_ERRORS",
     "Entry",
+    "EstimatorCall",
     "FolderJob",
     "JobPhoto",
     "JobSpec",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
 
 ANOTHER_PHOTO = "from another photo, or before it changed"
 
@@ -23,7 +22,9 @@ class OutputIdentity:
     model_hash: str
     asked: str = ""
 
-    def difference(self, recorded: Mapping[str, Any], options: Mapping[str, Any]) -> str | None:
+    def difference(
+        self, recorded: Mapping[str, object], options: Mapping[str, object]
+    ) -> str | None:
         """How a recorded identity differs from this one, in words.
 
         Args:

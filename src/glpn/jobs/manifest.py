@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
 
 from glpn.errors import CannotCreateOutput
 from glpn.files import output_stems
@@ -38,7 +37,7 @@ class Entry:
     image: str
     stem: str
     origin: Mapping[str, str] = field(default_factory=dict)
-    files: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    files: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     seconds: float = 0.0
     error: str = ""
     time: str = ""
@@ -91,7 +90,7 @@ class Manifest:
             taken.add(stem)
         return output_stems(images, known)
 
-    def recorded(self, image: str, format: str, name: str) -> Mapping[str, Any]:
+    def recorded(self, image: str, format: str, name: str) -> Mapping[str, object]:
         """The recorded metadata of one file, with the keys of the file's own; {} if there is none.
 
         There is none if the file of another photo has since taken the name.
@@ -126,7 +125,7 @@ class Manifest:
             return  # a failure does not invalidate earlier outputs
         self._entries[entry.image] = entry
         for file in entry.files.values():
-            self._owners[file["name"]] = entry.image
+            self._owners[str(file["name"])] = entry.image
 
 
 def _entry(line: bytes) -> Entry | None:
@@ -134,9 +133,16 @@ def _entry(line: bytes) -> Entry | None:
     try:
         values = parse_line(line)
         entry = Entry(**values)
-        names = [entry.stem, *(file["name"] for file in entry.files.values())]
+        names = [entry.stem, *map(_name, entry.files.values())]
         known = isinstance(entry.image, str) and isinstance(entry.origin, dict)
         inside = all(Path(name).name == name for name in names)  # no path outside the folder
     except (ValueError, TypeError, KeyError, AttributeError):
         return None
     return entry if known and inside else None
+
+
+def _name(file: Mapping[str, object]) -> str:
+    name = file["name"]
+    if not isinstance(name, str):
+        raise TypeError(f"name: expected text, got {name!r}")
+    return name

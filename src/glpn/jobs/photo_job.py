@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from glpn import files
 from glpn.depth.depth import Depth
@@ -106,7 +106,7 @@ class PhotoJob(Generic[T]):
             for format, path in self.targets(photo).items():
                 recorded = self._recorded(photo, format, path)
                 if recorded and os.path.lexists(path):
-                    same = self._identity(recorded["image_hash"])
+                    same = self._identity(str(recorded["image_hash"]))
                     options = _recorded_options(self.spec.formats[format])
                     if difference := same.difference(recorded, options):
                         raise _refusal(path, difference)
@@ -200,7 +200,7 @@ class PhotoJob(Generic[T]):
             raise ImageTooLarge(f"{photo.name}: not enough memory") from None
         return report
 
-    def _recorded(self, photo: JobPhoto, format: str, path: Path) -> Mapping[str, Any]:
+    def _recorded(self, photo: JobPhoto, format: str, path: Path) -> Mapping[str, object]:
         if self._manifest is None:
             return {}
         return self._manifest.recorded(photo.image, format, path.name)
@@ -229,7 +229,7 @@ class PhotoJob(Generic[T]):
         self._manifest.append(entry)
 
 
-def _recorded_options(options: Mapping[str, Any]) -> dict[str, Any]:
+def _recorded_options(options: Mapping[str, object]) -> dict[str, object]:
     return {key: options[key] for key in _RECORDED_OPTIONS if key in options}
 
 

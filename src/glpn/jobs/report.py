@@ -74,7 +74,7 @@ class PhotoReport:
                 parts.append(f"{verb} {', '.join(map(str, paths.values()))}")
         return f"{self.name}: {'; '.join(parts)}"
 
-    def record(self) -> dict[str, Any]:
+    def record(self) -> dict[str, object]:
         """The same in JSON types; all lengths are in metres."""
         depth = self.depth
         height, width = depth.size

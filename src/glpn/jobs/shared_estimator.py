@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import functools
 import threading
-from collections.abc import Mapping
 from dataclasses import asdict, replace
-from typing import Any
 
 from glpn import weights
 from glpn.depth.depth import Depth
@@ -14,6 +12,8 @@ from glpn.engines.hardware import usable_cores
 from glpn.engines.options import EngineOptions
 from glpn.engines.registry import TABLE
 from glpn.estimator import DepthEstimator
+from glpn.image.photo import Photo
+from glpn.jobs.spec import EstimatorCall
 
 MAX_CONCURRENCY = 8  # predictions at a time; each holds the activations of one network
 _CONCURRENT_ENGINES = tuple(row.name for row in TABLE if row.side_by_side)
@@ -85,9 +85,8 @@ class SharedEstimator:
         self.concurrency, self._running = 1, threading.Semaphore(1)
         return None
 
-    def predict(self, photo: Any, call: Mapping[str, Any]) -> Depth:
+    def predict(self, photo: Photo, call: EstimatorCall) -> Depth:
         """The depth of one decoded photo; waits while `concurrency` others are predicted."""
         estimator = self.estimator()
         with self._running:
-            depth: Depth = estimator(photo, **call)
-        return depth
+            return estimator(photo, **call)

@@ -5,11 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, TypedDict
 
 from glpn import files
 from glpn.engines.options import EngineOptions
 from glpn.image.limits import DEFAULT_LIMITS, ImageLimits
+
+if TYPE_CHECKING:
+    from glpn.camera.camera import Camera
+    from glpn.camera.intrinsics import Intrinsics
+    from glpn.depth.measurements import Measurements
+    from glpn.estimator import PhotoSource
 
 
 @dataclass(frozen=True)
@@ -25,8 +31,19 @@ class JobPhoto:
 
     name: str
     image: str
-    source: Callable[[], Any]
+    source: Callable[[], PhotoSource]
     stem: str = ""
+
+
+class EstimatorCall(TypedDict, total=False):
+    """Keyword arguments of a `DepthEstimator`'s call."""
+
+    camera: Camera | Intrinsics | None
+    focal: float | None
+    fov: float | None
+    uncertainty: str | None
+    measurements: Measurements | None
+    tiles: int | None
 
 
 @dataclass(frozen=True)
@@ -49,9 +66,9 @@ class JobSpec:
 
     engine: EngineOptions
     output: str
-    formats: Mapping[str, Mapping[str, Any]]
-    call: Mapping[str, Any] = field(default_factory=dict)
-    changes: Mapping[str, Any] = field(default_factory=dict)
+    formats: Mapping[str, Mapping[str, object]]
+    call: EstimatorCall = field(default_factory=EstimatorCall)
+    changes: Mapping[str, object] = field(default_factory=dict)
     limits: ImageLimits = DEFAULT_LIMITS
     overwrite: bool = False
     replace_own: bool = False

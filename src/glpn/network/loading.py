@@ -106,7 +106,7 @@ class LoadOptions:
     revision: str | None = None
     subfolder: str = ""
     token: str | bool | None = None
-    fields: dict[str, Any] = field(default_factory=dict)
+    fields: dict[str, object] = field(default_factory=dict)
 
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> LoadOptions:
@@ -154,7 +154,7 @@ class LoadingInfo:
 
 def load(
     cls: type[_Model], source: str | Path | None, options: LoadOptions
-) -> _Model | tuple[_Model, dict[str, Any]]:
+) -> _Model | tuple[_Model, dict[str, object]]:
     """Do the work of `from_pretrained`."""
     if torch.get_default_device().type == "meta":
         raise MetaDeviceError(

@@ -67,7 +67,7 @@ class PretrainedModel(nn.Module):
         *,
         output_loading_info: Literal[True],
         **options: Any,
-    ) -> tuple[_Self, dict[str, Any]]: ...
+    ) -> tuple[_Self, dict[str, object]]: ...
     @overload
     @classmethod
     def from_pretrained(
@@ -82,7 +82,7 @@ class PretrainedModel(nn.Module):
         pretrained_model_name_or_path: str | Path | None,
         *model_args: object,
         **options: Any,
-    ) -> _Self | tuple[_Self, dict[str, Any]]:
+    ) -> _Self | tuple[_Self, dict[str, object]]:
         """Load a bundled name, a folder or a hub id; the model comes in eval mode.
 
         Args:
@@ -116,7 +116,7 @@ class PretrainedModel(nn.Module):
         return model if dtype is None else model.to(weights.torch_dtype(dtype))
 
     def load_state_dict(
-        self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
+        self, state_dict: Mapping[str, object], strict: bool = True, assign: bool = False
     ) -> Any:
         """Copy tensors into the model, under its own names or those of transformers.
 
@@ -209,7 +209,7 @@ class PretrainedModel(nn.Module):
     # --- gradient checkpointing -------------------------------------------------------------------
 
     def gradient_checkpointing_enable(
-        self, gradient_checkpointing_kwargs: Mapping[str, Any] | None = None
+        self, gradient_checkpointing_kwargs: Mapping[str, object] | None = None
     ) -> None:
         """Recompute each block's activations in the backward pass instead of keeping them.
 
@@ -225,7 +225,7 @@ class PretrainedModel(nn.Module):
         self._set_checkpointing(None)
 
     def activation_checkpointing_enable(
-        self, activation_checkpointing_kwargs: Mapping[str, Any] | None = None
+        self, activation_checkpointing_kwargs: Mapping[str, object] | None = None
     ) -> None:
         """The newer name of `gradient_checkpointing_enable`."""
         self.gradient_checkpointing_enable(activation_checkpointing_kwargs)
@@ -234,7 +234,7 @@ class PretrainedModel(nn.Module):
         """The newer name of `gradient_checkpointing_disable`."""
         self.gradient_checkpointing_disable()
 
-    def _set_checkpointing(self, options: dict[str, Any] | None) -> None:
+    def _set_checkpointing(self, options: dict[str, object] | None) -> None:
         for stage in self._stages():
             stage.checkpointing = options
 
@@ -339,7 +339,7 @@ def as_config(config: Any) -> GLPNConfig:
     """
     if isinstance(config, GLPNConfig):
         return config
-    to_dict: Callable[[], Mapping[str, Any]] | None = getattr(config, "to_dict", None)
+    to_dict: Callable[[], Mapping[str, object]] | None = getattr(config, "to_dict", None)
     if to_dict is None or getattr(config, "model_type", None) != GLPNConfig.model_type:
         raise UsageError(f"config: expected a GLPNConfig, got {type(config).__name__}")
     converted = GLPNConfig.from_dict(to_dict())

@@ -25,7 +25,7 @@ _DTYPES = ("float16", "bfloat16", "float32", "float64")
 
 # Attributes that code written for transformers reads from any configuration. A file holds them
 # only where they were set.
-COMMON: Mapping[str, Any] = {
+COMMON: Mapping[str, object] = {
     "architectures": None,
     "chunk_size_feed_forward": 0,
     "gradient_checkpointing": False,
@@ -59,7 +59,7 @@ class PretrainedConfig:
     attribute_map: ClassVar[Mapping[str, str]] = {}
     base_config_key: ClassVar[str] = ""
 
-    extra: dict[str, Any]
+    extra: dict[str, object]
 
     def __init__(self, **values: Any) -> None:
         model_type = values.pop("model_type", self.model_type)
@@ -92,7 +92,7 @@ class PretrainedConfig:
         shown = {k: v for k, v in self.to_dict().items() if k != "model_type"}
         return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in shown.items())})"
 
-    def update(self, config_dict: Mapping[str, Any]) -> None:
+    def update(self, config_dict: Mapping[str, object]) -> None:
         """Set several fields, then validate them together; on an error nothing changes.
 
         Raises:
@@ -129,7 +129,7 @@ class PretrainedConfig:
             self.extra[key] = value
 
     @classmethod
-    def _defaults(cls) -> dict[str, Any]:
+    def _defaults(cls) -> dict[str, object]:
         return {f.name: f.default for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
 
     @classmethod
@@ -160,7 +160,7 @@ class PretrainedConfig:
             import torch
         except ImportError:
             return str(name)
-        dtype: torch.dtype = getattr(torch, name)
+        dtype: torch.dtype = getattr(torch, str(name))
         return dtype
 
     @property
@@ -188,13 +188,13 @@ class PretrainedConfig:
 
     # --- dictionaries and files -------------------------------------------------------------------
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """All fields as JSON types, in the Hugging Face names, and every key that was set."""
         fields = {key: getattr(self, key) for key in self._defaults()}
         lists = {k: list(v) if isinstance(v, tuple) else v for k, v in fields.items()}
         return {"model_type": self.model_type, **lists, **self.extra}
 
-    def to_diff_dict(self) -> dict[str, Any]:
+    def to_diff_dict(self) -> dict[str, object]:
         """Only the keys that differ from the defaults, and `model_type`."""
         default = type(self)().to_dict()
         changed = {k: v for k, v in self.to_dict().items() if k not in default or v != default[k]}
@@ -217,7 +217,9 @@ class PretrainedConfig:
             file.write(self.to_json_string(use_diff).encode())
 
     @classmethod
-    def from_dict(cls: type[_Config], config_dict: Mapping[str, Any], **overrides: Any) -> _Config:
+    def from_dict(
+        cls: type[_Config], config_dict: Mapping[str, object], **overrides: Any
+    ) -> _Config:
         """The configuration that a decoded `config.json` describes.
 
         Args:

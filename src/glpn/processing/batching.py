@@ -12,7 +12,7 @@ from glpn.errors import DataError, MissingDependency, UsageError
 from glpn.image.arrays import is_tensor
 
 
-class PixelBatch(dict[str, Any]):
+class PixelBatch(dict[str, object]):
     """The result of `preprocess`: a dictionary whose items are also attributes."""
 
     def __getattr__(self, name: str) -> Any:
@@ -38,7 +38,7 @@ class PixelBatch(dict[str, Any]):
         return self
 
 
-def _device(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+def _device(args: tuple[Any, ...], kwargs: dict[str, object]) -> Any:
     """The device among the arguments of `Tensor.to`, or None."""
     import torch
 

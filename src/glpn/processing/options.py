@@ -103,7 +103,7 @@ class ProcessorOptions:
     do_convert_rgb: bool | None = None
     data_format: str | None = None
     input_data_format: str | None = None
-    extra: Mapping[str, Any] = field(default_factory=dict)
+    extra: Mapping[str, object] = field(default_factory=dict)
 
     def __init__(self, **values: Any) -> None:
         extra = values.pop("extra", {})
@@ -130,7 +130,7 @@ class ProcessorOptions:
             return extra.get(key)
         raise AttributeError(f"{type(self).__name__} has no field {key!r}")
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """The fields as JSON types, in the Hugging Face names; optional ones where set."""
         values = {name: getattr(self, name) for name in _DEFAULTS}
         known = {
@@ -141,7 +141,7 @@ class ProcessorOptions:
         return {**self.extra, "image_processor_type": "GLPNImageProcessor", **known}
 
     @classmethod
-    def from_dict(cls: type[_Options], values: Mapping[str, Any], **overrides: Any) -> _Options:
+    def from_dict(cls: type[_Options], values: Mapping[str, object], **overrides: Any) -> _Options:
         """The processor that a decoded `preprocessor_config.json` describes.
 
         Files of the older feature extractor and of all variants of the image processor load; a
@@ -245,7 +245,7 @@ class ProcessorOptions:
 
         return push(self.save_pretrained, repo_id, **options)
 
-    def with_options(self: _Options, overrides: Mapping[str, Any]) -> _Options:
+    def with_options(self: _Options, overrides: Mapping[str, object]) -> _Options:
         """A copy with other fields; None keeps a field."""
         _require_known(overrides)
         chosen = copy.copy(self)
@@ -258,7 +258,7 @@ class ProcessorOptions:
 _DEFAULTS = {f.name: f.default for f in dataclasses.fields(ProcessorOptions) if f.name != "extra"}
 
 
-def _require_known(options: Mapping[str, Any]) -> None:
+def _require_known(options: Mapping[str, object]) -> None:
     for key in options:
         if key not in _DEFAULTS and key not in WITHOUT_EFFECT:
             near = nearest_word(key, _DEFAULTS)

@@ -192,7 +192,7 @@ class GLPNImageProcessor(ProcessorOptions):
 
     def post_process_depth_estimation(
         self, outputs: Any, target_sizes: Any = None
-    ) -> list[dict[str, Any]]:
+    ) -> list[dict[str, object]]:
         """Split a batch of predictions, each resized to its photo.
 
         Args:

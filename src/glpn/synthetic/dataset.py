@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -117,7 +116,7 @@ def _render_part(
     return len(seeds)
 
 
-def _settle_recipe(root: Path, recipe: dict[str, Any]) -> None:
+def _settle_recipe(root: Path, recipe: dict[str, object]) -> None:
     """Record the recipe of the frames; refuse a folder with frames of another one."""
     path = root / RECIPE_NAME
     if path.exists():

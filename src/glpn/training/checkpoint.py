@@ -278,7 +278,7 @@ def _read_manifest(path: Path) -> dict[str, Any]:
     return manifest
 
 
-def _read_file(path: Path, entry: Mapping[str, Any]) -> bytes:
+def _read_file(path: Path, entry: Mapping[str, object]) -> bytes:
     data = _bytes(path)
     if len(data) != entry["bytes"]:
         raise CheckpointError(f"{path}: damaged: {len(data)} bytes instead of {entry['bytes']}")

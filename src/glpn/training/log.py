@@ -11,7 +11,7 @@ import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, ExitStack, closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from glpn.errors import MissingDependency
 from glpn.files.jsonl import JsonLog
@@ -83,7 +83,7 @@ class Display(AbstractContextManager["Display"]):
         if self._bar is not None and self._task is not None:
             self._bar.update(self._task, completed=step)
 
-    def report(self, values: Mapping[str, Any]) -> None:
+    def report(self, values: Mapping[str, float | str]) -> None:
         """Show a line of the log; for a step, with the speed since the previous line."""
         step = int(values["step"])
         numbers = {key: value for key, value in values.items() if isinstance(value, float)}

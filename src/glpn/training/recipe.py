@@ -68,7 +68,7 @@ class Recipe:
             raise ConfigError("teacher.model: data.keep=device does not support a teacher")
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Recipe:
+    def from_dict(cls, values: Mapping[str, object]) -> Recipe:
         """The recipe that nested mappings describe.
 
         Raises:
@@ -77,7 +77,7 @@ class Recipe:
         """
         _check_keys(values)
         sections = field_types(cls)
-        built = {}
+        built: dict[str, Any] = {}
         for name, table in values.items():
             try:
                 built[name] = decode(sections[name], table, prefix=f"{name}.")
@@ -93,7 +93,7 @@ class Recipe:
         Raises:
             ConfigError: as for `from_dict`, or a change that is not of that form.
         """
-        values = self.to_dict()
+        values: dict[str, object] = {**self.to_dict()}
         for change in changes:
             key, equals, text = change.partition("=")
             *path, last = key.strip().split(".")
@@ -101,22 +101,23 @@ class Recipe:
                 raise ConfigError(f"{change!r}: expected section.key=value")
             table = values
             for name in path:
-                table = table.setdefault(name, {})
-                if not isinstance(table, dict):
+                inner = table.setdefault(name, {})
+                if not isinstance(inner, dict):
                     raise ConfigError(f"{change!r}: {name!r} is a value, not a table")
+                table = inner
             table[last] = _value(text.strip())
         return Recipe.from_dict(values)
 
-    def to_dict(self) -> dict[str, Any]:
-        """All settings as JSON types."""
+    def to_dict(self) -> dict[str, dict[str, object]]:
+        """Section → settings, as JSON types."""
         values = dataclasses.asdict(self)
         for key in _DERIVED:
             section, _, name = key.partition(".")
             del values[section][name]
-        plain: dict[str, Any] = json.loads(json.dumps(values))
+        plain: dict[str, dict[str, object]] = json.loads(json.dumps(values))
         return plain
 
-    def flat(self) -> dict[str, Any]:
+    def flat(self) -> dict[str, object]:
         """Dotted key → value, for all settings that decide the result."""
         return {
             f"{section}.{key}": value
@@ -176,7 +177,7 @@ def bundled_recipes() -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder.glob("*.toml"))}
 
 
-def _check_keys(values: Mapping[str, Any]) -> None:
+def _check_keys(values: Mapping[str, object]) -> None:
     """Refuse unknown keys here, where all known ones can be searched for the nearest."""
     known = _known_keys()
     for section, table in values.items():

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -187,7 +186,7 @@ class Trainer:
         output.display.advance(state.step, options.batch)
         if output.log is None or (state.step % options.log_every and update.made):
             return
-        line: dict[str, Any] = {
+        line: dict[str, float | str] = {
             "kind": "train",
             "step": state.step,
             "epoch": self._data.sampler.epoch(state.step),
@@ -227,7 +226,11 @@ class Trainer:
         self._metrics = metrics
         if output.log is None:
             return
-        line = {"kind": "validation", "step": state.step, **metrics._asdict()}
+        line: dict[str, float | str] = {
+            "kind": "validation",
+            "step": state.step,
+            **metrics._asdict(),
+        }
         output.log.append(line)
         output.display.report(line)
         if better:

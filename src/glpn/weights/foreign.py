@@ -240,7 +240,7 @@ def _is_segformer(path: Path, state: Mapping[str, Tensor]) -> bool:
     return bare and _config_values(path).get("model_type") == "segformer"
 
 
-def _config_values(path: Path) -> dict[str, Any]:
+def _config_values(path: Path) -> dict[str, object]:
     """The `config.json` in or beside a source; empty if there is none."""
     file = (path if path.is_dir() else path.parent) / CONFIG_NAME
     values = read_json(file) if file.is_file() else {}

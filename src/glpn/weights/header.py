@@ -86,7 +86,7 @@ def _header_text(file: Path) -> tuple[bytes, int]:
         raise CheckpointError(f"{file}: cannot be read: {e}") from None
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, object]:
     values = dict(pairs)
     if len(values) != len(pairs):
         raise ValueError("a key stands twice in one object")

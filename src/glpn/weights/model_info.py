@@ -7,7 +7,6 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -64,7 +63,7 @@ class ModelInfo:
             terms=_terms(folder / _CARD),
         )
 
-    def record(self) -> dict[str, Any]:
+    def record(self) -> dict[str, object]:
         """The facts as JSON types."""
         return {
             "variant": self.config.variant,
@@ -102,7 +101,7 @@ def parameters(header: weights.Header) -> int:
     )
 
 
-def depth_record(path: Path, *, scale: float | None) -> dict[str, Any]:
+def depth_record(path: Path, *, scale: float | None) -> dict[str, object]:
     """The metadata of a depth file, and the range of its metres.
 
     Args:
@@ -119,17 +118,16 @@ def depth_record(path: Path, *, scale: float | None) -> dict[str, Any]:
         raise DataError(f"{path}: metadata: NaN or infinity") from None
     known = contents.metres[contents.metres > 0]
     height, width = contents.metres.shape
-    figures = {name: float(f(known)) for name, f in _FIGURES.items()} if known.size else {}
+    figures = (
+        {"min": known.min(), "max": known.max(), "median": np.median(known)} if known.size else {}
+    )
     return {
         "height": height,
         "width": width,
-        **{name: round(value, 4) for name, value in figures.items()},
+        **{name: round(float(value), 4) for name, value in figures.items()},
         "known": round(known.size / contents.metres.size, 4),
         "says": dict(contents.metadata),
     }
-
-
-_FIGURES: dict[str, Any] = {"min": np.min, "max": np.max, "median": np.median}
 
 
 def _files(folder: Path) -> Iterator[Path]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
 
 from glpn.errors import CheckpointError
 from glpn.network.config import GLPNConfig, Stage
@@ -83,7 +82,7 @@ def _fusion(name: str, width: int) -> dict[str, Shape]:
     return shapes
 
 
-def inferred_fields(shapes: Mapping[str, Shape], *, source: str) -> dict[str, Any]:
+def inferred_fields(shapes: Mapping[str, Shape], *, source: str) -> dict[str, object]:
     """The fields of GLPNConfig that follow from the shapes of a checkpoint's tensors.
 
     The number of attention heads, the activation and max_depth do not follow from shapes.
@@ -108,7 +107,7 @@ def inferred_fields(shapes: Mapping[str, Shape], *, source: str) -> dict[str, An
     blocks = [f"glpn.encoder.block.{i}.0" for i in range(4)]
     hidden = [shape(f"{block}.mlp.dense1.weight", 2)[0] for block in blocks]
     kernels = [f"{block}.attention.self.sr.weight" for block in blocks]
-    fields: dict[str, Any] = {
+    fields: dict[str, object] = {
         "num_channels": embeds[0][1],
         "patch_sizes": [embed[2] for embed in embeds],
         "hidden_sizes": widths,

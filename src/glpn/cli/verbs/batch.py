@@ -85,7 +85,7 @@ def batch(
       glpn batch photos depth
       glpn batch s3://photos/2026 s3://depth/2026 --ray ray://head:10001
     """
-    from glpn.jobs import JobSpec
+    from glpn.jobs import EstimatorCall, JobSpec
 
     if device == "auto":
         raise UsageError("--device: expected cpu or cuda, which every worker has; got auto")
@@ -94,7 +94,7 @@ def batch(
         engine=options.engine_options(model, engine, device, threads=threads, max_depth=max_depth),
         output=_absolute(destination),
         formats=options.writer_options(format, colormap=colormap, scale=scale),
-        call=camera,
+        call=EstimatorCall(focal=camera["focal"], fov=camera["fov"], camera=camera["camera"]),
         changes=camera,
         overwrite=overwrite,
     )

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from glpn.cli import console, options
+
+if TYPE_CHECKING:
+    from glpn.engines.bench import Measurement
 
 _Save = Annotated[
     bool,
@@ -40,7 +43,7 @@ def bench(
 
     folder = weights.resolve(model or DEFAULT_MODEL)
     count = threads or usable_cores()
-    rows: list[measurements.Measurement] = []
+    rows: list[Measurement] = []
     for row in measurements.rows(folder, count):
         _say(row, heading=not rows, as_json=as_json)
         rows.append(row)
@@ -49,7 +52,7 @@ def bench(
         console.note(f"saved: {console.escaped(str(file))}; --engine auto now follows it")
 
 
-def _say(row: dict[str, Any], *, heading: bool, as_json: bool) -> None:
+def _say(row: Measurement, *, heading: bool, as_json: bool) -> None:
     if as_json:
         console.print_json(row)
         return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -102,7 +102,7 @@ def _write_graph(done: Conversion) -> str:
     return f"{write_graph(done.destination).name} was written for onnxruntime"
 
 
-def _record(source: Path, done: Conversion, notes: list[str]) -> dict[str, Any]:
+def _record(source: Path, done: Conversion, notes: list[str]) -> dict[str, object]:
     return {
         "source": str(source),
         "found": done.kind,

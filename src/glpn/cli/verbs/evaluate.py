@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from glpn.cli import options
 from glpn.cli.numbers import parse_numbers, positive
@@ -107,7 +106,7 @@ def evaluate(
         run.measure()
 
 
-def _refuse(option: str, others: dict[str, Any]) -> None:
+def _refuse(option: str, others: dict[str, object]) -> None:
     """Refuse options that cannot be combined with `option`.
 
     Raises:
@@ -136,9 +135,13 @@ def _changes(
     unit: str | None,
     invalid: str | None,
     border: str | None,
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Return the fields of `DatasetSpec` that the options set."""
-    values: dict[str, Any] = {"scale": positive("--scale", scale), "offset": offset, "unit": unit}
+    values: dict[str, object] = {
+        "scale": positive("--scale", scale),
+        "offset": offset,
+        "unit": unit,
+    }
     if invalid is not None:
         values["invalid"] = () if invalid == _NONE else parse_numbers("--invalid", invalid)
     if border is not None:
@@ -151,11 +154,11 @@ def _changes(
 
 def _rules(
     flip: bool, pooled: bool, *, clamp: bool, align: str, valid_range: str | None
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Return the fields of `Protocol` that the options set."""
     if align not in asked.ALIGNMENTS:
         raise UsageError(f"--align: expected one of {', '.join(asked.ALIGNMENTS)}; got {align!r}")
-    rules: dict[str, Any] = dict(asked.ALIGNMENTS[align])
+    rules: dict[str, object] = dict(asked.ALIGNMENTS[align])
     rules |= {"flip": flip, "clamp": clamp, "average": "pooled" if pooled else "per-image"}
     if valid_range is not None:
         ends = parse_numbers("--range", valid_range)

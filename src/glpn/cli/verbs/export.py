@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -284,7 +284,7 @@ def _verified(folder: Path, *, portable: bool) -> Report:
 
 
 def _say(files: list[Path], report: Report | None, *, as_json: bool) -> None:
-    record: dict[str, Any] = {
+    record: dict[str, object] = {
         "written": str(files[0]),
         "bytes": sum(file.stat().st_size for file in files),
     }

@@ -90,7 +90,7 @@ def _say_table(found: dict[str, ModelInfo]) -> None:
         console.print_line(console.escaped(line.rstrip()))
 
 
-def _model_lines(model: ModelInfo, engines: tuple[str, ...]) -> dict[str, Any]:
+def _model_lines(model: ModelInfo, engines: tuple[str, ...]) -> dict[str, object]:
     sizes = ", ".join(f"{name} {_size(size)}" for name, size in model.sizes.items())
     return {
         "folder": model.folder,
@@ -105,9 +105,9 @@ def _model_lines(model: ModelInfo, engines: tuple[str, ...]) -> dict[str, Any]:
     }
 
 
-def _depth_lines(record: dict[str, Any]) -> dict[str, Any]:
+def _depth_lines(record: dict[str, Any]) -> dict[str, object]:
     said = record["says"]
-    lines = {
+    lines: dict[str, object] = {
         "depth": record["depth"],
         "size": f"{record['height']}x{record['width']}",
         "known": f"{100 * record['known']:.4g} % of the pixels",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -87,7 +87,7 @@ def points(
     )
     placed = _placed(read_depth(depth, scale=scale), given, photo)
     placed = placed if measured is None else placed.calibrate(measured)
-    chosen: dict[str, Any] = {} if mesh is None else {"mesh": mesh}
+    chosen: dict[str, object] = {} if mesh is None else {"mesh": mesh}
     ours = bool(label(output, format))  # replace only a file that glpn wrote
     placed.save(output, format, overwrite=overwrite or ours, step=step, jump=jump, **chosen)
     camera, note = placed.camera, placed.provenance.note
@@ -95,7 +95,7 @@ def points(
     console.print_facts({**facts, "camera": camera.source, "note": note}, as_json=as_json)
 
 
-def _placed(depth: Depth, given: dict[str, Any], photo: Path | None) -> Depth:
+def _placed(depth: Depth, given: inputs.CameraOptions, photo: Path | None) -> Depth:
     """Return the depth with a camera and, if there is a photo, with the photo's colours.
 
     The camera is that of the options, else the depth file's own, else the photo's.
@@ -117,13 +117,12 @@ def _placed(depth: Depth, given: dict[str, Any], photo: Path | None) -> Depth:
     return dataclasses.replace(depth, camera=camera or depth.camera, image=image)
 
 
-def _given_camera(given: dict[str, Any], size: tuple[int, int]) -> Camera | None:
+def _given_camera(given: inputs.CameraOptions, size: tuple[int, int]) -> Camera | None:
     """Return the camera of the options, in pixels of the depth."""
     from glpn.camera.camera import Camera
 
     if given["camera"] is not None:
-        fitted: Camera = given["camera"].for_size(size)
-        return fitted
+        return given["camera"].for_size(size)
     if given["focal"] is not None:
         return Camera.from_focal(given["focal"], size, source="given focal length")
     if given["fov"] is not None:

@@ -9,7 +9,7 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -244,7 +244,7 @@ class _Printed:
     """The printed output for one depth: a line, or a record with --json."""
 
     line: str
-    record: Mapping[str, Any]
+    record: Mapping[str, object]
 
 
 @dataclass

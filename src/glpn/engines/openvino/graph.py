@@ -42,7 +42,7 @@ def read(file: Path) -> openvino.Model:
         ) from e
 
 
-def metadata(model: openvino.Model) -> dict[str, Any]:
+def metadata(model: openvino.Model) -> dict[str, str]:
     """The metadata of the file; empty if it is damaged."""
     path = ["framework"]
     try:
