@@ -116,7 +116,7 @@ def test_drop_path_sigma_is_repeatable_and_leaves_torchs_random_state_alone(drop
 
 
 def test_drop_path_needs_torch_and_something_to_drop(estimator, tmp_path):
-    with pytest.raises(UsageError, match="droppath needs the engine torch; .* with stand-in"):
+    with pytest.raises(UsageError, match=r"droppath needs the engine torch; .* with stand-in"):
         estimator(PHOTO, uncertainty="droppath")
     sure = load(drop_path_model(tmp_path, drop_path_rate=0.0))
     with pytest.raises(UsageError, match="nothing to drop: drop_path_rate, hidden_dropout_prob"):
