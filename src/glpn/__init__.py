@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
 
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from glpn.processing.processor import GLPNImageProcessor as GLPNImageProcessor
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     if name not in _ROOMS:
         raise AttributeError(f"module 'glpn' has no attribute {name!r}")
     try:

@@ -68,7 +68,7 @@ def prefetch(items: Iterable[T], *, name: str) -> Generator[T, None, None]:
     ready: queue.Queue[Any] = queue.Queue(MAX_AHEAD)
     reader_left = threading.Event()
 
-    def put(item: Any) -> None:
+    def put(item: tuple[object, BaseException | None]) -> None:
         while not reader_left.is_set():
             with suppress(queue.Full):
                 ready.put(item, timeout=_POLL_SECONDS)

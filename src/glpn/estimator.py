@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterable, Iterator
 from os import PathLike
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol, TypeAlias, cast, overload
+from typing import BinaryIO, Protocol, TypeAlias, cast, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -153,7 +153,7 @@ class DepthEstimator:
         estimator._reopen = _Reopen(same, concurrency)
         return estimator
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> tuple[object, ...]:
         """Copies and pickles hold the options, and open the engine again.
 
         Raises:
@@ -427,8 +427,8 @@ class DepthEstimator:
 
 def _deviation(maps: Iterable[NDArray[np.float32]]) -> NDArray[np.float32]:
     """Standard deviation with n - 1 of maps [H, W], one at a time in memory (Welford 1962)."""
-    mean: Any = np.float32(0)
-    squares: Any = np.float32(0)
+    mean: NDArray[np.float32] | np.float32 = np.float32(0)
+    squares: NDArray[np.float32] | np.float32 = np.float32(0)
     for count, values in enumerate(maps, 1):
         step = values - mean
         mean = mean + step / np.float32(count)

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, Any, cast, get_args, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, TypeGuard, cast, get_args, get_type_hints
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -23,6 +23,10 @@ import glpn
 from glpn.cli import console
 from glpn.cli.numbers import is_unusual_number
 from glpn.errors import UsageError
+
+if TYPE_CHECKING:
+    import typer._click as click
+    from typer._click import Context, HelpFormatter, Parameter
 
 _USE, _DATA, _MODELS = "Use a model", "Train and evaluate", "Convert and measure models"
 
@@ -119,7 +123,7 @@ _PLAIN_FLOAT = re.compile(r"-?[0-9]{1,9}(\.[0-9]{1,9})?")
 _SETTINGS = {"help_option_names": ["-h", "--help"]}
 
 
-def _prepared(params: list[Any]) -> list[Any]:
+def _prepared(params: list[Parameter]) -> list[Parameter]:
     """Change the parameters so that they load no pydantic and flags show no type in the help."""
     for param in params:
         if getattr(param, "is_flag", False):
@@ -140,7 +144,7 @@ class _PlainValues:
         self._param = param
         self._type = param.type_descriptor.annotation
 
-    def coerce(self, value: Any, param: Any, ctx: Any) -> Any:
+    def coerce(self, value: object, param: Any, ctx: Context) -> object:
         """Return the value, converted to the option's type."""
         if value is None:
             return () if param.multiple or param.nargs == -1 else None
@@ -156,7 +160,7 @@ class _PlainValues:
                 return found
         return type(param).get_runtime_param(param).coerce(value, param=param, ctx=ctx)
 
-    def _convert(self, text: str) -> Any:
+    def _convert(self, text: str) -> object:
         """Return the value of a plain text, or None if typer must convert it."""
         if not _is_plain_text(text):
             return None
@@ -174,7 +178,7 @@ class _PlainValues:
         return number if inside else None
 
 
-def _is_plain_text(value: Any) -> bool:
+def _is_plain_text(value: object) -> TypeGuard[str]:
     """Return whether the value is a string that contains valid Unicode only."""
     return isinstance(value, str) and not any("\ud800" <= c <= "\udfff" for c in value)
 
@@ -182,11 +186,11 @@ def _is_plain_text(value: Any) -> bool:
 class Command(TyperCommand):
     """A verb whose help shows no type beside flags and whose numbers are ASCII decimals."""
 
-    def get_params(self, ctx: Any) -> list[Any]:
+    def get_params(self, ctx: Context) -> list[Parameter]:
         """The parameters, `--help` included."""
         return _prepared(super().get_params(ctx))
 
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+    def parse_args(self, ctx: Context, args: list[str]) -> list[str]:
         """Reject numbers that `int` and `float` accept but that are not ASCII decimals."""
         for i, word in enumerate(args):
             name, equals, value = word.partition("=")
@@ -211,15 +215,15 @@ class _Group(TyperGroup):
         self.commands = names
         self._listing = False
 
-    def get_params(self, ctx: Any) -> list[Any]:
+    def get_params(self, ctx: Context) -> list[Parameter]:
         """The parameters, `--help` included."""
         return _prepared(super().get_params(ctx))
 
-    def list_commands(self, ctx: Any) -> list[str]:
+    def list_commands(self, ctx: Context) -> list[str]:
         """Return the names of the verbs, the common ones first."""
         return list(VERBS)
 
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+    def get_command(self, ctx: Context, cmd_name: str) -> click.Command | None:
         """Import and build one verb; return None if there is no such verb."""
         verb = VERBS.get(cmd_name)
         if verb is None:
@@ -228,7 +232,7 @@ class _Group(TyperGroup):
             return TyperCommand(cmd_name, help=verb.summary, rich_help_panel=verb.panel)
         return _command(cmd_name, verb)
 
-    def format_help(self, ctx: Any, formatter: Any) -> None:
+    def format_help(self, ctx: Context, formatter: HelpFormatter) -> None:
         """Write the list of verbs from the table, without importing them."""
         self._listing = True
         try:
@@ -237,7 +241,7 @@ class _Group(TyperGroup):
             self._listing = False
 
 
-def _command(name: str, verb: _Verb) -> Any:
+def _command(name: str, verb: _Verb) -> click.Command:
     module, _, attribute = verb.function.partition(".")
     found = getattr(importlib.import_module(f"glpn.cli.verbs.{module}"), attribute)
     if isinstance(found, typer.Typer):

@@ -8,11 +8,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from glpn.errors import CannotCreateOutput, MissingDependency, MissingInput, OutputFailed
 from glpn.image.photo import MAX_FILE_BYTES
+
+if TYPE_CHECKING:
+    from fsspec import AbstractFileSystem
 
 # Stores that write objects atomically. On other file systems a finished file is renamed.
 _WHOLE = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "oci", "memory"})
@@ -117,7 +120,7 @@ def read(address: str, *, limit: int | None = MAX_FILE_BYTES) -> bytes:
         return bytes(file.read(-1 if limit is None else limit + 1))
 
 
-def _open(url: str) -> tuple[Any, str]:
+def _open(url: str) -> tuple[AbstractFileSystem, str]:
     """The file system of a URL, and the path in it."""
     try:
         from fsspec.core import url_to_fs
@@ -132,7 +135,7 @@ def _open(url: str) -> tuple[Any, str]:
     return system, path
 
 
-def _kind(system: Any) -> str:
+def _kind(system: AbstractFileSystem) -> str:
     protocol = system.protocol
     return protocol if isinstance(protocol, str) else str(protocol[0])
 

@@ -8,14 +8,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from glpn.cluster.places import is_url, place_of, read
 from glpn.depth.depth import Depth
 from glpn.jobs import JobPhoto, JobSpec, Manifest, PhotoJob, PhotoResult, SharedEstimator
 
 # What Ray transfers: columns of equal length, one row per photo.
-Columns = dict[str, list[Any]]
+Columns = dict[str, list[object]]
 
 
 class Worker:

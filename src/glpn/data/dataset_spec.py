@@ -6,7 +6,6 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from glpn.camera.intrinsics import Intrinsics
 from glpn.data.depthmaps import CARLA_SCALE, ENCODINGS, UNITS, DepthFormat
@@ -117,7 +116,7 @@ class DatasetSpec:
         fx, fy, cx, cy = self.intrinsics
         return Intrinsics(fx, fy, cx, cy)
 
-    def replace(self, **values: Any) -> DatasetSpec:
+    def replace(self, **values: object) -> DatasetSpec:
         """A copy with some fields changed, validated like `from_dict`."""
         return DatasetSpec.from_dict({**dataclasses.asdict(self), **values})
 

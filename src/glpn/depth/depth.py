@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -292,7 +292,7 @@ class Depth:
         format: str | None = None,
         *,
         overwrite: bool = True,
-        **options: Any,
+        **options: object,
     ) -> Path:
         """Write one self-describing file, whole or not at all; returns its path.
 
@@ -314,7 +314,7 @@ class Depth:
         """
         return files.write(path, self._contents(), format=format, overwrite=overwrite, **options)
 
-    def encode(self, format: str, **options: Any) -> bytes:
+    def encode(self, format: str, **options: object) -> bytes:
         """The bytes of the file that `save` writes; same formats, options and errors."""
         return files.encode(self._contents(), format, **options)
 

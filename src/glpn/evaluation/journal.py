@@ -64,7 +64,7 @@ class Journal:
                 log.append([*entry[:3], list(entry.metrics)])
                 yield entry
 
-    def _require_same(self, header: Any) -> None:
+    def _require_same(self, header: object) -> None:
         if header == self.header:
             return
         theirs = header if isinstance(header, dict) else {}
@@ -74,7 +74,7 @@ class Journal:
             "remove it or name another file"
         )
 
-    def _decode(self, number: int, line: bytes) -> Any:
+    def _decode(self, number: int, line: bytes) -> object:
         try:
             return parse_line(line)
         except ValueError:

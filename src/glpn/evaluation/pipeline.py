@@ -6,7 +6,6 @@ import typing
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,7 +67,7 @@ class Score:
 
 # A prediction function takes RGB uint8 [H, W, 3] and returns metres [H, W], or an object that
 # converts to such an array (a `glpn.Depth` does).
-Predict = Callable[[NDArray[np.uint8]], Any]
+Predict = Callable[[NDArray[np.uint8]], object]
 
 
 def task(frame: Frame, protocol: Protocol) -> Task:

@@ -7,8 +7,8 @@ import json
 import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
-from typing import Any, cast
+from types import MappingProxyType, ModuleType
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -132,7 +132,7 @@ def require_size(height: int, width: int) -> None:
         raise DataError(f"{height}x{width} pixels; expected 1 to {MAX_PIXELS} pixels")
 
 
-def require_package(package: str, format: str) -> Any:
+def require_package(package: str, format: str) -> ModuleType:
     """Import a package of the extra "3d".
 
     Raises:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 import struct
+from types import ModuleType
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -99,7 +100,7 @@ def _camera(contents: Contents) -> dict[str, object]:
 
 
 def _relief(
-    trimesh: Any, points: NDArray[np.float32], faces: NDArray[np.int64], texture: Any
+    trimesh: ModuleType, points: NDArray[np.float32], faces: NDArray[np.int64], texture: Any
 ) -> Any:
     """A mesh of the points that its faces use, with the photo laid over it."""
     height, width = points.shape[:2]

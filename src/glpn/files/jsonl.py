@@ -8,7 +8,6 @@ import stat
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from glpn.errors import CannotCreateOutput, OutputFailed
 
@@ -31,7 +30,7 @@ class JsonLog:
         self._lock = threading.Lock()
         self._descriptor = self._open(size)
 
-    def append(self, values: Mapping[str, object] | Sequence[Any]) -> None:
+    def append(self, values: Mapping[str, object] | Sequence[object]) -> None:
         """Add one line; the operating system holds it when this returns.
 
         Raises:
@@ -104,7 +103,7 @@ def read_lines(path: str | Path) -> Iterator[bytes]:
                 yield line
 
 
-def parse_line(line: bytes) -> Any:
+def parse_line(line: bytes) -> object:
     """Decode one line.
 
     Raises:

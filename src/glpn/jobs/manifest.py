@@ -132,6 +132,8 @@ def _entry(line: bytes) -> Entry | None:
     """The entry of a line; None if it is torn or of another kind."""
     try:
         values = parse_line(line)
+        if not isinstance(values, dict):
+            return None
         entry = Entry(**values)
         names = [entry.stem, *map(_name, entry.files.values())]
         known = isinstance(entry.image, str) and isinstance(entry.origin, dict)

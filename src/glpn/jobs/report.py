@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import SupportsFloat
 
 import numpy as np
 
@@ -98,5 +98,5 @@ class PhotoReport:
         }
 
 
-def _metres(value: Any) -> float:
+def _metres(value: SupportsFloat) -> float:
     return round(float(value), _DECIMALS)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import sys
 from pathlib import Path
-from typing import Any
 
 _SUFFIX = {"darwin": "dylib", "win32": "dll"}.get(sys.platform, "so")
 
@@ -15,7 +14,7 @@ def path(name: str) -> Path:
     return Path(__file__).with_name(f"_{name}.{_SUFFIX}")
 
 
-def load(file: Path, name: str, record: type[ctypes.Structure]) -> Any:
+def load(file: Path, name: str, record: type[ctypes.Structure]) -> ctypes.CDLL | None:
     """The library, whose kernel takes a pointer to a record; None if it is not installed."""
     try:
         library = ctypes.CDLL(str(file))

@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from glpn.errors import ConfigError
 from glpn.network.pretrained_config import CONFIG_NAME as CONFIG_NAME
@@ -127,7 +127,7 @@ class GLPNConfig(PretrainedConfig):
     model_type: ClassVar[str] = "glpn"
 
     @classmethod
-    def preset(cls, name: str, **values: Any) -> GLPNConfig:
+    def preset(cls, name: str, **values: object) -> GLPNConfig:
         """The configuration with the encoder MiT-`name`: "b0" to "b5"."""
         if name not in PRESETS:
             raise ConfigError(f"preset: expected one of {', '.join(PRESETS)}; got {name!r}")
@@ -183,7 +183,7 @@ class GLPNConfig(PretrainedConfig):
         shape = (self.depths, self.hidden_sizes)
         return next((name for name, known in PRESETS.items() if known == shape), "custom")
 
-    def replace(self, **values: Any) -> GLPNConfig:
+    def replace(self, **values: object) -> GLPNConfig:
         """A copy with some fields changed."""
         return GLPNConfig(**{**self.to_dict(), **values})
 
@@ -200,7 +200,7 @@ class GLPNConfig(PretrainedConfig):
         return json.dumps(values, indent=2, sort_keys=True) + "\n"
 
     @classmethod
-    def _typed(cls, key: str, value: Any) -> Any:
+    def _typed(cls, key: str, value: object) -> object:
         return typed(key, value, field_types(GLPNConfig)[key])
 
     def _validate(self) -> None:

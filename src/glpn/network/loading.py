@@ -154,7 +154,7 @@ class LoadingInfo:
 
 def load(
     cls: type[_Model], source: str | Path | None, options: LoadOptions
-) -> _Model | tuple[_Model, dict[str, object]]:
+) -> _Model | tuple[_Model, dict[str, Any]]:
     """Do the work of `from_pretrained`."""
     if torch.get_default_device().type == "meta":
         raise MetaDeviceError(

@@ -41,7 +41,7 @@ class GLPNModel(PretrainedModel):
         output_attentions: bool | None = None,
         output_hidden_states: bool | None = None,
         return_dict: bool | None = None,
-        **kwargs: Any,
+        **kwargs: object,
     ) -> GLPNModelOutput | tuple[Any, ...]:
         """Encode a batch.
 
@@ -85,7 +85,7 @@ class GLPNForDepthEstimation(PretrainedModel):
         output_attentions: bool | None = None,
         output_hidden_states: bool | None = None,
         return_dict: bool | None = None,
-        **kwargs: Any,
+        **kwargs: object,
     ) -> DepthEstimatorOutput | tuple[Any, ...]:
         """Predict depth for a batch.
 

@@ -8,7 +8,7 @@ None.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, NoReturn
 
@@ -30,32 +30,32 @@ class ModelOutput(OrderedDict[str, Any]):
         for name, value in values:
             self[name] = value
 
-    def __setitem__(self, key: str, value: Any) -> None:
+    def __setitem__(self, key: str, value: object) -> None:
         super().__setattr__(key, value)
         if value is not None:
             super().__setitem__(key, value)
         elif key in self:
             super().__delitem__(key)
 
-    def __setattr__(self, key: str, value: Any) -> None:
+    def __setattr__(self, key: str, value: object) -> None:
         if key in self.keys():
             self[key] = value
         else:
             super().__setattr__(key, value)
 
-    def __getitem__(self, key: Any) -> Any:
+    def __getitem__(self, key: str | int | slice) -> Any:
         return super().__getitem__(key) if isinstance(key, str) else self.to_tuple()[key]
 
     def to_tuple(self) -> tuple[Any, ...]:
         """The values that are not None, in order."""
         return tuple(super(ModelOutput, self).__getitem__(key) for key in self)
 
-    def _refuse(self, *_: Any, **__: Any) -> NoReturn:
+    def _refuse(self, *_: object, **__: object) -> NoReturn:
         raise UsageError(f"{type(self).__name__}: its items can be set, but not removed")
 
     __delitem__ = pop = popitem = clear = _refuse
 
-    def __reduce__(self) -> Any:
+    def __reduce__(self) -> tuple[object, ...]:
         return type(self), tuple(getattr(self, f.name) for f in fields(self))  # type: ignore[arg-type]
 
 
@@ -90,18 +90,20 @@ class DepthEstimatorOutput(ModelOutput):
     attentions: tuple[Tensor, ...] | None = None
 
 
-def _flatten(output: ModelOutput) -> tuple[list[Any], pytree.Context]:
+def _flatten(output: ModelOutput) -> tuple[list[object], pytree.Context]:
     return list(output.values()), list(output.keys())
 
 
-def _flatten_with_keys(output: ModelOutput) -> tuple[list[Any], pytree.Context]:
+def _flatten_with_keys(
+    output: ModelOutput,
+) -> tuple[list[tuple[pytree.KeyEntry, object]], pytree.Context]:
     return [(pytree.MappingKey(key), value) for key, value in output.items()], list(output.keys())
 
 
 def _register(record: type[ModelOutput]) -> None:
     """Let torch.compile, torch.export and data parallelism see the tensors of a record."""
 
-    def unflatten(values: Any, context: pytree.Context) -> ModelOutput:
+    def unflatten(values: Iterable[object], context: pytree.Context) -> ModelOutput:
         return record(**dict(zip(context, values, strict=True)))
 
     pytree.register_pytree_node(

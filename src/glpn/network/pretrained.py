@@ -67,7 +67,7 @@ class PretrainedModel(nn.Module):
         *,
         output_loading_info: Literal[True],
         **options: Any,
-    ) -> tuple[_Self, dict[str, object]]: ...
+    ) -> tuple[_Self, dict[str, Any]]: ...
     @overload
     @classmethod
     def from_pretrained(
@@ -82,7 +82,7 @@ class PretrainedModel(nn.Module):
         pretrained_model_name_or_path: str | Path | None,
         *model_args: object,
         **options: Any,
-    ) -> _Self | tuple[_Self, dict[str, object]]:
+    ) -> _Self | tuple[_Self, dict[str, Any]]:
         """Load a bundled name, a folder or a hub id; the model comes in eval mode.
 
         Args:
@@ -198,7 +198,7 @@ class PretrainedModel(nn.Module):
     def post_init(self) -> None:
         """Do nothing: the constructors initialise."""
 
-    def tie_weights(self, *_: Any, **__: Any) -> None:
+    def tie_weights(self, *_: object, **__: object) -> None:
         """Do nothing: no weights are shared."""
 
     @classmethod
@@ -327,11 +327,11 @@ class PretrainedModel(nn.Module):
         return pixels if autocast else pixels.to(self.dtype)
 
 
-def _require_gradient(_module: nn.Module, _inputs: Any, output: Tensor) -> None:
+def _require_gradient(_module: nn.Module, _inputs: object, output: Tensor) -> None:
     output.requires_grad_(True)
 
 
-def as_config(config: Any) -> GLPNConfig:
+def as_config(config: object) -> GLPNConfig:
     """A GLPNConfig; that of transformers is converted.
 
     Raises:
@@ -344,7 +344,8 @@ def as_config(config: Any) -> GLPNConfig:
         raise UsageError(f"config: expected a GLPNConfig, got {type(config).__name__}")
     converted = GLPNConfig.from_dict(to_dict())
     with contextlib.suppress(AttributeError):
-        converted.update({"attn_implementation": config._attn_implementation})
+        attention = getattr(config, "_attn_implementation")  # noqa: B009  # another library's record
+        converted.update({"attn_implementation": attention})
     return converted
 
 

@@ -71,7 +71,7 @@ class PretrainedConfig:
             self.__dict__[key] = self._typed(key, default)
         self.update({**dict(values.pop("extra", {})), **values})
 
-    def __setattr__(self, key: str, value: Any) -> None:
+    def __setattr__(self, key: str, value: object) -> None:
         self.update({key: value})
 
     def __getattr__(self, key: str) -> Any:
@@ -133,7 +133,7 @@ class PretrainedConfig:
         return {f.name: f.default for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
 
     @classmethod
-    def _typed(cls, key: str, value: Any) -> Any:
+    def _typed(cls, key: str, value: object) -> object:
         """`value` in the type of the field's default."""
         raise NotImplementedError
 
@@ -182,19 +182,19 @@ class PretrainedConfig:
     def _attn_implementation(self) -> str:
         return str(self.__dict__["_attention"])
 
-    def get_text_config(self, **_: Any) -> PretrainedConfig:
+    def get_text_config(self, **_: object) -> PretrainedConfig:
         """The configuration itself: it has no part for text."""
         return self
 
     # --- dictionaries and files -------------------------------------------------------------------
 
-    def to_dict(self) -> dict[str, object]:
+    def to_dict(self) -> dict[str, Any]:
         """All fields as JSON types, in the Hugging Face names, and every key that was set."""
         fields = {key: getattr(self, key) for key in self._defaults()}
         lists = {k: list(v) if isinstance(v, tuple) else v for k, v in fields.items()}
         return {"model_type": self.model_type, **lists, **self.extra}
 
-    def to_diff_dict(self) -> dict[str, object]:
+    def to_diff_dict(self) -> dict[str, Any]:
         """Only the keys that differ from the defaults, and `model_type`."""
         default = type(self)().to_dict()
         changed = {k: v for k, v in self.to_dict().items() if k not in default or v != default[k]}
@@ -314,7 +314,7 @@ class PretrainedConfig:
         return push(self.save_pretrained, repo_id, **options)
 
 
-def dtype_name(value: Any) -> str | None:
+def dtype_name(value: object) -> str | None:
     """The name of a floating type given as a `torch.dtype` or a string.
 
     Raises:
@@ -328,7 +328,7 @@ def dtype_name(value: Any) -> str | None:
     return name
 
 
-def require_attention(value: Any) -> str:
+def require_attention(value: object) -> str:
     """Refuse an attention implementation that does not exist here."""
     if value is not None and value not in ATTENTIONS:
         raise UsageError(

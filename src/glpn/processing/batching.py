@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,8 +11,11 @@ from numpy.typing import NDArray
 from glpn.errors import DataError, MissingDependency, UsageError
 from glpn.image.arrays import is_tensor
 
+if TYPE_CHECKING:
+    import torch
 
-class PixelBatch(dict[str, object]):
+
+class PixelBatch(dict[str, Any]):
     """The result of `preprocess`: a dictionary whose items are also attributes."""
 
     def __getattr__(self, name: str) -> Any:
@@ -38,7 +41,7 @@ class PixelBatch(dict[str, object]):
         return self
 
 
-def _device(args: tuple[Any, ...], kwargs: dict[str, object]) -> Any:
+def _device(args: tuple[object, ...], kwargs: dict[str, object]) -> str | int | torch.device | None:
     """The device among the arguments of `Tensor.to`, or None."""
     import torch
 
@@ -130,7 +133,7 @@ def _as_floats(depths: Any) -> Any:
     return depths if depths.dtype.kind == "f" else depths.astype(np.float32)
 
 
-def _size(value: Any) -> tuple[int, int]:
+def _size(value: Iterable[int]) -> tuple[int, int]:
     try:
         height, width = (int(side) for side in value)
     except (TypeError, ValueError):

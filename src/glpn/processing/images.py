@@ -6,7 +6,7 @@ written for transformers passes as arrays.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +31,7 @@ class Levels(NamedTuple):
     unit: NDArray[np.float32] | None = None
 
 
-def read_levels(source: Any, *, layout: str | None = None, rgb: bool = True) -> Levels:
+def read_levels(source: object, *, layout: str | None = None, rgb: bool = True) -> Levels:
     """Read one image.
 
     Args:
@@ -67,7 +67,7 @@ def _levels(plane: np.ndarray, *, rgb: bool) -> NDArray[np.uint8]:
     return levels if rgb else levels[:, :, : plane.shape[2]]
 
 
-def _as_array(source: Any) -> np.ndarray:
+def _as_array(source: object) -> np.ndarray:
     if not is_tensor(source):
         return np.asarray(source)
     tensor = source.detach().cpu()
@@ -117,7 +117,7 @@ def _require_unit_range(array: np.ndarray) -> None:
         )
 
 
-def require_layout(key: str, value: Any) -> str | None:
+def require_layout(key: str, value: object) -> str | None:
     """A layout's name, given as a string or as an enumeration of such strings.
 
     Raises:

@@ -10,7 +10,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypedDict, TypeVar
+from typing import Any, TypedDict, TypeGuard, TypeVar
 
 from PIL import Image
 
@@ -115,7 +115,7 @@ class ProcessorOptions:
         for key, value in values.items():
             setattr(self, key, value)
 
-    def __setattr__(self, key: str, value: Any) -> None:
+    def __setattr__(self, key: str, value: object) -> None:
         if key in _DEFAULTS:
             self.__dict__[key] = _checked(key, value)
             return
@@ -130,7 +130,7 @@ class ProcessorOptions:
             return extra.get(key)
         raise AttributeError(f"{type(self).__name__} has no field {key!r}")
 
-    def to_dict(self) -> dict[str, object]:
+    def to_dict(self) -> dict[str, Any]:
         """The fields as JSON types, in the Hugging Face names; optional ones where set."""
         values = {name: getattr(self, name) for name in _DEFAULTS}
         known = {
@@ -267,7 +267,7 @@ def _require_known(options: Mapping[str, object]) -> None:
             raise UsageError(f"unknown option {key!r}{hint}")
 
 
-def _checked(key: str, value: Any) -> Any:
+def _checked(key: str, value: object) -> object:
     """A field's value in its own type; None becomes the default.
 
     Raises:
@@ -294,14 +294,14 @@ def _checked(key: str, value: Any) -> Any:
     return value
 
 
-def _layout(key: str, value: Any) -> str | None:
+def _layout(key: str, value: object) -> str | None:
     try:
         return require_layout(key, value)
     except UsageError as e:
         raise ConfigError(str(e)) from None
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: object) -> TypeGuard[float]:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 

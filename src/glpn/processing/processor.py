@@ -32,13 +32,13 @@ class GLPNImageProcessor(ProcessorOptions):
     valid_kwargs = GLPNImageProcessorKwargs
 
     def __call__(
-        self, images: Any, return_tensors: str | None = None, **overrides: Any
+        self, images: object, return_tensors: str | None = None, **overrides: object
     ) -> PixelBatch:
         """The same as `preprocess`."""
         return self.preprocess(images, return_tensors, **overrides)
 
     def preprocess(
-        self, images: Any, return_tensors: str | None = None, **overrides: Any
+        self, images: object, return_tensors: str | None = None, **overrides: object
     ) -> PixelBatch:
         """Photos → `{"pixel_values": ...}`, float32.
 
@@ -87,7 +87,7 @@ class GLPNImageProcessor(ProcessorOptions):
         return np.ascontiguousarray(pixels, np.float32)
 
     def preprocess_depth(
-        self, depth_maps: Any, return_tensors: str | None = "np", **overrides: Any
+        self, depth_maps: object, return_tensors: str | None = "np", **overrides: object
     ) -> Any:
         """Depth maps → float32 [B, h, w] at the input size of their photos.
 
@@ -191,8 +191,8 @@ class GLPNImageProcessor(ProcessorOptions):
         return both[0], both[1]
 
     def post_process_depth_estimation(
-        self, outputs: Any, target_sizes: Any = None
-    ) -> list[dict[str, object]]:
+        self, outputs: object, target_sizes: object = None
+    ) -> list[dict[str, Any]]:
         """Split a batch of predictions, each resized to its photo.
 
         Args:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from glpn.errors import UsageError
 from glpn.image.arrays import is_tensor
@@ -112,7 +112,7 @@ def _blended(
     return out
 
 
-def _taps(old: int, new: int, dtype: Any) -> _Taps:
+def _taps(old: int, new: int, dtype: DTypeLike) -> _Taps:
     """The index in the old line and the weight of each of the four neighbours, per new pixel."""
     centres = (np.arange(new) + 0.5) * (old / new) - 0.5
     first = np.floor(centres).astype(np.intp)

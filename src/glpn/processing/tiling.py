@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,7 +33,7 @@ _UNSURE = 0.02**2  # variance of log depth below which a tile does not determine
 _MAD = 1.4826  # ratio of a normal distribution's standard deviation to its median absolute error
 
 
-def require_tiles(tiles: Any, uncertainty: str | None = None) -> None:
+def require_tiles(tiles: object, uncertainty: str | None = None) -> None:
     """Refuse impossible numbers of tiles, and tiles together with an uncertainty.
 
     Raises:

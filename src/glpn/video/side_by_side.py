@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 import numpy as np
 
@@ -16,6 +16,10 @@ from glpn.depth.depth import Depth
 from glpn.errors import GLPNError, OutputFailed
 from glpn.files import atomic_file
 from glpn.video.reading import Frame, Video, open_input, require_av
+
+if TYPE_CHECKING:
+    from av import AudioStream, VideoStream
+    from av.container import InputContainer, OutputContainer
 
 _ENCODERS = ("libx264", "mpeg4")  # in order of preference
 _QUALITY = {"crf": "20", "preset": "veryfast"}  # encoding is not the bottleneck
@@ -55,7 +59,9 @@ def side_by_side(
 class SideBySide:
     """Encodes picture and colours into an open container, interleaved with the copied audio."""
 
-    def __init__(self, output: Any, video: Video, colors: Colors, *, sound: Soundtrack) -> None:
+    def __init__(
+        self, output: OutputContainer, video: Video, colors: Colors, *, sound: Soundtrack
+    ) -> None:
         self.video, self.colors, self.sound = video, colors, sound
         self._output = output
         self._stream = _video_stream(output, video)
@@ -92,7 +98,7 @@ class Soundtrack:
         left_out: codecs that the output cannot hold.
     """
 
-    def __init__(self, source: Any | None, output: Any) -> None:
+    def __init__(self, source: InputContainer | None, output: OutputContainer) -> None:
         av = require_av()
         self.copied: list[str] = []
         self.left_out: list[str] = []
@@ -124,9 +130,11 @@ class Soundtrack:
         self._packets.close()
 
 
-def _for_streams(source: Any, streams: dict[int, Any]) -> Any:
+def _for_streams(
+    source: InputContainer | None, streams: dict[int, AudioStream]
+) -> Generator[Any, None, None]:
     """Yield packets with time stamps, up to the end or the first damage."""
-    if not streams:
+    if source is None or not streams:
         return
     with suppress(require_av().FFmpegError):
         for packet in source.demux([source.streams[index] for index in streams]):
@@ -135,10 +143,10 @@ def _for_streams(source: Any, streams: dict[int, Any]) -> Any:
                 yield packet
 
 
-def _video_stream(output: Any, video: Video) -> Any:
+def _video_stream(output: OutputContainer, video: Video) -> VideoStream:
     encoder = next(name for name in _ENCODERS if name in require_av().codecs_available)
     options = _QUALITY if encoder == _ENCODERS[0] else {}
-    stream = output.add_stream(encoder, rate=video.rate, options=options)
+    stream = cast("VideoStream", output.add_stream(encoder, rate=video.rate, options=options))
     height, width = video.size
     stream.width, stream.height = 2 * width, height + height % 2
     stream.pix_fmt = "yuv420p"
@@ -150,7 +158,7 @@ def _video_stream(output: Any, video: Video) -> Any:
 
 
 @contextmanager
-def _muxer(file: Any, path: Path) -> Iterator[Any]:
+def _muxer(file: BinaryIO, path: Path) -> Iterator[OutputContainer]:
     """An MP4 container that writes to an open file; it is finished unless an error occurs."""
     av = require_av()
     output = av.open(file, "w", format="mp4")

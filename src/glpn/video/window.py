@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,9 @@ from glpn.errors import MissingDependency, UsageError
 from glpn.video.reading import Frame
 from glpn.video.side_by_side import Colors
 from glpn.video.webcam import Webcam
+
+if TYPE_CHECKING:
+    from PIL import ImageTk
 
 _KEYS = ("<Escape>", "<q>")
 _HISTORY = 0.9  # weight of the past in the frame rate of the title
@@ -69,12 +72,12 @@ class Window:
                 "python3-tk; or use --output"
             ) from e
         try:
-            self._root: Any = tkinter.Tk(className="glpn")
+            self._root = tkinter.Tk(className="glpn")
         except tkinter.TclError as e:
             raise UsageError(f"a live window needs a display ({e}); or use --output") from e
-        self._label: Any = tkinter.Label(self._root, borderwidth=0)
+        self._label = tkinter.Label(self._root, borderwidth=0)
         self._label.pack()
-        self._photo: Any = None
+        self._photo: ImageTk.PhotoImage | None = None
         self._make_photo = ImageTk.PhotoImage
         self._colors = colors
         self._pointer: tuple[int, int] | None = None  # row and column

@@ -8,7 +8,6 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -86,14 +85,14 @@ def _header_text(file: Path) -> tuple[bytes, int]:
         raise CheckpointError(f"{file}: cannot be read: {e}") from None
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, object]:
+def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
     values = dict(pairs)
     if len(values) != len(pairs):
         raise ValueError("a key stands twice in one object")
     return values
 
 
-def _metadata(file: Path, values: Any) -> dict[str, str]:
+def _metadata(file: Path, values: object) -> dict[str, str]:
     if not isinstance(values, dict) or not all(isinstance(v, str) for v in values.values()):
         raise CheckpointError(f"{file}: __metadata__ is no object of strings")
     written = values.get(_FORMAT_KEY, str(FORMAT))
@@ -105,7 +104,7 @@ def _metadata(file: Path, values: Any) -> dict[str, str]:
     return values
 
 
-def _entry(file: Path, name: str, value: Any, start: int) -> TensorEntry:
+def _entry(file: Path, name: str, value: object, start: int) -> TensorEntry:
     """Parse and check one tensor of the header."""
     where = f"{file}: tensor {name[:200]!r}"
     if not isinstance(value, dict) or value.keys() != {"dtype", "shape", "data_offsets"}:
@@ -127,7 +126,7 @@ def _entry(file: Path, name: str, value: Any, start: int) -> TensorEntry:
     return TensorEntry(dtype, tuple(shape), start + begin, start + end)
 
 
-def _are_counts(values: Any) -> bool:
+def _are_counts(values: object) -> bool:
     return isinstance(values, list) and all(type(v) is int and 0 <= v < 2**48 for v in values)
 
 

@@ -7,7 +7,7 @@ import re
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from glpn.errors import CheckpointError, MissingDependency, MissingInput
 
@@ -62,7 +62,7 @@ def _require_plain_archive(file: Path, size: int) -> bool:
     return True
 
 
-def _load(file: Path, *, mapped: bool) -> Any:
+def _load(file: Path, *, mapped: bool) -> object:
     import torch
 
     version = tuple(int(part) for part in torch.__version__.split(".")[:2])
@@ -82,7 +82,7 @@ def _load(file: Path, *, mapped: bool) -> Any:
         raise CheckpointError(f"{file}: damaged, or no checkpoint: {type(e).__name__}") from None
 
 
-def _state_dict(file: Path, contents: Any) -> dict[str, Tensor]:
+def _state_dict(file: Path, contents: object) -> dict[str, Tensor]:
     """The mapping of names to tensors, at the top or one level below it."""
     import torch
 

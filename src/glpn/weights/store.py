@@ -8,7 +8,7 @@ import json
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from safetensors import SafetensorError
@@ -89,7 +89,7 @@ def _array(entry: TensorEntry, data: bytes) -> np.ndarray:
     return array.reshape(entry.shape)
 
 
-def torch_dtype(value: Any) -> torch.dtype:
+def torch_dtype(value: object) -> torch.dtype:
     """A floating type given as a `torch.dtype` or by its name.
 
     Raises:

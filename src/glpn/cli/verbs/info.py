@@ -124,7 +124,7 @@ def _depth_lines(record: dict[str, Any]) -> dict[str, object]:
     return lines
 
 
-def _short(value: Any) -> str:
+def _short(value: object) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 

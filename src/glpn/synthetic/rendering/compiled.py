@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import sys
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -150,7 +151,7 @@ def surface(
     return maps, face
 
 
-def _each(function: Any, jobs: list[Any]) -> None:
+def _each(function: Callable[[object], object], jobs: Sequence[ctypes.Structure]) -> None:
     """Run the jobs in as many threads as torch uses; ctypes releases the GIL during calls."""
     threads = min(torch.get_num_threads(), len(jobs))
     pointers = [ctypes.byref(job) for job in jobs]
