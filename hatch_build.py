@@ -29,6 +29,9 @@ FLAGS = [
     "-fPIC",
     "-shared",
 ]
+# The same source gives the same bytes in any folder: no path, no symbol table, no build identity.
+if sys.platform == "linux":
+    FLAGS += ["-ffile-prefix-map={folder}=.", "-Wl,--strip-all", "-Wl,--build-id=none"]
 MACOS = "11.0"  # the oldest that both of its processors run
 SUFFIX = {"darwin": "dylib", "win32": "dll"}.get(sys.platform, "so")
 # Each becomes _NAME.SUFFIX beside it.
@@ -74,7 +77,8 @@ class KernelHook(BuildHookInterface):  # type: ignore[type-arg]
 
     def compile(self, source: Path, library: Path) -> bool:
         """Whether one of the machine's compilers could do it; says so if not."""
-        flags = [*FLAGS, *MORE_FLAGS.get(source.name, [])]
+        flags = [flag.format(folder=source.parent) for flag in FLAGS]
+        flags += MORE_FLAGS.get(source.name, [])
         if sys.platform == "darwin":
             flags.append(f"-mmacosx-version-min={MACOS}")
         for compiler in compilers():
