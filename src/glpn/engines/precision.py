@@ -246,7 +246,6 @@ def write_records(folder: Path, records: Iterable[Record]) -> Path:
     kept = [other for other in others if other.engine not in measured]
     lines = ",\n".join(json.dumps(dataclasses.asdict(item)) for item in (*kept, *new))
     file = folder / weights.PRECISION_NAME
-    weights.require_changeable(folder)
     with weights.signing(folder, file.name), atomic_file(file, overwrite=True) as stream:
         stream.write(f'{{"format": "{_FORMAT}", "records": [\n{lines}\n]}}\n'.encode())
     return file

@@ -108,6 +108,8 @@ class Source:
             "unit": "metres",
             "max_depth": repr(float(self.config.max_depth)),
         }
+        terms = weights.stated_terms(weights.read_card(self.folder))
+        facts |= {"terms": terms} if terms else {}
         if self.processor is None:
             return {**facts, "size_divisor": str(self.config.size_divisor)}
         facts["size_divisor"] = "1"  # images of any size are accepted

@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 import glpn
+from glpn import weights
 from glpn.camera.camera import FOV_RANGE
 from glpn.depth.colormaps import COLORMAPS, color_table
 from glpn.estimator import DepthEstimator
@@ -41,9 +42,7 @@ HEADERS = {
     "Permissions-Policy": "camera=(self), geolocation=(), microphone=()",
     "Cache-Control": "no-cache",
 }
-_CARD_NAME = "README.md"
-_FAILURES_HEADING = "## Known failures"
-_MAX_CARD_CHARACTERS = 1 << 20
+_FAILURES_TITLE = "Known failures"
 
 
 @dataclass(frozen=True)
@@ -61,29 +60,11 @@ class ModelCard:
     @classmethod
     def read(cls, folder: Path) -> ModelCard:
         """The card in a model folder; empty where there is none."""
-        try:
-            with (folder / _CARD_NAME).open(encoding="utf-8", errors="replace") as file:
-                text = file.read(_MAX_CARD_CHARACTERS)
-        except OSError:
-            return cls()
-        section = text.partition(f"\n{_FAILURES_HEADING}\n")[2].partition("\n## ")[0]
-        items = section.strip().split("\n- ") if section.strip() else []
+        text = weights.read_card(folder)
+        section = weights.section(text, _FAILURES_TITLE)
+        items = section.split("\n- ") if section else []
         failures = tuple(" ".join(item.removeprefix("- ").split()) for item in items)
-        return cls(_licence(text), failures)
-
-
-def _licence(card: str) -> str:
-    """The licence in the card's front matter: the lines between its first two `---`."""
-    lines = card.splitlines()
-    if not lines or lines[0].strip() != "---":
-        return ""
-    values: dict[str, str] = {}
-    for line in lines[1:]:
-        key, _, value = line.partition(":")
-        if key.strip() == "---":
-            break
-        values[key] = value.strip().strip("\"'")
-    return values.get("license_name") or values.get("license", "")
+        return cls(weights.stated_terms(text), failures)
 
 
 def page_files() -> dict[str, Path]:

@@ -14,8 +14,8 @@ from glpn.network.config import GLPNConfig
 from glpn.network.model import GLPNForDepthEstimation
 from glpn.processing.processor import GLPNImageProcessor
 from glpn.training.options import ModelOptions
+from glpn.training.recipe import Recipe
 
-CARD_NAME = "README.md"
 FULL_SIZE_HEADS = (-1, 3)  # values of head_in_index that give depth at the size of the image
 
 
@@ -66,45 +66,20 @@ def build_processor(
     return GLPNImageProcessor.from_dict({**processor.to_dict(), **learnt})
 
 
-def inherited_card(options: ModelOptions, name: str) -> str | None:
-    """A model card that passes on the terms of the model to start from; None if it states none.
+def inherited_card(recipe: Recipe, name: str) -> str | None:
+    """A model card that passes on the terms of the models that the recipe starts or learns from.
 
     Args:
-        options: name the model to start from.
+        recipe: names them.
         name: of the trained model.
     """
-    if options.start is None:
-        return None
-    card = weights.resolve(options.start) / CARD_NAME
-    text = card.read_text("utf-8") if card.is_file() else ""
-    front, terms = _front_matter(text), _terms_section(text)
-    licence = [line for line in front if line.startswith("license")]
-    if not licence:
-        return None
-    lines = ["---", f"name: {name}", *licence, f"base_model: {options.start}", "---", ""]
-    lines += [f"# {name}", "", f"Fine-tuned from `{options.start}`. Its terms apply.", "", *terms]
-    return "\n".join(lines).rstrip() + "\n"
-
-
-def _front_matter(text: str) -> list[str]:
-    """The lines between the first two `---` of a model card."""
-    lines = text.splitlines()
-    if not lines or lines[0] != "---" or "---" not in lines[1:]:
-        return []
-    return lines[1 : lines.index("---", 1)]
-
-
-def _terms_section(text: str) -> list[str]:
-    """The section of a model card whose title begins with "Terms"."""
-    section: list[str] = []
-    for line in text.splitlines():
-        if line.startswith("## "):
-            if section:
-                break
-            section = [line] if line.startswith("## Terms") else []
-        elif section:
-            section.append(line)
-    return section
+    named = (recipe.model.start, recipe.model.encoder, recipe.teacher.model)
+    sources = {
+        source: Path(source) if Path(source).exists() else weights.resolve(source)
+        for source in named
+        if source is not None
+    }
+    return weights.inherited_card(name, sources, "Trained")
 
 
 def _config(folder: Path, options: ModelOptions) -> GLPNConfig:

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from glpn.data.frames import FrameSet
+from glpn.data.frames import WARNING_NOTE, FrameSet
+from glpn.data.probing import range_warning
 from glpn.data.sample import Samples
 from glpn.evaluation.protocols import Protocol, protocol
 from glpn.processing.processor import GLPNImageProcessor
@@ -69,6 +70,9 @@ def prepare_data(
     notes = [
         note for frames in (*labelled, *([held_back] if held_back else [])) for note in frames.notes
     ]
+    for frames in labelled:
+        beyond = range_warning(frames, max_depth)
+        notes += [f"{WARNING_NOTE}{frames.name}: {beyond}"] if beyond else []
     for note in dict.fromkeys(notes):
         callbacks.log(note)
     if recipe.run.doctor and world.first:

@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 
 import glpn
+from glpn import weights
 from glpn.engines.torch import best_device, require_device
 from glpn.errors import CannotCreateOutput, CheckpointError, UsageError
 from glpn.evaluation.metrics import Metrics
@@ -31,7 +32,7 @@ from glpn.training.checkpoint import (
 from glpn.training.data import Callbacks
 from glpn.training.distributed import World, open_world, synchronise_norms
 from glpn.training.log import LOG_NAME, Display
-from glpn.training.network import CARD_NAME, build_network, inherited_card
+from glpn.training.network import build_network, inherited_card
 from glpn.training.optimiser import AveragedNetwork, build_optimiser, learning_rate
 from glpn.training.preparation import TrainingData, prepare_data
 from glpn.training.recipe import Recipe
@@ -253,9 +254,9 @@ class Trainer:
         folder = self._output.folder / name
         self._state.exported.save_pretrained(folder)
         self._data.processor.save_pretrained(folder)
-        card = inherited_card(self._recipe.model, self._output.folder.resolve().name)
+        card = inherited_card(self._recipe, self._output.folder.resolve().name)
         if card is not None:
-            _write(folder / CARD_NAME, card)
+            _write(folder / weights.CARD_NAME, card)
 
     def _result(self, stopped_by: int) -> Result:
         folder = self._output.folder

@@ -9,6 +9,11 @@ from __future__ import annotations
 
 from glpn.errors import EditedFileWarning as EditedFileWarning
 from glpn.network.config import CONFIG_NAME as CONFIG_NAME
+from glpn.weights.card import CARD_NAME as CARD_NAME
+from glpn.weights.card import inherited_card as inherited_card
+from glpn.weights.card import read_card as read_card
+from glpn.weights.card import section as section
+from glpn.weights.card import stated_terms as stated_terms
 from glpn.weights.foreign import Conversion as Conversion
 from glpn.weights.foreign import convert as convert
 from glpn.weights.foreign import encoder_state as encoder_state

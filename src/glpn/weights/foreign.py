@@ -18,6 +18,7 @@ from glpn.errors import CheckpointError, MissingDependency, MissingInput, UsageE
 from glpn.files import atomic_file, require_writable_folder
 from glpn.network.config import CONFIG_NAME, PRESETS, GLPNConfig
 from glpn.records import read_json
+from glpn.weights.card import CARD_NAME, inherited_card, read_card, stated_terms
 from glpn.weights.hub import resolve
 from glpn.weights.integrity import signing
 from glpn.weights.names import ENCODER_PREFIX, rename, require_match, to_memory_names
@@ -140,6 +141,7 @@ def convert(
         written = _write_folder(found, config, Path(destination))
     else:
         written = _write_authors(found, Path(destination))
+    _pass_terms_on(found, Path(destination), form)
     return Conversion(
         kind=found.kind,
         config=config,
@@ -353,6 +355,19 @@ def _write_folder(found: _Source, config: GLPNConfig, destination: Path) -> int:
     if not found.encoder_only:
         _processor(found.path).save_pretrained(destination)
     return len(found.state)
+
+
+def _pass_terms_on(found: _Source, destination: Path, form: str) -> None:
+    """Note the terms that the source folder's card states; a folder also gets a card with them."""
+    terms = stated_terms(read_card(found.path))
+    if not terms:
+        return
+    found.notes.append(f"the terms of {found.path} apply: {terms}")
+    if form == "hf" and destination.resolve() != found.path.resolve():
+        sources = {found.path.name: found.path}
+        card = inherited_card(destination.resolve().name, sources, "Converted") or ""
+        with atomic_file(destination / CARD_NAME, overwrite=True) as stream:
+            stream.write(card.encode())
 
 
 def _processor(path: Path) -> Any:

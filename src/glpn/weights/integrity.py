@@ -84,9 +84,11 @@ def signing(folder: str | Path, *names: str) -> Iterator[None]:
             stands for all files of weights.
 
     Raises:
+        UsageError: the folder belongs to the installed package.
         CannotCreateOutput, OutputFailed: the folder cannot be written.
     """
     folder = Path(folder)
+    require_changeable(folder)
     try:
         known = _read(folder)
     except CheckpointError:  # it will be replaced

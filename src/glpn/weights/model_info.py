@@ -17,8 +17,6 @@ from glpn.weights.store import PICKLE_SUFFIXES
 
 MODEL_SUFFIXES = (".safetensors", ".onnx", *PICKLE_SUFFIXES)
 _BUFFERS = ("running_mean", "running_var", "num_batches_tracked")
-_CARD = "README.md"
-_MAX_CARD = 1 << 20  # characters
 
 
 @dataclass(frozen=True)
@@ -60,7 +58,7 @@ class ModelInfo:
             parameters=sum(parameters(weights.read_header(shard)) for shard in shards),
             sha256=weights.file_hash(shards[0]) if len(shards) == 1 else "",
             sizes={file.name: file.stat().st_size for file in sorted(_files(folder))},
-            terms=_terms(folder / _CARD),
+            terms=weights.stated_terms(weights.read_card(folder)),
         )
 
     def record(self) -> dict[str, object]:
@@ -132,21 +130,3 @@ def depth_record(path: Path, *, scale: float | None) -> dict[str, object]:
 
 def _files(folder: Path) -> Iterator[Path]:
     return (file for file in folder.iterdir() if file.is_file())
-
-
-def _terms(card: Path) -> str:
-    """The licence in the card's front matter: the lines between its first two `---`."""
-    try:
-        with card.open(encoding="utf-8", errors="replace") as file:
-            lines = file.read(_MAX_CARD).splitlines()
-    except OSError:
-        return ""
-    if not lines or lines[0].strip() != "---":
-        return ""
-    values: dict[str, str] = {}
-    for line in lines[1:]:
-        key, _, value = line.partition(":")
-        if key.strip() == "---":
-            break
-        values[key] = value.strip().strip("\"'")
-    return values.get("license_name") or values.get("license", "")

@@ -260,6 +260,7 @@ def _write_own_graph(model: str, *, portable: bool, verify: bool, as_json: bool)
     from glpn.export.onnx import write_graph
 
     folder = weights.resolve(model)
+    weights.require_changeable(folder)
     report, facts = None, {}
     if verify:
         report = _verified(folder, portable=portable)

@@ -53,6 +53,7 @@ def precision(
     if data is None:
         raise UsageError("--data: give the folder of frames")
     folder = weights.resolve(model)
+    weights.require_changeable(folder)
     scored, compared = (
         Evaluation.of(Selection(data=data, spec=spec, split=part, limit=limit))
         for part in (split, deviation_split)
