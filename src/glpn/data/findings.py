@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from glpn.data.frames import counted, plural
 from glpn.errors import GLPNError
@@ -32,6 +32,10 @@ class Report:
     checked: int
     findings: tuple[Finding, ...]
     unjudged: tuple[str, ...] = ()
+
+    def extended(self, finding: Finding) -> Report:
+        """The report with one more finding."""
+        return replace(self, findings=(*self.findings, finding))
 
     @property
     def errors(self) -> tuple[Finding, ...]:

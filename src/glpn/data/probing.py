@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from glpn.data.depthmaps import DepthFormat, implausible_unit, read_raw, to_metres
-from glpn.data.frames import WARNING_NOTE, Frame, Reading
+from glpn.data.frames import WARNING_NOTE, Frame, FrameSet, Reading
 from glpn.data.levels import FULL_SCALES, are_normalised, levels_of, unknown_values
 from glpn.data.scales import guess_scale, scale_hint
 from glpn.errors import DataError, GLPNError
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from glpn.data.model_opinion import ScaleOpinion
 
 MAX_PROBES = 8
+MAX_SHARE_BEYOND = 0.5  # fraction of labels beyond a model's range; more cause a warning
 
 _LOG = logging.getLogger(__name__)
 
@@ -77,12 +78,15 @@ def calibrate(
     return replace(reading, form=form), tuple(f"{WARNING_NOTE}{sentence}" for sentence in warnings)
 
 
-def share_beyond(frames: Sequence[Frame], reading: Reading, max_depth: float) -> float:
-    """Fraction of the known depth beyond `max_depth` metres, in a few frames."""
-    probes = [probe for probe in _read(frames, reading.form, strict=False)]
-    known = [metres[metres > 0] for metres in (to_metres(p.raw, reading.form) for p in probes)]
-    values = np.concatenate(known) if known else np.zeros(0)
-    return float((values > max_depth).mean()) if values.size else 0.0
+def range_warning(frames: FrameSet, max_depth: float) -> str | None:
+    """A warning if most of the known depth, in a few frames, lies beyond a model's range."""
+    form = frames.reading.form
+    maps = [to_metres(probe.raw, form) for probe in _read(frames.frames, form, strict=False)]
+    values = np.concatenate([metres[metres > 0] for metres in maps] or [np.zeros(0)])
+    share = float((values > max_depth).mean()) if values.size else 0.0
+    if share <= MAX_SHARE_BEYOND:
+        return None
+    return f"{share:.0%} of the labels lie beyond the model's range of {max_depth:g} m"
 
 
 def _read(frames: Sequence[Frame], form: DepthFormat, *, strict: bool) -> list[_Probe]:

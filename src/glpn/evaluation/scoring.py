@@ -20,7 +20,7 @@ from glpn.data.datasets import open_dataset
 from glpn.data.frames import FrameSet
 from glpn.data.ibims import scene_files
 from glpn.data.layouts import Layout, known_layout, recognise
-from glpn.data.probing import share_beyond
+from glpn.data.probing import range_warning
 from glpn.data.sample import Sample
 from glpn.errors import CannotCreateOutput, ConfigError, MissingInput, UsageError
 from glpn.estimator import DepthEstimator, load
@@ -32,7 +32,6 @@ from glpn.evaluation.robustness import Robustness, Study, robustness
 from glpn.evaluation.run_frames import RunFrames
 from glpn.evaluation.runner import evaluate
 
-MAX_SHARE_BEYOND = 0.5  # fraction of labels out of the model's range; more cause a warning
 PLAIN = "folder"  # the name of every dataset without a published protocol
 _LAYOUTS = {"ibims": "ibims1"}  # dataset → layout, if their names differ
 _SETS = {layout: name for name, layout in _LAYOUTS.items()}
@@ -246,13 +245,11 @@ def score(
 
 
 def _frame_warnings(frames: FrameSet, reach: float) -> Iterator[str]:
-    """Yield the dataset's own warnings, and one if many labels exceed the model's range."""
+    """Yield the dataset's own warnings, and one if most labels exceed the model's range."""
     yield from frames.warnings
-    if frames.frames[0].is_scene:
-        return
-    share = share_beyond(frames.frames, frames.reading, reach)
-    if share > MAX_SHARE_BEYOND:
-        yield f"{share:.0%} of the labels lie beyond the model's range of {reach:g} m"
+    beyond = range_warning(frames, reach)
+    if beyond is not None:
+        yield beyond
 
 
 def score_pngs(

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+_BUNDLED_RANGE = 10.0  # metres; max_depth of the bundled models
+
 app = typer.Typer(no_args_is_help=True, help="Examine and show frames with depth.")
 
 _Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Frames in any layout glpn knows.")]
@@ -33,6 +35,13 @@ def check(
     sheet: Annotated[
         Path | None, typer.Option(metavar="PNG", help="Write a picture of the frames in question.")
     ] = None,
+    max_depth: Annotated[
+        float | None,
+        typer.Option(
+            metavar="METRES",
+            help="The range of the model for these frames; that of the dataset, or 10, by default.",
+        ),
+    ] = None,
     overwrite: options.Overwrite = False,
     as_json: options.AsJson = False,
 ) -> None:
@@ -47,11 +56,16 @@ def check(
     from glpn.data import doctor
     from glpn.data.datasets import open_dataset
     from glpn.data.findings import WARNING, Finding
+    from glpn.data.probing import range_warning
 
     frames = open_dataset(folder, verified=False)
     others = None if held_back is None else open_dataset(held_back, verified=False)
     with console.progress(min(len(frames), limit or len(frames)), quiet=as_json) as advance:
         report = doctor.check(frames, others, limit=limit, progress=lambda _: advance())
+    reach = max_depth or frames.reading.form.max_depth or _BUNDLED_RANGE
+    beyond = range_warning(frames, reach)
+    if beyond is not None:
+        report = report.extended(Finding("range", WARNING, beyond))
     reading = [Finding("reading", WARNING, text) for text in frames.warnings]
     if as_json:
         for finding in (*reading, *report.findings):

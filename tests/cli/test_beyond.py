@@ -1,0 +1,47 @@
+"""Labels beyond the model's range: one warning in `data check`, `evaluate` and `train`."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.cli import sets
+from tests.training.runs import tiny_recipe
+
+WARNING = "of the labels lie beyond the model's range of 10 m"
+
+
+def street(root, *, metres_per_level: float):
+    """Six frames whose depth reaches from 1 to 9 levels, in millimetres."""
+    for number in range(6):
+        sets.put(root / f"rgb/{number}.png", sets.picture(number))
+        levels = sets.depth(number, scale=1000 * metres_per_level)
+        sets.put(root / f"depth/{number}.png", levels)
+    (root / "dataset.toml").write_text('unit = "mm"\n')
+    return root
+
+
+@pytest.fixture
+def far(tmp_path):
+    return street(tmp_path / "street", metres_per_level=5)
+
+
+def test_labels_beyond_the_range_are_warned_of_once(glpn, model, far, tmp_path, capsys):
+    pytest.importorskip("torch")
+    from glpn.training import train
+
+    checked = glpn("data", "check", far)
+    assert checked.out.count(WARNING) == 1
+    scored = glpn("evaluate", "-m", model, "--data", far, "--dataset", "folder")
+    assert (scored.out + scored.err).count(WARNING) == 1, scored.err
+    capsys.readouterr()
+    changes = ("loop.steps=1", "augment.crop=[32, 32]", "run.progress=true")
+    train(tiny_recipe(far, tmp_path / "run", *changes))
+    assert capsys.readouterr().err.count(WARNING) == 1
+
+
+def test_labels_within_the_range_are_no_warning(glpn, far, tmp_path):
+    assert WARNING[:20] not in glpn("data", "check", far, "--max-depth", 80).out
+    near = street(tmp_path / "room", metres_per_level=1)
+    assert "beyond" not in glpn("data", "check", near).out
+    [record] = [r for r in glpn("data", "check", far, "--json").records if r["kind"] == "range"]
+    assert record["severity"] == "warning" and record["frames"] == []
