@@ -187,7 +187,7 @@ class GLPNConfig(PretrainedConfig):
         """A copy with some fields changed."""
         return GLPNConfig(**{**self.to_dict(), **values})
 
-    def to_dict(self) -> dict[str, object]:
+    def to_dict(self) -> dict[str, Any]:
         """All fields as JSON types, in the Hugging Face names, and every key that was set."""
         values = super().to_dict()
         if self.max_depth == int(self.max_depth):
