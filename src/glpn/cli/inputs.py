@@ -17,6 +17,7 @@ from glpn.image.limits import DEFAULT_LIMITS, ImageLimits
 
 if TYPE_CHECKING:
     from glpn.camera.intrinsics import Intrinsics
+    from glpn.cli.options import CameraGroup, MeasuredGroup
     from glpn.depth.measurements import Measurements
     from glpn.jobs import JobPhoto
 
@@ -170,7 +171,7 @@ def image_limits(max_megapixels: float | None) -> ImageLimits:
     return DEFAULT_LIMITS.raised_to(int(megapixels * 1e6)) if megapixels else DEFAULT_LIMITS
 
 
-def camera(*, focal: float | None, fov: float | None, intrinsics: Path | None) -> CameraOptions:
+def camera(given: CameraGroup) -> CameraOptions:
     """Return the camera as keyword arguments of `DepthEstimator.__call__`.
 
     Raises:
@@ -179,28 +180,21 @@ def camera(*, focal: float | None, fov: float | None, intrinsics: Path | None) -
     """
     from glpn.camera.intrinsics_files import read_intrinsics
 
-    if sum(value is not None for value in (focal, fov, intrinsics)) > 1:
+    values = (given.focal, given.fov, given.intrinsics)
+    if sum(value is not None for value in values) > 1:
         raise UsageError("--focal, --fov, --intrinsics: give at most one of them")
     return {
-        "focal": positive("--focal", focal),
-        "fov": positive("--fov", fov, limit=180),
-        "camera": None if intrinsics is None else read_intrinsics(intrinsics),
+        "focal": positive("--focal", given.focal),
+        "fov": positive("--fov", given.fov, limit=180),
+        "camera": None if given.intrinsics is None else read_intrinsics(given.intrinsics),
     }
 
 
-def measurements(
-    references: Sequence[str],
-    lengths: Sequence[str],
-    *,
-    sparse: Path | None = None,
-    sparse_scale: float | None = None,
-    camera: CameraOptions,
-) -> Measurements | None:
+def measurements(given: MeasuredGroup, camera: CameraOptions) -> Measurements | None:
     """Return the known depths and lengths, or None if there are none.
 
     Args:
-        references, lengths: the values of --ref and --known.
-        sparse, sparse_scale: the values of --sparse and --sparse-scale.
+        given: the values of --ref, --known, --sparse and --sparse-scale.
         camera: the result of the function `camera`.
 
     Raises:
@@ -210,11 +204,12 @@ def measurements(
     from glpn.camera.calibration import require_lengths
     from glpn.depth.measurements import Measurements, read_sparse
 
+    references, lengths, sparse = given.ref or (), given.known or (), given.sparse
     if sum(map(bool, (references, lengths, sparse))) > 1:
         raise UsageError("--ref, --known, --sparse: give one kind of them")
-    if sparse_scale is not None and sparse is None:
+    if given.sparse_scale is not None and sparse is None:
         raise UsageError("--sparse-scale: is the scale of --sparse, which is not given")
-    if len(lengths) > 1 and any(given is not None for given in camera.values()):
+    if len(lengths) > 1 and any(value is not None for value in camera.values()):
         raise UsageError(
             "--known: two solve the focal length, which is given; leave --focal, --fov and "
             "--intrinsics out, or give one length, which sets the scale"
@@ -224,7 +219,7 @@ def measurements(
         lengths=tuple(parse_place("--known", text, count=5) for text in lengths),
         sparse=None
         if sparse is None
-        else read_sparse(sparse, scale=positive("--sparse-scale", sparse_scale)),
+        else read_sparse(sparse, scale=positive("--sparse-scale", given.sparse_scale)),
     )
     for option, values, count in (("--ref", read.references, 3), ("--known", read.lengths, 5)):
         if values:

@@ -1,10 +1,18 @@
-"""Options that several verbs share, and their conversion to options of the library."""
+"""Options that several verbs share, and their conversion to options of the library.
+
+A verb takes its options one by one, or in groups: dataclasses whose fields are options. The
+decorator `grouped` shows typer the fields of each group.
+"""
 
 from __future__ import annotations
 
+import dataclasses
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, fields, is_dataclass
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, get_type_hints
 
 import typer
 
@@ -203,57 +211,141 @@ Colormap = Annotated[
 Recursive = Annotated[bool, typer.Option("--recursive", "-r", help="Include subfolders.")]
 
 
-def engine_options(
-    model: str,
-    engine: EngineName,
-    device: str,
-    *,
-    threads: int | None,
-    max_depth: float | None,
-    precision: PrecisionName = PrecisionName.auto,
-) -> EngineOptions:
-    """Return the options that open the model.
+@dataclass(frozen=True)
+class Printed:
+    """How much the verb prints."""
 
-    Raises:
-        UsageError: --max-depth is not above 0.
-    """
-    from glpn.engines.options import DEFAULT_MODEL, EngineOptions
-
-    return EngineOptions(
-        model=model or DEFAULT_MODEL,
-        engine=engine.value,
-        device=device,
-        threads=threads,
-        max_depth=positive("--max-depth", max_depth),
-        precision=precision.value,
-    )
+    as_json: AsJson = False
+    quiet: Quiet = False
 
 
-def writer_options(
-    names: str, *, colormap: str, scale: float, uncertain: bool = False
-) -> dict[str, dict[str, object]]:
-    """Convert --format, --colormap and --scale to a mapping: format → options of its writer.
+@dataclass(frozen=True)
+class CameraGroup:
+    """The photo's camera."""
 
-    Each format appears once. With an uncertainty, a 16-bit PNG also gets a PNG of sigma.
+    focal: Focal = None
+    fov: Fov = None
+    intrinsics: Intrinsics = None
 
-    Raises:
-        UsageError: a format or the colour map is unknown, the scale is not above 0, or sigma is
-            requested without an uncertainty.
-    """
-    from glpn.depth.colormaps import color_table
 
-    color_table(colormap)
-    wanted = [] if names == _NO_FORMAT else [name.strip() for name in names.split(",")]
-    for name in wanted:
-        if name not in FORMATS:
-            known = ", ".join(FORMATS)
-            raise UsageError(f"--format: expected {_NO_FORMAT} or some of {known}; got {name!r}")
-    if _SIGMA in wanted and not uncertain:
-        raise UsageError("--format sigma: needs --uncertainty flip or droppath")
-    if uncertain and "png16" in wanted:
-        wanted.append(_SIGMA)
-    given = {"scale": positive("--scale", scale), "colormap": colormap}
-    return {
-        name: {key: value for key, value in given.items() if key in FORMATS[name].options}
-        for name in wanted
+@dataclass(frozen=True)
+class MeasuredGroup:
+    """Depths and lengths that were measured."""
+
+    ref: Ref = None
+    known: Known = None
+    sparse: Sparse = None
+    sparse_scale: SparseScale = None
+
+
+@dataclass(frozen=True)
+class FormatGroup:
+    """The files to write for each photo."""
+
+    format: Formats = "png16"
+    colormap: Colormap = "inferno"
+    scale: Scale = 1000
+
+    def writers(self, *, uncertain: bool = False) -> dict[str, dict[str, object]]:
+        """Return format → options of its writer.
+
+        Each format appears once. With an uncertainty, a 16-bit PNG also gets a PNG of sigma.
+
+        Raises:
+            UsageError: a format or the colour map is unknown, the scale is not above 0, or sigma is
+                requested without an uncertainty.
+        """
+        from glpn.depth.colormaps import color_table
+
+        color_table(self.colormap)
+        given = self.format
+        wanted = [] if given == _NO_FORMAT else [name.strip() for name in given.split(",")]
+        for name in wanted:
+            if name not in FORMATS:
+                known = ", ".join(FORMATS)
+                raise UsageError(
+                    f"--format: expected {_NO_FORMAT} or some of {known}; got {name!r}"
+                )
+        if _SIGMA in wanted and not uncertain:
+            raise UsageError("--format sigma: needs --uncertainty flip or droppath")
+        if uncertain and "png16" in wanted:
+            wanted.append(_SIGMA)
+        values = {"scale": positive("--scale", self.scale), "colormap": self.colormap}
+        return {
+            name: {key: value for key, value in values.items() if key in FORMATS[name].options}
+            for name in wanted
+        }
+
+
+@dataclass(frozen=True)
+class Float32ModelGroup:
+    """How to open a model in float32."""
+
+    model: Model = ""
+    max_depth: MaxDepth = None
+    engine: Engine = EngineName.auto
+    device: Device = "auto"
+    threads: Threads = None
+
+    def engine_options(self) -> EngineOptions:
+        """Return the options that open the model.
+
+        Raises:
+            UsageError: --max-depth is not above 0.
+        """
+        from glpn.engines.options import DEFAULT_MODEL, EngineOptions
+
+        return EngineOptions(
+            model=self.model or DEFAULT_MODEL,
+            engine=self.engine.value,
+            device=self.device,
+            threads=self.threads,
+            max_depth=positive("--max-depth", self.max_depth),
+        )
+
+
+@dataclass(frozen=True)
+class ModelGroup(Float32ModelGroup):
+    """How to open a model, in any precision."""
+
+    precision: Precision = PrecisionName.auto
+
+    def engine_options(self) -> EngineOptions:
+        """Return the options that open the model; errors as in the base class."""
+        return dataclasses.replace(super().engine_options(), precision=self.precision.value)
+
+
+def grouped(verb: Callable[..., None]) -> Callable[..., None]:
+    """Let typer see the fields of every parameter whose type is a dataclass of options."""
+    hints = get_type_hints(verb, include_extras=True)
+    groups: dict[str, type] = {
+        name: hint for name, hint in hints.items() if isinstance(hint, type) and is_dataclass(hint)
     }
+    shown: list[inspect.Parameter] = []
+    for name, parameter in inspect.signature(verb).parameters.items():
+        shown += _fields(groups[name]) if name in groups else [_keyword(parameter, hints[name])]
+
+    def run(**given: object) -> None:
+        records = {}
+        for name, group in groups.items():
+            values = {field.name: given.pop(field.name) for field in fields(group)}
+            records[name] = group(**values)
+        verb(**records, **given)
+
+    run.__doc__, run.__name__ = verb.__doc__, verb.__name__
+    run.__annotations__ = {parameter.name: parameter.annotation for parameter in shown}
+    run.__signature__ = inspect.Signature(shown)  # type: ignore[attr-defined]
+    return run
+
+
+def _fields(group: type) -> list[inspect.Parameter]:
+    hints = get_type_hints(group, include_extras=True)
+    return [
+        _keyword(parameter, hints[name])
+        for name, parameter in inspect.signature(group).parameters.items()
+    ]
+
+
+def _keyword(parameter: inspect.Parameter, hint: object) -> inspect.Parameter:
+    """Required and optional options may follow one another, as keywords may."""
+    return parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY, annotation=hint)

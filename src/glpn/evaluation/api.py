@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from glpn.engines.options import DEFAULT_MODEL
+from glpn.engines.options import DEFAULT_MODEL, EngineOptions
 from glpn.evaluation.result import Result
 from glpn.evaluation.scoring import Evaluation, Model, Selection, score
 
@@ -59,6 +59,5 @@ def evaluate(
         model=model,
     )
     evaluation = Evaluation.of(selection, protocol, rules)
-    options = {"model": model, "engine": engine, "device": device, "threads": threads}
-    opened = Model.load({**options, "max_depth": max_depth})
-    return score(evaluation, opened, advance=advance)
+    options = EngineOptions(model, engine, device, threads, max_depth)
+    return score(evaluation, Model.load(options), advance=advance)

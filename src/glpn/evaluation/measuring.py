@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from glpn.engines.options import EngineOptions
 from glpn.errors import DataError, MissingInput
 from glpn.evaluation.pngs import PNG_SCALES
 from glpn.evaluation.report import html_report, require_matplotlib
@@ -25,7 +26,7 @@ class Request:
         selection: the frames.
         protocol: the protocol's name; None takes the dataset's own.
         rules: fields that replace those of the protocol.
-        model: options of `glpn.load`.
+        model: how to open the model.
         output: the folder for results; None writes no files.
         report: also write the HTML page.
         save_pngs: the folder for predictions; None saves none.
@@ -36,7 +37,7 @@ class Request:
     selection: Selection
     protocol: str | None
     rules: Mapping[str, object]
-    model: Mapping[str, object]
+    model: EngineOptions
     output: Path | None = None
     report: bool = False
     save_pngs: Path | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 
@@ -50,46 +50,50 @@ def measure_reduced(
         MissingInput, CheckpointError, ConfigError, DataError: the model or a frame is unusable.
     """
     kinds = computable_precisions(engine_row(engine))
-    shown = None
-    if any(kind.startswith("int8") for kind in kinds):
-        shown, deviation_frames = (_every_second(deviation_frames, first) for first in (0, 1))
+    shown, deviation_frames = _split(kinds, deviation_frames)
     if not len(deviation_frames) or not len(score_frames):
         raise DataError(f"{data}: too few frames to measure with")
     full = load(folder, engine=engine, device="cpu", precision=FLOAT32)
     ranges = None if shown is None else _ranges(folder, full, shown, advance)
-    reduced = {
-        kind: DepthEstimator(
-            open_candidate(folder, Candidate(engine, kind), EngineSettings(ranges=ranges)),
-            full.processor,
-            full.provenance,
-        )
-        for kind in kinds
-    }
+    candidates = [Candidate(engine, kind) for kind in kinds]
+    reduced = {one.precision: _opened(folder, one, full, ranges) for one in candidates}
     deviations = _deviations(full, reduced, deviation_frames, advance)
     before = _scores(full, score_frames, protocol, advance)
-    records = []
-    for kind, estimator in reduced.items():
-        after = _scores(estimator, score_frames, protocol, advance)
-        records.append(
-            Record(
-                weights_sha256=weights.file_hash(folder / weights.WEIGHTS_NAME),
-                engine=engine,
-                precision=kind,
-                version=metadata.version(engine),
-                data=data,
-                deviation_frames=len(deviation_frames),
-                deviation=deviations[kind],
-                score_frames=len(score_frames),
-                abs_rel=(before[0], after[0]),
-                delta1=(before[1], after[1]),
-                ranges=ranges if kind.startswith("int8") else None,
-            )
+    after = {
+        kind: _scores(estimator, score_frames, protocol, advance)
+        for kind, estimator in reduced.items()
+    }
+    return [
+        Record(
+            weights_sha256=weights.file_hash(folder / weights.WEIGHTS_NAME),
+            engine=engine,
+            precision=kind,
+            version=metadata.version(engine),
+            data=data,
+            deviation_frames=len(deviation_frames),
+            deviation=deviations[kind],
+            score_frames=len(score_frames),
+            abs_rel=(before[0], after[kind][0]),
+            delta1=(before[1], after[kind][1]),
+            ranges=ranges if kind.startswith("int8") else None,
         )
-    return records
+        for kind in kinds
+    ]
 
 
-def _every_second(frames: FrameSet, first: int) -> FrameSet:
-    return frames.subset(range(first, len(frames), 2))
+def _split(kinds: Sequence[str], frames: FrameSet) -> tuple[FrameSet | None, FrameSet]:
+    """Return the frames that calibrate 8-bit products, None without such, and the others."""
+    if not any(kind.startswith("int8") for kind in kinds):
+        return None, frames
+    return frames.subset(range(0, len(frames), 2)), frames.subset(range(1, len(frames), 2))
+
+
+def _opened(
+    folder: Path, candidate: Candidate, full: DepthEstimator, ranges: Ranges | None
+) -> DepthEstimator:
+    """Open the model in a reduced precision, with the same processor."""
+    engine = open_candidate(folder, candidate, EngineSettings(ranges=ranges))
+    return DepthEstimator(engine, full.processor, full.provenance)
 
 
 def _ranges(

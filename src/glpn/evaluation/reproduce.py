@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from glpn.engines.options import EngineOptions
 from glpn.errors import GLPNError, MissingInput
 from glpn.evaluation.metrics import METRIC_NAMES
 from glpn.evaluation.published import PAPER, PublishedSet
@@ -27,7 +28,7 @@ class Run:
         folders: dataset → its folder.
         model: the model for all datasets; empty for the published checkpoints.
         max_depth: the range of that model, if its own value is wrong.
-        common: options of `glpn.load` for every model.
+        common: options for every model.
         limit: the largest number of frames per dataset.
         say: called with one line on each dataset when it is measured or left out.
         progress: takes the number of frames and returns a context manager. That yields a function
@@ -37,7 +38,7 @@ class Run:
     folders: Mapping[str, Path]
     model: str
     max_depth: float | None
-    common: Mapping[str, object]
+    common: EngineOptions
     limit: int | None
     say: Say
     progress: Progress
@@ -95,7 +96,7 @@ class Run:
         own = (one.weights, one.max_depth)
         name, max_depth = (self.model, self.max_depth) if self.model else own
         if (name, max_depth) not in self._models:
-            options = {"model": name, "max_depth": max_depth, **self.common}
+            options = replace(self.common, model=name, max_depth=max_depth)
             self._models[name, max_depth] = Model.load(options)
         return self._models[name, max_depth]
 

@@ -9,7 +9,6 @@ import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,8 +21,9 @@ from glpn.data.ibims import scene_files
 from glpn.data.layouts import Layout, known_layout, recognise
 from glpn.data.probing import range_warning
 from glpn.data.sample import Sample
+from glpn.engines.options import EngineOptions
 from glpn.errors import CannotCreateOutput, ConfigError, MissingInput, UsageError
-from glpn.estimator import DepthEstimator, load
+from glpn.estimator import DepthEstimator
 from glpn.evaluation.geometry import SurveyedFrame, surveyed
 from glpn.evaluation.pngs import from_pngs
 from glpn.evaluation.protocols import PROTOCOLS, Protocol, protocol
@@ -188,9 +188,9 @@ class Model:
     settings: Mapping[str, object]
 
     @classmethod
-    def load(cls, options: Mapping[str, Any]) -> Model:
-        """Open a model in float32; options and errors are those of `glpn.load`."""
-        estimator = load(**{**options, "precision": "float32"})
+    def load(cls, options: EngineOptions) -> Model:
+        """Open a model, always in float32; errors as `glpn.load`."""
+        estimator = DepthEstimator.open(dataclasses.replace(options, precision="float32"))
         provenance = estimator.provenance
         # Read the version from the module, because the package may be onnxruntime-gpu.
         engine = f"{provenance.engine} {importlib.import_module(provenance.engine).__version__}"
@@ -203,8 +203,8 @@ class Model:
                 "model_sha256": provenance.model_hash,
                 "max_depth": provenance.max_depth,
                 "engine": engine,
-                "device": options.get("device"),
-                "threads": options.get("threads"),
+                "device": options.device,
+                "threads": options.threads,
             },
         )
 

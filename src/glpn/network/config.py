@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from glpn.errors import ConfigError
 from glpn.network.pretrained_config import CONFIG_NAME as CONFIG_NAME

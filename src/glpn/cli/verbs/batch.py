@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -54,26 +55,25 @@ _Threads = Annotated[
 ]
 
 
+@dataclass(frozen=True)
+class _ModelGroup(options.Float32ModelGroup):
+    device: options.Device = "cpu"
+    threads: _Threads = 1
+
+
+@options.grouped
 def batch(
     source: _Source,
     destination: _Destination,
+    *,
     ray: _Ray = "local",
     workers: _Workers = None,
-    threads: _Threads = 1,
-    model: options.Model = "",
-    format: options.Formats = "png16",
-    colormap: options.Colormap = "inferno",
-    scale: options.Scale = 1000,
-    focal: options.Focal = None,
-    fov: options.Fov = None,
-    intrinsics: options.Intrinsics = None,
-    max_depth: options.MaxDepth = None,
+    model: _ModelGroup,
+    files: options.FormatGroup,
+    camera: options.CameraGroup,
     recursive: options.Recursive = False,
     overwrite: options.Overwrite = False,
-    as_json: options.AsJson = False,
-    quiet: options.Quiet = False,
-    engine: options.Engine = options.EngineName.auto,
-    device: options.Device = "cpu",
+    printed: options.Printed,
 ) -> None:
     """Estimate the depth of a folder of photos on many machines, with Ray.
 
@@ -87,21 +87,21 @@ def batch(
     """
     from glpn.jobs import EstimatorCall, JobSpec
 
-    if device == "auto":
+    if model.device == "auto":
         raise UsageError("--device: expected cpu or cuda, which every worker has; got auto")
-    camera = inputs.camera(focal=focal, fov=fov, intrinsics=intrinsics)
+    given = inputs.camera(camera)
     spec = JobSpec(
-        engine=options.engine_options(model, engine, device, threads=threads, max_depth=max_depth),
+        engine=model.engine_options(),
         output=_absolute(destination),
-        formats=options.writer_options(format, colormap=colormap, scale=scale),
-        call=EstimatorCall(focal=camera["focal"], fov=camera["fov"], camera=camera["camera"]),
-        changes=camera,
+        formats=files.writers(),
+        call=EstimatorCall(focal=given["focal"], fov=given["fov"], camera=given["camera"]),
+        changes=given,
         overwrite=overwrite,
     )
     if not spec.formats:
         raise UsageError("--format: none leaves nothing to do; expected at least one format")
     photos, failures = _photos(source, recursive=recursive)
-    tally = Tally(as_json=as_json, quiet=quiet)
+    tally = Tally(as_json=printed.as_json, quiet=printed.quiet)
     for name, error in failures:
         tally.failed(name, str(error), error.exit_code)
     if photos:

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from glpn.cli import options
+from glpn.cli.numbers import parse_numbers, positive
+from glpn.errors import UsageError
+
+if TYPE_CHECKING:
+    from glpn.evaluation.scoring import Selection
+
+_NONE = "none"
 
 _FRAMES, _RULES, _STUDY = "Frames", "Rules", "Robustness"  # headings in the help
 
@@ -35,115 +43,10 @@ Data = Annotated[
     Path | None,
     typer.Option(metavar="DIR", help="Folder of the dataset.", rich_help_panel=_FRAMES),
 ]
-Dataset = Annotated[
-    DatasetName | None,
-    typer.Option(
-        help="Dataset in the folder; recognised from its files if not given.",
-        rich_help_panel=_FRAMES,
-    ),
-]
-Split = Annotated[
-    str | None,
-    typer.Option(
-        metavar="test|val|train",
-        help="Take the frames of this list of the folder (SPLIT.txt); all frames if not given.",
-        rich_help_panel=_FRAMES,
-    ),
-]
-List = Annotated[
-    Path | None,
-    typer.Option(
-        "--list",
-        metavar="FILE",
-        help="Take the frames of this list: names, or lines of rgb depth [focal].",
-        rich_help_panel=_FRAMES,
-    ),
-]
-Limit = Annotated[
-    int | None,
-    typer.Option(
-        min=1, help="Use at most this many frames, evenly spaced.", rich_help_panel=_FRAMES
-    ),
-]
 Spec = Annotated[
     Path | None,
     typer.Option(
         metavar="TOML", help="A dataset.toml that describes the folder.", rich_help_panel=_FRAMES
-    ),
-]
-Scale = Annotated[
-    float | None,
-    typer.Option(
-        help="Raw depth units per metre: metres = (raw + offset) / scale.", rich_help_panel=_FRAMES
-    ),
-]
-Offset = Annotated[float | None, typer.Option(help="Added to raw depth.", rich_help_panel=_FRAMES)]
-Unit = Annotated[
-    str | None,
-    typer.Option(
-        metavar="m|dm|cm|mm", help="Unit of raw depth, instead of --scale.", rich_help_panel=_FRAMES
-    ),
-]
-Invalid = Annotated[
-    str | None,
-    typer.Option(
-        metavar="RAW,…",
-        help="Raw depths that mean unknown; or none. 0 if not given.",
-        rich_help_panel=_FRAMES,
-    ),
-]
-Border = Annotated[
-    str | None,
-    typer.Option(
-        metavar="TOP,BOTTOM,LEFT,RIGHT",
-        help="Pixels at the edges where depth is not to be trusted.",
-        rich_help_panel=_FRAMES,
-    ),
-]
-Protocol = Annotated[
-    str | None,
-    typer.Option(
-        metavar="NAME",
-        help="Valid range and crop: nyu, kitti (Garg), kitti-eigen, sunrgbd, ibims, diode, "
-        "diode-outdoor or folder; paper, the set's own, if not given.",
-        rich_help_panel=_RULES,
-    ),
-]
-Range = Annotated[
-    str | None,
-    typer.Option(
-        "--range",
-        metavar="NEAR,FAR",
-        help="Only true depths between these metres count.",
-        rich_help_panel=_RULES,
-    ),
-]
-Flip = Annotated[
-    bool,
-    typer.Option(
-        "--flip", help="Average with the mirrored image's prediction.", rich_help_panel=_RULES
-    ),
-]
-Align = Annotated[
-    str,
-    typer.Option(
-        metavar="|".join(ALIGNMENTS),
-        help="Fit each prediction to the truth first; disparity: in 1 / metres.",
-        rich_help_panel=_RULES,
-    ),
-]
-Clamp = Annotated[
-    bool,
-    typer.Option(
-        "--clamp/--no-clamp", help="Clip predictions to the valid range.", rich_help_panel=_RULES
-    ),
-]
-Pooled = Annotated[
-    bool,
-    typer.Option(
-        "--pooled",
-        help="Metrics over the pixels of all images, instead of means over images.",
-        rich_help_panel=_RULES,
     ),
 ]
 Output = Annotated[
@@ -155,57 +58,273 @@ Output = Annotated[
         rich_help_panel=options.FILES,
     ),
 ]
-Report = Annotated[
-    bool,
+Limit = Annotated[
+    int | None,
     typer.Option(
-        "--report",
-        help="Also write report.html: frames, error maps, error by distance, calibration.",
-        rich_help_panel=options.FILES,
-    ),
-]
-SavePngs = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="DIR", help="Also save predictions as 16-bit PNG.", rich_help_panel=options.FILES
-    ),
-]
-FromPngs = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="DIR",
-        help="Score saved predictions instead of a model's; there must be one for every frame.",
-        rich_help_panel=options.FILES,
-    ),
-]
-PngScale = Annotated[
-    float | None,
-    typer.Option(
-        help="Units per metre of those PNGs; 256 for kitti, else 1000, if not given.",
-        rich_help_panel=options.FILES,
-    ),
-]
-Corruptions = Annotated[
-    bool,
-    typer.Option(
-        "--corruptions",
-        help="Score under the fifteen common corruptions instead; "
-        "a run that was stopped goes on from robustness.jsonl in the output folder.",
-        rich_help_panel=_STUDY,
-    ),
-]
-Severities = Annotated[
-    str,
-    typer.Option(metavar="1,…,5", help="How bad, commas between.", rich_help_panel=_STUDY),
-]
-Compare = Annotated[
-    tuple[Path, Path] | None,
-    typer.Option(
-        metavar="A.json B.json",
-        help="Only compare two results on the same frames: a paired test.",
-        rich_help_panel=options.OUTPUT,
+        min=1, help="Use at most this many frames, evenly spaced.", rich_help_panel=_FRAMES
     ),
 ]
 Overwrite = Annotated[
     bool,
     typer.Option("--overwrite", help="Replace results.", rich_help_panel=options.FILES),
 ]
+
+
+@dataclass(frozen=True)
+class Frames:
+    """The frames to score, and how to read them."""
+
+    data: Data = None
+    dataset: Annotated[
+        DatasetName | None,
+        typer.Option(
+            help="Dataset in the folder; recognised from its files if not given.",
+            rich_help_panel=_FRAMES,
+        ),
+    ] = None
+    split: Annotated[
+        str | None,
+        typer.Option(
+            metavar="test|val|train",
+            help="Take the frames of this list of the folder (SPLIT.txt); all frames if not given.",
+            rich_help_panel=_FRAMES,
+        ),
+    ] = None
+    frame_list: Annotated[
+        Path | None,
+        typer.Option(
+            "--list",
+            metavar="FILE",
+            help="Take the frames of this list: names, or lines of rgb depth [focal].",
+            rich_help_panel=_FRAMES,
+        ),
+    ] = None
+    limit: Limit = None
+    spec: Spec = None
+    scale: Annotated[
+        float | None,
+        typer.Option(
+            help="Raw depth units per metre: metres = (raw + offset) / scale.",
+            rich_help_panel=_FRAMES,
+        ),
+    ] = None
+    offset: Annotated[
+        float | None, typer.Option(help="Added to raw depth.", rich_help_panel=_FRAMES)
+    ] = None
+    unit: Annotated[
+        str | None,
+        typer.Option(
+            metavar="m|dm|cm|mm",
+            help="Unit of raw depth, instead of --scale.",
+            rich_help_panel=_FRAMES,
+        ),
+    ] = None
+    invalid: Annotated[
+        str | None,
+        typer.Option(
+            metavar="RAW,…",
+            help="Raw depths that mean unknown; or none. 0 if not given.",
+            rich_help_panel=_FRAMES,
+        ),
+    ] = None
+    border: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TOP,BOTTOM,LEFT,RIGHT",
+            help="Pixels at the edges where depth is not to be trusted.",
+            rich_help_panel=_FRAMES,
+        ),
+    ] = None
+
+    def selection(self, model: str) -> Selection:
+        """Return the frames to score.
+
+        Args:
+            model: as given; if it comes from a run on this folder, the run's own frames are left
+                out.
+
+        Raises:
+            UsageError: there is no folder, or an option has an impossible value.
+        """
+        from glpn.evaluation.scoring import Selection
+
+        if self.data is None:
+            raise UsageError("--data: give the dataset's folder")
+        return Selection(
+            data=self.data,
+            dataset=None if self.dataset is None else self.dataset.value,
+            spec=self.spec,
+            changes=self._changes(),
+            split=self.split,
+            frame_list=self.frame_list,
+            limit=self.limit,
+            model=model or None,
+        )
+
+    def _changes(self) -> dict[str, object]:
+        """Return the fields of `DatasetSpec` that the options set."""
+        values: dict[str, object] = {
+            "scale": positive("--scale", self.scale),
+            "offset": self.offset,
+            "unit": self.unit,
+        }
+        if self.invalid is not None:
+            none = self.invalid == _NONE
+            values["invalid"] = () if none else parse_numbers("--invalid", self.invalid)
+        if self.border is not None:
+            widths = parse_numbers("--border", self.border)
+            if len(widths) not in (1, 4) or any(w < 0 or w != int(w) for w in widths):
+                raise UsageError(f"--border: expected 1 or 4 widths in pixels, got {self.border!r}")
+            values["border"] = tuple(map(int, widths * (4 // len(widths))))
+        return {key: value for key, value in values.items() if value is not None}
+
+
+@dataclass(frozen=True)
+class Rules:
+    """The rules of scoring."""
+
+    protocol: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Valid range and crop: nyu, kitti (Garg), kitti-eigen, sunrgbd, ibims, diode, "
+            "diode-outdoor or folder; paper, the set's own, if not given.",
+            rich_help_panel=_RULES,
+        ),
+    ] = None
+    valid_range: Annotated[
+        str | None,
+        typer.Option(
+            "--range",
+            metavar="NEAR,FAR",
+            help="Only true depths between these metres count.",
+            rich_help_panel=_RULES,
+        ),
+    ] = None
+    flip: Annotated[
+        bool,
+        typer.Option(
+            "--flip", help="Average with the mirrored image's prediction.", rich_help_panel=_RULES
+        ),
+    ] = False
+    align: Annotated[
+        str,
+        typer.Option(
+            metavar="|".join(ALIGNMENTS),
+            help="Fit each prediction to the truth first; disparity: in 1 / metres.",
+            rich_help_panel=_RULES,
+        ),
+    ] = "none"
+    clamp: Annotated[
+        bool,
+        typer.Option(
+            "--clamp/--no-clamp",
+            help="Clip predictions to the valid range.",
+            rich_help_panel=_RULES,
+        ),
+    ] = True
+    pooled: Annotated[
+        bool,
+        typer.Option(
+            "--pooled",
+            help="Metrics over the pixels of all images, instead of means over images.",
+            rich_help_panel=_RULES,
+        ),
+    ] = False
+
+    def fields(self) -> dict[str, object]:
+        """Return the fields of `Protocol` that the options set.
+
+        Raises:
+            UsageError: an option has an impossible value.
+        """
+        if self.align not in ALIGNMENTS:
+            raise UsageError(
+                f"--align: expected one of {', '.join(ALIGNMENTS)}; got {self.align!r}"
+            )
+        average = "pooled" if self.pooled else "per-image"
+        rules: dict[str, object] = dict(ALIGNMENTS[self.align])
+        rules |= {"flip": self.flip, "clamp": self.clamp, "average": average}
+        if self.valid_range is not None:
+            ends = parse_numbers("--range", self.valid_range)
+            if len(ends) != 2:
+                raise UsageError(f"--range: expected NEAR,FAR in metres, got {self.valid_range!r}")
+            rules |= {"min_depth": ends[0], "max_depth": ends[1]}
+        return rules
+
+
+@dataclass(frozen=True)
+class Files:
+    """The files to write or to score."""
+
+    output: Output = None
+    report: Annotated[
+        bool,
+        typer.Option(
+            "--report",
+            help="Also write report.html: frames, error maps, error by distance, calibration.",
+            rich_help_panel=options.FILES,
+        ),
+    ] = False
+    save_pngs: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Also save predictions as 16-bit PNG.",
+            rich_help_panel=options.FILES,
+        ),
+    ] = None
+    from_pngs: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Score saved predictions instead of a model's; there must be one for every frame.",
+            rich_help_panel=options.FILES,
+        ),
+    ] = None
+    png_scale: Annotated[
+        float | None,
+        typer.Option(
+            help="Units per metre of those PNGs; 256 for kitti, else 1000, if not given.",
+            rich_help_panel=options.FILES,
+        ),
+    ] = None
+    overwrite: Overwrite = False
+
+
+@dataclass(frozen=True)
+class Study:
+    """Evaluations other than one score."""
+
+    corruptions: Annotated[
+        bool,
+        typer.Option(
+            "--corruptions",
+            help="Score under the fifteen common corruptions instead; "
+            "a run that was stopped goes on from robustness.jsonl in the output folder.",
+            rich_help_panel=_STUDY,
+        ),
+    ] = False
+    severities: Annotated[
+        str,
+        typer.Option(metavar="1,…,5", help="How bad, commas between.", rich_help_panel=_STUDY),
+    ] = "1,2,3,4,5"
+    compare: Annotated[
+        tuple[Path, Path] | None,
+        typer.Option(
+            metavar="A.json B.json",
+            help="Only compare two results on the same frames: a paired test.",
+            rich_help_panel=options.OUTPUT,
+        ),
+    ] = None
+
+    def severity_levels(self) -> tuple[int, ...]:
+        """Return --severities in order, each once.
+
+        Raises:
+            UsageError: one of them is not from 1 to 5.
+        """
+        wanted = parse_numbers("--severities", self.severities)
+        if any(number not in range(1, 6) for number in wanted):
+            raise UsageError(f"--severities: expected some of 1 to 5, got {self.severities!r}")
+        return tuple(sorted({int(number) for number in wanted}))

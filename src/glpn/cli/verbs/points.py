@@ -50,20 +50,17 @@ _Scale = Annotated[
 ]
 
 
+@options.grouped
 def points(
     depth: _DepthFile,
     output: _Output,
+    *,
     photo: _Photo = None,
     mesh: _Mesh = None,
     step: _Step = 1,
     jump: _Jump = 0.05,
-    focal: options.Focal = None,
-    fov: options.Fov = None,
-    intrinsics: options.Intrinsics = None,
-    ref: options.Ref = None,
-    known: options.Known = None,
-    sparse: options.Sparse = None,
-    sparse_scale: options.SparseScale = None,
+    camera: options.CameraGroup,
+    measured: options.MeasuredGroup,
     scale: _Scale = None,
     overwrite: options.Overwrite = False,
     as_json: options.AsJson = False,
@@ -81,18 +78,16 @@ def points(
     format = format_of(output)
     if format not in _SPATIAL:
         raise UsageError(f"{output}: expected a name that ends in .glb or .ply")
-    given = inputs.camera(focal=focal, fov=fov, intrinsics=intrinsics)
-    measured = inputs.measurements(
-        ref or (), known or (), sparse=sparse, sparse_scale=sparse_scale, camera=given
-    )
+    given = inputs.camera(camera)
+    known = inputs.measurements(measured, given)
     placed = _placed(read_depth(depth, scale=scale), given, photo)
-    placed = placed if measured is None else placed.calibrate(measured)
+    placed = placed if known is None else placed.calibrate(known)
     chosen: dict[str, object] = {} if mesh is None else {"mesh": mesh}
     ours = bool(label(output, format))  # replace only a file that glpn wrote
     placed.save(output, format, overwrite=overwrite or ours, step=step, jump=jump, **chosen)
-    camera, note = placed.camera, placed.provenance.note
-    facts = {"written": str(output), "depth": str(placed), "focal": round(camera.fx, 2)}
-    console.print_facts({**facts, "camera": camera.source, "note": note}, as_json=as_json)
+    used, note = placed.camera, placed.provenance.note
+    facts = {"written": str(output), "depth": str(placed), "focal": round(used.fx, 2)}
+    console.print_facts({**facts, "camera": used.source, "note": note}, as_json=as_json)
 
 
 def _placed(depth: Depth, given: inputs.CameraOptions, photo: Path | None) -> Depth:

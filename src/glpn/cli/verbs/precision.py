@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Annotated
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from glpn.cli import console, options
 from glpn.cli.verbs import evaluate_options as asked
 from glpn.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    from glpn.engines.precision import Record
 
 _Model = Annotated[str, typer.Argument(help="A bundled name, a folder, or a hub id user/name.")]
 _Engine = Annotated[str, typer.Option(help="The engine whose reduced precisions are measured.")]
@@ -22,6 +27,7 @@ _DeviationSplit = Annotated[
 _Limit = Annotated[int, typer.Option(min=1, help="Maximum number of frames for each.")]
 
 
+@options.grouped
 def precision(
     model: _Model,
     data: asked.Data = None,
@@ -30,8 +36,8 @@ def precision(
     deviation_split: _DeviationSplit = None,
     limit: _Limit = 100,
     engine: _Engine = "openvino",
-    as_json: options.AsJson = False,
-    quiet: options.Quiet = False,
+    *,
+    printed: options.Printed,
 ) -> None:
     """Check the accuracy of reduced precision, and store the result beside the weights.
 
@@ -45,7 +51,7 @@ def precision(
       glpn precision my-model --data my-frames --split val --deviation-split train
     """
     from glpn import weights
-    from glpn.engines.precision import computable_precisions, write_records
+    from glpn.engines.precision import computable_precisions
     from glpn.engines.registry import engine_row
     from glpn.evaluation.precision_check import measure_reduced
     from glpn.evaluation.scoring import Evaluation, Selection
@@ -60,7 +66,7 @@ def precision(
     )
     kinds = len(computable_precisions(engine_row(engine)))
     count = len(compared.frames) + (1 + kinds) * len(scored.frames)
-    with console.progress(count, quiet=quiet or as_json) as advance:
+    with console.progress(count, quiet=printed.quiet or printed.as_json) as advance:
         records = measure_reduced(
             folder,
             engine,
@@ -70,6 +76,17 @@ def precision(
             data=data.resolve().name,
             advance=advance,
         )
+    _report(folder, records, as_json=printed.as_json)
+
+
+def _report(folder: Path, records: Sequence[Record], *, as_json: bool) -> None:
+    """Store the records beside the weights and print them.
+
+    Raises:
+        DataError: no precision passed.
+    """
+    from glpn.engines.precision import write_records
+
     path = write_records(folder, records)
     for record in records:
         facts = {**dataclasses.asdict(record), "ranges": len(record.ranges or {})}

@@ -20,7 +20,7 @@ from glpn.errors import GLPNError, UsageError, worst
 if TYPE_CHECKING:
     from glpn.depth.depth import Depth
     from glpn.engines.options import EngineOptions
-    from glpn.jobs import JobPhoto, JobSpec, PhotoResult, Shard
+    from glpn.jobs import EstimatorCall, JobPhoto, JobSpec, PhotoResult, Shard
     from glpn.jobs.report import Places
 
 _STANDARD_OUTPUT = "-"
@@ -112,36 +112,52 @@ _Sheet = Annotated[
 ]
 
 
+@dataclass(frozen=True)
+class _FormatGroup(options.FormatGroup):
+    format: options.Formats = "png16,vis"
+
+
+@dataclass(frozen=True)
+class _PlaceGroup:
+    at: _At = None
+    between: _Between = None
+
+    def parsed(self) -> Places:
+        from glpn.jobs.report import Places
+
+        return Places(
+            at=[parse_place("--at", text, count=2) for text in self.at or ()],
+            between=[parse_place("--between", text, count=4) for text in self.between or ()],
+        )
+
+
+@dataclass(frozen=True)
+class _DetailGroup:
+    uncertainty: _Uncertainty = None
+    tiles: _Tiles = None
+
+    @property
+    def kind(self) -> str | None:
+        return None if self.uncertainty is None else self.uncertainty.value
+
+
+@options.grouped
 def predict(
     photos: _Photos,
     output: _Output = Path("depth"),
-    model: options.Model = "",
-    format: options.Formats = "png16,vis",
-    at: _At = None,
-    between: _Between = None,
-    colormap: options.Colormap = "inferno",
-    scale: options.Scale = 1000,
-    focal: options.Focal = None,
-    fov: options.Fov = None,
-    intrinsics: options.Intrinsics = None,
-    ref: options.Ref = None,
-    known: options.Known = None,
-    sparse: options.Sparse = None,
-    sparse_scale: options.SparseScale = None,
-    uncertainty: _Uncertainty = None,
-    tiles: _Tiles = None,
-    max_depth: options.MaxDepth = None,
+    *,
+    model: options.ModelGroup,
+    files: _FormatGroup,
+    places: _PlaceGroup,
+    camera: options.CameraGroup,
+    measured: options.MeasuredGroup,
+    detail: _DetailGroup,
     max_megapixels: _MaxMegapixels = None,
     recursive: options.Recursive = False,
     shard: _Shard = None,
     sheet: _Sheet = None,
     overwrite: options.Overwrite = False,
-    as_json: options.AsJson = False,
-    quiet: options.Quiet = False,
-    engine: options.Engine = options.EngineName.auto,
-    device: options.Device = "auto",
-    threads: options.Threads = None,
-    precision: options.Precision = options.PrecisionName.auto,
+    printed: options.Printed,
 ) -> None:
     """Estimate the distance in metres of every pixel of photos.
 
@@ -162,35 +178,21 @@ def predict(
     """
     from glpn.jobs import JobSpec, Shard
 
-    kind = None if uncertainty is None else uncertainty.value
     many = inputs.is_job(photos)
-    if sparse is not None and many:
+    if measured.sparse is not None and many:
         raise UsageError("--sparse: belongs to one photo; give one")
-    opened = options.engine_options(
-        model, engine, device, threads=threads, max_depth=max_depth, precision=precision
-    )
-    camera = inputs.camera(focal=focal, fov=fov, intrinsics=intrinsics)
-    measured = {"ref": ref, "known": known, "sparse": sparse, "sparse-scale": sparse_scale}
+    call = _call(camera, measured, detail)
     spec = JobSpec(
-        engine=_for_uncertainty(opened, kind),
+        engine=_for_uncertainty(model.engine_options(), detail.kind),
         output=str(output),
-        formats=options.writer_options(
-            format, colormap=colormap, scale=scale, uncertain=kind is not None
-        ),
-        call={
-            **camera,
-            "uncertainty": kind,
-            "tiles": _tiles(tiles, kind),
-            "measurements": inputs.measurements(
-                ref or (), known or (), sparse=sparse, sparse_scale=sparse_scale, camera=camera
-            ),
-        },
-        changes={**camera, "uncertainty": kind, "tiles": tiles, **measured},
+        formats=files.writers(uncertain=detail.kind is not None),
+        call=call,
+        changes=_changes(call, measured, detail),
         limits=inputs.image_limits(max_megapixels),
         overwrite=overwrite,
         replace_own=not many,
     )
-    run = _Run(spec, _places(at or (), between or ()), as_json=as_json, quiet=quiet)
+    run = _Run(spec, places.parsed(), as_json=printed.as_json, quiet=printed.quiet)
     found = inputs.gather(photos, recursive=recursive)
     if str(output) == _STANDARD_OUTPUT:
         run.write_to_standard_output(found)
@@ -199,14 +201,33 @@ def predict(
     raise typer.Exit(run.predict(found, shard=part, sheet=sheet, many=many))
 
 
-def _places(at: Sequence[str], between: Sequence[str]) -> Places:
-    """Parse the values of --at and --between."""
-    from glpn.jobs.report import Places
+def _call(
+    camera: options.CameraGroup,
+    measured: options.MeasuredGroup,
+    detail: _DetailGroup,
+) -> EstimatorCall:
+    """Return the keyword arguments of the estimator for every photo."""
+    given = inputs.camera(camera)
+    return {
+        **given,
+        "uncertainty": detail.kind,
+        "tiles": _tiles(detail.tiles, detail.kind),
+        "measurements": inputs.measurements(measured, given),
+    }
 
-    return Places(
-        at=[parse_place("--at", text, count=2) for text in at],
-        between=[parse_place("--between", text, count=4) for text in between],
-    )
+
+def _changes(
+    call: EstimatorCall, measured: options.MeasuredGroup, detail: _DetailGroup
+) -> dict[str, object]:
+    """Return the options that change the metres, by the names of their flags."""
+    return {
+        **{name: call.get(name) for name in ("focal", "fov", "camera", "uncertainty")},
+        "tiles": detail.tiles,
+        "ref": measured.ref,
+        "known": measured.known,
+        "sparse": measured.sparse,
+        "sparse-scale": measured.sparse_scale,
+    }
 
 
 def _for_uncertainty(engine: EngineOptions, uncertainty: str | None) -> EngineOptions:

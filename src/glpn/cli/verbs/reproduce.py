@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import Enum
 from functools import partial
 from pathlib import Path
@@ -43,19 +44,21 @@ _Model = Annotated[
 ]
 
 
+@dataclass(frozen=True)
+class _ModelGroup(options.Float32ModelGroup):
+    model: _Model = ""
+
+
+@options.grouped
 def reproduce(
     _work: _Work,
     data: _Data,
-    model: _Model = "",
+    *,
+    model: _ModelGroup,
     output: asked.Output = None,
     limit: asked.Limit = None,
     overwrite: asked.Overwrite = False,
-    as_json: options.AsJson = False,
-    quiet: options.Quiet = False,
-    max_depth: options.MaxDepth = None,
-    engine: options.Engine = options.EngineName.auto,
-    device: options.Device = "auto",
-    threads: options.Threads = None,
+    printed: options.Printed,
 ) -> None:
     """Measure the paper's figures on the available datasets and compare.
 
@@ -74,26 +77,25 @@ def reproduce(
     if output is not None:
         names = (_TABLE, *(f"{s.dataset}.json" for s in PAPER))
         require_free(output, names, overwrite=overwrite)
-    common = {"engine": engine.value, "device": device, "threads": threads}
     run = Run(
         folders=find(data),
-        model=model,
-        max_depth=max_depth,
-        common=common,
+        model=model.model,
+        max_depth=model.max_depth,
+        common=model.engine_options(),
         limit=limit,
-        say=lambda sentence: None if quiet else console.note(console.escaped(sentence)),
-        progress=partial(console.progress, quiet=quiet),
+        say=lambda sentence: None if printed.quiet else console.note(console.escaped(sentence)),
+        progress=partial(console.progress, quiet=printed.quiet),
     )
     for one in PAPER:
         run.measure(one)
     if not run.measured and not run.failures:
         raise MissingInput(f"{data}: none of the paper's sets; " + "; ".join(run.missing.values()))
     table = run.to_markdown()
-    if as_json:
+    if printed.as_json:
         console.print_json(run.record())
-    elif not quiet:
+    elif not printed.quiet:
         say_markdown(table)
     if output is not None:
         results = {f"{one.dataset}.json": r.to_json() for one, r in run.measured}
-        write_files(output, {_TABLE: table, **results}, quiet=quiet)
+        write_files(output, {_TABLE: table, **results}, quiet=printed.quiet)
     raise typer.Exit(worst(error.exit_code for error in run.failures))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,6 +17,7 @@ from glpn.errors import MissingDependency, UsageError
 if TYPE_CHECKING:
     from glpn.engines.options import EngineOptions
     from glpn.estimator import DepthEstimator
+    from glpn.serving.limits import Limits
 
 _LIMITS = "Limits"
 _MAX_DEADLINE = 3600  # seconds
@@ -34,19 +36,17 @@ _CAMERA_SIZES = [
 _UNITS = {"": 1, "KiB": 2**10, "MiB": 2**20}
 
 
-def serve(
-    host: Annotated[
-        str, typer.Option(help="Address to listen on; 0.0.0.0 means all addresses of this machine.")
-    ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = 8000,
-    model: options.Model = "",
+@dataclass(frozen=True)
+class _Limits:
+    """What the service accepts."""
+
     max_body: Annotated[
         str, typer.Option(help="Largest request: bytes, KiB or MiB.", rich_help_panel=_LIMITS)
-    ] = "16MiB",
+    ] = "16MiB"
     queue: Annotated[
         int,
         typer.Option(min=0, help="Requests that may wait for a worker.", rich_help_panel=_LIMITS),
-    ] = 32,
+    ] = 32
     deadline: Annotated[
         float,
         typer.Option(
@@ -54,7 +54,7 @@ def serve(
             help="Time for the headers, then for the body to arrive, then until the work begins.",
             rich_help_panel=_LIMITS,
         ),
-    ] = 15,
+    ] = 15
     api_key_env: Annotated[
         str | None,
         typer.Option(
@@ -62,7 +62,7 @@ def serve(
             help="Environment variable that holds the key for X-API-Key.",
             rich_help_panel=_LIMITS,
         ),
-    ] = None,
+    ] = None
     allow_host: Annotated[
         list[str] | None,
         typer.Option(
@@ -71,18 +71,41 @@ def serve(
             "localhost; repeatable. * allows every name.",
             rich_help_panel=_LIMITS,
         ),
-    ] = None,
+    ] = None
     max_megapixels: Annotated[
         float,
         typer.Option(
             min=0.1, max=200, help="Largest photo, in megapixels.", rich_help_panel=_LIMITS
         ),
-    ] = 25,
-    max_depth: options.MaxDepth = None,
-    engine: options.Engine = options.EngineName.auto,
-    device: options.Device = "auto",
-    threads: options.Threads = None,
-    precision: options.Precision = options.PrecisionName.auto,
+    ] = 25
+
+    def checked(self, host: str) -> Limits:
+        """Return the limits of a service that listens on `host`.
+
+        Raises:
+            UsageError: an option has an impossible value.
+        """
+        from glpn.serving.limits import Limits
+
+        return Limits(
+            max_body=_bytes(self.max_body),
+            max_pixels=int(self.max_megapixels * 1e6),
+            queue=self.queue,
+            deadline=_seconds(self.deadline),
+            api_key=None if self.api_key_env is None else _key(self.api_key_env),
+            hosts=frozenset(name.lower() for name in (host, *(self.allow_host or ()))),
+        )
+
+
+@options.grouped
+def serve(
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; 0.0.0.0 means all addresses of this machine.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = 8000,
+    *,
+    model: options.ModelGroup,
+    given: _Limits,
 ) -> None:
     """Serve depth estimation over HTTP, with a page for browsers.
 
@@ -96,23 +119,13 @@ def serve(
     try:
         from glpn.serving import server
         from glpn.serving.app import make_app
-        from glpn.serving.limits import Limits
         from glpn.serving.page import ModelCard
     except ImportError as e:
         raise MissingDependency(f"serve needs {e.name}", extra="serve") from e
     from glpn import weights
 
-    limits = Limits(
-        max_body=_bytes(max_body),
-        max_pixels=int(max_megapixels * 1e6),
-        queue=queue,
-        deadline=_seconds(deadline),
-        api_key=None if api_key_env is None else _key(api_key_env),
-        hosts=frozenset(name.lower() for name in (host, *(allow_host or ()))),
-    )
-    engine_options = options.engine_options(
-        model, engine, device, threads=threads, max_depth=max_depth, precision=precision
-    )
+    limits = given.checked(host)
+    engine_options = model.engine_options()
     estimator, concurrency = _open(engine_options)
     card = ModelCard.read(weights.resolve(engine_options.model))
     app = make_app(estimator, limits, concurrency=concurrency, card=card)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, replace
 from enum import Enum
 from pathlib import Path
@@ -104,29 +103,23 @@ _Ref = Annotated[
 ]
 
 
+@options.grouped
 def video(
     path: _Video = None,
     output: _Output = None,
     camera: _Camera = None,
-    model: options.Model = "",
+    *,
+    model: options.ModelGroup,
     format: _Format = VideoFormat.mp4,
     smooth: _Smooth = False,
     colormap: _Colormap = "inferno",
     near: _Near = None,
     far: _Far = None,
-    focal: options.Focal = None,
-    fov: options.Fov = None,
-    intrinsics: options.Intrinsics = None,
+    lens: options.CameraGroup,
     ref: _Ref = None,
     scale: options.Scale = 1000,
-    max_depth: options.MaxDepth = None,
     overwrite: options.Overwrite = False,
-    as_json: options.AsJson = False,
-    quiet: options.Quiet = False,
-    engine: options.Engine = options.EngineName.auto,
-    device: options.Device = "auto",
-    threads: options.Threads = None,
-    precision: options.Precision = options.PrecisionName.auto,
+    printed: options.Printed,
 ) -> None:
     """Estimate the depth of every frame of a video or a camera.
 
@@ -145,9 +138,7 @@ def video(
 
     if (path is None) == (camera is None):
         raise UsageError("give either a VIDEO or --camera NUMBER")
-    opened = options.engine_options(
-        model, engine, device, threads=threads, max_depth=max_depth, precision=precision
-    )
+    opened = model.engine_options()
     video_options = VideoOptions(
         format=format.value,
         smooth=smooth,
@@ -156,23 +147,21 @@ def video(
         far=far,
         scale=scale,
         overwrite=overwrite,
-        camera=_known_camera(focal, fov, intrinsics, ref or ()),
+        camera=_known_camera(lens, ref),
     )
     if path is None:
         summary = _watch(camera or 0, output, opened, video_options)
     else:
-        silent = quiet or as_json
+        silent = printed.quiet or printed.as_json
         summary = _convert(path, output, opened, wanted=video_options, quiet=silent)
-    _report(summary, as_json=as_json, quiet=quiet)
+    _report(summary, as_json=printed.as_json, quiet=printed.quiet)
 
 
-def _known_camera(
-    focal: float | None, fov: float | None, intrinsics: Path | None, references: Sequence[str]
-) -> VideoCamera:
+def _known_camera(lens: options.CameraGroup, references: list[str] | None) -> VideoCamera:
     from glpn.video import VideoCamera
 
-    given = inputs.camera(focal=focal, fov=fov, intrinsics=intrinsics)
-    known = inputs.measurements(references, (), camera=given)
+    given = inputs.camera(lens)
+    known = inputs.measurements(options.MeasuredGroup(ref=references), given)
     return VideoCamera(
         focal=given["focal"],
         fov=given["fov"],
