@@ -8,6 +8,7 @@ in every batch. Glass is opaque in its plane, and there are no mirrors.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from glpn.synthetic.dataset import write_dataset
@@ -35,13 +36,20 @@ def render(
     device: str | torch.device = "cpu",
     kind: str = "indoor",
     views: int = 1,
+    furniture: str | Path | None = None,
+    cameras: str = "level",
 ) -> Rendering:
     """Render the scenes of some seeds at (height, width).
 
     With `views` above 1, that many consecutive seeds show one place from different cameras.
     Neighbours in a batch then share its sampling and its shadows.
 
+    `furniture` is a folder of meshes for rooms, and `cameras` "level" or "handheld".
+
     Raises:
-        UsageError: no seed, a negative one, no pixel, no view, or an unknown kind.
+        UsageError: no seed, a negative one, no pixel, no view, an unknown kind or camera.
+        MissingInput, DataError: the folder of furniture is missing or holds none.
+        MissingDependency: furniture needs the extra "synthetic".
     """
-    return render_scenes(sample_scenes(seeds, kind, views=views), size, device)
+    scenes = sample_scenes(seeds, kind, views=views, furniture=furniture, cameras=cameras)
+    return render_scenes(scenes, size, device)

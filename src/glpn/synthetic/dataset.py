@@ -19,12 +19,15 @@ from glpn import files
 from glpn.depth.colormaps import colorize
 from glpn.errors import UsageError
 from glpn.records import read_json
+from glpn.synthetic.furniture.catalogue import open_library
 from glpn.synthetic.rendering.renderer import Rendering, render_scenes
 from glpn.synthetic.scenes.sampling import sample_scenes
+from glpn.synthetic.scenes.scene import Scene
 
 PICTURES = 2  # version of the images: raised whenever the image of a seed changes
 RECIPE_NAME = "synthetic.json"
 PREVIEW_NAME = "preview.png"
+CREDITS_NAME = "CREDITS.md"
 JPEG_QUALITY = 95
 SCALES = {"indoor": 1000.0, "street": 256.0}  # 16-bit steps per metre: to 65 m, to 255 m
 _BATCH = 8
@@ -50,6 +53,8 @@ def write_dataset(
     device: str = "cpu",
     views: int = 1,
     workers: int = 1,
+    furniture: str | Path | None = None,
+    cameras: str = "level",
 ) -> Iterator[int]:
     """Write the scenes seed … seed + count - 1 into a folder; yields the frames done so far.
 
@@ -59,9 +64,14 @@ def write_dataset(
     `workers`, processes of one thread each, are faster than one with two threads. Existing frames
     are kept, so an interrupted run resumes. Nothing happens until you use the iterator.
 
+    With a folder of `furniture`, rooms hold its models, and CREDITS.md names their creators.
+    `cameras` are "level" or "handheld".
+
     Raises:
         UsageError: an impossible count, kind, number of views or of workers, or the folder holds
             another recipe's frames.
+        MissingInput, DataError: the folder of furniture is missing or holds none.
+        MissingDependency: furniture needs the extra "synthetic".
         CannotCreateOutput, OutputFailed: a file cannot be created, or not completed.
     """
     if min(count, views, workers) < 1 or kind not in SCALES:
@@ -72,6 +82,13 @@ def write_dataset(
     for name in ("rgb", "depth", "camera"):
         files.require_writable_folder(root / name)
     recipe = {"kind": kind, "size": list(size), "views": views, "pictures": PICTURES}
+    sample_scenes([], kind, furniture=furniture, cameras=cameras)  # refuses wrong options early
+    if cameras != "level":
+        recipe["cameras"] = cameras
+    if furniture is not None:
+        library = open_library(furniture)
+        recipe["furniture"] = library.digest()
+        _write(root / CREDITS_NAME, library.credits().encode())
     _settle_recipe(root, {**recipe, "glpn": glpn.__version__})
     _write(root / "dataset.toml", _DATASET_TOML.format(scale=SCALES[kind]).encode())
     seeds = range(seed, seed + count)
@@ -79,7 +96,8 @@ def write_dataset(
     done = count - len(missing)
     yield done
     parts = [missing[start : start + _BATCH] for start in range(0, len(missing), _BATCH)]
-    job = partial(_render_part, root, kind=kind, size=size, device=device, views=views)
+    sample = partial(sample_scenes, kind=kind, views=views, furniture=furniture, cameras=cameras)
+    job = partial(_render_part, root, sample=sample, size=size, device=device, scale=SCALES[kind])
     for written in _each(job, parts, workers):
         done += written
         yield done
@@ -107,12 +125,18 @@ def _use_one_thread() -> None:
 
 
 def _render_part(
-    root: Path, seeds: list[int], *, kind: str, size: tuple[int, int], device: str, views: int
+    root: Path,
+    seeds: list[int],
+    *,
+    sample: Callable[[list[int]], list[Scene]],
+    size: tuple[int, int],
+    device: str,
+    scale: float,
 ) -> int:
     """Render some frames, write them, and return their number."""
-    rendering = render_scenes(sample_scenes(seeds, kind, views=views), size, device)
+    rendering = render_scenes(sample(seeds), size, device)
     for place, number in enumerate(seeds):
-        _write_frame(root, number, (rendering, place), scale=SCALES[kind])
+        _write_frame(root, number, (rendering, place), scale=scale)
     return len(seeds)
 
 

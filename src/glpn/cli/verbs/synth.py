@@ -22,6 +22,13 @@ class SceneKind(str, Enum):
     street = "street"
 
 
+class Cameras(str, Enum):
+    """The ways to hold a camera, the same as `glpn.synthetic.scenes.indoor.Cameras`."""
+
+    level = "level"
+    handheld = "handheld"
+
+
 def synth(
     output: Annotated[Path, typer.Argument(metavar="DIR", help="Folder for the frames.")],
     count: Annotated[int, typer.Option(min=1, help="Frames to have in the end.")] = 100,
@@ -30,6 +37,10 @@ def synth(
     kind: Annotated[SceneKind, typer.Option(help="What to render.")] = SceneKind.indoor,
     views: Annotated[int, typer.Option(min=1, help="Consecutive frames of one place.")] = 1,
     workers: Annotated[int, typer.Option(min=1, help="Processes that render side by side.")] = 1,
+    furniture: Annotated[
+        Path | None, typer.Option(help="Folder of furniture meshes for rooms.")
+    ] = None,
+    cameras: Annotated[Cameras, typer.Option(help="How cameras are held.")] = Cameras.level,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = "auto",
     as_json: options.AsJson = False,
 ) -> None:
@@ -59,6 +70,8 @@ def synth(
         device=place,
         views=views,
         workers=workers,
+        furniture=furniture,
+        cameras=cameras.value,
     )
     kept = done = next(frames)
     with console.progress(count - kept, quiet=as_json) as advance:

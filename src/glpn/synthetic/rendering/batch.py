@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from glpn.camera.camera import Camera
+from glpn.synthetic.furniture.tracer import Tracer
 from glpn.synthetic.rendering.cast import TILE, Eyes, Solids
 from glpn.synthetic.rendering.light import Ambient, Lights
 from glpn.synthetic.rendering.sensor import Sensors
@@ -20,7 +21,8 @@ _DARK = Light((0.0, 0.0, 1.0), np.eye(3), (0.0, 0.0, 0.0))
 
 
 class Worlds(NamedTuple):
-    """W scenes, padded to P solids: [W, P, …], with masks of real and of shadow-casting solids.
+    """W scenes, padded to P solids: [W, P, …], with masks of real and of shadow-casting solids,
+    and their meshes.
 
     `look` is the input of `surface.table`: bevel 1, texture origin 3, material 15: [W, P, 19].
     """
@@ -32,6 +34,7 @@ class Worlds(NamedTuple):
     look: Tensor
     lights: Lights
     ambient: Ambient
+    tracers: tuple[Tracer | None, ...] = ()
 
 
 class Shots(NamedTuple):
@@ -54,7 +57,9 @@ def gather(
     """Tensors of scenes on a device; scenes that share their solids become one world."""
     distinct = list({id(scene.solids): scene for scene in scenes}.values())
     place = {id(scene.solids): number for number, scene in enumerate(distinct)}
-    cameras = tuple(Camera.from_fov(scene.view.fov, size, source="synthetic") for scene in scenes)
+    cameras = tuple(
+        Camera.from_fov(scene.view.across(size), size, source="synthetic") for scene in scenes
+    )
     shots = Shots(
         world=_put([place[id(scene.solids)] for scene in scenes], device),
         eyes=_eyes(scenes, cameras, size, device),
@@ -99,6 +104,7 @@ def _worlds(scenes: Sequence[Scene], device: torch.device) -> Worlds:
         look=stacked(looks),
         lights=_lights(scenes, device),
         ambient=Ambient(above, below),
+        tracers=tuple(scene.tracer for scene in scenes),
     )
 
 

@@ -6,6 +6,7 @@ Lauritzen 2006): soft everywhere, one lookup per pixel.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -13,8 +14,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from glpn.synthetic.furniture.tracer import Tracer
 from glpn.synthetic.rendering.blur import box
 from glpn.synthetic.rendering.cast import Eyes, Solids, cast
+from glpn.synthetic.rendering.meshes import nearest_mesh
 from glpn.synthetic.rendering.surface import Surface, dot
 
 SHADOW_SIDE = 96  # pixels of a shadow map's side
@@ -48,8 +51,13 @@ class Ambient(NamedTuple):
     below: Tensor
 
 
-def shadow_maps(solids: Solids, casting: Tensor, lights: Lights) -> Tensor:
-    """Blurred depth and squared depth from each light [B, L, 2, SIDE, SIDE]."""
+def shadow_maps(
+    solids: Solids, casting: Tensor, lights: Lights, tracers: Sequence[Tracer | None] = ()
+) -> Tensor:
+    """Blurred depth and squared depth from each light [B, L, 2, SIDE, SIDE].
+
+    tracers: the meshes of each scene.
+    """
     batch, count = lights.reach.shape
     step = (torch.arange(SHADOW_SIDE, device=casting.device) + 0.5) * (2 / SHADOW_SIDE) - 1
     grid = step * lights.reach.reshape(-1, 1)  # [BL, SIDE]
@@ -61,6 +69,10 @@ def shadow_maps(solids: Solids, casting: Tensor, lights: Lights) -> Tensor:
     )
     repeated = Solids(*(field.repeat_interleave(count, 0) for field in solids))
     depth = cast(repeated, eyes, wanted=casting.repeat_interleave(count, 0)).depth
+    for scene, tracer in enumerate(tracers):
+        if tracer is not None:
+            for number in range(scene * count, (scene + 1) * count):
+                depth[number] = torch.minimum(depth[number], nearest_mesh(tracer, eyes, number))
     depth = depth.clamp_max(_FARTHEST)
     moments = torch.stack([depth, depth * depth], 1)
     return box(box(moments, 2), 1).reshape(batch, count, 2, SHADOW_SIDE, SHADOW_SIDE)

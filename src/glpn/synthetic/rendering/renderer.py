@@ -14,6 +14,7 @@ from glpn.synthetic.rendering import light as lighting
 from glpn.synthetic.rendering.batch import Shots, Worlds, gather
 from glpn.synthetic.rendering.cast import NO_HIT, Hits, Solids, cast, nearest_of, to_local
 from glpn.synthetic.rendering.edges import Corners, blend, corners_at_edges, mean_around
+from glpn.synthetic.rendering.meshes import Overlay, overlay
 from glpn.synthetic.rendering.sensor import develop
 from glpn.synthetic.rendering.surface import Pixels, Surface, surface, surface_table
 from glpn.synthetic.scenes.scene import Scene
@@ -80,7 +81,7 @@ def _render(
 ) -> tuple[list[Maps], tuple[Camera, ...]]:
     """Images in chunks, and all their cameras."""
     worlds, shots, cameras = gather(scenes, size, device)
-    shadows = lighting.shadow_maps(worlds.solids, worlds.casting, worlds.lights)
+    shadows = lighting.shadow_maps(worlds.solids, worlds.casting, worlds.lights, worlds.tracers)
     solids = Solids(*(field[shots.world] for field in worlds.solids))
     hits = cast(solids, shots.eyes, wanted=worlds.present[shots.world])
     # A CPU shades one image at a time, so that its maps stay in the cache.
@@ -107,6 +108,7 @@ class _Pictures:
         self.local = to_local(self.solids, self.eyes)
         self.table = surface_table(self.solids, self.local, worlds.look[world])
         count = self.instance.shape[1]
+        self.tracers = [worlds.tracers[number] for number in world.tolist()]
         self.first = torch.arange(len(world), device=world.device)[:, None] * count  # [B, 1]
 
     def maps(self, hits: Hits, size: tuple[int, int]) -> Maps:
@@ -115,29 +117,42 @@ class _Pictures:
         flat = Hits(*(field.flatten(1) for field in hits))
         x, y = self.eyes.x.flatten(1), self.eyes.y.flatten(1)
         there = flat.solid != NO_HIT
-        pixels = self._pixels(flat, x, y)
-        seen = surface(self.table, pixels)
+        pixels, seen, meshes = self._seen(flat, x, y)
         depth = pixels.depth.reshape(there.shape)
+        instance = self.instance.gather(1, flat.solid.clamp_min(0).long()) * there
+        edge = hits.solid
+        if meshes is not None:
+            there = _with(there, meshes.where, torch.ones_like(meshes.where, dtype=torch.bool))
+            instance = _with(instance, meshes.where, meshes.instance)
+            edge = _with(edge, meshes.where, meshes.edge)
         world, towards = self._rays(x, y, depth)
         normal = _per_picture(seen.normal, len(x))
         point, slope = (v.reshape(len(x), 3, *shape[1:]) for v in (world, normal))
         open_ = lighting.occlusion(point, slope, depth.reshape(shape), self.shots.focal)
         light = self._shade(seen, world, towards, open_.flatten(1))
         light = torch.where(there[:, None], light, self._sky(towards))
-        corners = corners_at_edges(hits.solid, seen.face.reshape(shape), self.eyes)
+        corners = corners_at_edges(edge, seen.face.reshape(shape), self.eyes)
         if corners is not None:
             light = blend(light, corners, self._colour(corners, flat, open_.flatten(1)))
         height, width = size
         image = light.reshape(len(x), 3, *shape[1:])[:, :, :height, :width]
         facing = self.eyes.axes @ normal * there[:, None]
         facing = facing.transpose(1, 2).reshape(*shape, 3)
-        instance = self.instance.gather(1, flat.solid.clamp_min(0).long()) * there
         return (
             develop(image, self.shots.sensors),
             (depth * there).reshape(shape)[:, :height, :width].contiguous(),
             facing[:, :height, :width].contiguous(),
             instance.reshape(shape)[:, :height, :width].contiguous(),
         )
+
+    def _seen(self, hits: Hits, x: Tensor, y: Tensor) -> tuple[Pixels, Surface, Overlay | None]:
+        """The nearest surfaces along rays x, y [B, N], from the hits on solids."""
+        pixels = self._pixels(hits, x, y)
+        seen = surface(self.table, pixels)
+        meshes = overlay(self.tracers, self.eyes, (x, y), depth=hits.depth, focal=self.shots.focal)
+        if meshes is not None:
+            pixels, seen = meshes.over(pixels, seen)
+        return pixels, seen, meshes
 
     def _pixels(self, hits: Hits, x: Tensor, y: Tensor) -> Pixels:
         """Rays x, y and their hits, each [B, N]; a miss counts as a hit at 1 m."""
@@ -178,11 +193,19 @@ class _Pictures:
         x, y = corners.x, corners.y
         candidates = torch.stack([hits.solid.gather(1, index) for index in corners.around])
         found = nearest_of(self.solids, self.local, candidates, at=(x, y))
-        pixels = self._pixels(found, x, y)
+        there = found.solid != NO_HIT
+        pixels, seen, meshes = self._seen(found, x, y)
+        if meshes is not None:
+            there = _with(there, meshes.where, torch.ones_like(meshes.where, dtype=torch.bool))
         world, towards = self._rays(x, y, pixels.depth.reshape(x.shape))
         share = mean_around(open_, corners.around)
-        light = self._shade(surface(self.table, pixels), world, towards, share)
-        return torch.where((found.solid != NO_HIT)[:, None], light, self._sky(towards))
+        light = self._shade(seen, world, towards, share)
+        return torch.where(there[:, None], light, self._sky(towards))
+
+
+def _with(field: Tensor, where: Tensor, values: Tensor) -> Tensor:
+    """A map with other values at some places of the flat map."""
+    return field.flatten().index_copy(0, where, values.to(field.dtype)).reshape(field.shape)
 
 
 def _per_picture(field: Tensor, batch: int) -> Tensor:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from enum import Enum
 
 import numpy as np
 from numpy.typing import NDArray
 
+from glpn.synthetic.furniture.catalogue import Library
 from glpn.synthetic.scenes import materials as mat
+from glpn.synthetic.scenes.handheld import handheld_view
 from glpn.synthetic.scenes.kit import Kit
+from glpn.synthetic.scenes.probing import Surroundings
 from glpn.synthetic.scenes.rooms import Room, sample_room
 from glpn.synthetic.scenes.scene import (
     MAX_LIGHTS,
@@ -20,8 +24,9 @@ from glpn.synthetic.scenes.scene import (
     assemble,
     looking,
     looking_at,
+    trace,
 )
-from glpn.synthetic.scenes.solids import BOX, CYLINDER, Piece, Vector, bounds_of
+from glpn.synthetic.scenes.solids import BOX, CYLINDER, Piece, Vector
 
 _KINECT_FOV = (57.0, 63.0)  # degrees, horizontal
 _PHONE_FOV = (50.0, 80.0)
@@ -32,9 +37,25 @@ _INTEREST = 0.09  # weight of one more visible object against a wrong median dep
 _TYPICAL_DEPTH, _TYPICAL_SPREAD = 3.0, 0.48
 
 
-def sample_indoor(seed: int, views: Sequence[int] = (0,)) -> list[Scene]:
-    """The indoor scene of a seed, from some of its numbered views."""
-    kit = Kit(np.random.default_rng((seed, 1)))
+class Cameras(str, Enum):
+    """Who holds the camera: someone with a depth sensor, or anyone with a phone."""
+
+    level = "level"
+    handheld = "handheld"
+
+
+def sample_indoor(
+    seed: int,
+    views: Sequence[int] = (0,),
+    *,
+    library: Library | None = None,
+    cameras: Cameras = Cameras.level,
+) -> list[Scene]:
+    """The indoor scene of a seed, from some of its numbered views.
+
+    With a library, most furniture is a mesh from it.
+    """
+    kit = Kit(np.random.default_rng((seed, 1)), library)
     room = sample_room(kit)
     lights = _light(room)
     above = kit.uniform(0.25, 1.1)
@@ -42,20 +63,22 @@ def sample_indoor(seed: int, views: Sequence[int] = (0,)) -> list[Scene]:
     floor = kit.materials[room.done.floor]
     bounce = (np.array(floor.dark) + np.array(floor.light)) / 2
     below = tone * (0.35 + 0.6 * bounce)
-    low, high = bounds_of([solid for piece in room.pieces for solid in piece.solids])
-    boxes = np.stack([low, high]).astype(np.float32)
-    cameras = []
+    tracer = trace(room.pieces)
+    around = Surroundings(room.pieces, tracer)
+    choose = handheld_view if cameras is Cameras.handheld else _view
+    shots = []
     for number in views:
         hand = Kit(np.random.default_rng((seed, 1, number)))
-        cameras.append((_view(hand, room, boxes), sample_sensor(hand)))
+        shots.append((choose(hand, room, around), sample_sensor(hand)))
     scene = assemble(
         room.pieces,
         kit.materials,
         lights=lights,
         ambient=(_vector(tone), _vector(below)),
-        camera=cameras[0],
+        camera=shots[0],
+        tracer=tracer,
     )
-    return [scene.seen(view, sensor) for view, sensor in cameras]
+    return [scene.seen(view, sensor) for view, sensor in shots]
 
 
 def _vector(values: NDArray[np.float64]) -> Vector:
@@ -149,16 +172,13 @@ def _sun(kit: Kit, x: Span, z: Span, place: tuple[Vector, float]) -> Light:
     return Light(position, axes, strength, half / far, beyond=0.0, falloff=0.0)
 
 
-def _view(kit: Kit, room: Room, boxes: NDArray[np.float32]) -> View:
-    """The best of several random views: unobstructed, with a median depth as in real frames.
-
-    boxes: lowest and highest corners of the room's solids [2, P, 3].
-    """
+def _view(kit: Kit, room: Room, around: Surroundings) -> View:
+    """The best of several random views: unobstructed, with a median depth as in real frames."""
     fov = kit.uniform(*(_KINECT_FOV if kit.chance(0.6) else _PHONE_FOV))
     wanted = _TYPICAL_DEPTH * math.exp(_TYPICAL_SPREAD * kit.rng.standard_normal())
     views = [_random_view(kit, room, fov) for _ in range(_CANDIDATES)]
-    depth, seen = probe(views, boxes)
-    crowded = inside_any(np.array([view.position for view in views]), boxes, _CLEARANCE)
+    depth, seen = around.probe(views)
+    crowded = around.crowded(views, _CLEARANCE)
     if crowded.all():  # no free place in the room: look down from under the ceiling
         at = (room.width / 2, room.depth / 2, room.done.height - 0.25)
         return View(at, looking(kit.uniform(0, 2 * math.pi), -0.4), fov)
@@ -183,37 +203,6 @@ def _random_view(kit: Kit, room: Room, fov: float) -> View:
     if kit.chance(0.3):
         distortion = (kit.uniform(-0.04, 0.04), kit.uniform(-0.01, 0.01))
     return View((x, y, min(z, room.done.height - 0.3)), looking(yaw, pitch, roll), fov, distortion)
-
-
-def probe(
-    views: list[View], boxes: NDArray[np.float32]
-) -> tuple[NDArray[np.float32], NDArray[np.intp]]:
-    """Rough depths [V, 42] of views, and the box that each ray meets; boxes are [2, P, 3]."""
-    half = math.tan(math.radians(views[0].fov) / 2)
-    across, down = np.meshgrid(half * np.linspace(-0.9, 0.9, 7), half * np.linspace(-0.7, 0.7, 6))
-    rays = np.stack([across.ravel(), down.ravel(), np.ones(42)], -1)
-    turned = rays @ np.stack([view.axes for view in views]) + 1e-7  # [V, 42, 3]
-    inverse = (1 / turned).astype(np.float32)
-    near = np.full((len(views), 42, boxes.shape[1]), 0.03, np.float32)
-    far = np.full_like(near, 30)
-    for axis in range(3):
-        start = np.array([view.position[axis] for view in views], np.float32)[:, None, None]
-        first = (boxes[0, :, axis] - start) * inverse[..., axis, None]
-        last = (boxes[1, :, axis] - start) * inverse[..., axis, None]
-        np.maximum(near, np.minimum(first, last), out=near)
-        np.minimum(far, np.maximum(first, last), out=far)
-    near[near >= far] = 30
-    seen = near.argmin(-1)
-    return np.take_along_axis(near, seen[..., None], -1)[..., 0], seen
-
-
-def inside_any(
-    points: NDArray[np.float64], boxes: NDArray[np.float32], margin: float
-) -> NDArray[np.bool_]:
-    """Whether points [V, 3] lie within `margin` of one of the boxes [2, P, 3]."""
-    at = points[:, None]
-    inside = ((at > boxes[0] - margin) & (at < boxes[1] + margin)).all(-1)
-    return np.asarray(inside.any(-1))
 
 
 def sample_sensor(kit: Kit) -> Sensor:

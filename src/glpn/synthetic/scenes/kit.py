@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from glpn.synthetic.furniture.catalogue import Library
 from glpn.synthetic.scenes import materials
 from glpn.synthetic.scenes.materials import Material
 
@@ -15,10 +16,14 @@ _OWN_STYLE = 0.3  # probability that an object has its own material instead of a
 
 
 class Kit:
-    """One random generator and one material table for all furniture of a scene."""
+    """One random generator and one material table for all furniture of a scene.
 
-    def __init__(self, rng: np.random.Generator) -> None:
+    With a `library`, most furniture is a mesh from it.
+    """
+
+    def __init__(self, rng: np.random.Generator, library: Library | None = None) -> None:
         self.rng = rng
+        self.library = library
         self.materials: list[Material] = []
         self._shared: dict[Maker, list[int]] = {}
 

@@ -12,27 +12,32 @@ from glpn.synthetic.scenes.solids import Piece, Span
 Maker = Callable[[Kit], Piece]
 
 
-def _counter(kit: Kit) -> Piece:
+def counter(kit: Kit) -> Piece:
+    """Kitchen units in a row."""
     return storage.counter(kit, kit.uniform(1.2, 3.2), hood=kit.chance(0.7))
 
 
-def _console(kit: Kit) -> Piece:
+def console(kit: Kit) -> Piece:
+    """A narrow table."""
     return storage.table(kit, kit.uniform(0.7, 1.5), kit.uniform(0.3, 0.5), kit.uniform(0.6, 0.85))
 
 
-def _standard_lamp(kit: Kit) -> Piece:
+def standard_lamp(kit: Kit) -> Piece:
+    """A lamp on the floor."""
     piece = Piece()
     piece.add(clutter.lamp(kit, kit.uniform(1.3, 1.8)), (0, 0.25, 0))
     return piece
 
 
-def _floor_thing(kit: Kit) -> Piece:
+def floor_thing(kit: Kit) -> Piece:
+    """Something on the floor near a wall."""
     piece = Piece()
     piece.add(belongings.on_floor(kit), (0, 0.35, 0), kit.uniform(-0.3, 0.3))
     return piece
 
 
-def _bed_and_nightstand(kit: Kit) -> Piece:
+def bed_and_nightstand(kit: Kit) -> Piece:
+    """A bed with up to two nightstands."""
     piece = seating.bed(kit)
     low, high = piece.bounds()
     for x in (low[0] - 0.3, high[0] + 0.3):
@@ -42,8 +47,8 @@ def _bed_and_nightstand(kit: Kit) -> Piece:
 
 
 _EVERYWHERE: dict[Maker, float] = {
-    _floor_thing: 2.5,
-    _standard_lamp: 0.5,
+    floor_thing: 2.5,
+    standard_lamp: 0.5,
     seating.chair: 0.7,
     storage.cupboard: 0.8,
     storage.shelf: 2.2,
@@ -75,7 +80,7 @@ PLANS: dict[str, tuple[float, Plan]] = {
         0.24,
         Plan(
             (3.2, 6.5), (3.5, 7.5), (2.4, 3.0),
-            {seating.sofa: 3, storage.television: 1.2, _console: 1, **_EVERYWHERE},
+            {seating.sofa: 3, storage.television: 1.2, console: 1, **_EVERYWHERE},
             ("coffee", "rug", "dining", "person", "clutter"),
             (seating.sofa, storage.television, seating.sofa),
         ),
@@ -85,22 +90,22 @@ PLANS: dict[str, tuple[float, Plan]] = {
         Plan(
             (2.8, 4.6), (3.0, 5.0), (2.3, 2.8),
             {storage.desk: 0.8, storage.cupboard: 2, **_EVERYWHERE},
-            ("rug", "clutter"), (_bed_and_nightstand, _bed_and_nightstand),
+            ("rug", "clutter"), (bed_and_nightstand, bed_and_nightstand),
         ),
     ),
     "kitchen": (
         0.17,
         Plan(
             (2.4, 4.5), (3.0, 6.0), (2.3, 2.8),
-            {_counter: 4, storage.appliance: 2.2, storage.shelf: 0.3, _floor_thing: 0.4},
+            {counter: 4, storage.appliance: 2.2, storage.shelf: 0.3, floor_thing: 0.4},
             ("dining", "island", "person", "clutter"),
-            (_counter, _counter, storage.appliance), gap=0.08, windows=0.35, pictures=0.12,
+            (counter, counter, storage.appliance), gap=0.08, windows=0.35, pictures=0.12,
         ),
     ),
     "dining": (
         0.08,
         Plan(
-            (3.0, 5.0), (3.5, 6.5), (2.4, 3.0), {_console: 1, **_EVERYWHERE},
+            (3.0, 5.0), (3.5, 6.5), (2.4, 3.0), {console: 1, **_EVERYWHERE},
             ("dining", "dining", "rug", "person", "clutter"),
         ),
     ),
@@ -115,7 +120,7 @@ PLANS: dict[str, tuple[float, Plan]] = {
         0.07,
         Plan(
             (1.7, 2.9), (2.0, 3.6), (2.3, 2.7),
-            {storage.washbasin: 2, storage.toilet: 2, storage.bathtub: 1.2, _floor_thing: 0.6,
+            {storage.washbasin: 2, storage.toilet: 2, storage.bathtub: 1.2, floor_thing: 0.6,
              storage.shelf: 0.3},
             ("clutter",), (storage.bathtub, storage.toilet, storage.washbasin), windows=0.25,
         ),
@@ -123,14 +128,14 @@ PLANS: dict[str, tuple[float, Plan]] = {
     "corridor": (
         0.05,
         Plan(
-            (1.2, 2.4), (5.0, 16.0), (2.3, 3.0), {_console: 1, _floor_thing: 2, storage.shelf: 0.5},
+            (1.2, 2.4), (5.0, 16.0), (2.3, 3.0), {console: 1, floor_thing: 2, storage.shelf: 0.5},
             ("person", "clutter"), gap=1.5, windows=0.15, doors=0.9,
         ),
     ),
     "hall": (
         0.07,
         Plan(
-            (6.0, 12.0), (7.0, 15.0), (2.8, 4.5), {storage.rack: 3, _console: 1, _floor_thing: 1},
+            (6.0, 12.0), (7.0, 15.0), (2.8, 4.5), {storage.rack: 3, console: 1, floor_thing: 1},
             ("racks", "columns", "person", "person", "dining", "dining", "clutter"), windows=0.5,
         ),
     ),

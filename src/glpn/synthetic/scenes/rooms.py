@@ -6,11 +6,11 @@ import math
 
 import numpy as np
 
-from glpn.synthetic.scenes import belongings, seating, shell, storage
+from glpn.synthetic.scenes import belongings, furnishing, seating, shell, storage
 from glpn.synthetic.scenes import materials as mat
 from glpn.synthetic.scenes.kit import Kit
 from glpn.synthetic.scenes.plans import PLANS, Maker, Plan
-from glpn.synthetic.scenes.scene import MAX_SOLIDS
+from glpn.synthetic.scenes.scene import MAX_SOLIDS, MAX_TRIANGLES
 from glpn.synthetic.scenes.shell import THICK, Finish, Wall
 from glpn.synthetic.scenes.solids import BOX, CYLINDER, ELLIPSOID, Piece, Span, Vector
 
@@ -35,10 +35,14 @@ class Room:
         ]
         self.taken: list[Footprint] = []  # the furniture so far
         self.solids = 0
+        self.triangles = 0
 
     def put(self, piece: Piece, at: Vector, yaw: float = 0.0, *, check: bool = False) -> bool:
         """Place a piece in the room; with `check`, only in free space."""
-        if not piece.solids or self.solids + len(piece.solids) > MAX_SOLIDS:
+        triangles = sum(len(thing.mesh.corners) for thing in piece.things)
+        if not (piece.solids or piece.things) or self.solids + len(piece.solids) > MAX_SOLIDS:
+            return False
+        if self.triangles + triangles > MAX_TRIANGLES:
             return False
         if check:
             (x0, y0), (x1, y1) = box = piece.footprint(at, yaw).tolist()
@@ -50,6 +54,7 @@ class Room:
         placed.add(piece, at, yaw)
         self.pieces.append(placed)
         self.solids += len(placed.solids)
+        self.triangles += triangles
         return True
 
 
@@ -71,7 +76,32 @@ def sample_room(kit: Kit) -> Room:
         _furnish(room, int(number))
     for wall, (at, yaw) in zip(room.walls, room.places, strict=True):
         room.put(shell.hang(kit, wall, density=plan.pictures), at, yaw)
+    if kit.library is not None:
+        _hang_meshes(room)
     return room
+
+
+def _hang_meshes(room: Room) -> None:
+    """Radiators, lamps, clocks and switches on the walls, and lamps under the ceiling."""
+    kit = room.kit
+    for wall, (at, yaw) in zip(room.walls, room.places, strict=True):
+        for _ in range(int(kit.rng.poisson(0.35 * wall.length))):
+            found = furnishing.hung(kit, ("wall thing",))
+            if found is None:
+                return
+            (x0, _, _), (x1, _, tall) = found[0].bounds().tolist()
+            x = kit.uniform(-0.5, 0.5) * (wall.length - (x1 - x0))
+            if wall.free((x + x0, x + x1), height=found[1] + tall):
+                wall.taken.append((x + x0, x + x1))
+                c, s = math.cos(yaw), math.sin(yaw)
+                room.put(found[0], (at[0] + c * x, at[1] + s * x, found[1]), yaw)
+    for _ in range(kit.whole(0, 2)):
+        found = furnishing.hung(kit, ("pendant",))
+        if found is not None:
+            tall = float(found[0].bounds()[1, 2])
+            x, y = kit.uniform(0.2, 0.8) * room.width, kit.uniform(0.2, 0.8) * room.depth
+            if room.done.height - tall > 1.5:
+                room.put(found[0], (x, y, room.done.height - tall))
 
 
 def _build(room: Room) -> None:
@@ -116,7 +146,7 @@ def _bay(room: Room) -> None:
 
 def _anchor(room: Room, maker: Maker) -> None:
     """The furniture that defines the room, at a free place along any wall."""
-    piece = maker(room.kit)
+    piece = furnishing.make(room.kit, maker)
     low, high = piece.bounds()
     for _ in range(10):
         number = room.kit.whole(0, 3)
@@ -158,7 +188,7 @@ def _furnish(room: Room, number: int) -> None:
         if not wall.free((start, start + 0.3), height=0.1):
             x += 0.12
             continue
-        piece = makers[int(np.searchsorted(reach, kit.rng.random()))](kit)
+        piece = furnishing.make(kit, makers[int(np.searchsorted(reach, kit.rng.random()))])
         if _stand(room, number, piece, x):
             x += float(np.ptp(piece.bounds()[:, 0])) + 0.02 + kit.rng.exponential(room.plan.gap)
         else:
@@ -172,14 +202,14 @@ def _fit_out_middle(room: Room) -> None:
             _lay_rug(room)
         elif name == "clutter":
             for _ in range(int(kit.rng.poisson(9))):
-                _scatter(room, belongings.on_floor(kit), tries=3)
+                _scatter(room, furnishing.make(kit, belongings.on_floor), tries=3)
         elif name == "person" and kit.chance(0.18):
-            _scatter(room, seating.person(kit), tries=3)
+            _scatter(room, furnishing.make(kit, seating.person), tries=3)
         elif name in ("dining", "coffee", "island", "desks") and kit.chance(0.9):
             _group(room, name)
         elif name == "chairs":
             for _ in range(kit.whole(0, 4)):
-                _scatter(room, seating.office_chair(kit), tries=2)
+                _scatter(room, furnishing.make(kit, seating.office_chair), tries=2)
         elif name == "racks":
             _rows(room)
         elif name == "columns" and kit.chance(0.5):
@@ -218,7 +248,13 @@ def _lay_rug(room: Room) -> None:
 def _group(room: Room, name: str) -> None:
     """A table with its chairs, in the middle."""
     kit, piece = room.kit, Piece()
-    if name == "coffee":
+    real = None if kit.library is None else furnishing.from_stock(kit, furnishing.TABLES[name])
+    if real is not None:
+        piece.add(real)
+        if name in ("dining", "desks"):
+            (x0, _, _), (x1, deep, _) = real.bounds().tolist()
+            _seats(kit, piece, name, size=(x1 - x0, deep))
+    elif name == "coffee":
         piece.add(
             storage.table(kit, kit.uniform(0.7, 1.3), kit.uniform(0.5, 0.7), kit.uniform(0.35, 0.5))
         )
@@ -229,18 +265,23 @@ def _group(room: Room, name: str) -> None:
     else:
         width, deep = kit.uniform(0.8, 2.2), kit.uniform(0.75, 1.1)
         piece.add(storage.table(kit, width, deep, kit.uniform(0.71, 0.77)))
-        seat = seating.chair if name == "dining" else seating.office_chair
-        one = seat(kit)
-        for number in range(max(1, int(width / 0.62))):
-            x = (number + 0.5) * width / max(1, int(width / 0.62)) - width / 2
-            for y, yaw in ((-0.45, 0.0), (deep + 0.45, math.pi)):
-                if kit.chance(0.8):
-                    out = kit.uniform(-0.15, 0.25) * (1 if yaw else -1)
-                    piece.add(one, (x, y + out, 0), yaw + kit.uniform(-0.3, 0.3))
+        _seats(kit, piece, name, size=(width, deep))
     if kit.chance(0.4) and name != "coffee":
         _pendant(room, piece)
     turn = kit.whole(0, 3) * math.pi / 2 + kit.uniform(-0.1, 0.1)
     _scatter(room, piece, tries=8, yaw=turn)
+
+
+def _seats(kit: Kit, table: Piece, name: str, *, size: tuple[float, float]) -> None:
+    """Chairs of one model along both sides of a table of that width and depth."""
+    width, deep = size
+    one = furnishing.make(kit, seating.chair if name == "dining" else seating.office_chair)
+    for number in range(max(1, int(width / 0.62))):
+        x = (number + 0.5) * width / max(1, int(width / 0.62)) - width / 2
+        for y, yaw in ((-0.45, 0.0), (deep + 0.45, math.pi)):
+            if kit.chance(0.8):
+                out = kit.uniform(-0.15, 0.25) * (1 if yaw else -1)
+                table.add(one, (x, y + out, 0), yaw + kit.uniform(-0.3, 0.3))
 
 
 def _pendant(room: Room, piece: Piece) -> None:

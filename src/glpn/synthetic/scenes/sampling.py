@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
 
 from glpn.errors import UsageError
-from glpn.synthetic.scenes.indoor import sample_indoor
+from glpn.synthetic.furniture.catalogue import open_library
+from glpn.synthetic.scenes.indoor import Cameras, sample_indoor
 from glpn.synthetic.scenes.scene import Scene
 from glpn.synthetic.scenes.street import sample_street
 
-SAMPLERS = {"indoor": sample_indoor, "street": sample_street}
+SAMPLERS: dict[str, Callable[..., list[Scene]]] = {"indoor": sample_indoor, "street": sample_street}
 
 
 def sample_scene(seed: int, kind: str = "indoor", *, views: int = 1) -> Scene:
@@ -17,16 +20,26 @@ def sample_scene(seed: int, kind: str = "indoor", *, views: int = 1) -> Scene:
     return sample_scenes([seed], kind, views=views)[0]
 
 
-def sample_scenes(seeds: Iterable[int], kind: str = "indoor", *, views: int = 1) -> list[Scene]:
+def sample_scenes(
+    seeds: Iterable[int],
+    kind: str = "indoor",
+    *,
+    views: int = 1,
+    furniture: str | Path | None = None,
+    cameras: str = "level",
+) -> list[Scene]:
     """The scenes of some seeds: seed s is view s mod `views` of place s div `views`.
 
     Views of one place share everything except the camera, so a place is sampled and lit once.
+    Rooms take their furniture from the folder `furniture`, if given, and `cameras` "level" or
+    "handheld".
 
     Raises:
-        UsageError: the kind is unknown, a seed negative, or `views` below 1.
+        UsageError: the kind or the cameras are unknown, a seed is negative, `views` is below 1, or
+            a street gets furniture or other cameras.
+        MissingInput, DataError: the folder of furniture is missing or holds none.
     """
-    if kind not in SAMPLERS:
-        raise UsageError(f"kind: expected one of {', '.join(SAMPLERS)}; got {kind!r}")
+    options = _options(kind, furniture, cameras)
     if views < 1:
         raise UsageError(f"views: expected 1 or more, got {views}")
     wanted = list(seeds)
@@ -38,6 +51,20 @@ def sample_scenes(seeds: Iterable[int], kind: str = "indoor", *, views: int = 1)
     found = {
         place * views + number: scene
         for place, some in numbers.items()
-        for number, scene in zip(some, SAMPLERS[kind](place, some), strict=True)
+        for number, scene in zip(some, SAMPLERS[kind](place, some, **options), strict=True)
     }
     return [found[seed] for seed in wanted]
+
+
+def _options(kind: str, furniture: str | Path | None, cameras: str) -> dict[str, Any]:
+    """The arguments of a kind's sampler."""
+    if kind not in SAMPLERS:
+        raise UsageError(f"kind: expected one of {', '.join(SAMPLERS)}; got {kind!r}")
+    if cameras not in tuple(Cameras):
+        raise UsageError(f"cameras: expected one of {', '.join(Cameras)}; got {cameras!r}")
+    if kind != "indoor":
+        if furniture is not None or cameras != Cameras.level:
+            raise UsageError(f"kind {kind!r}: furniture and cameras are options of 'indoor'")
+        return {}
+    library = None if furniture is None else open_library(furniture)
+    return {"library": library, "cameras": Cameras(cameras)}

@@ -13,12 +13,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from glpn.synthetic.furniture.tracer import Tracer
 from glpn.synthetic.scenes.materials import Material
 from glpn.synthetic.scenes.solids import Piece, Vector
 
 FloatArray = NDArray[np.float32]
 
 MAX_SOLIDS = 640  # per scene; sampling stops adding furniture before it exceeds this
+MAX_TRIANGLES = 400_000  # of the meshes in a scene
 MAX_LIGHTS = 3
 _BEVEL = 0.012  # metres over which shading rounds an edge
 GOLDEN = (0.7548777, 0.5698403, 0.3247180)  # steps of a low-discrepancy sequence, one per axis
@@ -31,6 +33,8 @@ class View(NamedTuple):
         position: of the pinhole, in metres.
         axes: rotation [3, 3]; rows are the camera's right, down and forward in the world.
         fov: horizontal field of view in degrees, edge to edge, of the undistorted image.
+        long_side: whether `fov` is across the longer side of the image, as of a phone that may be
+            held upright, instead of across its width.
         distortion: k1 and k2 of the radial model r' = r (1 + k1 r² + k2 r⁴), r the tangent.
     """
 
@@ -38,6 +42,15 @@ class View(NamedTuple):
     axes: NDArray[np.float64]
     fov: float
     distortion: tuple[float, float] = (0.0, 0.0)
+    long_side: bool = False
+
+    def across(self, size: tuple[int, int]) -> float:
+        """The horizontal field of view in degrees of an image of (height, width)."""
+        height, width = size
+        if not self.long_side or width >= height:
+            return self.fov
+        half = math.tan(math.radians(self.fov) / 2) * width / height
+        return math.degrees(2 * math.atan(half))
 
 
 class Light(NamedTuple):
@@ -102,6 +115,7 @@ class Scene:
         lights: up to MAX_LIGHTS.
         ambient: radiance from above, and from below, per channel.
         view, sensor: the camera.
+        tracer: the meshes, or None without any.
     """
 
     solids: FloatArray
@@ -114,6 +128,7 @@ class Scene:
     ambient: tuple[Vector, Vector]
     view: View
     sensor: Sensor
+    tracer: Tracer | None = None
 
     def seen(self, view: View, sensor: Sensor) -> Scene:
         """The same scene from another camera; a batch prepares the shared part once."""
@@ -127,6 +142,7 @@ def assemble(
     lights: Sequence[Light],
     ambient: tuple[Vector, Vector],
     camera: tuple[View, Sensor],
+    tracer: Tracer | None = None,
 ) -> Scene:
     """Build a scene from pieces; each becomes one instance, numbered from 1 in order."""
     solids = [solid for piece in pieces for solid in piece.solids]
@@ -152,7 +168,18 @@ def assemble(
         ambient=ambient,
         view=camera[0],
         sensor=camera[1],
+        tracer=tracer,
     )
+
+
+def trace(pieces: Sequence[Piece]) -> Tracer | None:
+    """The meshes of pieces in world axes; instances are numbered as by `assemble`."""
+    parts = [
+        (thing.mesh.placed(thing.matrix, thing.at), number, thing.tint)
+        for number, piece in enumerate(pieces, 1)
+        for thing in piece.things
+    ]
+    return Tracer(parts) if parts else None
 
 
 def looking(yaw: float, pitch: float, roll: float = 0.0) -> NDArray[np.float64]:

@@ -14,6 +14,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from glpn.synthetic.furniture.obj import Mesh
+
 Vector = tuple[float, float, float]
 Span = tuple[float, float]
 
@@ -37,16 +39,33 @@ class Solid(NamedTuple):
     casts: bool  # a shadow
 
 
+class Thing(NamedTuple):
+    """A mesh in a piece: corner → matrix @ corner + at; `tint` multiplies its colours."""
+
+    mesh: Mesh
+    matrix: NDArray[np.float64]
+    at: NDArray[np.float64]
+    tint: Vector = (1.0, 1.0, 1.0)
+
+    def bounds(self) -> NDArray[np.float64]:
+        """Lowest and highest corner [2, 3] of the turned box around the mesh."""
+        low, high = self.mesh.bounds
+        middle = self.matrix @ ((low + high) / 2) + self.at
+        reach = np.abs(self.matrix) @ ((high - low) / 2)
+        return np.stack([middle - reach, middle + reach])
+
+
 @dataclass
 class Piece:
-    """Solids in a common frame: a chair, a shelf with its books.
+    """Solids and meshes in a common frame: a chair, a shelf with its books.
 
     Furniture stands on z = 0 with its back on y = 0, its front towards +y and x = 0 in the middle.
     """
 
     solids: list[Solid] = field(default_factory=list)
+    things: list[Thing] = field(default_factory=list)
     _bounds: tuple[int, NDArray[np.float64]] | None = (
-        None  # bounds of the first solids, by their number
+        None  # bounds of the first solids and meshes, by their number
     )
 
     def block(self, material: int, x: Span, y: Span, z: Span) -> None:
@@ -100,12 +119,21 @@ class Piece:
             if yaw != 0:
                 axes = turn if axes is IDENTITY else axes @ turn
             self.solids.append(Solid(centre, half, axes, quadric, material, casts))
+        if other.things:
+            matrix = turn_about_z(yaw)
+            for thing in other.things:
+                moved = matrix @ thing.at + np.array(at)
+                self.things.append(thing._replace(matrix=matrix @ thing.matrix, at=moved))
 
     def bounds(self) -> NDArray[np.float64]:
         """Lowest and highest corner [2, 3]."""
-        if self._bounds is None or self._bounds[0] != len(self.solids):
+        count = len(self.solids) + len(self.things)
+        if self._bounds is None or self._bounds[0] != count:
             low, high = bounds_of(self.solids)
-            self._bounds = len(self.solids), np.stack([low.min(0), high.max(0)])
+            if self.things:
+                boxes = np.stack([thing.bounds() for thing in self.things])
+                low, high = np.concatenate([low, boxes[:, 0]]), np.concatenate([high, boxes[:, 1]])
+            self._bounds = count, np.stack([low.min(0), high.max(0)])
         return self._bounds[1]
 
     def footprint(self, at: Vector, yaw: float) -> NDArray[np.float64]:

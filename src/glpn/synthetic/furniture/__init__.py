@@ -1,0 +1,1 @@
+"""Furniture meshes for procedural rooms: catalogues, OBJ files and ray tracing."""
