@@ -11,6 +11,8 @@ import pytest
 
 from glpn.cli import main
 
+from .synthetic.furniture import write_catalogue
+
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", README, re.M | re.S)
@@ -47,6 +49,8 @@ def folder(tmp_path_factory):
     shutil.copytree(ROOT / "recipes", folder / "recipes")
     for _ in write_dataset(folder / "my-frames", 10, seed=5, size=(120, 160)):
         pass
+    (folder / "furniture").mkdir()
+    write_catalogue(folder / "furniture" / "boxes.sh3f")
     (folder / "hololens_office").symlink_to(folder / "my-frames")
     config = GLPNConfig(hidden_sizes=(16, 32, 80, 128), decoder_hidden_size=16)
     GLPNForDepthEstimation(config).save_pretrained(folder / "source")

@@ -2,12 +2,14 @@
 
 import pytest
 
-from glpn.cli.verbs.synth import SceneKind
+from glpn.cli.verbs.synth import Cameras, SceneKind
 from glpn.synthetic import SAMPLERS
+from glpn.synthetic.scenes import indoor
 
 
 def test_the_kinds_on_offer_are_those_there_are():
     assert [kind.value for kind in SceneKind] == list(SAMPLERS)
+    assert [held.value for held in Cameras] == [held.value for held in indoor.Cameras]
 
 
 def test_frames_are_written_and_a_second_run_keeps_them(glpn, tmp_path):

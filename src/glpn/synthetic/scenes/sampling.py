@@ -15,9 +15,16 @@ from glpn.synthetic.scenes.street import sample_street
 SAMPLERS: dict[str, Callable[..., list[Scene]]] = {"indoor": sample_indoor, "street": sample_street}
 
 
-def sample_scene(seed: int, kind: str = "indoor", *, views: int = 1) -> Scene:
-    """The scene of a seed, which is always the same; errors as `sample_scenes`."""
-    return sample_scenes([seed], kind, views=views)[0]
+def sample_scene(
+    seed: int,
+    kind: str = "indoor",
+    *,
+    views: int = 1,
+    furniture: str | Path | None = None,
+    cameras: str = "level",
+) -> Scene:
+    """The scene of a seed, which is always the same; arguments and errors as `sample_scenes`."""
+    return sample_scenes([seed], kind, views=views, furniture=furniture, cameras=cameras)[0]
 
 
 def sample_scenes(
