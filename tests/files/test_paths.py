@@ -239,6 +239,19 @@ def test_awkward_names_become_names_for_any_disk():
     assert files.output_stems(inputs) == expected
 
 
+def test_names_that_windows_cannot_store_are_changed():
+    devices = ["nul.jpg", "Con.vis.jpg", "aux .png", "COM1.jpg", "lpt³.jpg"]
+    expected = ["_nul", "_Con_vis", "_aux ", "_COM1", "_lpt³"]
+    assert files.output_stems(devices) == expected
+    kept = ["console.jpg", "com10.jpg", "null.jpg"]
+    assert files.output_stems(kept) == ["console", "com10", "null"]
+    assert files.output_stems(['a:b<c>"d|e?f*g.jpg']) == ["a_b_c__d_e_f_g"]
+
+
+def test_forms_that_macos_counts_as_one_name_get_two():
+    assert files.output_stems(["caf\u00e9.jpg", "cafe\u0301.jpg"]) == ["caf\u00e9", "cafe\u0301-2"]
+
+
 def test_long_names_are_cut_between_characters(tmp_path):
     long = "ü" * 125 + ".png"  # 254 bytes
     first, second = files.output_stems([long, "x/" + long])

@@ -32,6 +32,10 @@ _CANNOT_CREATE = {
     errno.EROFS,
 }
 _NEW_PART_SECONDS = 1.0  # in which a writer that has just created its file locks it
+_FORBIDDEN_ON_WINDOWS = '<>:"|?*\\'
+_WINDOWS_DEVICES = {"con", "prn", "aux", "nul"} | {
+    f"{port}{number}" for port in ("com", "lpt") for number in "123456789¹²³"
+}
 _MAX_STEM_BYTES = 255 - 24  # bytes of a name, less room for a number and the longest suffix
 
 
@@ -144,8 +148,9 @@ def output_stems(
     `known` holds the names that some inputs have already, None for the others; they keep them.
 
     The second "a" becomes "a-2". Names differ even where upper and lower case or Unicode forms
-    count as equal. Control characters and bytes that are not UTF-8 become "_", as does a leading
-    "-"; long names are cut so that any suffix fits into 255 bytes.
+    count as equal. Control characters, bytes that are not UTF-8 and characters that Windows forbids
+    become "_"; a name that starts with "-" or is a device of Windows ("nul") begins with "_"; long
+    names are cut so that any suffix fits into 255 bytes.
     """
     stems: list[str] = []
     given = known or [None] * len(inputs)
@@ -172,10 +177,15 @@ def _folded(stem: str) -> str:
 def _plain_stem(path: Path) -> str:
     """The stem in a form that any file system stores and any terminal shows."""
     unwelcome = {"Cc", "Cs", "Zl", "Zp"}  # control, surrogate, line and paragraph separator
-    characters = ("_" if unicodedata.category(c) in unwelcome else c for c in path.stem)
+    characters = (
+        "_" if c in _FORBIDDEN_ON_WINDOWS or unicodedata.category(c) in unwelcome else c
+        for c in path.stem
+    )
     stem = "".join(characters).encode()[:_MAX_STEM_BYTES].decode(errors="ignore") or "image"
     if stem.startswith("-"):
         stem = "_" + stem[1:]
+    if stem.partition(".")[0].strip().lower() in _WINDOWS_DEVICES:
+        stem = "_" + stem
     head, dot, tail = stem.rpartition(".")
     if dot and tail.lower() in ("vis", "sigma"):  # else a.vis.jpg's PNG would be a.jpg's colours
         stem = f"{head}_{tail.lower()}"
