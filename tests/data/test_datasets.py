@@ -101,9 +101,9 @@ def test_a_phones_small_depth_is_repeated_and_reported_once(tmp_path):
     frames = open_dataset(tmp_path)
     np.testing.assert_array_equal(frames[0].depth[:4, :4], np.full((4, 4), 1.0, np.float32))
     assert frames[0].depth.shape == SIZE
-    said = [note for note in frames.notes if "differ in size" in note]
+    said = [note for note in frames.notes if "of another size" in note]
     assert said == [
-        "3 depth maps differ in size from their image: depth pixels are repeated "
+        "3 depth maps of another size than the image: depth pixels are repeated "
         "(image 32x24, depth 8x6)"
     ]
 

@@ -76,7 +76,7 @@ def test_kitti_eigen_list_finds_its_files_and_leaves_out_frames_without_depth(ki
     )
     frames = open_dataset(root, frame_list=root / "eigen.txt")
     assert len(frames) == 1
-    assert any("1 lines without depth left out" in note for note in frames.notes)
+    assert any("1 line without depth left out" in note for note in frames.notes)
     assert frames[0].depth.shape == (352, 1216)
     with pytest.raises(MissingInput, match="eigen_train_files_with_gt"):
         open_dataset(root, split="train")
@@ -213,7 +213,7 @@ def test_stray_scanner_recording_with_unpacked_video(tmp_path):
 @pytest.mark.parametrize(
     ("name", "hint"),
     [
-        ("nyu_depth_v2_labeled.mat", "extract_nyu_labelled"),
+        ("nyu_depth_v2_labeled.mat", "glpn data extract"),
         ("rgb.mp4", "ffmpeg"),
         ("walk.bag", "rs-convert"),
         ("a.r3d", "Record3D"),

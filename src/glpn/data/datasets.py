@@ -9,7 +9,7 @@ from pathlib import Path
 
 from glpn.camera.intrinsics import Intrinsics
 from glpn.data.dataset_spec import DatasetSpec
-from glpn.data.frames import Frame, FrameSet, Reading, counted, verify
+from glpn.data.frames import Frame, FrameSet, Reading, counted, plural, verify
 from glpn.data.layouts import Layout, known_layout, recognise
 from glpn.data.listing import frame_at, list_frames
 from glpn.data.lists import Row, inside, read_list
@@ -55,7 +55,7 @@ def open_dataset(
     layout = _layout(root, spec)
     path = _list_path(root, layout, split) if frame_list is None else Path(frame_list)
     frames, notes = _frames(root, layout.spec, path)
-    notes = (f"{root}: {layout.title}, {len(frames):,} frames", *notes)
+    notes = (f"{root}: {layout.title}, {plural(len(frames), 'frame')}", *notes)
     reading = Reading(
         layout.spec.depth_format, layout.spec.border, layout.spec.resize, layout.spec.crop
     )
@@ -98,7 +98,11 @@ def _frames(
     if path is None:
         return list_frames(root, spec)
     rows, without_depth = read_list(path)
-    notes = (f"{path}: {without_depth} lines without depth left out",) if without_depth else ()
+    notes = (
+        (f"{path}: {plural(without_depth, 'line')} without depth left out",)
+        if without_depth
+        else ()
+    )
     if rows[0].depth is None:
         frames, more = list_frames(root, spec)
         return _by_name(path, frames, rows), (*notes, *more)

@@ -201,7 +201,9 @@ def verify(frames: Sequence[Frame], reading: Reading) -> tuple[str, ...]:
         return ()
     rule = "the image is scaled" if reading.resize == "image" else "depth pixels are repeated"
     sizes = ", ".join(sorted(set(resized))[:SHOWN])
-    return (f"{len(resized):,} depth maps differ in size from their image: {rule} ({sizes})",)
+    return (
+        f"{plural(len(resized), 'depth map')} of another size than the image: {rule} ({sizes})",
+    )
 
 
 def image_size(path: Path) -> tuple[int, int]:

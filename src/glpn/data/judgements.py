@@ -81,7 +81,7 @@ def shared_frames(
     if not pairs:
         return []
     shown = [f"{frame.name} {relation} {other.name}" for other, frame in pairs]
-    message = f"{counted(shown, 'near-duplicate')}"
+    message = counted(shown, "near-duplicate")
     return [Finding(kind, WARNING, message, tuple(frame.name for _, frame in pairs))]
 
 

@@ -113,7 +113,7 @@ LAYOUTS = (
             bases=("", "sync", "train", "test"),
         ),
         lists=f"nyudepthv2_train_files_with_gt.txt of {_BTS}; the test part is what "
-        "extract_nyu_labelled writes from nyu_depth_v2_labeled.mat and splits.mat",
+        "`glpn data extract` writes from nyu_depth_v2_labeled.mat and splits.mat",
     ),
     Layout(
         "kinect",
@@ -178,7 +178,7 @@ LAYOUTS = (
 )
 
 _HINTS = {
-    "nyu_depth_v2_labeled.mat": "extract_nyu_labelled turns it into frames",
+    "nyu_depth_v2_labeled.mat": "`glpn data extract` turns it into frames",
     "rgb.mp4": "unpack it first: ffmpeg -i rgb.mp4 -start_number 0 rgb/%06d.jpg",
     "*.r3d": "export it from Record3D as EXR + JPG",
     "*.bag": "unpack it first: rs-convert -i FILE.bag -p frames/",

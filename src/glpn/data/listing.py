@@ -165,9 +165,9 @@ def _pair_by_name(root: Path, images: list[Match], depths: list[Match]) -> Pairs
     depth_of = _unique(root, depths, key)
     image_of = _unique(root, images, key)
     pairs = [(image, depth_of[k]) for k, image in image_of.items() if k in depth_of]
-    alone = [image for k, image in image_of.items() if k not in depth_of]
-    alone += [depth for k, depth in depth_of.items() if k not in image_of]
-    return pairs, [_shown(root, match) for match in alone]
+    unpaired = [image for k, image in image_of.items() if k not in depth_of]
+    unpaired += [depth for k, depth in depth_of.items() if k not in image_of]
+    return pairs, [_shown(root, match) for match in unpaired]
 
 
 def _key_of(names: set[str]) -> Callable[[Match], Key]:
@@ -180,7 +180,9 @@ def _unique(root: Path, matches: list[Match], key: Callable[[Match], Key]) -> di
     for match in matches:
         other = found.setdefault(key(match), match)
         if other is not match:
-            raise DataError(f"{_shown(root, other)} and {_shown(root, match)} are one frame's name")
+            raise DataError(
+                f"{_shown(root, other)} and {_shown(root, match)} have the name of one frame"
+            )
     return found
 
 

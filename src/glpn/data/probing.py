@@ -141,8 +141,8 @@ def _guess(root: Path, probes: Sequence[_Probe], form: DepthFormat) -> tuple[Dep
         return replace(form, scale=steps), f"depth scale guessed: {steps:g} per metre, from {name}"
     model = _model_opinion(probes, form)
     raws = [probe.raw for probe in probes]
-    steps, said = guess_scale(raws, form, model, where=str(root))
-    return replace(form, scale=steps), said
+    steps, guess = guess_scale(raws, form, model, where=str(root))
+    return replace(form, scale=steps), guess
 
 
 def _model_opinion(probes: Sequence[_Probe], form: DepthFormat) -> ScaleOpinion | None:

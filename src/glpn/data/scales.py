@@ -114,14 +114,14 @@ def guess_scale(
             f"{median / best.steps:.3g} m) or {second.name} (scale {second.steps:g}: median "
             f"{median / second.steps:.3g} m), which are about as likely; give scale or unit"
         )
-    said = (
+    sentence = (
         f"depth scale guessed: {best.name} (median raw value {median:.4g}: "
         f"{median / best.steps:.3g} m)"
     )
     if model is not None:
         ratio = math.exp(model.log_ratio - math.log(best.steps))
-        said += f"; {ratio:.2f} times what the bundled model predicts"
-    return best.steps, said
+        sentence += f"; {ratio:.2f} times what the bundled model predicts"
+    return best.steps, sentence
 
 
 def nearest_scale(ratio: float, steps: float) -> Scale | None:

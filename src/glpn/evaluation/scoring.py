@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from glpn import files
 from glpn.data.dataset_spec import DatasetSpec
 from glpn.data.datasets import open_dataset
-from glpn.data.frames import FrameSet
+from glpn.data.frames import FrameSet, plural
 from glpn.data.ibims import scene_files
 from glpn.data.layouts import Layout, known_layout, recognise
 from glpn.data.probing import range_warning
@@ -83,7 +83,7 @@ class Selection:
             chosen = np.linspace(0, len(frames) - 1, self.limit).round().astype(int)
             frames = frames.subset(chosen.tolist())
         # The first note would describe the explicit specification, so the layout replaces it.
-        notes = (f"{self.data}: {layout.title}, {len(frames):,} frames", *frames.notes[1:])
+        notes = (f"{self.data}: {layout.title}, {plural(len(frames), 'frame')}", *frames.notes[1:])
         frames = dataclasses.replace(frames, notes=notes)
         name = self.dataset or _SETS.get(layout.name, layout.name)
         return name if name in PROTOCOLS else PLAIN, frames

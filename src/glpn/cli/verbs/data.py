@@ -1,4 +1,4 @@
-"""`glpn data`: checks a folder of frames before training, and draws augmented frames."""
+"""`glpn data`: checks, draws and extracts frames with depth."""
 
 from __future__ import annotations
 
@@ -125,6 +125,29 @@ def show(
     labels = [f"{sample.name}, epoch {i % epochs + 1}" for i, sample in enumerate(seen)]
     samples = [Sample(sample.name, sample.image, sample.depth) for sample in seen]
     _write(output, contact_sheet(samples, columns=epochs, labels=labels), overwrite=overwrite)
+
+
+@app.command("extract", cls=Command, no_args_is_help=True)
+def extract(
+    mat: Annotated[Path, typer.Argument(metavar="MAT", help="nyu_depth_v2_labeled.mat.")],
+    splits: Annotated[Path, typer.Argument(metavar="SPLITS", help="splits.mat.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="DIR", help="Gets train/ and test/.")
+    ],
+    overwrite: options.Overwrite = False,
+) -> None:
+    """Extract the frames of NYU Depth V2's labelled file, by their official split.
+
+    Example:
+
+      glpn data extract nyu_depth_v2_labeled.mat splits.mat -o nyu
+    """
+    from glpn.data.frames import plural
+    from glpn.data.nyu import extract_nyu_labelled
+
+    counts = extract_nyu_labelled(mat, splits, output, overwrite=overwrite)
+    for split, count in counts.items():
+        console.print_line(console.escaped(f"{output / split}: {plural(count, 'frame')}"))
 
 
 def _write(path: Path, picture: NDArray[np.uint8], *, overwrite: bool) -> None:
