@@ -18,6 +18,7 @@ import pytest
 
 import glpn as library
 from glpn.depth.depth import read_depth
+from glpn.depth.legend import legend
 from glpn.video.webcam import Device
 from tests.cli.conftest import command, run_for_real
 from tests.video.videos import noisy, packets, pictures, ramp, stamps, write_video
@@ -69,6 +70,16 @@ def test_the_picture_is_left_and_the_depth_right_in_one_range(video, model, tmp_
         metres = library.load(model, threads=1)(before).metres
         wanted = ((metres - 1) / 8 * 255).clip(0, 255)
         assert np.abs(after[:, 64:].mean(axis=2) - wanted).mean() < 6
+
+
+def test_pictures_with_room_have_a_legend_on_their_right(video, tmp_path):
+    source = write_video(tmp_path / "in.mp4", [ramp(96, 128)] * 2)
+    assert video(source, "-o", tmp_path / "out.mp4", "--near", 1, "--far", 5).code == 0
+    shown = pictures(tmp_path / "out.mp4")[1]
+    strip = legend(96, "inferno", 1, 5)
+    assert shown.shape[0] == 96 and 0 <= shown.shape[1] - 256 - strip.shape[1] <= 1
+    found = shown[:, 256 : 256 + strip.shape[1]].astype(int)
+    assert np.abs(found - strip).mean() < 12  # chroma has half the resolution
 
 
 def test_colours_survive(video, tmp_path):

@@ -9,14 +9,18 @@ import textwrap
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from glpn import GLPNConfig, GLPNForDepthEstimation, GLPNImageProcessor
 from glpn.camera.camera import Camera
 from glpn.data.sample import Sample
+from glpn.depth.colormaps import UNKNOWN_COLOR
+from glpn.depth.legend import legend
 from glpn.errors import ConfigError
 from glpn.training.data import CanonicalFrames, KeptFrames, ScaledFrames, open_frames
 from glpn.training.optimiser import AveragedNetwork, build_optimiser, set_rate
 from glpn.training.options import DataOptions, OptimiserOptions
+from glpn.training.validation import Picture, write_pictures
 from tests.training.runs import write_frames
 
 TINY = GLPNConfig(hidden_sizes=(8, 16, 40, 64), depths=(2, 1, 1, 1), decoder_hidden_size=16)
@@ -136,3 +140,17 @@ def test_the_first_signal_is_a_wish_and_the_second_acts():
     )
     assert (child.returncode, child.stderr) == (0, "")
     assert child.stdout.splitlines() == ["True", "a wish", "at once"]
+
+
+def test_pictures_of_validation_frames_end_in_a_legend(tmp_path):
+    metres = np.tile(np.linspace(1, 5, 320, dtype=np.float32), (240, 1))
+    metres[:40] = 0
+    image = np.full((240, 320, 3), 90, np.uint8)
+    write_pictures([Picture(image, metres, metres)] * 2, tmp_path / "sheet.png")
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        pixels = np.asarray(sheet)
+    known = metres[metres > 0]
+    strip = legend(240, "inferno", *np.percentile(known, (2, 98)))
+    assert pixels.shape == (480, 960 + strip.shape[1], 3)
+    np.testing.assert_array_equal(pixels[:240, 960:], strip)
+    assert (pixels[:40, 320:960] == UNKNOWN_COLOR).all()

@@ -16,7 +16,8 @@ from PIL import Image
 
 import glpn
 from glpn import files
-from glpn.depth.colormaps import colorize
+from glpn.depth.colormaps import DEFAULT_COLORMAP, color_range, colorize
+from glpn.depth.legend import MIN_HEIGHT, legend
 from glpn.errors import UsageError
 from glpn.records import read_json
 from glpn.synthetic.furniture.catalogue import open_library
@@ -182,8 +183,8 @@ def _write_frame(root: Path, number: int, picture: tuple[Rendering, int], *, sca
 
 
 def _preview(root: Path, seeds: range, scale: float) -> NDArray[np.uint8]:
-    """A contact sheet of the first frames, each beside its depth."""
-    tiles = []
+    """A contact sheet of the first frames, each beside its depth, and one legend for all."""
+    images, maps = [], []
     for number in seeds[: _PREVIEW[0] * _PREVIEW[1]]:
         rgb, depth, _ = _paths(root, number)
         with Image.open(rgb) as image, Image.open(depth) as raw:
@@ -192,12 +193,19 @@ def _preview(root: Path, seeds: range, scale: float) -> NDArray[np.uint8]:
             metres = (
                 np.asarray(raw.resize(small.size, Image.Resampling.NEAREST), np.float32) / scale
             )
-            tiles.append(np.hstack([np.asarray(small), colorize(metres)]))
+            images.append(np.asarray(small))
+            maps.append(metres)
+    near, far = color_range(np.vstack(maps))
+    colored = (colorize(metres, near=near, far=far) for metres in maps)
+    tiles = [np.hstack(pair) for pair in zip(images, colored, strict=True)]
     columns = min(_PREVIEW[0], len(tiles))
     blank = np.full_like(tiles[0], 255)
     tiles += [blank] * (-len(tiles) % columns)
     rows = [np.hstack(tiles[i : i + columns]) for i in range(0, len(tiles), columns)]
-    return np.vstack(rows)
+    sheet = np.vstack(rows)
+    if len(sheet) < MIN_HEIGHT:
+        return sheet
+    return np.hstack([sheet, legend(len(sheet), DEFAULT_COLORMAP, near, far)])
 
 
 def _png(array: np.ndarray) -> bytes:

@@ -12,7 +12,8 @@ from PIL import Image
 
 import glpn
 from glpn.data.sample import Samples
-from glpn.depth.colormaps import colorize
+from glpn.depth.colormaps import DEFAULT_COLORMAP, colorize
+from glpn.depth.legend import MIN_HEIGHT, legend
 from glpn.depth.provenance import Provenance
 from glpn.engines.torch import TorchEngine
 from glpn.estimator import DepthEstimator
@@ -118,28 +119,33 @@ def _estimator(network: GLPNForDepthEstimation, processor: GLPNImageProcessor) -
 
 
 def write_pictures(pictures: Sequence[Picture], path: Path) -> None:
-    """Write a PNG with a row per frame: photo, measured depth and prediction.
+    """Write a PNG with a row per frame: photo, measured depth, prediction and legend.
 
     Both depth maps of a row share one colour range.
 
     Raises:
         CannotCreateOutput, OutputFailed: it cannot be written.
     """
-    width, height = _TILE
-    sheet = Image.new("RGB", (3 * width, len(pictures) * height))
-    for row, picture in enumerate(pictures):
-        for column, tile in enumerate(_tiles(picture)):
-            tile.thumbnail(_TILE, Image.Resampling.NEAREST)
-            sheet.paste(tile, (column * width, row * height))
+    rows = [Image.fromarray(_row(picture)) for picture in pictures]
+    sheet = Image.new("RGB", (max(r.width for r in rows), sum(r.height for r in rows)), "white")
+    for index, row in enumerate(rows):
+        sheet.paste(row, (0, sum(above.height for above in rows[:index])))
     require_writable_folder(path.parent)
     with atomic_file(path, overwrite=True) as file:
         sheet.save(file, format="PNG")
 
 
-def _tiles(picture: Picture) -> list[Image.Image]:
+def _row(picture: Picture) -> NDArray[np.uint8]:
+    """Photo, measured depth, prediction and legend, [h, W, 3]."""
     known = picture.target[picture.target > 0]
     near, far = (float(value) for value in np.percentile(known, (2, 98)))
     far = max(far, near + 1e-3)
     depths = (picture.target, picture.prediction)
-    colours = [colorize(depth, near=near, far=far) for depth in depths]
-    return [Image.fromarray(array) for array in (picture.image, *colours)]
+    arrays = (picture.image, *(colorize(depth, near=near, far=far) for depth in depths))
+    tiles = [Image.fromarray(array) for array in arrays]
+    for tile in tiles:
+        tile.thumbnail(_TILE, Image.Resampling.NEAREST)
+    parts = [np.asarray(tile) for tile in tiles]
+    if tiles[0].height >= MIN_HEIGHT:
+        parts.append(legend(tiles[0].height, DEFAULT_COLORMAP, near, far))
+    return np.concatenate(parts, axis=1)

@@ -6,13 +6,16 @@ from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from glpn.depth.colormaps import colorize
 from glpn.depth.depth import Depth
+from glpn.depth.legend import MIN_HEIGHT, legend
 from glpn.errors import GLPNError, OutputFailed
 from glpn.files import atomic_file
 from glpn.video.reading import Frame, Video, open_input, require_av
@@ -33,6 +36,21 @@ class Colors:
     colormap: str
     near: float
     far: float
+
+    def beside(self, image: NDArray[np.uint8], metres: NDArray[np.float32]) -> NDArray[np.uint8]:
+        """The image [H, W, 3], its depth in colour and, where there is room, the legend."""
+        depth = colorize(metres, self.colormap, near=self.near, far=self.far)
+        return np.concatenate([image, depth, _legend(self, len(image))], axis=1)
+
+
+@cache
+def _legend(colors: Colors, height: int) -> NDArray[np.uint8]:
+    """The legend [height, W, 3] with an even W; W is 0 for pictures too low for labels."""
+    if height < MIN_HEIGHT:
+        return np.zeros((height, 0, 3), np.uint8)
+    strip = legend(height, colors.colormap, colors.near, colors.far)
+    odd = strip.shape[1] % 2
+    return np.pad(strip, ((0, 0), (0, odd), (0, 0)), mode="edge")
 
 
 @contextmanager
@@ -64,13 +82,11 @@ class SideBySide:
     ) -> None:
         self.video, self.colors, self.sound = video, colors, sound
         self._output = output
-        self._stream = _video_stream(output, video)
+        self._stream = _video_stream(output, video, _legend(colors, video.size[0]).shape[1])
 
     def write(self, frame: Frame, depth: Depth) -> None:
         """One frame and its depth."""
-        colors = self.colors
-        right = colorize(depth.metres, colors.colormap, near=colors.near, far=colors.far)
-        both = np.concatenate([frame.pixels, right], axis=1)
+        both = self.colors.beside(frame.pixels, depth.metres)
         if len(both) % 2:  # 4:2:0 needs even sides
             both = np.concatenate([both, both[-1:]])
         picture = require_av().VideoFrame.from_ndarray(both, format="rgb24")
@@ -143,12 +159,13 @@ def _for_streams(
                 yield packet
 
 
-def _video_stream(output: OutputContainer, video: Video) -> VideoStream:
+def _video_stream(output: OutputContainer, video: Video, extra: int) -> VideoStream:
+    """The stream of pictures; `extra` columns hold the legend."""
     encoder = next(name for name in _ENCODERS if name in require_av().codecs_available)
     options = _QUALITY if encoder == _ENCODERS[0] else {}
     stream = cast("VideoStream", output.add_stream(encoder, rate=video.rate, options=options))
     height, width = video.size
-    stream.width, stream.height = 2 * width, height + height % 2
+    stream.width, stream.height = 2 * width + extra, height + height % 2
     stream.pix_fmt = "yuv420p"
     context = stream.codec_context
     context.time_base = video.time_base

@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from glpn.depth.colormaps import colorize
 from glpn.errors import MissingDependency, UsageError
 from glpn.video.reading import Frame
 from glpn.video.side_by_side import Colors
@@ -92,9 +91,7 @@ class Window:
 
     def show(self, frame: Frame, metres: NDArray[np.float32]) -> None:
         """Show one frame and its metres [H, W]."""
-        colors = self._colors
-        right = colorize(metres, colors.colormap, near=colors.near, far=colors.far)
-        picture = Image.fromarray(np.concatenate([frame.pixels, right], axis=1))
+        picture = Image.fromarray(self._colors.beside(frame.pixels, metres))
         if self._photo is None:
             self._photo = self._make_photo(picture, master=self._root)
             self._label.configure(image=self._photo)
