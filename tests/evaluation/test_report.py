@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from glpn.depth.colormaps import UNKNOWN_COLOR
 from glpn.errors import DataError, UsageError
 from glpn.evaluation.protocols import Protocol
 from glpn.evaluation.runner import evaluate
@@ -50,7 +54,7 @@ def test_uncertainty_adds_calibration_and_ause():
     two = FRAMES[:2]
     page = html_report(found(two), two, predict=model, uncertainty=sigma)
     assert "AUSE: 0.0000 m" in page and "Within one sigma: 100.0%" in page
-    assert page.count("data:image/png;base64,") == 9  # 3 times 2 frames, and three plots
+    assert page.count("data:image/png;base64,") == 5  # two frames, and three plots
     assert "AUSE" not in html_report(found(two), two, predict=model)
 
 
@@ -58,8 +62,22 @@ def test_the_same_result_gives_the_same_page_with_names_escaped():
     one = FRAMES[:1]
     page = html_report(found(one), one, predict=model)
     assert page == html_report(found(one), one, predict=model)
-    assert len(headings(page)) == 3  # a set of one frame shows it three times
+    assert len(headings(page)) == 1  # few frames are all shown, once
+    assert "All frames, worst first, by abs_rel" in page
     assert "&lt;b&gt;abc" in page and "<b>abc" not in page
+
+
+def test_unknown_depth_is_grey_and_warnings_are_on_the_page():
+    depth = FRAMES[0].depth.copy()
+    depth[: len(depth) // 2] = 0
+    frames = [replace(FRAMES[0], depth=depth)]
+    result = replace(found(frames), warnings=("the unit <seems> wrong",))
+    page = html_report(result, frames, predict=model)
+    assert "Warning: the unit &lt;seems&gt; wrong" in page
+    shown = re.findall('base64,([^"]+)', page)[1]  # after the histogram
+    with Image.open(io.BytesIO(base64.b64decode(shown))) as picture:
+        pixels = np.asarray(picture.convert("RGB"))
+    assert (pixels == UNKNOWN_COLOR).all(axis=-1).mean() > 0.02
 
 
 def test_other_frames_or_metrics_are_refused():

@@ -62,7 +62,7 @@ def test_the_whole_study_has_75_corrupted_conditions():
     found = run(make_frames(1), study=Study(RULES))
     assert list(found.relative_loss("rmse")) == list(CORRUPTIONS)
     table = found.to_markdown()
-    assert table.count("%") == 17 and "too few scenes" in table
+    assert table.count("%") == 17 and "an interval needs 20" in table
 
 
 @pytest.mark.parametrize("stop", [0, 1, 7, 8, 25, 69])

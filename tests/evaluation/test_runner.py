@@ -119,13 +119,14 @@ def test_json_comes_back_as_it_was_and_names_every_setting():
 def test_too_few_scenes_are_null_in_json_and_words_in_markdown():
     result = run(make_frames(8))
     assert json.loads(result.to_json())["means"]["rmse"]["low"] is None
-    assert "too few scenes" in result.to_markdown()
+    assert "; an interval needs 20" in result.to_markdown()
     assert math.isnan(Result.from_json(result.to_json()).means["rmse"].low)
 
 
 def test_unknown_scenes_are_not_counted_as_scenes():
     frames = [dataclasses.replace(frame, scene=None) for frame in make_frames(3)]
-    assert "Images: 3 images, scenes unknown: each counts alone" in run(frames).to_markdown()
+    assert "Images: 3 images, scenes unknown; an" in run(frames).to_markdown()
+    assert json.loads(run(frames).to_json())["scenes"] is None
     assert "Images: 4 images in 2 scenes" in run(make_frames(4)).to_markdown()
 
 
@@ -141,6 +142,8 @@ def test_a_unit_that_seems_wrong_is_a_warning_in_every_output():
 def test_a_comparison_calls_its_results_a_and_b():
     text = compare(run(), run()).to_markdown()
     assert "A: abc123" in text and "B: abc123" in text and "Model:" not in text
+    doubtful = dataclasses.replace(run(), warnings=("the unit seems wrong",))
+    assert compare(doubtful, run()).to_markdown().count("Warning: the unit seems wrong") == 1
 
 
 def test_protocols_that_differ_are_named_by_their_options():
@@ -160,7 +163,7 @@ def test_csv_has_a_line_per_image_in_full_precision():
 def test_markdown_states_value_interval_protocol_and_model():
     text = run().to_markdown()
     assert "| abs_rel ↓ | 0." in text and "| rmse [m] ↓ |" in text and "| delta1 ↑ |" in text
-    assert PLAIN.hash() in text and "abc123" in text and "flip False" in text
+    assert PLAIN.hash() in text and "abc123" in text and "flip no" in text
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from glpn.depth.colormaps import DEFAULT_COLORMAP, UNKNOWN_COLOR
 from glpn.errors import DataError, MissingDependency, UsageError
 from glpn.evaluation.metrics import HIGHER_IS_BETTER, METRIC_NAMES
 from glpn.evaluation.pipeline import Frame, Predict, Task, predict_image, task
@@ -103,10 +104,15 @@ def require_matplotlib() -> None:
 
 
 def _ranked(result: Result, metric: str) -> dict[str, list[int]]:
-    """Return the positions of the worst, middle and best frames, worst first in each group."""
+    """Return the positions of the worst, middle and best frames, worst first in each group.
+
+    Few frames are all shown, once.
+    """
     values = np.array([getattr(row.metrics, metric) for row in result.rows])
     worst_first = np.argsort(values if metric in HIGHER_IS_BETTER else -values, kind="stable")
-    shown = min(FRAMES_SHOWN, len(worst_first))
+    shown = FRAMES_SHOWN
+    if len(worst_first) <= 3 * shown:
+        return {"All frames, worst first,": worst_first.tolist()}
     middle = (len(worst_first) - shown) // 2
     return {
         "Worst frames": worst_first[:shown].tolist(),
@@ -148,7 +154,8 @@ def _means(result: Result) -> str:
     rows = (
         f"<tr><td>{heading(name)}<td>{i.value:.4f}<td>{ends(i)}" for name, i in result.means.items()
     )
-    settings = "".join(f"<p>{html.escape(line.strip())}</p>" for line in result.describe())
+    lines = (*(f"Warning: {warning}" for warning in result.warnings), *result.describe())
+    settings = "".join(f"<p>{html.escape(line.strip())}</p>" for line in lines)
     return f"<table><tr><th>metric<th>value<th>95 % interval{''.join(rows)}</table>{settings}"
 
 
@@ -170,6 +177,13 @@ def _frame(
     nearest, farthest = float(np.nanmin(target)), float(np.nanmax(target))
 
     def draw(figure: Figure) -> None:
+        import matplotlib
+
+        unknown = [level / 255 for level in UNKNOWN_COLOR]
+        depth_colors, error_colors = (
+            matplotlib.colormaps[name].with_extremes(bad=unknown)
+            for name in (DEFAULT_COLORMAP, "magma")
+        )
         axes = figure.subplots(1, 4)
         for one, title in zip(
             axes, ("image", "truth [m]", "prediction [m]", "|error| / truth"), strict=True
@@ -178,10 +192,10 @@ def _frame(
             one.set_axis_off()
         axes[0].imshow(item.image)
         for one, depth in ((axes[1], target), (axes[2], prediction)):
-            shown = one.imshow(depth, vmin=nearest, vmax=farthest, cmap="inferno")
+            shown = one.imshow(depth, vmin=nearest, vmax=farthest, cmap=depth_colors)
             figure.colorbar(shown, ax=one, shrink=0.6)
         figure.colorbar(
-            axes[3].imshow(error, vmin=0, vmax=0.5, cmap="magma"), ax=axes[3], shrink=0.6
+            axes[3].imshow(error, vmin=0, vmax=0.5, cmap=error_colors), ax=axes[3], shrink=0.6
         )
 
     value = getattr(result.rows[index].metrics, metric)

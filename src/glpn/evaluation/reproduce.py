@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from glpn.data.frames import plural
 from glpn.engines.options import EngineOptions
 from glpn.errors import GLPNError, MissingInput
 from glpn.evaluation.metrics import METRIC_NAMES
@@ -143,8 +144,8 @@ class Run:
 def _images(one: PublishedSet, result: Result) -> str:
     count = len(result.rows)
     if one.images in (None, count):
-        return f"{count} images"
-    return f"{count} images where the paper has {one.images}: not the same test"
+        return plural(count, "image")
+    return f"{plural(count, 'image')} where the paper has {one.images}: not the same test"
 
 
 def find(data: Path) -> dict[str, Path]:

@@ -16,6 +16,7 @@ import PIL
 from numpy.typing import NDArray
 
 import glpn
+from glpn.data.frames import plural
 from glpn.errors import DataError, GLPNError
 from glpn.evaluation.geometry import (
     GEOMETRY_NAMES,
@@ -27,6 +28,7 @@ from glpn.evaluation.geometry import (
 from glpn.evaluation.metrics import HIGHER_IS_BETTER, METRIC_NAMES, Metrics
 from glpn.evaluation.protocols import Protocol
 from glpn.evaluation.statistics import (
+    MIN_GROUPS_FOR_INTERVAL,
     Difference,
     Interval,
     paired_differences,
@@ -77,9 +79,9 @@ class Result:
     warnings: tuple[str, ...] = ()
 
     @property
-    def scenes(self) -> int:
-        """The number of groups of images that the intervals resample."""
-        return len({i if row.scene is None else row.scene for i, row in enumerate(self.rows)})
+    def scenes(self) -> int | None:
+        """The number of scenes, which the intervals resample; None if no scene is known."""
+        return count_scenes([row.scene for row in self.rows])
 
     def to_csv(self) -> str:
         """Return one line per image: name, scene, valid pixels, metrics; in full precision.
@@ -166,7 +168,8 @@ class Result:
 
     def describe(self, label: str = "Model") -> list[str]:
         """Return the settings as lines of text for a table's footer; the model's has `label`."""
-        options = (f"{k} {v}" for k, v in self.protocol.settings().items() if k != "name")
+        settings = self.protocol.settings()
+        options = (f"{k} {_in_words(v)}" for k, v in settings.items() if k != "name")
         versions = (f"{package} {version}" for package, version in self.versions.items())
         rows = self.geometry.rows if self.geometry else ()
         surveyed = (
@@ -174,7 +177,7 @@ class Result:
         )
         return [
             f"{label}: {self.model}  ",
-            f"Images: {images_in_words(self.rows)}{surveyed}  ",
+            f"Images: {images_in_words(len(self.rows), self.scenes)}{surveyed}  ",
             f"Protocol: {self.protocol.name} ({', '.join(options)}; {self.protocol.hash()})  ",
             *settings_lines(self.settings),
             f"Versions: {', '.join(versions)}; bootstrap seed {self.seed}",
@@ -201,7 +204,9 @@ class Comparison:
                 f"| {heading(name)} | {a:.4f} | {b:.4f} | {d.value:+.4f} | "
                 f"{ends(Interval(*d[:3]))} | {d.p_value:.4f} |"
             )
-        lines += ["", f"A: {self.first.model}  ", *self.second.describe("B")]
+        warnings = dict.fromkeys((*self.first.warnings, *self.second.warnings))
+        lines += ["", *(f"Warning: {warning}  " for warning in warnings)]
+        lines += [f"A: {self.first.model}  ", *self.second.describe("B")]
         return "\n".join(lines) + "\n"
 
 
@@ -226,13 +231,25 @@ def compare(first: Result, second: Result) -> Comparison:
     return Comparison(first, second, dict(zip(METRIC_NAMES, found, strict=True)))
 
 
-def images_in_words(rows: Sequence[Row]) -> str:
-    """Describe the number of images and, if known, of scenes."""
-    count = f"{len(rows)} image{'s' if len(rows) != 1 else ''}"
-    known = {row.scene for row in rows if row.scene is not None}
-    if not known:
-        return f"{count}, scenes unknown: each counts alone"
-    return f"{count} in {len(known)} scene{'s' if len(known) != 1 else ''}"
+def count_scenes(scenes: Sequence[str | None]) -> int | None:
+    """Return the number of scenes of images; an image without a scene counts as one.
+
+    None means that no scene is known.
+    """
+    groups = {i if scene is None else scene for i, scene in enumerate(scenes)}
+    return len(groups) if any(scene is not None for scene in scenes) else None
+
+
+def images_in_words(images: int, scenes: int | None) -> str:
+    """Describe the number of images and, if known, of scenes; say if there are no intervals."""
+    words = plural(images, "image")
+    if scenes is not None:
+        words += f" in {plural(scenes, 'scene')}"
+    elif images > 1:
+        words += ", scenes unknown"
+    if (scenes or images) < MIN_GROUPS_FOR_INTERVAL:
+        words += f"; an interval needs {MIN_GROUPS_FOR_INTERVAL}"
+    return words
 
 
 def scores_of(result: Result) -> NDArray[np.float64]:
@@ -279,6 +296,8 @@ def _in_words(value: object) -> str:
         return f"({', '.join(parts)})"
     if isinstance(value, (list, tuple)):
         return " ".join(map(_in_words, value)) or "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
@@ -289,9 +308,9 @@ def heading(metric: str) -> str:
 
 
 def ends(interval: Interval) -> str:
-    """Return the interval's ends as text."""
+    """Return the interval's ends as text; a dash if there are too few images for one."""
     if math.isnan(interval.low):
-        return "too few scenes"
+        return "–"
     return f"{interval.low:.4f} to {interval.high:.4f}"
 
 

@@ -21,8 +21,10 @@ from glpn.evaluation.metrics import HIGHER_IS_BETTER, METRIC_NAMES
 from glpn.evaluation.pipeline import Frame, Predict, Task, predict_image, score_tasks, task
 from glpn.evaluation.protocols import Protocol
 from glpn.evaluation.result import (
+    count_scenes,
     ends,
     heading,
+    images_in_words,
     interval_json,
     named_intervals,
     package_versions,
@@ -83,7 +85,7 @@ class Robustness:
     Attributes:
         model: identifies the weights.
         study: the corruptions and the rules.
-        images, scenes: the numbers of images and scenes.
+        images, scenes: the numbers of images and scenes; `scenes` is None if unknown.
         means: condition → metric → mean over images and 95 % interval.
         versions: package → version.
     """
@@ -91,7 +93,7 @@ class Robustness:
     model: str
     study: Study
     images: int
-    scenes: int
+    scenes: int | None
     means: Mapping[str, Mapping[str, Interval]]
     versions: Mapping[str, str]
 
@@ -151,8 +153,8 @@ class Robustness:
         lines += [
             "",
             f"Model: {self.model}  ",
-            f"Images: {self.images} in {self.scenes} scenes; seed {self.study.seed}, "
-            f"lengths by {self.study.lengths}  ",
+            f"Images: {images_in_words(self.images, self.scenes)}  ",
+            f"Corruptions: seed {self.study.seed}, lengths by {self.study.lengths}  ",
             *settings_lines(self.study.context),
             f"Protocol: {self.study.protocol.name} ({self.study.protocol.hash()})",
         ]
@@ -208,7 +210,7 @@ def robustness(
         model=model,
         study=study,
         images=len(scenes),
-        scenes=len({i if scene is None else scene for i, scene in enumerate(scenes)}),
+        scenes=count_scenes(scenes),
         means={name: _intervals(values, scenes) for name, values in scores.items()},
         versions=package_versions(),
     )

@@ -38,7 +38,9 @@ _To = Annotated[
 ]
 _MaxDepth = Annotated[
     float | None,
-    typer.Option(metavar="METRES", help="The model's range, which no .ckpt tells: KITTI's 80."),
+    typer.Option(
+        metavar="METRES", help="The model's range, which a .ckpt does not state: 80 for KITTI."
+    ),
 ]
 
 
@@ -94,7 +96,7 @@ def _require_free(destination: Path) -> None:
 def _write_graph(done: Conversion) -> str:
     """Write `model.onnx` if the model and the installation allow it; return a note for the user."""
     if done.encoder_only:
-        return "an encoder alone: a start for training; no graph for onnxruntime was written"
+        return "encoder only, to start training from; no graph for onnxruntime was written"
     try:
         from glpn.export.onnx import write_graph
     except MissingDependency as e:

@@ -301,7 +301,7 @@ class Study:
         typer.Option(
             "--corruptions",
             help="Score under the fifteen common corruptions instead; "
-            "a run that was stopped goes on from robustness.jsonl in the output folder.",
+            "an interrupted run resumes from robustness.jsonl in the output folder.",
             rich_help_panel=_STUDY,
         ),
     ] = False

@@ -92,7 +92,7 @@ class Run:
             free = resumed or request.overwrite
             require_free(request.output, (measuring.LOSSES,), overwrite=free)
             if resumed and not self.quiet:
-                console.note(console.escaped(f"{partial}: going on after what is there"))
+                console.note(console.escaped(f"{partial}: resuming after the scores in it"))
             if not resumed:
                 partial.unlink(missing_ok=True)
         model = Model.load(request.model)

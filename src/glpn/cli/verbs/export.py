@@ -49,7 +49,8 @@ _IrFile = Annotated[
     ),
 ]
 _ProgramFile = Annotated[
-    Path, typer.Argument(metavar="OUT.pt2", help="A program that torch alone loads and runs.")
+    Path,
+    typer.Argument(metavar="OUT.pt2", help="A program that torch loads and runs without glpn."),
 ]
 _EndToEnd = Annotated[
     bool,

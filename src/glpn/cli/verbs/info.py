@@ -26,7 +26,7 @@ def info(
     scale: Annotated[
         float | None,
         typer.Option(
-            help="Units per metre of a depth file that does not say: 1000 is millimetres, 256 "
+            help="Units per metre of a depth file that lacks them: 1000 is millimetres, 256 "
             "KITTI's, 1 metres."
         ),
     ] = None,

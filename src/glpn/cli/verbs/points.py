@@ -44,7 +44,7 @@ _Jump = Annotated[float, typer.Option(help="Largest relative depth difference of
 _Scale = Annotated[
     float | None,
     typer.Option(
-        help="Units per metre of a file that does not say: 1000 is millimetres, 256 KITTI's, "
+        help="Units per metre of a file that lacks them: 1000 is millimetres, 256 KITTI's, "
         "1 metres."
     ),
 ]
