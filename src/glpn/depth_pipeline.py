@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from glpn.depth_inputs import open_source, sequence_of
 from glpn.engines.options import DEFAULT_MODEL
 from glpn.errors import MissingDependency, UsageError
 from glpn.estimator import DepthEstimator, load
 from glpn.image.photo import Photo
+from glpn.image.sources import open_source, sequence_of
 from glpn.processing.processor import GLPNImageProcessor
 from glpn.weights import HUB_OPTIONS
 

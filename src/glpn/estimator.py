@@ -27,6 +27,7 @@ from glpn.engines.protocol import Engine, PreparingEngine, StochasticEngine
 from glpn.engines.registry import FLOAT32
 from glpn.engines.selection import open_engine
 from glpn.errors import UsageError
+from glpn.image.arrays import is_many
 from glpn.image.photo import Photo, read_photo
 from glpn.processing import tiling
 from glpn.processing.processor import GLPNImageProcessor
@@ -450,12 +451,3 @@ def _reopened(
     estimator = DepthEstimator.open(reopen.options, concurrency=reopen.concurrency)
     estimator.processor, estimator.provenance = processor, provenance
     return estimator
-
-
-def is_many(images: object) -> bool:
-    """Whether the argument is a collection of photos rather than one."""
-    if isinstance(images, (str, bytes, bytearray, memoryview, PathLike, np.ndarray, Image.Image)):
-        return False
-    if hasattr(images, "read") or hasattr(images, "__array__"):
-        return False
-    return isinstance(images, Iterable)

@@ -16,13 +16,20 @@ from glpn.data.augment import AugmentConfig
 from glpn.data.sample import Sample
 from glpn.errors import ConfigError, MissingInput
 from glpn.training import train
+from glpn.training.batches import Share, consecutive
 from glpn.training.data import JoinedFrames, KeptFrames, PhotoFrames
-from glpn.training.losses import batch_sums, edge_sums, invariant_sums, loss_from_sums
+from glpn.training.losses import (
+    FeatureProjections,
+    Teacher,
+    batch_sums,
+    edge_sums,
+    fill_unknown,
+    invariant_sums,
+    loss_from_sums,
+)
 from glpn.training.options import MixOptions, TeacherOptions
 from glpn.training.reading import Reader
 from glpn.training.recipe import Recipe
-from glpn.training.sampling import Share, consecutive
-from glpn.training.teacher import FeatureProjections, Teacher, fill_unknown
 from tests.training import child
 from tests.training.runs import log_of, tiny_recipe, traces, write_frames
 from tests.training.test_resume import has_begun, wait_for

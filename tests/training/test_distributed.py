@@ -14,8 +14,8 @@ import torch
 from glpn import GLPNForDepthEstimation
 from glpn.errors import ConfigError
 from glpn.training import train
+from glpn.training.batches import Sampler, Share
 from glpn.training.distributed import World
-from glpn.training.sampling import Sampler, Share
 from tests.training import child
 from tests.training.runs import log_of, tiny_recipe, write_frames
 

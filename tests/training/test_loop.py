@@ -26,7 +26,7 @@ from glpn.training.recipe import read_recipe
 from glpn.training.step import _step_seed
 from tests.training.runs import SIZE, log_of, tiny_recipe, write_frame, write_frames
 
-RECIPES = Path(glpn.__file__).parent / "recipes"
+RECIPES = Path(glpn.__file__).parent / "training/recipes"
 GOLDEN = Path(__file__).parents[1] / "golden/training.json"
 
 

@@ -10,7 +10,7 @@ import glpn
 from glpn.errors import ConfigError, MissingInput
 from glpn.training.recipe import Recipe, read_recipe
 
-RECIPES = Path(glpn.__file__).parent / "recipes"
+RECIPES = Path(glpn.__file__).parent / "training/recipes"
 
 
 def write(folder: Path, text: str) -> Path:

@@ -6,10 +6,10 @@ import math
 
 import pytest
 
+from glpn.training.batches import Sampler
 from glpn.training.optimiser import learning_rate
 from glpn.training.options import ScheduleOptions
 from glpn.training.recipe import read_recipe
-from glpn.training.sampling import Sampler
 
 
 def rates(options: ScheduleOptions, steps: int) -> list[float]:

@@ -82,7 +82,7 @@ def range_warning(frames: FrameSet, max_depth: float) -> str | None:
     """A warning if most of the known depth, in a few frames, lies beyond a model's range."""
     form = frames.reading.form
     maps = [to_metres(probe.raw, form) for probe in _read(frames.frames, form, strict=False)]
-    values = np.concatenate([metres[metres > 0] for metres in maps] or [np.zeros(0)])
+    values = np.concatenate([metres[metres > 0] for metres in maps] or [np.zeros(0, np.float32)])
     share = float((values > max_depth).mean()) if values.size else 0.0
     if share <= MAX_SHARE_BEYOND:
         return None

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
+from os import PathLike
 from typing import TYPE_CHECKING, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from glpn.errors import InvalidImage
 from glpn.image.limits import ImageLimits
@@ -15,6 +18,15 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _FLOAT_TOLERANCE = 1e-6  # x / 255 in float32 may round to this much outside 0..1
+
+
+def is_many(images: object) -> bool:
+    """Whether the argument is a collection of photos rather than one."""
+    if isinstance(images, (str, bytes, bytearray, memoryview, PathLike, np.ndarray, Image.Image)):
+        return False
+    if hasattr(images, "read") or hasattr(images, "__array__"):
+        return False
+    return isinstance(images, Iterable)
 
 
 def is_tensor(source: object) -> TypeGuard[Tensor]:

@@ -9,7 +9,6 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -173,7 +172,7 @@ def find_recipe(source: str | os.PathLike[str]) -> Path:
 
 def bundled_recipes() -> dict[str, Path]:
     """Name → file of the recipes that come with glpn."""
-    folder = Path(str(files("glpn") / "recipes"))
+    folder = Path(__file__).with_name("recipes")
     return {path.stem: path for path in sorted(folder.glob("*.toml"))}
 
 

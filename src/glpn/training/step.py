@@ -15,11 +15,10 @@ from glpn.errors import DataError
 from glpn.training.batches import Batch
 from glpn.training.checkpoint import TrainState
 from glpn.training.distributed import World
-from glpn.training.losses import batch_sums, loss_from_sums
+from glpn.training.losses import Teacher, batch_sums, fill_unknown, loss_from_sums
 from glpn.training.optimiser import set_rate
 from glpn.training.options import MixOptions, TeacherOptions
 from glpn.training.recipe import Recipe
-from glpn.training.teacher import Teacher, fill_unknown
 
 AUTOCAST = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 MAX_NAMES = 16  # frames in an error message

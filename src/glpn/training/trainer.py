@@ -30,15 +30,19 @@ from glpn.training.checkpoint import (
     write_checkpoint,
 )
 from glpn.training.data import Callbacks
-from glpn.training.distributed import World, open_world, synchronise_norms
+from glpn.training.distributed import (
+    StopRequested,
+    StopSignals,
+    World,
+    open_world,
+    synchronise_norms,
+)
 from glpn.training.log import LOG_NAME, Display
-from glpn.training.network import build_network, inherited_card
+from glpn.training.losses import FeatureProjections, Teacher, teacher_config
 from glpn.training.optimiser import AveragedNetwork, build_optimiser, learning_rate
-from glpn.training.preparation import TrainingData, prepare_data
+from glpn.training.preparation import TrainingData, build_network, inherited_card, prepare_data
 from glpn.training.recipe import Recipe
-from glpn.training.signals import StopRequested, StopSignals
 from glpn.training.step import Update, Updater
-from glpn.training.teacher import FeatureProjections, Teacher, teacher_config
 from glpn.training.validation import Validator, score_of, write_pictures
 
 BEST, LAST, CHECKPOINTS, SAMPLES = "best", "last", "checkpoints", "samples"

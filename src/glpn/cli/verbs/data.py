@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,34 +15,38 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from glpn.data.findings import Finding
+
 _BUNDLED_RANGE = 10.0  # metres; max_depth of the bundled models
 
 app = typer.Typer(no_args_is_help=True, help="Examine and show frames with depth.")
 
 _Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Frames in any layout glpn knows.")]
+_HeldBack = Annotated[
+    Path | None, typer.Option(metavar="DIR", help="The validation frames, which must be others.")
+]
+_Limit = Annotated[
+    int | None, typer.Option(min=1, help="Examine at most this many frames, evenly spread.")
+]
+_Sheet = Annotated[
+    Path | None, typer.Option(metavar="PNG", help="Write a picture of the frames in question.")
+]
+_MaxDepth = Annotated[
+    float | None,
+    typer.Option(
+        metavar="METRES",
+        help="The range of the model for these frames; that of the dataset, or 10, by default.",
+    ),
+]
 
 
 @app.command("check", cls=Command, no_args_is_help=True)
 def check(
     folder: _Folder,
-    held_back: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="The validation frames, which must be others."),
-    ] = None,
-    limit: Annotated[
-        int | None,
-        typer.Option(min=1, help="Examine at most this many frames, evenly spread."),
-    ] = None,
-    sheet: Annotated[
-        Path | None, typer.Option(metavar="PNG", help="Write a picture of the frames in question.")
-    ] = None,
-    max_depth: Annotated[
-        float | None,
-        typer.Option(
-            metavar="METRES",
-            help="The range of the model for these frames; that of the dataset, or 10, by default.",
-        ),
-    ] = None,
+    held_back: _HeldBack = None,
+    limit: _Limit = None,
+    sheet: _Sheet = None,
+    max_depth: _MaxDepth = None,
     overwrite: options.Overwrite = False,
     as_json: options.AsJson = False,
 ) -> None:
@@ -66,12 +71,9 @@ def check(
     beyond = range_warning(frames, reach)
     if beyond is not None:
         report = report.extended(Finding("range", WARNING, beyond))
-    reading = [Finding("reading", WARNING, text) for text in frames.warnings]
     if as_json:
-        for finding in (*reading, *report.findings):
-            kind, severity, frames_named = finding.kind, finding.severity, list(finding.frames)
-            line = {"kind": kind, "severity": severity, "message": finding.message}
-            console.print_json({**line, "frames": frames_named})
+        reading = [Finding("reading", WARNING, text) for text in frames.warnings]
+        _print_records((*reading, *report.findings))
     else:
         for sentence in (*frames.notes, *str(report).splitlines()):
             console.print_line(console.escaped(sentence))
@@ -81,6 +83,13 @@ def check(
             _write(sheet, picture, overwrite=overwrite)
     if report.exit_code:
         raise typer.Exit(report.exit_code)
+
+
+def _print_records(findings: Iterable[Finding]) -> None:
+    for finding in findings:
+        kind, severity = finding.kind, finding.severity
+        line = {"kind": kind, "severity": severity, "message": finding.message}
+        console.print_json({**line, "frames": list(finding.frames)})
 
 
 @app.command("show", cls=Command, no_args_is_help=True)
@@ -112,7 +121,7 @@ def show(
     from glpn.data.datasets import open_dataset
     from glpn.data.sample import Sample
     from glpn.training.data import ScaledFrames, spread
-    from glpn.training.network import build_processor
+    from glpn.training.preparation import build_processor
     from glpn.training.reading import Reader
     from glpn.training.recipe import Recipe, read_recipe
 

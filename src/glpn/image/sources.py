@@ -1,4 +1,4 @@
-"""What `glpn.pipeline` accepts as photos beyond `read_photo`: addresses, base64, rows, datasets."""
+"""Photos beyond `read_photo`: collections of them, addresses, base64, rows of datasets."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 from glpn.errors import InvalidImage, MissingInput, UsageError
-from glpn.estimator import is_many
+from glpn.image.arrays import is_many
 from glpn.image.photo import Photo, read_photo
 
 _MAX_SHOWN = 80  # characters of a string that is no path, in a message
