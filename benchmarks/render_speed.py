@@ -2,6 +2,7 @@
 
     python benchmarks/render_speed.py [--count 48] [--size 240x320] [--device cpu] [--kind indoor]
                                       [--views 1] [--workers 1]
+                                      [--furniture FOLDER] [--cameras handheld]
 
 Batches of eight, the first of each worker to warm up; the median rate over the batches, times the
 workers, is printed. Several workers are processes with one thread each that run side by side.
@@ -37,6 +38,8 @@ def seconds(arguments: argparse.Namespace, worker: int) -> list[float]:
             device=arguments.device,
             kind=arguments.kind,
             views=arguments.views,
+            furniture=arguments.furniture,
+            cameras=arguments.cameras,
         )
         if arguments.device != "cpu":
             torch.cuda.synchronize()
@@ -52,6 +55,8 @@ def main() -> None:
     parser.add_argument("--kind", default="indoor")
     parser.add_argument("--views", type=int, default=1)
     parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--furniture", help="folder of furniture meshes")
+    parser.add_argument("--cameras", default="level")
     arguments = parser.parse_args()
     jobs = [(arguments, worker) for worker in range(arguments.workers)]
     if arguments.workers == 1:

@@ -1,6 +1,7 @@
 """How like real frames procedural rooms are: depth and image statistics of both, side by side.
 
     python benchmarks/rooms_vs_real.py [--real ../shared/data/nyu795] [--count 100]
+                                       [--furniture FOLDER] [--cameras handheld] [--views 4]
 
 Depth and pictures are compared at 240×320, inside the border of the real frames.
 """
@@ -10,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -41,11 +43,12 @@ def real_frames(folder: Path, count: int) -> list[Frame]:
     return frames
 
 
-def rendered_frames(count: int) -> list[Frame]:
-    """As many rooms."""
+def rendered_frames(count: int, **options: Any) -> list[Frame]:
+    """As many frames of rooms; the options are those of `render`."""
     frames: list[Frame] = []
-    for start in range(0, count, 4):
-        batch = render(range(start, min(start + 4, count)), SIZE)
+    step = max(4, options.get("views", 1))  # whole rooms, because each call samples its own
+    for start in range(0, count, step):
+        batch = render(range(start, min(start + step, count)), SIZE, **options)
         frames += zip(batch.image.numpy(), batch.depth.numpy(), strict=True)
     return frames
 
@@ -89,10 +92,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--real", type=Path, default=Path("../shared/data/nyu795"))
     parser.add_argument("--count", type=int, default=100)
+    parser.add_argument("--furniture", type=Path, help="folder of furniture meshes")
+    parser.add_argument("--cameras", default="level")
+    parser.add_argument("--views", type=int, default=1, help="frames of one room")
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    ours = statistics(rendered_frames(arguments.count))
+    options = {key: vars(arguments)[key] for key in ("furniture", "cameras", "views")}
+    ours = statistics(rendered_frames(arguments.count, **options))
     real = (
         statistics(real_frames(arguments.real, arguments.count)) if arguments.real.is_dir() else {}
     )
