@@ -59,8 +59,8 @@ def picture(colour=(0, 0, 255, 255), size=(4, 4)):
     return buffer.getvalue()
 
 
-def write_catalogue(path, rows=ROWS):
-    """A `.sh3f` archive with one box per row."""
+def write_catalogue(path, rows=ROWS, texture=None):
+    """A `.sh3f` archive with one box per row, red or with a texture."""
     table = ["license=CC0", "name=Boxes"]
     with zipfile.ZipFile(path, "w") as archive:
         for number, (name, category, *sides) in enumerate(rows, 1):
@@ -69,7 +69,9 @@ def write_catalogue(path, rows=ROWS):
             fields |= {"id": name, "model": f"/m{number}/box.obj"}
             table += [f"{key}#{number}={value}" for key, value in fields.items()]
             archive.writestr(f"m{number}/box.obj", CUBE)
-            archive.writestr(f"m{number}/box.mtl", RED)
+            archive.writestr(f"m{number}/box.mtl", PICTURE if texture else RED)
+            if texture:
+                archive.writestr(f"m{number}/picture.png", texture)
         archive.writestr("PluginFurnitureCatalog.properties", "\n".join(table))
     return path
 

@@ -14,10 +14,11 @@ from glpn.synthetic.furniture.facing import quarter_turns
 from glpn.synthetic.furniture.kinds import kind_of
 from glpn.synthetic.furniture.obj import read_obj
 from glpn.synthetic.furniture.tracer import MISS, Tracer
-from glpn.synthetic.scenes import furnishing, seating
+from glpn.synthetic.scenes import coverings, furnishing, seating
 from glpn.synthetic.scenes.kit import Kit
 from glpn.synthetic.scenes.rooms import sample_room
 from glpn.synthetic.scenes.scene import View, assemble, looking, trace
+from glpn.synthetic.scenes.shell import Opening, Wall
 from glpn.synthetic.scenes.solids import Piece, Thing, turn_about_z
 
 from .furniture import CUBE, PICTURE, RED, picture, reader, scaled, write_catalogue
@@ -311,3 +312,25 @@ def test_datasets_carry_the_credits_and_refuse_other_furniture(folder, tmp_path)
 def test_streets_take_no_furniture(folder):
     with pytest.raises(UsageError, match="furniture"):
         sample_scene(0, "street", furniture=folder)
+
+
+def test_coverings_leave_doors_and_windows_open(tmp_path):
+    write_catalogue(tmp_path / "grey.sh3f", texture=picture((90, 90, 90, 255)))
+    kit = Kit(np.random.default_rng(0), open_library(tmp_path))
+    wall = Wall(4.0, [Opening("door", (-0.5, 0.5), (0, 2)), Opening("window", (1, 1.5), (0.8, 2))])
+    (piece,) = coverings.wallpaper(kit, [wall], 2.5)
+    sheet = piece.things[0].mesh
+    edges = sheet.corners[:, 1:] - sheet.corners[:, :1]
+    area = 0.5 * np.linalg.norm(np.cross(edges[:, 0], edges[:, 1]), axis=1).sum()
+    assert area == pytest.approx(4 * 2.5 - 1 * 2 - 0.5 * 1.2)
+    low, high = piece.bounds()
+    np.testing.assert_allclose(low, [-2, 0.001, 0])
+    np.testing.assert_allclose(high, [2, 0.001, 2.5])
+    ground = coverings.carpet(kit, (3.0, 5.0))
+    np.testing.assert_allclose(ground.bounds(), [[0, 0, 0.001], [3, 5, 0.001]])
+
+
+def test_a_library_without_textures_covers_nothing(tmp_path):
+    write_catalogue(tmp_path / "red.sh3f")
+    kit = Kit(np.random.default_rng(0), open_library(tmp_path))
+    assert coverings.carpet(kit, (3.0, 5.0)) is None

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from glpn.synthetic.scenes import belongings, furnishing, seating, shell, storage
+from glpn.synthetic.scenes import belongings, coverings, furnishing, seating, shell, storage
 from glpn.synthetic.scenes import materials as mat
 from glpn.synthetic.scenes.kit import Kit
 from glpn.synthetic.scenes.plans import PLANS, Maker, Plan
@@ -125,6 +125,21 @@ def _build(room: Room) -> None:
                 _reserve(room, at, yaw, opening.x)
     if kit.chance(0.25):
         _bay(room)
+    if kit.library is not None:
+        _cover(room)
+
+
+def _cover(room: Room) -> None:
+    """Photographed textures on some floors and walls."""
+    kit = room.kit
+    if kit.chance(0.35):
+        ground = coverings.carpet(kit, (room.width, room.depth))
+        if ground is not None:
+            room.put(ground, (0, 0, 0))
+    if kit.chance(0.3):
+        papers = coverings.wallpaper(kit, room.walls, room.done.height)
+        for piece, (at, yaw) in zip(papers, room.places, strict=False):
+            room.put(piece, at, yaw)
 
 
 def _reserve(room: Room, at: Vector, yaw: float, span: Span) -> None:
