@@ -179,7 +179,7 @@ def _frame(
     def draw(figure: Figure) -> None:
         import matplotlib
 
-        unknown = [level / 255 for level in UNKNOWN_COLOR]
+        unknown = "#{:02x}{:02x}{:02x}".format(*UNKNOWN_COLOR)
         depth_colors, error_colors = (
             matplotlib.colormaps[name].with_extremes(bad=unknown)
             for name in (DEFAULT_COLORMAP, "magma")
