@@ -66,6 +66,11 @@ VERBS = {
         "Serve depth estimation over HTTP, with a page for browsers.",
         needs_arguments=False,
     ),
+    "explain": _Verb(
+        "explain.explain",
+        _USE,
+        "Draw encoder maps, fusion gates, depth and uncertainty of a photo.",
+    ),
     "info": _Verb("info.info", _USE, "Describe a model or a depth file."),
     "models": _Verb(
         "info.models", _USE, "List the models that come with glpn.", needs_arguments=False

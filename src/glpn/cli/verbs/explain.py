@@ -1,0 +1,54 @@
+"""`glpn explain`: one picture of what happens to a photo inside the network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from glpn.cli import console, options
+
+_Photo = Annotated[Path, typer.Argument(metavar="PHOTO", help="The photo.")]
+_Output = Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="The PNG file.")]
+
+
+def explain(
+    photo: _Photo,
+    output: _Output = Path("explain.png"),
+    model: options.Model = "",
+    quiet: options.Quiet = False,
+) -> None:
+    """Draw what happens to a photo inside the network, in one picture.
+
+    The picture shows the photo, its depth and the uncertainty from flip disagreement; the
+    encoder's four maps (principal components as colours); and how much of the local and of the
+    global map each selective fusion lets through (white: all of it). It needs torch.
+
+    Examples:
+
+      glpn explain photo.jpg -o explain.png
+    """
+    from PIL import Image
+
+    from glpn import weights
+    from glpn.depth.explanation import explanation
+    from glpn.engines.options import DEFAULT_MODEL
+    from glpn.estimator import MAX_INPUT_PIXELS, load
+    from glpn.files.paths import atomic_file
+    from glpn.image.photo import read_photo
+    from glpn.network.inspection import inspect
+    from glpn.network.model import GLPNForDepthEstimation
+
+    name = model or DEFAULT_MODEL
+    estimator = load(name, engine="torch", precision="float32")
+    source = read_photo(photo)
+    depth = estimator(source, uncertainty="flip")
+    network = GLPNForDepthEstimation.from_pretrained(weights.resolve(name))
+    pixels = estimator.processor.pixels(source.pixels, max_pixels=MAX_INPUT_PIXELS)
+    found = inspect(network.eval(), pixels)
+    picture = explanation(depth, found.maps, found.gates)
+    with atomic_file(output, overwrite=True) as file:
+        Image.fromarray(picture).save(file, "PNG")
+    if not quiet:
+        console.print_line(f"{output}: maps and gates of {photo}")
