@@ -28,6 +28,8 @@ ROOT_PAGES = {
     "CHANGELOG.md": "project/changelog.md",
     "SECURITY.md": "project/security.md",
     "README.md": "index.md",
+    "src/glpn/models/glpn-b0-indoor/README.md": "project/glpn-b0-indoor.md",
+    "src/glpn/models/glpn-b0-rooms/README.md": "project/glpn-b0-rooms.md",
 }
 _pages: list[Page] = []  # in the order of the build
 _LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^)\s]+)\)")
@@ -53,7 +55,7 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     """Point links at pages of the site; a link to a file of the repository becomes its path."""
     known = {file.src_uri for file in files}
     source = next((s for s, t in ROOT_PAGES.items() if t == page.file.src_uri), None)
-    folder = "" if source else posixpath.dirname(f"docs/{page.file.src_uri}")
+    folder = posixpath.dirname(source) if source else posixpath.dirname(f"docs/{page.file.src_uri}")
 
     def rewritten(match: re.Match[str]) -> str:
         mark, text, link = match.groups()
@@ -189,7 +191,11 @@ def recipes() -> str:
     for name, options in field_types(Recipe).items():
         parts.append(f"## [{name}]\n")
         doc = inspect.getdoc(options) or ""
-        parts += [doc.partition("\n\n")[0] + "\n", "| setting | default | meaning |", "|---|---|---|"]
+        parts += [
+            doc.partition("\n\n")[0] + "\n",
+            "| setting | default | meaning |",
+            "|---|---|---|",
+        ]
         meanings = _attributes(doc)
         for field in dataclasses.fields(options):
             parts.append(

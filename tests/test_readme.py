@@ -16,7 +16,15 @@ from .synthetic.furniture import write_catalogue
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", README, re.M | re.S)
-PAGES = ("README.md", "docs/folders.md", "docs/training.md", "docs/synthetic.md")
+PAGES = (
+    "README.md",
+    "docs/folders.md",
+    "docs/predict.md",
+    "docs/cameras.md",
+    "docs/fine-tune.md",
+    "docs/training.md",
+    "docs/synthetic.md",
+)
 
 # The second run of these would replace results that took long to make: it needs an option.
 REFUSED_TWICE = ("glpn train", "glpn synth", "glpn convert", "glpn evaluate", "glpn export")

@@ -21,7 +21,7 @@ GATES = tuple(RNG.random((2, 6 * k, 8 * k), dtype=np.float32) for k in (1, 2, 4)
 def a_depth(**fields):
     metres = RNG.random((96, 128), dtype=np.float32) + 1
     image = RNG.integers(0, 256, (96, 128, 3)).astype(np.uint8)
-    camera = Camera(fx=100, fy=100, cx=63.5, cy=47.5)
+    camera = Camera(fx=100, fy=100, cx=63.5, cy=47.5, source="test")
     values = {
         "camera": camera,
         "provenance": Provenance("model", "", "torch", "0.1.0"),

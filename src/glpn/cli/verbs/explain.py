@@ -27,7 +27,7 @@ def explain(
 
     Examples:
 
-      glpn explain photo.jpg -o explain.png
+      glpn explain kitchen.jpg -o explain.png
     """
     from PIL import Image
 
