@@ -32,7 +32,7 @@ ROOT_PAGES = {
     "src/glpn/models/glpn-b0-rooms/README.md": "project/glpn-b0-rooms.md",
 }
 _pages: list[Page] = []  # in the order of the build
-_LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^)\s]+)\)")
+_LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^)\s]+)(?: \"([^\"]*)\")?\)")
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -52,13 +52,13 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Point links at pages of the site; a link to a file of the repository becomes its path."""
+    """Point links at pages of the site; a link to a file of the repository becomes its path (and its title)."""
     known = {file.src_uri for file in files}
     source = next((s for s, t in ROOT_PAGES.items() if t == page.file.src_uri), None)
     folder = posixpath.dirname(source) if source else posixpath.dirname(f"docs/{page.file.src_uri}")
 
     def rewritten(match: re.Match[str]) -> str:
-        mark, text, link = match.groups()
+        mark, text, link, title = match.groups()
         path, _, anchor = link.partition("#")
         if not path or re.match(r"[a-z]+:", link):
             return match.group()
@@ -68,7 +68,8 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
             own = posixpath.dirname(page.file.src_uri) or "."
             relative = posixpath.relpath(target, own)
             return f"{mark}[{text}]({relative}{'#' + anchor if anchor else ''})"
-        return f"{text} (`{target}`)" if text != target else f"`{target}`"
+        place = f"`{target}`" + (f": `{title}`" if title else "")
+        return place if text in (target, "test") else f"{text} ({place})"
 
     _pages.append(page)
     return _LINK.sub(rewritten, markdown)
