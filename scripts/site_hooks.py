@@ -52,7 +52,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Point links at pages of the site; a link to a file of the repository becomes its path (and its title)."""
+    """Point links at pages of the site; links to other files of the repository become paths."""
     known = {file.src_uri for file in files}
     source = next((s for s, t in ROOT_PAGES.items() if t == page.file.src_uri), None)
     folder = posixpath.dirname(source) if source else posixpath.dirname(f"docs/{page.file.src_uri}")
