@@ -19,6 +19,7 @@ from glpn.camera.camera import Camera
 from glpn.camera.intrinsics import Intrinsics
 from glpn.camera.selection import assumed_camera, choose_camera, rejected_exif
 from glpn.depth.depth import Depth
+from glpn.depth.errors import ErrorCurve
 from glpn.depth.measurements import Measurements
 from glpn.depth.provenance import Provenance
 from glpn.engines.options import DEFAULT_MODEL, EngineOptions, HubOptions
@@ -122,14 +123,20 @@ class DepthEstimator:
         engine: runs the network.
         processor: scales photos to the network's input.
         provenance: the origin recorded in every `Depth`.
+        errors: of the network's own metres, where measured.
     """
 
     def __init__(
-        self, engine: Engine, processor: GLPNImageProcessor, provenance: Provenance
+        self,
+        engine: Engine,
+        processor: GLPNImageProcessor,
+        provenance: Provenance,
+        errors: ErrorCurve | None = None,
     ) -> None:
         self.engine = engine
         self.processor = processor
         self.provenance = provenance
+        self.errors = errors
         self._reopen: _Reopen | None = None
 
     @classmethod
@@ -147,7 +154,9 @@ class DepthEstimator:
             glpn_version=glpn.__version__,
             max_depth=float(engine.config.max_depth),
         )
-        estimator = cls(engine, GLPNImageProcessor.from_pretrained(folder), provenance)
+        # Nobody measured the errors of metres in another range.
+        errors = weights.read_errors(folder) if options.max_depth is None else None
+        estimator = cls(engine, GLPNImageProcessor.from_pretrained(folder), provenance, errors)
         precision = FLOAT32 if engine.precision == FLOAT32 else REDUCED
         model = folder.resolve() if Path(options.model).is_dir() else options.model
         same = dataclasses.replace(options, model=model, engine=engine.name, precision=precision)
@@ -302,27 +311,43 @@ class DepthEstimator:
             uncertainty: as in `__call__`; the depth then has a sigma.
             tiles: as in `__call__`.
         """
-        ratio = self.processor.focal_ratio
-        factor = 1.0
-        if camera is not None and ratio is not None:
-            factor = math.sqrt(camera.fx * camera.fy) / (ratio * min(photo.size))
+        factor = self.focal_factor(camera, photo.size)
         if photo.whole is not None and (uncertainty is not None or tiles):
             what = "tiles need" if tiles else "uncertainty needs"
             raise UsageError(
                 f"{photo.name}: {what} the whole photograph: read it without `min_decode_size`"
             )
         metres, count = self._detailed(photo, tiles)
-        sigma = self._sigma(photo.pixels, metres, uncertainty)
+        sigma = self.sigma(photo.pixels, metres, uncertainty)
         if factor != 1:
             metres *= np.float32(factor)
             sigma = None if sigma is None else sigma * np.float32(factor)
+        errors = None if self.errors is None else self.errors.scaled(factor)
+        provenance = self._provenance(photo, factor, count, camera)
+        if errors is not None:
+            provenance = dataclasses.replace(
+                provenance, error=round(errors.typical(metres), 3), error_data=str(errors)
+            )
         return Depth(
             metres=metres,
-            camera=camera or assumed_camera(photo, ratio),
-            provenance=self._provenance(photo, factor, count, camera),
+            camera=camera or assumed_camera(photo, self.processor.focal_ratio),
+            provenance=provenance,
             image=photo.pixels if photo.whole is None else None,
             sigma=sigma,
+            errors=errors,
         )
+
+    def focal_factor(self, camera: Camera | None, size: tuple[int, int]) -> float:
+        """The factor on the network's metres for a photo's camera; 1 if either is unknown.
+
+        Args:
+            camera: the photo's.
+            size: the photo's (height, width).
+        """
+        ratio = self.processor.focal_ratio
+        if camera is None or ratio is None:
+            return 1.0
+        return math.sqrt(camera.fx * camera.fy) / (ratio * min(size))
 
     def _provenance(
         self, photo: Photo, factor: float, count: int, known: Camera | None
@@ -411,14 +436,22 @@ class DepthEstimator:
         passes = engine.stochastic(pixels[None], DROPPATH_PASSES, seed=DROPPATH_SEED)[:, 0]
         return _deviation(self._enlarged(depth, image.shape[:2]) for depth in passes)
 
-    def _sigma(
+    def sigma(
         self, image: NDArray[np.uint8], metres: NDArray[np.float32], uncertainty: str | None
     ) -> NDArray[np.float32] | None:
+        """One standard deviation in metres [H, W] of the network's own metres; None without any.
+
+        Args:
+            image: RGB uint8 [H, W, 3].
+            metres: the result of the method `metres` for it.
+            uncertainty: as in `__call__`.
+        """
         if uncertainty is None:
             return None
-        if uncertainty == "flip":
-            return self.flip_sigma(image, metres)
-        return self.droppath_sigma(image)
+        flip = uncertainty == "flip"
+        spread = self.flip_sigma(image, metres) if flip else self.droppath_sigma(image)
+        # The measured errors hold what all predictions share; the spread adds where they differ.
+        return spread if self.errors is None else np.hypot(self.errors.sigma(metres), spread)
 
     def _enlarged(self, depth: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
         """The network's output [h, w], at the photo's size and within the model's range."""

@@ -127,6 +127,18 @@ def test_the_report_has_the_uncertainty_unless_depth_was_fitted(evaluate, nyu, t
     assert "AUSE" not in (tmp_path / "report.html").read_text()
 
 
+def test_write_errors_keeps_them_in_the_models_folder(glpn, model, nyu, tmp_path):
+    own = shutil.copytree(model, tmp_path / "own")
+    before = library.load(own, threads=1)(np.zeros((64, 64, 3), np.uint8))
+    assert before.relative_error is None
+    run = glpn("evaluate", "-m", own, "--threads", 1, "--data", nyu, "--write-errors")
+    assert run.code == 0 and "errors.json" in run.err
+    after = library.load(own, threads=1)(np.zeros((64, 64, 3), np.uint8))
+    assert after.relative_error > 0 and " frames of nyu" in after.provenance.error_data
+    refused = glpn("evaluate", "-m", "glpn-b0-indoor", "--data", nyu, "--write-errors")
+    assert refused.code == 2 and "installed package" in refused.err
+
+
 def test_protocol_paper_is_the_sets_own_and_another_can_be_named(evaluate, nyu):
     def crop(*options):
         [record] = evaluate("--data", nyu, "--json", *options).records

@@ -402,6 +402,18 @@ def test_unknown_keys_are_kept_and_written_back(tmp_path: Path) -> None:
     assert written["image_processor_type"] == "GLPNImageProcessor"
 
 
+def test_a_short_side_is_written_for_transformers_too_and_read_back(tmp_path: Path) -> None:
+    processor = GLPNImageProcessor(short_side=192, size_divisor=64)
+    values = processor.to_dict()
+    assert values["image_processor_type"] == "DPTImageProcessor"
+    assert values["size"] == {"height": 192, "width": 192} and values["keep_aspect_ratio"]
+    assert values["ensure_multiple_of"] == 64
+    read = GLPNImageProcessor.from_dict(values)
+    assert read == processor and read.extra == {}
+    read.short_side = None  # nothing stale remains
+    assert GLPNImageProcessor(size_divisor=64).to_dict() == read.to_dict()
+
+
 @pytest.mark.parametrize(
     ("key", "value"),
     [

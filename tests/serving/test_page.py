@@ -448,7 +448,7 @@ def test_points_keep_their_letters_in_both_views(open_page, photo):
 def test_the_uncertainty_is_shown_beside_the_metres(open_page, photo, model):
     page = open_page()
     give(page, photo)
-    page.get_by_label("Show the uncertainty").check()
+    page.get_by_label("Refine the uncertainty").check()
     page.get_by_role("button", name="Measure again").click()
     page.locator("#here", has_text="±").wait_for()
     settled(page)

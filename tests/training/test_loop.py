@@ -410,3 +410,10 @@ def test_the_model_remembers_the_focal_length_it_learnt_from(tmp_path):
     train(tiny_recipe(frames, *known))
     processor = glpn.GLPNImageProcessor.from_pretrained(tmp_path / "known/last")
     assert processor.focal_ratio == pytest.approx(80 / SIZE[0])  # not the starting model's 1.081
+
+
+def test_the_best_model_keeps_its_errors_on_held_back_frames(frames, tmp_path):
+    train(tiny_recipe(frames, tmp_path))
+    depth = glpn.load(tmp_path / "best", engine="torch", device="cpu")(frames / "rgb/006.png")
+    assert depth.relative_error > 0
+    assert depth.provenance.error_data == "2 frames of its training, held back"

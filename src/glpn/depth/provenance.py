@@ -11,7 +11,9 @@ from glpn.camera.camera import require_finite
 from glpn.errors import DataError
 
 # Values of files that were written before these fields existed.
-_OLD_DEFAULTS = {"image_hash": "", "asked": "", "precision": "float32"}
+_OLD_DEFAULTS = {"image_hash": "", "asked": "", "precision": "float32", "error_data": ""}
+
+_NUMBERS = ("max_depth", "error")  # fields that are not text; None where unknown
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,10 @@ class Provenance:
         image_hash: SHA-256 of the photo's file; empty for arrays.
         asked: options beyond the photo and the model, as text.
         precision: of the engine's computation.
+        error: two thirds of the true depths lie within this fraction of the predicted ones, by
+            the errors on held-back frames; None if nobody measured them. A depth that was
+            calibrated later is usually better.
+        error_data: the frames that `error` was measured on.
     """
 
     model: str
@@ -41,6 +47,8 @@ class Provenance:
     image_hash: str = ""
     asked: str = ""
     precision: str = "float32"
+    error: float | None = None
+    error_data: str = ""
 
     def for_image(self, name: str, image_hash: str = "") -> Provenance:
         """The same for one photo, given by its name or path."""
@@ -56,12 +64,14 @@ class Provenance:
         if "model" not in metadata:
             return cls("unknown", "", "", "", image=image, note="not written by glpn")
         texts: dict[str, str] = {}
-        for key in (field.name for field in dataclasses.fields(cls) if field.name != "max_depth"):
+        numbers: dict[str, float] = {}
+        for key in (field.name for field in dataclasses.fields(cls)):
             value = metadata.get(key, _OLD_DEFAULTS.get(key))
+            if key in _NUMBERS:
+                if value is not None:
+                    numbers[key] = require_finite(f"metadata {key}", value)
+                continue
             if not isinstance(value, str):
                 raise DataError(f"metadata {key}: expected text, got {value!r:.100}")
             texts[key] = value
-        max_depth = metadata.get("max_depth")
-        if max_depth is not None:
-            max_depth = require_finite("metadata max_depth", max_depth)
-        return cls(**texts, max_depth=max_depth)
+        return cls(**texts, max_depth=numbers.get("max_depth"), error=numbers.get("error"))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from glpn import weights
 from glpn.engines.options import EngineOptions
 from glpn.errors import DataError, MissingInput
+from glpn.evaluation.error_curve import measure_errors
 from glpn.evaluation.pngs import PNG_SCALES
 from glpn.evaluation.report import html_report, require_matplotlib
 from glpn.evaluation.result import Comparison, Result
@@ -29,6 +31,7 @@ class Request:
         model: how to open the model.
         output: the folder for results; None writes no files.
         report: also write the HTML page.
+        write_errors: also keep the errors by predicted depth in the model's folder.
         save_pngs: the folder for predictions; None saves none.
         png_scale: units per metre of PNGs; None takes the dataset's usual scale.
         overwrite: replace existing results.
@@ -40,6 +43,7 @@ class Request:
     model: EngineOptions
     output: Path | None = None
     report: bool = False
+    write_errors: bool = False
     save_pngs: Path | None = None
     png_scale: float | None = None
     overwrite: bool = False
@@ -57,9 +61,29 @@ def prepare(request: Request) -> None:
     """Check before the work everything that would otherwise fail after it."""
     if request.report:
         require_matplotlib()
+    if request.write_errors:
+        weights.require_changeable(weights.resolve(request.model.model))
     if request.output is not None:
         names = (RESULT, IMAGES, TABLE, REPORT)
         require_free(request.output, names, overwrite=request.overwrite)
+
+
+def write_errors(
+    request: Request, evaluation: Evaluation, model: Model, *, advance: Callable[[], None]
+) -> Path:
+    """Measure the errors by predicted depth and keep them in the model's folder.
+
+    Raises:
+        CannotCreateOutput, OutputFailed: the folder cannot be written.
+    """
+    curve = measure_errors(
+        evaluation.frames,
+        model.estimator,
+        protocol=evaluation.protocol,
+        data=request.selection.data.resolve().name,
+        advance=advance,
+    )
+    return weights.write_errors(weights.resolve(request.model.model), curve)
 
 
 def report(evaluation: Evaluation, model: Model, result: Result) -> str:

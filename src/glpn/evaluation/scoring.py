@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import importlib
 import logging
+import typing
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -214,8 +215,9 @@ class Model:
         return float(self.estimator.engine.config.max_depth)
 
     def sigma(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Return one sigma in metres [H, W] of an image, from flip disagreement."""
-        return self.estimator.flip_sigma(image, self.estimator.metres(image))
+        """Return one sigma in metres [H, W]: flip disagreement, and measured errors if any."""
+        sigma = self.estimator.sigma(image, self.estimator.metres(image), "flip")
+        return typing.cast("NDArray[np.float32]", sigma)
 
 
 def score(

@@ -61,8 +61,13 @@ class PhotoReport:
         """Size, metres, camera, places and files in one line."""
         camera = self.depth.camera
         parts = [str(self.depth)]
-        if self.depth.sigma is not None:
-            parts.append(f"median sigma {np.median(self.depth.sigma):.3g} m")
+        if self.depth.relative_error is not None:
+            parts.append(
+                f"± {100 * self.depth.relative_error:.0f} % for two thirds of the pixels "
+                f"(measured on {self.depth.provenance.error_data})"
+            )
+        if self.depth.given_sigma is not None:
+            parts.append(f"median sigma {np.median(self.depth.given_sigma):.3g} m")
         parts.append(f"focal {camera.fx:.0f} px ({camera.source})")
         parts += [f"{metres:.2f} m at ({x:g}, {y:g})" for x, y, metres in self.places.at]
         parts += [
@@ -78,13 +83,15 @@ class PhotoReport:
         """The same in JSON types; all lengths are in metres."""
         depth = self.depth
         height, width = depth.size
-        sigma = {} if depth.sigma is None else {"median_sigma": _metres(np.median(depth.sigma))}
+        given = depth.given_sigma
+        sigma = {} if given is None else {"median_sigma": _metres(np.median(given))}
         return {
             "image": self.name,
             "status": "predicted",
             "height": height,
             "width": width,
             **{f.__name__: _metres(f(depth.metres)) for f in (np.min, np.max, np.median)},
+            "relative_error": depth.relative_error,
             **sigma,
             "camera": depth.camera.record(),
             "at": [{"x": x, "y": y, "metres": _metres(z)} for x, y, z in self.places.at],

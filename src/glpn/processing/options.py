@@ -25,6 +25,11 @@ _OUR_TYPES = tuple(
     "GLPN" + kind
     for kind in ("ImageProcessor", "ImageProcessorFast", "ImageProcessorPil", "FeatureExtractor")
 )
+# transformers' GLPN processor knows no `short_side`, and its DPT processor does: a square `size`
+# that keeps the aspect. Files with a `short_side` name that type, so that `AutoImageProcessor`
+# scales photos as this processor does.
+_SCALING_TYPE = "DPTImageProcessor"
+_SCALING_KEYS = ("size", "keep_aspect_ratio", "ensure_multiple_of")
 # Far above all values in use, but low enough to limit the memory that a file can request.
 # A value outside these limits must be an error. A factor of 1 is for photos in 0..1; a focal length
 # of 0.01 shorter sides is a field of view of 179°.
@@ -138,14 +143,20 @@ class ProcessorOptions:
             for name, value in values.items()
             if value is not None
         }
-        return {**self.extra, "image_processor_type": "GLPNImageProcessor", **known}
+        if self.short_side is None:
+            return {**self.extra, "image_processor_type": _OUR_TYPES[0], **known}
+        square = {"height": self.short_side, "width": self.short_side}
+        scaling = (square, True, self.size_divisor)
+        scaled = dict(zip(_SCALING_KEYS, scaling, strict=True))
+        return {**self.extra, "image_processor_type": _SCALING_TYPE, **scaled, **known}
 
     @classmethod
     def from_dict(cls: type[_Options], values: Mapping[str, object], **overrides: Any) -> _Options:
         """The processor that a decoded `preprocessor_config.json` describes.
 
         Files of the older feature extractor and of all variants of the image processor load; a
-        null means the default; unknown keys are kept in `extra`.
+        null means the default; unknown keys are kept in `extra`. Files with a `short_side` have
+        the type and keys of transformers' DPT processor too, which follow from the other fields.
 
         Args:
             values: the decoded file.
@@ -157,13 +168,14 @@ class ProcessorOptions:
         """
         if not isinstance(values, Mapping):
             raise ConfigError(f"processor: expected a JSON object, got {type(values).__name__}")
+        scaling = values.get("short_side") is not None
+        types = (*_OUR_TYPES, _SCALING_TYPE) if scaling else _OUR_TYPES
         for key in _TYPE_KEYS:
-            if values.get(key, _OUR_TYPES[0]) not in _OUR_TYPES:
-                raise ConfigError(
-                    f"{key}: expected one of {', '.join(_OUR_TYPES)}; got {values[key]!r}"
-                )
+            if values.get(key, _OUR_TYPES[0]) not in types:
+                raise ConfigError(f"{key}: expected one of {', '.join(types)}; got {values[key]!r}")
         _require_known(overrides)
-        extra = {k: v for k, v in values.items() if k not in _DEFAULTS and k not in _TYPE_KEYS}
+        known = {*_DEFAULTS, *_TYPE_KEYS, *(_SCALING_KEYS if scaling else ())}
+        extra = {key: value for key, value in values.items() if key not in known}
         return cls(
             **{**{k: v for k, v in values.items() if k in _DEFAULTS}, **overrides}, extra=extra
         )

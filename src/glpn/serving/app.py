@@ -129,7 +129,7 @@ def make_app(
     """
     side_by_side = concurrency > 1
     engine: Engine = estimator.engine if side_by_side else SharedEngine(estimator.engine)
-    shared = DepthEstimator(engine, estimator.processor, estimator.provenance)
+    shared = DepthEstimator(engine, estimator.processor, estimator.provenance, estimator.errors)
     extra = _EXTRA_WORKERS_SIDE_BY_SIDE if side_by_side else _EXTRA_WORKERS_ONE_NETWORK
     queue = RequestQueue(limits, workers=concurrency + extra)
     metrics = Metrics()

@@ -95,7 +95,7 @@ def _every(depth: Depth, step: int) -> Depth:
         metres=depth.metres[::step, ::step],
         camera=thinned,
         image=None if depth.image is None else depth.image[::step, ::step],
-        sigma=None if depth.sigma is None else depth.sigma[::step, ::step],
+        sigma=None if depth.given_sigma is None else depth.given_sigma[::step, ::step],
     )
 
 
@@ -114,6 +114,7 @@ def _record(depth: Depth, query: DepthQuery) -> dict[str, object]:
         "min": _metres(depth.metres.min()),
         "max": _metres(depth.metres.max()),
         "median": _metres(median(depth.metres)),
+        "relative_error": depth.relative_error,
         "at": [_point(depth, x, y) for x, y in query.at],
         "between": [
             {
@@ -130,8 +131,9 @@ def _record(depth: Depth, query: DepthQuery) -> dict[str, object]:
 
 def _point(depth: Depth, x: float, y: float) -> dict[str, float]:
     record = {"x": x, "y": y, "metres": _metres(depth.at(x, y))}
-    if depth.sigma is not None:
-        record["sigma"] = _metres(depth.sigma[round(y), round(x)])
+    sigma = depth.sigma_at(x, y)
+    if sigma is not None:
+        record["sigma"] = _metres(sigma)
     return record
 
 

@@ -16,6 +16,7 @@ import glpn
 from glpn import weights
 from glpn.engines.torch import best_device, require_device
 from glpn.errors import CannotCreateOutput, CheckpointError, UsageError
+from glpn.estimator import load
 from glpn.evaluation.metrics import Metrics
 from glpn.files import atomic_file, require_writable_folder
 from glpn.files.jsonl import JsonLog
@@ -146,6 +147,8 @@ class Trainer:
             stopped_by = self._go(updater, batches)
         if self._output.log is not None:
             self._export(LAST)
+            if not stopped_by:
+                self._keep_errors()
         return self._result(stopped_by)
 
     def _updater(self) -> Updater:
@@ -261,6 +264,18 @@ class Trainer:
         card = inherited_card(self._recipe, self._output.folder.resolve().name)
         if card is not None:
             _write(folder / weights.CARD_NAME, card)
+
+    def _keep_errors(self) -> None:
+        """Measure the best model's errors on held-back frames, and keep them in its folder."""
+        validator, folder = self._data.validator, self._output.folder / BEST
+        if validator is None or not folder.is_dir():
+            return
+        device = str(self._state.network.device)
+        try:
+            curve = validator.errors(load(folder, engine="torch", device=device), self._pause)
+        except StopRequested:
+            return
+        weights.write_errors(folder, curve)
 
     def _result(self, stopped_by: int) -> Result:
         folder = self._output.folder

@@ -13,10 +13,12 @@ from PIL import Image
 import glpn
 from glpn.data.sample import Samples
 from glpn.depth.colormaps import DEFAULT_COLORMAP, colorize
+from glpn.depth.errors import ErrorCurve
 from glpn.depth.legend import MIN_HEIGHT, legend
 from glpn.depth.provenance import Provenance
 from glpn.engines.torch import TorchEngine
 from glpn.estimator import DepthEstimator
+from glpn.evaluation.error_curve import measure_errors
 from glpn.evaluation.metrics import HIGHER_IS_BETTER, Metrics
 from glpn.evaluation.pipeline import Score, Task, predict_image, score_tasks, task
 from glpn.evaluation.protocols import Protocol
@@ -25,6 +27,7 @@ from glpn.network.model import GLPNForDepthEstimation
 from glpn.processing.processor import GLPNImageProcessor
 from glpn.training.distributed import World
 
+MAX_ERROR_FRAMES = 200  # more frames make the errors of a model hardly more exact
 _TILE = (320, 240)  # largest width and height of a picture in the sheet
 
 
@@ -87,6 +90,23 @@ class Validator:
 
         scores = list(score_tasks(tasks(), predict, protocol=self.protocol))
         return self._average(world.gather(scores)), pictures
+
+    def errors(self, estimator: DepthEstimator, pause: Callable[[], None]) -> ErrorCurve:
+        """Measure an exported model's errors by predicted depth on the held-back frames.
+
+        Args:
+            estimator: of the model.
+            pause: called after each frame; may raise to stop.
+        """
+        count = len(self.frames)
+        chosen = np.unique(np.linspace(0, count - 1, min(count, MAX_ERROR_FRAMES)).round())
+        return measure_errors(
+            (self.frames[int(index)] for index in chosen),
+            estimator,
+            protocol=self.protocol,
+            data="its training, held back",
+            advance=pause,
+        )
 
     def _average(self, gathered: list[list[Score]]) -> Metrics:
         """The mean over frames, or the metrics of all pixels, in one order for any `World`."""

@@ -233,7 +233,7 @@ class _Stages:
             return depth
         metres = self.smoother(depth.metres, change)
         self.flicker_smoothed.add(metres, change)
-        return dataclasses.replace(depth, metres=metres)
+        return dataclasses.replace(depth, metres=metres, sigma=depth.given_sigma)
 
 
 def _sink(

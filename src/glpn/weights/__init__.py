@@ -14,6 +14,8 @@ from glpn.weights.card import inherited_card as inherited_card
 from glpn.weights.card import read_card as read_card
 from glpn.weights.card import section as section
 from glpn.weights.card import stated_terms as stated_terms
+from glpn.weights.error_record import read_errors as read_errors
+from glpn.weights.error_record import write_errors as write_errors
 from glpn.weights.foreign import Conversion as Conversion
 from glpn.weights.foreign import convert as convert
 from glpn.weights.foreign import encoder_state as encoder_state
@@ -35,6 +37,7 @@ from glpn.weights.names import to_disk_names as to_disk_names
 from glpn.weights.names import to_memory_names as to_memory_names
 from glpn.weights.shapes import expected_shapes as expected_shapes
 from glpn.weights.store import CHECKSUMS_NAME as CHECKSUMS_NAME
+from glpn.weights.store import ERRORS_NAME as ERRORS_NAME
 from glpn.weights.store import GRAPH_NAME as GRAPH_NAME
 from glpn.weights.store import PRECISION_NAME as PRECISION_NAME
 from glpn.weights.store import PROCESSOR_NAME as PROCESSOR_NAME

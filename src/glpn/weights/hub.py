@@ -13,6 +13,7 @@ from glpn.network.config import CONFIG_NAME
 from glpn.weights import hub_client
 from glpn.weights.store import (
     CHECKSUMS_NAME,
+    ERRORS_NAME,
     GRAPH_NAME,
     INDEX_NAME,
     PICKLE_NAME,
@@ -33,6 +34,7 @@ _WANTED = [
     PROCESSOR_NAME,
     GRAPH_NAME,
     TRUNK_NAME,
+    ERRORS_NAME,
     PRECISION_NAME,
     CHECKSUMS_NAME,
     "*.md",

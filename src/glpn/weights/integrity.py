@@ -29,6 +29,7 @@ from glpn.records import read_json
 from glpn.weights import hub_client
 from glpn.weights.store import (
     CHECKSUMS_NAME,
+    ERRORS_NAME,
     GRAPH_NAME,
     PRECISION_NAME,
     PROCESSOR_NAME,
@@ -39,15 +40,15 @@ from glpn.weights.store import (
 
 # People edit these by hand, so a change is a warning; a change of any other file is an error.
 EDITABLE = (CONFIG_NAME, PROCESSOR_NAME)
-_SIGNED = (GRAPH_NAME, TRUNK_NAME, PRECISION_NAME, *EDITABLE)
+_SIGNED = (GRAPH_NAME, TRUNK_NAME, PRECISION_NAME, ERRORS_NAME, *EDITABLE)
 _WEIGHTS = "*.safetensors*"  # one file, or shards and their index; also of other variants
 
 _FORMAT = "glpn-checksums-1"
 
 # Bundled model → SHA-256 of its checksums.json. `scripts/pin_models.py` rewrites them.
 PINS: dict[str, str] = {
-    "glpn-b0-indoor": "d786b5227410cc05539c10234797bf3478575571b8409551eb919c91d7fda4c5",
-    "glpn-b0-rooms": "bfbdfb801da01ed8397d7b2751e46214dd7718d2bd877c45310e2fb27e11437c",
+    "glpn-b0-indoor": "0cf7f23bca845a73dd5041b0d1f60d899d5cafc7b69ecc5afb0f56f3118f1862",
+    "glpn-b0-rooms": "751557039918dd6d4ae44b9276f66460534f839a17af4f500db8d4f44f500eb0",
 }
 
 _log = logging.getLogger("glpn")

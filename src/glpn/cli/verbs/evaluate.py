@@ -46,6 +46,7 @@ def evaluate(
         model=model.engine_options(),
         output=files.output,
         report=files.report,
+        write_errors=files.write_errors,
         save_pngs=files.save_pngs,
         png_scale=positive("--png-scale", files.png_scale),
         overwrite=files.overwrite,
@@ -81,5 +82,8 @@ def _require_fitting(
         )
     if study.corruptions:
         _refuse("--corruptions", {"--save-pngs": files.save_pngs, "--report": files.report})
+    if files.write_errors:
+        others = {"--from-pngs": files.from_pngs, "--corruptions": study.corruptions}
+        _refuse("--write-errors", {**others, "--max-depth": model.max_depth})
     if files.report and files.output is None:
         raise UsageError("--report: needs -o, a folder to write into")

@@ -266,6 +266,16 @@ class Files:
             rich_help_panel=options.FILES,
         ),
     ] = False
+    write_errors: Annotated[
+        bool,
+        typer.Option(
+            "--write-errors",
+            help="Also keep the errors by predicted depth in the model's folder (errors.json), so "
+            "that its predictions say how far off they may be. The frames must be held back from "
+            "training.",
+            rich_help_panel=options.FILES,
+        ),
+    ] = False
     save_pngs: Annotated[
         Path | None,
         typer.Option(

@@ -72,6 +72,11 @@ class Run:
         if request.report and request.output is not None:
             page = measuring.report(evaluation, model, result)
             write_files(request.output, {measuring.REPORT: page}, quiet=self.quiet)
+        if request.write_errors:
+            with console.progress(len(evaluation.frames), quiet=self.quiet) as advance:
+                path = measuring.write_errors(request, evaluation, model, advance=advance)
+            if not self.quiet:
+                console.note(console.escaped(f"wrote {path}"))
 
     def measure_pngs(self, folder: Path) -> None:
         """Score the predictions saved in a folder; also raises the errors of `from_pngs`."""

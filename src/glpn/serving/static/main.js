@@ -208,7 +208,7 @@ function chosenLens(kind) {
 }
 
 function describe() {
-  const { camera, max_depth: reach, note, model, model_hash: hash, engine } = now.map.facts;
+  const { camera, max_depth: reach, note, model, model_hash: hash, engine, error, error_data: frames } = now.map.facts;
   const focal = camera.fx * now.map.step;
   const fov = fieldOfView(focal, now.size[0]);
   part("lens-now").textContent = `${focal.toFixed(0)} px, ${fov.toFixed(1)}° across; ${camera.source}.`;
@@ -216,6 +216,7 @@ function describe() {
   if (chosen("lens").value !== "fov") part("fov").value = fov.toFixed(1);
   const [width, height] = now.size;
   part("range").textContent = reach === null ? "" : `For this photo the model’s range ends at ${inMetres(reach)}. Anything farther appears nearer.`;
+  if (error) part("range").textContent += ` ± ${Math.round(100 * error)} % for two thirds of the pixels, measured on ${frames}.`;
   part("note").textContent = `${capital(note)}.`;
   part("note").hidden = !note;
   part("origin").textContent = `${model}, weights ${hash.slice(0, 12)}, on ${engine}; ${width} × ${height} pixels.`;

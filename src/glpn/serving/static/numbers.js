@@ -7,7 +7,8 @@ export class DepthMap {
    * @param {number} width @param {number} height of the map
    * @param {number} step picture pixels per map pixel
    * @param {object} facts of the file: camera (in map pixels), model, max_depth, …
-   * @param {Float32Array=} sigma one standard deviation in metres, where the service computed it
+   * @param {Float32Array=} sigma one standard deviation in metres, where the service computed it;
+   *   elsewhere it follows from facts.error, the relative error on measured frames, if known
    */
   constructor(metres, width, height, step, facts, sigma) {
     Object.assign(this, { metres, width, height, step, facts, sigma, camera: facts.camera });
@@ -39,7 +40,9 @@ export class DepthMap {
 
   /** One standard deviation in metres at a picture position; null where unknown. */
   sigmaAt(position) {
-    if (!this.sigma || this.at(position) === null) return null;
+    const metres = this.at(position), error = this.facts.error ?? null;
+    if (metres === null || (!this.sigma && error === null)) return null;
+    if (!this.sigma) return error * metres;
     const [column, row] = position.map((value) => Math.round(value / this.step));
     return this.sigma[row * this.width + column];
   }
