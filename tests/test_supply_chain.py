@@ -76,6 +76,7 @@ def test_the_image_installs_nothing_without_a_hash():
     assert all("--require-hashes" in one or "--no-index" in one for one in installs)
 
 
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="the page lists what 3.11 installs")
 def test_every_core_dependency_has_its_licence_in_the_docs():
     check = [sys.executable, "scripts/licences.py", "--check"]
     done = subprocess.run(check, cwd=ROOT, capture_output=True, text=True)
