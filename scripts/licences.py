@@ -12,14 +12,17 @@ from __future__ import annotations
 import argparse
 import re
 import sys
+from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
 
+import tomllib
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-PAGE = Path(__file__).resolve().parents[1] / "docs/licences.md"
-EXTRAS = ("", "torch", "train", "openvino", "serve", "video", "3d", "cluster")
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = ROOT / "docs/licences.md"
+EXTRAS = ("", "torch", "train", "openvino", "serve", "video", "3d", "cluster", "synthetic")
 HEAD = """\
 # Licences of the packages that glpn installs
 
@@ -66,12 +69,19 @@ def closure(extra: str) -> set[str]:
         if node in seen:
             continue
         seen.add(node)
-        for line in metadata.requires(name) or ():
-            needed = Requirement(line)
-            if needed.marker and not needed.marker.evaluate({"extra": extra}):
-                continue
-            open_ += [(canonicalize_name(needed.name), e) for e in ("", *needed.extras)]
+        for needed in requirements(name, extra):
+            if not needed.marker or needed.marker.evaluate({"extra": extra}):
+                open_ += [(canonicalize_name(needed.name), e) for e in ("", *needed.extras)]
     return {name for name, _ in seen} - {"glpn"}
+
+
+def requirements(name: str, extra: str) -> Iterable[Requirement]:
+    """What a package declares: glpn in its pyproject.toml, others where they are installed."""
+    if name != "glpn":
+        return map(Requirement, metadata.requires(name) or ())
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    return map(Requirement, extras[extra] if extra else project["dependencies"])
 
 
 def licence(name: str) -> str:
@@ -82,6 +92,8 @@ def licence(name: str) -> str:
     known = [c.split(" :: ")[-1] for c in declared.get_all("Classifier") or () if "License" in c]
     known = [text for text in known if text != "OSI Approved"]
     text = re.split(r"[\n|]", (declared.get("License") or "").strip())[0][:60]
+    if text.startswith("Copyright"):
+        text = "a text of its own: see the package"
     return ", ".join(known) or text or "not declared"
 
 
