@@ -220,8 +220,9 @@ class DepthEstimator:
             fov: horizontal field of view in degrees, instead of a camera. Without any of the three,
                 the camera comes from EXIF or is assumed. A known focal length also scales the
                 metres; see `estimate`.
-            uncertainty: computes the `sigma` of each `Depth`. "flip" costs a second run of the
-                network (see `flip_sigma`), "droppath" eight more on torch (see `droppath_sigma`).
+            uncertainty: adds the disagreement of predictions to the `sigma` of each `Depth`, which
+                otherwise follows from measured errors. "flip" costs a second run of the network
+                (see `flip_sigma`), "droppath" eight more on torch (see `droppath_sigma`).
             measurements: known depths and lengths in each photo; see `Depth.calibrate`.
             tiles: number of tiles per side that add detail; True chooses it. No tile is enlarged
                 for the network, and the metres remain those of the whole photo: see `tiling`.

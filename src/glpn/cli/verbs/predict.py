@@ -70,9 +70,10 @@ _Between = Annotated[
 _Uncertainty = Annotated[
     UncertaintyName | None,
     typer.Option(
-        help="Also estimate one standard deviation in metres (a lower bound): flip compares with "
-        "the mirrored photo, droppath with eight thinned-out networks (needs torch). With png16 "
-        "it is a second PNG (sigma), with npz a second array.",
+        help="Also map one standard deviation in metres, which ranks the pixels: measured errors "
+        "(if the model has them) and the disagreement with the mirrored photo (flip) or among "
+        "eight thinned-out networks (droppath, needs torch). With png16 it is a second PNG "
+        "(sigma), with npz a second array.",
         rich_help_panel=options.DETAIL,
     ),
 ]
