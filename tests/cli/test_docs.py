@@ -26,7 +26,8 @@ COMMANDS = [
 @pytest.fixture
 def reader(tmp_path, model, monkeypatch):
     """Models, datasets and docs under the names that the page uses."""
-    for name in ("my-model", "my-other-model", "my-kitti-model"):
+    shutil.copytree(model, tmp_path / "my-model")  # a command writes into it
+    for name in ("my-other-model", "my-kitti-model"):
         (tmp_path / name).symlink_to(model)
     sets.nyu(tmp_path / "data/nyu")
     sets.kitti(tmp_path / "data/kitti", 1)
