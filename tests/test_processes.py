@@ -28,17 +28,9 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.parametrize(
-    ("method", "engine"),
-    [
-        *((method, "onnxruntime") for method in multiprocessing.get_all_start_methods()),
-        pytest.param("spawn", "torch", marks=pytest.mark.slow),
-        pytest.param("fork", "torch", marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.parametrize("engine", ["onnxruntime"])
+@pytest.mark.parametrize("method", multiprocessing.get_all_start_methods())
 def test_a_child_predicts_with_an_estimator_that_its_parent_has_used(method, engine, tmp_path):
-    if method not in multiprocessing.get_all_start_methods():
-        pytest.skip(f"this system has no {method}")
     script = tmp_path / "children.py"
     script.write_text(SCRIPT)
     command = [sys.executable, "-W", "ignore", str(script), method, engine]

@@ -58,6 +58,8 @@ def test_the_lock_of_the_service_holds_all_that_it_declares_and_no_torch():
     declared = map(Requirement, [*project["dependencies"], *extras["serve"], *extras["3d"]])
     found = locked("serve")
     for needed in declared:
+        if needed.marker and not needed.marker.evaluate(PY311):
+            continue
         assert needed.specifier.contains(found[canonicalize_name(needed.name)]), needed
     assert not {"torch", "onnx"} & set(found)
 
