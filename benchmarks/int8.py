@@ -17,10 +17,10 @@ from pathlib import Path
 
 import numpy as np
 
+from glpn.export.model_source import Source
 from glpn.export.onnx_file import onnx_format, opened
-from glpn.export.publish import export
 from glpn.export.quantize import export_quantized
-from glpn.export.source import Source
+from glpn.export.writer import export
 
 SIZES = ((192, 256), (480, 640))
 

@@ -47,9 +47,9 @@ UNFINISHED = 75  # exit status: run again; as sysexits.h calls a temporary failu
 # name → engine and precision
 CASES = {
     PEER: None,
-    "exact onnxruntime": ("onnxruntime", "float32"),
-    "exact openvino": ("openvino", "float32"),
-    "exact torch": ("torch", "float32"),
+    "float32 onnxruntime": ("onnxruntime", "float32"),
+    "float32 openvino": ("openvino", "float32"),
+    "float32 torch": ("torch", "float32"),
     "int8 openvino": ("openvino", "int8+bfloat16"),
     "bfloat16 openvino": ("openvino", "bfloat16"),
     "bfloat16 torch": ("torch", "bfloat16"),
@@ -157,7 +157,7 @@ def child(case: str, step: Step, folder: Path, *, threads: int, seconds: float) 
     engine, precision = CASES[case] or ("torch", "float32")
     network = GLPNConfig.from_json_file(folder / "config.json")
     each = multiply_adds(network, *step.size) / peak(engine_row(engine), precision, threads=threads)
-    print(json.dumps({**found, "floor_ms": each * 1000}))
+    print(json.dumps({**found, "roofline_ms": each * 1000}))
 
 
 def peak_mb() -> float:
@@ -193,11 +193,11 @@ def summary(name: str, runs: dict[str, list[dict[str, Any]]], batch: int) -> dic
             ratios[peer] = {"median": middle, "lowest": pairs[0], "highest": pairs[-1]}
     times = np.concatenate([run["times_s"] for run in runs[name]]) / batch * 1000
     image_ms = statistics.median(medians.values()) / batch * 1000
-    floor_ms = statistics.median(run["floor_ms"] for run in runs[name])
+    roofline_ms = statistics.median(run["roofline_ms"] for run in runs[name])
     return {
         "image_ms": image_ms,
-        "floor_ms": floor_ms,
-        "share_of_floor": floor_ms / image_ms,
+        "roofline_ms": roofline_ms,
+        "fraction_of_peak": roofline_ms / image_ms,
         "quartiles_ms": np.percentile(times, [25, 75]).tolist(),
         "calls": len(times),
         "times_as_fast": ratios,
@@ -259,14 +259,14 @@ def show(key: str, found: dict[str, dict[str, Any]]) -> None:
     print(f"\n{key}")
     print(
         f"{'':26} {'ms/image':>9} {'× HF':>7} {'× tuned HF':>11} {'MB':>6} "
-        f"{'mean, max deviation':>22} {'of floor':>9}"
+        f"{'mean, max deviation':>22} {'of peak':>9}"
     )
     for name, row in found.items():
         ratios = [row["times_as_fast"][peer]["median"] for peer in (PEER, f"{PEER}, tuned")]
         mean, most = row["deviation"]["mean"], row["deviation"]["max"]
         print(
             f"{name:26} {row['image_ms']:9.1f} {ratios[0]:7.2f} {ratios[1]:11.2f} "
-            f"{row['peak_mb']:6.0f} {mean:12.1e} {most:9.1e} {row['share_of_floor']:9.0%}"
+            f"{row['peak_mb']:6.0f} {mean:12.1e} {most:9.1e} {row['fraction_of_peak']:9.0%}"
         )
 
 

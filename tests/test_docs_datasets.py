@@ -14,6 +14,8 @@ from scipy.io import savemat
 from glpn.cli import main
 from tests.cli import conftest, sets
 
+pytestmark = pytest.mark.slow
+
 model = conftest.model  # the fixture
 
 PAGE = (Path(__file__).parents[1] / "docs/datasets.md").read_text("utf-8")

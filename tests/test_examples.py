@@ -15,6 +15,8 @@ from PIL import Image
 
 import glpn
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 PHOTO = ROOT / "examples/coffee.jpg"
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 nbformat = pytest.importorskip("nbformat", reason="needs nbclient and ipykernel")
 pytest.importorskip("ipykernel", reason="needs nbclient and ipykernel")
 
@@ -32,7 +34,6 @@ def test_it_is_kept_without_outputs(path):
         assert not cell.get("outputs") and cell.get("execution_count") is None
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_it_runs_and_says_nothing_on_standard_error(path, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")

@@ -13,6 +13,8 @@ from glpn.cli import main
 
 from .synthetic.furniture import write_catalogue
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", README, re.M | re.S)

@@ -58,6 +58,7 @@ window.ready = true;
 </script>"""
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed"),
     pytest.mark.skipif(
         not (THREE / "build/three.module.js").is_file(), reason=f"no three.js in {THREE}"

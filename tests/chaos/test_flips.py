@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import shutil
 
+import pytest
+
 from glpn import weights
 from tests.chaos.flips import study
+
+pytestmark = pytest.mark.slow
 
 
 def test_a_changed_byte_never_changes_the_metres_unnoticed(tmp_path):

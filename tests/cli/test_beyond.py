@@ -7,6 +7,8 @@ import pytest
 from tests.cli import sets
 from tests.training.runs import tiny_recipe
 
+pytestmark = pytest.mark.slow
+
 WARNING = "of the labels lie beyond the model's range of 10 m"
 
 

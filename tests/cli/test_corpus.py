@@ -12,6 +12,8 @@ import glpn as library
 from tests.cli.conftest import Run, run_for_real, write_photo
 from tests.corpus.images import FILES, Case
 
+pytestmark = pytest.mark.slow
+
 
 class Corpus:
     """The batch's run and its records, by the photograph's path."""

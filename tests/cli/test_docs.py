@@ -13,6 +13,8 @@ from tests import scenes
 from tests.cli import sets
 from tests.cli.conftest import write_photo
 
+pytestmark = pytest.mark.slow
+
 DOCS = Path(__file__).parents[2] / "docs"
 COMMANDS = [
     line

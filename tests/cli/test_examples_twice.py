@@ -18,6 +18,8 @@ from tests import depths
 from tests.cli import sets
 from tests.cli.conftest import write_photo
 
+pytestmark = pytest.mark.slow
+
 # The second run of these would replace a result that took long to make, or that another program
 # may use: it is refused with the option that allows it.
 REFUSED_TWICE = ("glpn convert", "glpn export", "glpn train", "glpn evaluate", "glpn reproduce")

@@ -8,7 +8,7 @@ import shutil
 import pytest
 
 from glpn import weights
-from glpn.export.source import Source
+from glpn.export.model_source import Source
 from glpn.serving.page import ModelCard
 from glpn.weights import hub_client
 

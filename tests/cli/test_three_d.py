@@ -7,10 +7,13 @@ import shlex
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
 import glpn as library
 from tests.cli.conftest import write_photo
+
+pytestmark = pytest.mark.slow
 
 PAGE = (Path(__file__).parents[2] / "docs/three_d.md").read_text()
 

@@ -50,6 +50,7 @@ def picture_size(path):
         return picture.size
 
 
+@pytest.mark.slow
 def test_a_recipe_is_trained_and_the_run_is_not_begun_twice(glpn, frames, recipe, tmp_path):
     settings = (f"data.train={frames}", f"run.folder={tmp_path / 'run'}", "run.doctor=false")
     done = glpn("train", recipe, *settings, "--json")
@@ -67,6 +68,7 @@ def test_a_recipe_is_trained_and_the_run_is_not_begun_twice(glpn, frames, recipe
     assert glpn("train", recipe, *settings, "--resume").code == 0
 
 
+@pytest.mark.slow
 def test_scores_for_people_are_rounded_and_name_their_step(glpn, frames, recipe, tmp_path):
     settings = (f"data.train={frames}", f"run.folder={tmp_path / 'run'}", "run.doctor=false")
     done = glpn("train", recipe, *settings, "loop.validate_every=1")
@@ -76,6 +78,7 @@ def test_scores_for_people_are_rounded_and_name_their_step(glpn, frames, recipe,
     assert float(values["abs rel"]) == round(log[-1]["abs_rel"], 4)
 
 
+@pytest.mark.slow
 def test_a_run_ended_by_a_signal_says_how_to_resume(frames, recipe, tmp_path):
     run = tmp_path / "a run"
     command = ("train", recipe, f"data.train={frames}", f"run.folder={run}", "loop.steps=100000")
@@ -147,6 +150,7 @@ def test_whole_frames_are_drawn_without_a_recipe(glpn, frames, tmp_path):
     assert done.code == 0, done.err  # no crop that small frames could be too small for
 
 
+@pytest.mark.slow
 def test_a_second_writer_is_refused_before_torch_is_loaded(recipe, tmp_path):
     script = (
         "import sys\nfrom glpn.cli import main\ncode = main(sys.argv[1:])\n"

@@ -14,6 +14,8 @@ import glpn as library
 from glpn.files.paths import remove_stale_parts
 from tests.cli.conftest import command, run_for_real, write_photo
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize(
     "change",
@@ -89,7 +91,6 @@ def test_a_second_job_in_a_folder_names_the_first(predict, tmp_path):
     assert not (tmp_path / "out/.manifest.lock").exists()
 
 
-@pytest.mark.slow
 def test_two_jobs_at_once_make_no_photo_twice(model, tmp_path):
     folder = tmp_path / "photos"
     for number in range(6):

@@ -34,6 +34,7 @@ def video(glpn, model):
     return run
 
 
+@pytest.mark.slow
 def test_the_commands_of_the_page_run(glpn, tmp_path, monkeypatch):
     page = (Path(__file__).parents[2] / "docs/video.md").read_text()
     lines = re.findall(r"^glpn (video .*)$", page, re.M)
@@ -45,6 +46,7 @@ def test_the_commands_of_the_page_run(glpn, tmp_path, monkeypatch):
         assert done.code == 0, f"{line}: {done.err}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rate", [Fraction(30000, 1001), Fraction(25)])
 def test_sixty_frames_with_a_tone_keep_count_rate_and_audio(video, tmp_path, rate):
     shown = [ramp(start=2 * index) for index in range(60)]
@@ -60,6 +62,7 @@ def test_sixty_frames_with_a_tone_keep_count_rate_and_audio(video, tmp_path, rat
         assert float(out.streams.video[0].average_rate) == pytest.approx(float(rate), rel=1e-3)
 
 
+@pytest.mark.slow
 def test_the_picture_is_left_and_the_depth_right_in_one_range(video, model, tmp_path):
     source = write_video(tmp_path / "in.mp4", [ramp(47 + 1, 64), ramp(48, 64, start=80)] * 3)
     done = video(source, "-o", tmp_path / "o.mp4", "--near", 1, "--far", 9, "--colormap", "gray")
@@ -72,6 +75,7 @@ def test_the_picture_is_left_and_the_depth_right_in_one_range(video, model, tmp_
         assert np.abs(after[:, 64:].mean(axis=2) - wanted).mean() < 6
 
 
+@pytest.mark.slow
 def test_pictures_with_room_have_a_legend_on_their_right(video, tmp_path):
     source = write_video(tmp_path / "in.mp4", [ramp(96, 128)] * 2)
     assert video(source, "-o", tmp_path / "out.mp4", "--near", 1, "--far", 5).code == 0
@@ -82,6 +86,7 @@ def test_pictures_with_room_have_a_legend_on_their_right(video, tmp_path):
     assert np.abs(found - strip).mean() < 12  # chroma has half the resolution
 
 
+@pytest.mark.slow
 def test_colours_survive(video, tmp_path):
     red = np.full((48, 64, 3), (200, 30, 40), np.uint8)
     source = write_video(tmp_path / "in.mp4", [red] * 3)
@@ -100,6 +105,7 @@ def test_the_output_has_a_default_name(video, tmp_path, monkeypatch):
     assert done.code == 73 and "--overwrite" in done.err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "call"),
     [([], {}), (["--focal", 80], {"focal": 80}), (["--fov", 40], {"fov": 40})],
@@ -142,6 +148,7 @@ def test_an_odd_height_gets_one_more_row(video, tmp_path):
     assert pictures(tmp_path / "out.mp4")[0].shape == (48, 66, 3)
 
 
+@pytest.mark.slow
 def test_smoothing_halves_the_flicker_of_a_static_noisy_scene(video, tmp_path):
     rng = np.random.default_rng(0)
     source = write_video(tmp_path / "in.mp4", [noisy(ramp(), rng, 5) for _ in range(30)])
@@ -151,6 +158,7 @@ def test_smoothing_halves_the_flicker_of_a_static_noisy_scene(video, tmp_path):
     assert 0 < told["flicker_smoothed"] < told["flicker"] / 2
 
 
+@pytest.mark.slow
 def test_smoothed_depth_has_no_lag_at_a_cut(video, tmp_path):
     rng = np.random.default_rng(0)
     other = 255 - ramp()[:, ::-1] // 2
@@ -175,6 +183,7 @@ def test_png_frames_are_depth_files(video, model, tmp_path):
     assert depth.provenance.image == "in.mp4 frame 2"
 
 
+@pytest.mark.slow
 def test_npz_chunks_follow_each_other(video, tmp_path, monkeypatch):
     monkeypatch.setattr("glpn.video.sequences.CHUNK_FRAMES", 4)
     source = write_video(tmp_path / "in.mp4", [ramp()] * 10)
@@ -229,6 +238,7 @@ def test_bad_videos_have_the_exit_codes_of_bad_photos(video, tmp_path):
     assert video(source, "-o", tmp_path / "no" / "out.mp4").code == 73
 
 
+@pytest.mark.slow
 def test_a_cut_off_video_is_converted_with_a_warning(video, tmp_path):
     rng = np.random.default_rng(0)
     source = tmp_path / "in.mp4"
@@ -247,6 +257,7 @@ def test_a_cut_off_video_is_converted_with_a_warning(video, tmp_path):
     assert f"{count} of 20 frames could be decoded" in done.err
 
 
+@pytest.mark.slow
 def test_audio_that_mp4_cannot_hold_is_left_out_with_a_warning(video, tmp_path):
     source = write_video(tmp_path / "in.avi", [ramp()] * 5, tone="pcm_mulaw")
     done = video(source, "-o", tmp_path / "out.mp4")
@@ -271,6 +282,7 @@ def test_exactly_one_of_video_and_camera_is_required(glpn, arguments):
     assert glpn("video", *arguments).code == 2
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="no limits of file sizes there")
 @pytest.mark.parametrize("format", ["mp4", "png16", "npz"])
 def test_a_full_disk_is_reported_and_leaves_nothing(model, tmp_path, format):
@@ -290,6 +302,7 @@ def _only_small_files():
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_a_killed_run_leaves_no_output(model, tmp_path, number):
     source = write_video(tmp_path / "in.mp4", [ramp(240, 320)] * 400)

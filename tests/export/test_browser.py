@@ -18,9 +18,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from glpn.export.model_source import Source
 from glpn.export.onnx_file import onnx_format, opened
-from glpn.export.publish import export
-from glpn.export.source import Source
+from glpn.export.writer import export
 from tests.export.conftest import photographs
 
 pytestmark = pytest.mark.slow

@@ -12,9 +12,9 @@ import torch
 
 from glpn import GLPNForDepthEstimation, weights
 from glpn.errors import CannotCreateOutput, InexactExport, UsageError
-from glpn.export.publish import export
-from glpn.export.source import Source
+from glpn.export.model_source import Source
 from glpn.export.verify import NETWORK, Report, Tolerance, compare, verifier
+from glpn.export.writer import export
 from tests.export.conftest import SIZES, photographs
 from tests.networks import photograph
 
@@ -36,7 +36,7 @@ def openvino():
 
 
 def program():
-    from glpn.export.program import program_format
+    from glpn.export.torch_export import program_format
 
     return program_format()
 

@@ -14,10 +14,10 @@ from glpn import GLPNConfig, GLPNImageProcessor, weights
 from glpn.errors import UsageError
 from glpn.estimator import MAX_INPUT_PIXELS
 from glpn.export import onnx_image
+from glpn.export.model_source import Source
 from glpn.export.onnx_file import onnx_format
 from glpn.export.onnx_nodes import Graph
-from glpn.export.publish import export
-from glpn.export.source import Source
+from glpn.export.writer import export
 from tests.export.conftest import SIZES, photographs
 
 # A level that rounds the other way moves the metres of a random network by so much at most.

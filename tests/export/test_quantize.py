@@ -12,9 +12,9 @@ from PIL import Image
 
 from glpn.errors import InexactExport, MissingInput
 from glpn.export import quantize, verify
+from glpn.export.model_source import Source
 from glpn.export.onnx_file import opened
 from glpn.export.quantize import export_quantized, find_photos
-from glpn.export.source import Source
 from tests.export.conftest import photographs
 
 

@@ -13,9 +13,12 @@ import pytest
 pytest.importorskip("hatchling")
 ROOT = Path(__file__).parents[2]
 
-pytestmark = pytest.mark.skipif(
-    sys.platform != "linux" or not shutil.which("cc"), reason="needs cc, on Linux"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        sys.platform != "linux" or not shutil.which("cc"), reason="needs cc, on Linux"
+    ),
+]
 
 
 @pytest.fixture(scope="module")

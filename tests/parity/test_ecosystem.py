@@ -51,6 +51,7 @@ class Frames(Dataset):
 # --- training ------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_ten_steps_of_the_trainer_with_evaluation_and_checkpoints(tmp_path: Path) -> None:
     from transformers import Trainer, TrainingArguments
 
@@ -82,6 +83,7 @@ def test_ten_steps_of_the_trainer_with_evaluation_and_checkpoints(tmp_path: Path
     assert torch.equal(depth(again), depth(trainer.model.eval()))
 
 
+@pytest.mark.slow
 def test_an_accelerate_loop_learns(tmp_path: Path) -> None:
     accelerate = pytest.importorskip("accelerate")
     accelerator = accelerate.Accelerator(cpu=True)
@@ -106,6 +108,7 @@ def test_an_accelerate_loop_learns(tmp_path: Path) -> None:
 # --- tracing, copying, pickling ------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_trace_gives_the_same_depth_at_its_size() -> None:
     model, pixels = tiny(), photograph(64, 96)
     with warnings.catch_warnings():
@@ -118,6 +121,7 @@ def test_a_trace_gives_the_same_depth_at_its_size() -> None:
     assert torch.equal(plain(pixels)[0], model(pixels)[0])
 
 
+@pytest.mark.slow
 def test_models_can_be_pickled_copied_and_compiled() -> None:
     model = tiny()
     for again in (pickle.loads(pickle.dumps(model)), copy.deepcopy(model)):
@@ -247,6 +251,7 @@ def test_every_keyword_works_or_is_refused_by_its_name(tmp_path: Path) -> None:
         tiny().save_pretrained(tmp_path, safe_serialization=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ACTIVATIONS)
 def test_every_activation_gives_the_numbers_of_transformers(name: str, tmp_path: Path) -> None:
     with warnings.catch_warnings():
@@ -311,6 +316,7 @@ def test_bundled_models_open_in_transformers_with_its_defaults(name: str) -> Non
     assert (depth(theirs) - depth(ours)).abs().max() <= 1e-4
 
 
+@pytest.mark.slow
 def test_the_pipeline_of_transformers_runs_our_model_and_processor() -> None:
     import transformers
 

@@ -29,6 +29,7 @@ def test_all_outputs_agree_in_float32(preset):
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("preset", PRESETS)
 def test_depth_agrees_in_float64(preset):
     reference, ours = twins(preset, torch.float64)
@@ -49,6 +50,7 @@ def test_depth_agrees_at_the_published_size(preset, dtype, atol):
     assert difference.abs().max() <= atol
 
 
+@pytest.mark.slow
 def test_gradients_agree():
     reference, ours = twins("b0", torch.float64, drop_path_rate=0.0)
     pixels = photograph(64, 96, dtype=torch.float64).requires_grad_()

@@ -12,6 +12,8 @@ from PIL import Image
 
 from tests.networks import twins
 
+pytestmark = pytest.mark.slow
+
 SCRIPTS = Path(__file__).parent / "scripts"
 # The line of a script that imports from transformers, and the line that takes its place.
 OURS = {

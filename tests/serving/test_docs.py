@@ -17,6 +17,8 @@ from glpn.serving.query import MEDIA_TYPES
 from tests.cli.conftest import write_photo
 from tests.corpus.images import HEIGHT, WIDTH
 
+pytestmark = pytest.mark.slow
+
 PAGE = (Path(__file__).parents[2] / "docs/serving.md").read_text()
 COMMANDS = [
     line

@@ -34,6 +34,7 @@ HEAD = (
 )
 
 
+@pytest.mark.slow
 def test_overload_gives_only_200_and_503_and_health_answers(start):
     with start("--queue", 1) as service, ThreadPoolExecutor(24) as clients:
         calls = [clients.submit(service.post, LARGE) for _ in range(24)]
@@ -50,6 +51,7 @@ def test_overload_gives_only_200_and_503_and_health_answers(start):
         assert service.post(LARGE).status_code == 200
 
 
+@pytest.mark.slow
 def test_sigterm_under_load_answers_every_accepted_request(start):
     with start() as service, ThreadPoolExecutor(10) as clients:
         calls = [clients.submit(service.post, LARGE) for _ in range(10)]
@@ -61,6 +63,7 @@ def test_sigterm_under_load_answers_every_accepted_request(start):
             service.get("/")
 
 
+@pytest.mark.slow
 def test_clients_that_leave_free_their_slots(start):
     with start("--queue", 8) as service:
         service.post(LARGE)
@@ -193,6 +196,7 @@ class Meeting:
         return np.ones_like(pixels[:, 0])
 
 
+@pytest.mark.slow
 def test_predictions_run_side_by_side_where_the_engine_allows_it(model):
     opened = glpn.load(model, threads=1)
     meeting = Meeting(opened.engine.config, 3)

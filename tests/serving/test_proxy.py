@@ -17,7 +17,10 @@ from tests.corpus.bytes_of import encoded, scene
 from tests.serving.conftest import JPEG, read_all, serving, status_of, wait_for
 
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
-pytestmark = pytest.mark.skipif(NGINX is None, reason="nginx is not installed")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(NGINX is None, reason="nginx is not installed"),
+]
 CONFIG = Path(__file__).parents[2] / "examples/nginx/glpn.conf"
 NAME = "depth.example.org"
 PHOTO = encoded(scene(), "JPEG")

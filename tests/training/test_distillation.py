@@ -55,6 +55,7 @@ def distilling(folders: dict[str, Path], run: Path, *changes: str) -> Recipe:
     return Recipe.from_dict(values).override(changes)
 
 
+@pytest.mark.slow
 def test_a_student_of_random_weights_learns_the_teachers_depth_and_features(folders, tmp_path):
     changes = (
         "loop.steps=30",
@@ -73,6 +74,7 @@ def test_a_student_of_random_weights_learns_the_teachers_depth_and_features(fold
     assert lines[-1]["empty"] == 0  # the teacher gave every photo its depth
 
 
+@pytest.mark.slow
 def test_a_killed_distillation_resumes_with_the_same_bits(folders, tmp_path):
     frames = folders["frames"]
     steps = ("loop.steps=12", f"data.val={frames}", "loop.validate_every=6")
@@ -95,6 +97,7 @@ def test_a_killed_distillation_resumes_with_the_same_bits(folders, tmp_path):
     assert traces(tmp_path / "killed") == traces(tmp_path / "alone")
 
 
+@pytest.mark.slow
 def test_a_mix_of_real_and_unlabelled_frames_trains_in_one_part_or_two(folders, tmp_path):
     for parts in (1, 2):
         values = distilling(folders, tmp_path / str(parts)).to_dict()
@@ -247,6 +250,7 @@ def test_photos_are_widened_within_the_range_of_their_dataset():
     assert max(widths) <= 48
 
 
+@pytest.mark.slow
 def test_the_exported_student_is_a_plain_model(folders, tmp_path):
     train(distilling(folders, tmp_path, "loop.steps=1"))
     model = GLPNForDepthEstimation.from_pretrained(tmp_path / "last")

@@ -19,6 +19,8 @@ from glpn.training.distributed import World
 from tests.training import child
 from tests.training.runs import log_of, tiny_recipe, write_frames
 
+pytestmark = pytest.mark.slow
+
 # Dropped paths and dropout are drawn by each process for itself, and so left out here.
 CALM = ("model.config.drop_path_rate=0", "model.config.hidden_dropout_prob=0")
 

@@ -46,12 +46,14 @@ def test_losses_are_the_golden_ones(frames, tmp_path):
     assert losses(tmp_path) == pytest.approx(golden["losses"], rel=1e-5)
 
 
+@pytest.mark.slow
 def test_a_run_repeats_itself_and_another_seed_does_not(frames, tmp_path):
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
         train(tiny_recipe(frames, tmp_path / name, f"loop.seed={seed}", "loop.steps=3"))
     assert losses(tmp_path / "a") == losses(tmp_path / "b") != losses(tmp_path / "c")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["run.workers=1", "data.keep=memory"])
 def test_how_frames_are_read_does_not_change_what_is_learnt(frames, tmp_path, how):
     train(tiny_recipe(frames, tmp_path / "plain", "loop.steps=3"))
@@ -59,6 +61,7 @@ def test_how_frames_are_read_does_not_change_what_is_learnt(frames, tmp_path, ho
     assert losses(tmp_path / "plain") == losses(tmp_path / "other")
 
 
+@pytest.mark.slow
 def test_frames_kept_on_the_device_are_augmented_alike(frames, tmp_path):
     train(tiny_recipe(frames, tmp_path / "disk", "loop.steps=1"))
     train(tiny_recipe(frames, tmp_path / "device", "loop.steps=1", "data.keep=device"))
@@ -66,6 +69,7 @@ def test_frames_kept_on_the_device_are_augmented_alike(frames, tmp_path):
     assert losses(tmp_path / "device") == pytest.approx(losses(tmp_path / "disk"), abs=2e-3)
 
 
+@pytest.mark.slow
 def test_it_learns_four_frames_by_heart(frames, tmp_path):
     result = train(
         tiny_recipe(
@@ -94,6 +98,7 @@ def test_it_learns_four_frames_by_heart(frames, tmp_path):
     assert result.metrics.abs_rel == last["abs_rel"] < 0.12 < first["abs_rel"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "change",
     [
@@ -118,6 +123,7 @@ def test_every_option_trains(frames, tmp_path, change):
     assert result.best == min(line["abs_rel"] for line in log_of(tmp_path, "validation"))
 
 
+@pytest.mark.slow
 def test_gradient_checkpointing_changes_nothing_but_memory(frames, tmp_path):
     for name in ("false", "true"):
         recipe = tiny_recipe(frames, tmp_path / name, "loop.steps=3", f"loop.checkpointing={name}")
@@ -134,6 +140,7 @@ def test_a_compiled_step_computes_the_same(frames, tmp_path):
     assert losses(tmp_path / "compiled") == pytest.approx(losses(tmp_path / "eager"), rel=1e-4)
 
 
+@pytest.mark.slow
 def test_best_and_last_are_models_that_predict_what_was_validated(frames, tmp_path):
     result = train(tiny_recipe(frames, tmp_path, "data.short_side=32", "augment.crop=[32, 32]"))
     estimator = glpn.load(tmp_path / "last", engine="torch", device="cpu")
@@ -151,6 +158,7 @@ def test_best_and_last_are_models_that_predict_what_was_validated(frames, tmp_pa
     assert GLPNForDepthEstimation.from_pretrained(tmp_path / "best").config.max_depth == 10
 
 
+@pytest.mark.slow
 def test_it_stops_when_nothing_is_gained(frames, tmp_path):
     recipe = tiny_recipe(
         frames,
@@ -167,6 +175,7 @@ def test_it_stops_when_nothing_is_gained(frames, tmp_path):
     assert train(recipe, resume=True).step == 2
 
 
+@pytest.mark.slow
 def test_pictures_of_validation_frames_are_written(frames, tmp_path):
     train(tiny_recipe(frames, tmp_path, "loop.steps=2", "run.samples=2"))
     names = sorted(path.name for path in (tmp_path / "samples").iterdir())
@@ -184,6 +193,7 @@ def test_the_frames_learnt_and_held_back_are_recorded_as_lists(frames, tmp_path)
     assert result.validated == result.step == 1
 
 
+@pytest.mark.slow
 def test_a_fine_tuned_model_inherits_the_terms_of_its_start(frames, tmp_path):
     start = ("model.start=glpn-b0-indoor", "model.config={}", "loop.steps=1")
     train(tiny_recipe(frames, tmp_path / "run", *start))
@@ -200,6 +210,7 @@ def test_a_fine_tuned_model_inherits_the_terms_of_its_start(frames, tmp_path):
 # --- where it starts -----------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_it_starts_from_a_whole_model_and_keeps_its_scale(frames, tmp_path):
     train(tiny_recipe(frames, tmp_path / "first", "data.short_side=32", "augment.crop=[32, 32]"))
     start = tmp_path / "first/last"
@@ -219,6 +230,7 @@ def test_it_starts_from_a_whole_model_and_keeps_its_scale(frames, tmp_path):
     assert config.decoder_hidden_size == 16
 
 
+@pytest.mark.slow
 def test_it_starts_from_an_encoder_alone(frames, tmp_path):
     torch.manual_seed(5)
     config = GLPNConfig(hidden_sizes=(8, 16, 40, 64), depths=(1, 1, 1, 1))
@@ -239,6 +251,7 @@ def test_it_starts_from_an_encoder_alone(frames, tmp_path):
         assert torch.equal(trained.glpn.state_dict()[name], value)
 
 
+@pytest.mark.slow
 def test_frozen_parameters_stay_and_unknown_ones_are_refused(frames, tmp_path):
     train(tiny_recipe(frames, tmp_path, "optimiser.freeze=['glpn']", "run.save_every=1"))
     checkpoint, _ = newest_checkpoint(tmp_path / "checkpoints")
@@ -312,6 +325,7 @@ def test_an_all_invalid_validation_frame_is_an_error_before_the_first_step(tmp_p
     assert not log_of(tmp_path / "run")
 
 
+@pytest.mark.slow
 def test_a_frame_that_disappears_stops_the_run_by_name_and_the_checkpoint_is_sound(tmp_path):
     frames = write_frames(tmp_path / "set", 8)
     recipe = tiny_recipe(frames, tmp_path / "run", "loop.steps=100000", "run.save_every=1")
@@ -329,6 +343,7 @@ def test_a_frame_that_disappears_stops_the_run_by_name_and_the_checkpoint_is_sou
     assert newest_checkpoint(tmp_path / "run/checkpoints")[1] == []
 
 
+@pytest.mark.slow
 def test_a_killed_reading_process_is_a_clear_error_and_no_hang(frames, tmp_path):
     recipe = tiny_recipe(frames, tmp_path, "loop.steps=100000", "run.workers=1")
 

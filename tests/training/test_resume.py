@@ -19,6 +19,8 @@ from tests.training import child
 from tests.training.child import finished
 from tests.training.runs import log_of, tiny_recipe, traces, write_frames
 
+pytestmark = pytest.mark.slow
+
 LONG = ("loop.steps=40", "loop.validate_every=15", "run.save_every=5")
 PATIENCE = 180  # seconds for a process to get anywhere on a busy machine
 
@@ -154,7 +156,6 @@ def test_a_validation_that_a_signal_cut_short_is_made_up_for(frames, tmp_path):
     assert traces(tmp_path / "stopped") == traces(tmp_path / "alone")
 
 
-@pytest.mark.slow
 def test_reading_processes_end_with_the_one_that_trains(frames, tmp_path):
     process = child.start(frames, tmp_path, "loop.steps=100000", "run.workers=2")
     wait_for(has_begun(tmp_path), process)

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from glpn.engines.hardware import usable_cores
 from glpn.errors import UsageError
+from glpn.export.model_source import DEPTH, Runner, Source, Variant
 from glpn.export.onnx import build_graph
 from glpn.export.onnx_image import build_image_graph
 from glpn.export.onnx_nodes import OPSET
-from glpn.export.publish import Format
-from glpn.export.source import DEPTH, Runner, Source, Variant
+from glpn.export.writer import Format
 
 if TYPE_CHECKING:
     from onnx import ModelProto

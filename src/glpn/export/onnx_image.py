@@ -16,9 +16,9 @@ from glpn import weights
 from glpn.engines import graph as contract
 from glpn.errors import UsageError
 from glpn.estimator import MAX_INPUT_PIXELS, SMALLEST_DEPTH
+from glpn.export.model_source import IMAGES
 from glpn.export.onnx import network
 from glpn.export.onnx_nodes import Graph
-from glpn.export.source import IMAGES
 from glpn.network.config import GLPNConfig
 from glpn.processing.processor import IMAGENET_MEAN, IMAGENET_STD, GLPNImageProcessor
 

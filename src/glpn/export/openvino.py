@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from glpn.errors import MissingDependency
 from glpn.export import onnx_file
-from glpn.export.publish import Format
-from glpn.export.source import Runner, Source
+from glpn.export.model_source import Runner, Source
+from glpn.export.writer import Format
 
 try:
     import openvino

@@ -16,9 +16,9 @@ import numpy as np
 
 from glpn.errors import MissingInput
 from glpn.export import verify
+from glpn.export.model_source import Runner, Source
 from glpn.export.onnx_file import onnx_format
-from glpn.export.publish import export
-from glpn.export.source import Runner, Source
+from glpn.export.writer import export
 from glpn.image.photo import read_photo
 from glpn.processing.processor import GLPNImageProcessor
 

@@ -15,7 +15,7 @@ from glpn import __version__, weights
 from glpn.depth.provenance import Provenance
 from glpn.errors import InexactExport
 from glpn.estimator import DepthEstimator
-from glpn.export.source import Runner, Source, Variant
+from glpn.export.model_source import Runner, Source, Variant
 from glpn.network.config import GLPNConfig
 from glpn.network.model import GLPNForDepthEstimation
 

@@ -15,9 +15,9 @@ from glpn.cli.app import Command
 from glpn.errors import UsageError
 
 if TYPE_CHECKING:
-    from glpn.export.publish import Format
-    from glpn.export.source import Source, Variant
+    from glpn.export.model_source import Source, Variant
     from glpn.export.verify import Report
+    from glpn.export.writer import Format
 
 app = typer.Typer(no_args_is_help=True, help="Write the network for other run times.")
 
@@ -191,7 +191,7 @@ def torch(
 
       glpn export torch my-model depth.pt2 --end-to-end --verify
     """
-    from glpn.export.program import program_format
+    from glpn.export.torch_export import program_format
 
     file = _File(model, out, end_to_end=end_to_end, overwrite=overwrite, as_json=as_json)
     file.write(program_format(), verify=verify)
@@ -218,8 +218,8 @@ class _File:
     def write(self, form: Format, *, verify: bool, variant: Variant | None = None) -> None:
         """Write the model in one format; if `verify`, first compare the result with torch."""
         source = self._source()  # fail for a missing model before the slow import of torch
-        from glpn.export.publish import export
         from glpn.export.verify import verifier
+        from glpn.export.writer import export
 
         compare = verifier(source, variant) if verify else None
         report = export(form, source, self.out, verify=compare, overwrite=self.overwrite)
@@ -234,7 +234,7 @@ class _File:
         _say([self.out], report, as_json=self.as_json)
 
     def _source(self) -> Source:
-        from glpn.export.source import Source
+        from glpn.export.model_source import Source
 
         return Source.of(self.model, end_to_end=self.end_to_end)
 
@@ -245,7 +245,7 @@ def _variant(size: str, *, half: bool, opset: int | None = None) -> Variant:
     Raises:
         UsageError: the size is not HEIGHTxWIDTH.
     """
-    from glpn.export.source import Variant
+    from glpn.export.model_source import Variant
 
     if not size:
         return Variant(opset, None, half)
@@ -275,8 +275,8 @@ def _verified(folder: Path, *, portable: bool) -> Report:
     Raises:
         InexactExport: the graph deviates too far.
     """
+    from glpn.export.model_source import Source
     from glpn.export.onnx_file import onnx_format
-    from glpn.export.source import Source
     from glpn.export.verify import verifier
 
     source, form = Source.of(folder), onnx_format(portable=portable)

@@ -13,9 +13,9 @@ from PIL import Image
 from torch import Tensor, nn
 
 from glpn.estimator import MAX_INPUT_PIXELS, SMALLEST_DEPTH
+from glpn.export.model_source import IMAGES, PIXELS, Runner, Source
 from glpn.export.onnx_image import require_exportable
-from glpn.export.publish import Format
-from glpn.export.source import IMAGES, PIXELS, Runner, Source
+from glpn.export.writer import Format
 from glpn.network.model import GLPNForDepthEstimation
 from glpn.processing.processor import IMAGENET_MEAN, IMAGENET_STD, GLPNImageProcessor
 

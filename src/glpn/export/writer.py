@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from glpn.errors import CannotCreateOutput, UsageError
-from glpn.export.source import Runner, Source
+from glpn.export.model_source import Runner, Source
 from glpn.export.verify import Report
 from glpn.files import atomic_file, require_writable_folder
 
