@@ -237,6 +237,12 @@ def test_an_existing_folder_and_a_bundled_name_are_found_without_the_network(hub
     assert hub.requests == []
 
 
+def test_a_slash_at_the_end_of_a_name_or_folder_changes_nothing(hub, model, tmp_path):
+    model.save_pretrained(tmp_path / "run")
+    assert weights.resolve(f"{tmp_path}/run/") == tmp_path / "run"
+    assert weights.resolve("glpn-b0-indoor/") == weights.resolve("glpn-b0-indoor")
+
+
 def test_a_pushed_model_can_be_loaded_from_the_hub(hub, model, tmp_path):
     url = model.push_to_hub("someone/mine", token=TOKEN, commit_message="First")
     assert url == f"{hub.url}/someone/mine/commit/{COMMIT}"

@@ -75,10 +75,7 @@ def write_dataset(
         MissingDependency: furniture needs the extra "synthetic".
         CannotCreateOutput, OutputFailed: a file cannot be created, or not completed.
     """
-    if min(count, views, workers) < 1 or kind not in SCALES:
-        wanted = f"count, views and workers from 1 on and a kind of {', '.join(SCALES)}"
-        got = f"{count}, {views}, {workers} and {kind!r}"
-        raise UsageError(f"synthetic dataset: expected {wanted}; got {got}")
+    _require_possible((count, views, workers), kind)
     root = files.require_writable_folder(folder)
     for name in ("rgb", "depth", "camera"):
         files.require_writable_folder(root / name)
@@ -103,6 +100,14 @@ def write_dataset(
         done += written
         yield done
     _write(root / PREVIEW_NAME, _png(_preview(root, seeds, SCALES[kind])))
+
+
+def _require_possible(numbers: tuple[int, int, int], kind: str) -> None:
+    """Refuse a count, views or workers below 1, and an unknown kind."""
+    if min(numbers) < 1 or kind not in SCALES:
+        wanted = f"count, views and workers from 1 on and a kind of {', '.join(SCALES)}"
+        got = f"{', '.join(map(str, numbers))} and {kind!r}"
+        raise UsageError(f"synthetic dataset: expected {wanted}; got {got}")
 
 
 def _each(job: Callable[[list[int]], int], parts: list[list[int]], workers: int) -> Iterator[int]:

@@ -54,13 +54,9 @@ def synth(
       glpn synth rooms --count 1000 --size 240x320
     """
     height_width = _size(size)
-    try:
-        from glpn.engines.torch import best_device, require_device
-    except ModuleNotFoundError:
-        raise MissingDependency("rendering scenes needs torch", extra="torch") from None
+    place = _device(device)
     from glpn.synthetic import write_dataset
 
-    place = best_device() if device == "auto" else require_device(device)
     frames = write_dataset(
         output,
         count,
@@ -81,6 +77,20 @@ def synth(
             done = reached
     facts = {"written": str(output), "frames": done, "kept": kept, "device": place}
     console.print_facts(facts, as_json=as_json)
+
+
+def _device(name: str) -> str:
+    """Return the device that renders.
+
+    Raises:
+        MissingDependency: torch is not installed.
+        UsageError: there is no such device.
+    """
+    try:
+        from glpn.engines.torch import best_device, require_device
+    except ModuleNotFoundError:
+        raise MissingDependency("rendering scenes needs torch", extra="torch") from None
+    return best_device() if name == "auto" else require_device(name)
 
 
 def _size(text: str) -> tuple[int, int]:
