@@ -5,14 +5,19 @@ from __future__ import annotations
 import importlib
 import inspect
 import io
+import re
 import shlex
 import shutil
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import typer
+from PIL import Image
+from scipy.io import savemat
 
+from glpn import weights
 from glpn.cli.app import VERBS
 from tests import depths
 from tests.cli import sets
@@ -22,22 +27,32 @@ pytestmark = pytest.mark.slow
 
 # The second run of these would replace a result that took long to make, or that another program
 # may use: it is refused with the option that allows it.
-REFUSED_TWICE = ("glpn convert", "glpn export", "glpn train", "glpn evaluate", "glpn reproduce")
-
-NOT_RUN = {
-    "glpn serve": "serves until it is stopped; tests/serving runs it",
-    "glpn video": "needs PyAV; tests/cli/test_video.py runs it",
-    "glpn batch": "needs Ray; tests/cluster runs it",
-    "glpn bench": "measures for a minute; tests/cli/test_bench.py runs it",
-    "glpn precision": "measures real frames; tests/cli/test_precision.py runs it",
-    "glpn train": "takes long; tests/cli/test_train.py runs it",
-    "glpn synth": "takes long; tests/cli/test_synth.py runs it",
-    "glpn verify": "needs published weights; tests/cli runs it on small ones",
-    "glpn export": "compares with torch; tests/cli/test_export.py runs it",
-    "torchrun": "starts several processes; tests/training runs it",
+REFUSED_TWICE = {
+    "glpn convert": "--overwrite",
+    "glpn data extract": "--overwrite",
+    "glpn evaluate": "--overwrite",
+    "glpn reproduce": "--overwrite",
+    "glpn train": "resume",
+    "glpn video": "--overwrite",
 }
 
-NEED_THE_HUB = ("glpn info vinvino02/glpn-nyu", "glpn reproduce paper --data datasets")
+NOT_RUN = {
+    "glpn bench": "measures for a minute; tests/cli/test_bench.py runs it",
+    "glpn export": "compares with torch; tests/cli/test_export.py runs it",
+    "glpn serve": "serves until it is stopped; tests/serving runs it",
+    "glpn synth": "takes long; tests/cli/test_synth.py runs it",
+    "glpn verify": "needs published weights; tests/evaluation/test_fidelity.py has stand-ins",
+    "glpn video --camera": "needs a camera and a display; tests/video/test_webcam.py has stand-ins",
+    "glpn batch": "needs Ray; tests/cluster runs the same job twice",
+    "glpn precision": "needs a CPU with bfloat16; tests/cli/test_precision.py runs it",
+    "torchrun": "starts several processes; tests/training/test_distributed.py runs two",
+}
+
+# What makes a long command short; a repeated option's last value counts.
+SHORTER = {
+    "glpn train": "loop.steps=1 loop.batch=1 augment.crop=[96,96] run.workers=0 run.doctor=false",
+    "glpn video": "--threads 1",
+}
 
 
 def examples() -> list[str]:
@@ -55,9 +70,11 @@ def examples() -> list[str]:
     return found
 
 
-RUN = [
-    line for line in examples() if not line.startswith(tuple(NOT_RUN)) and line not in NEED_THE_HUB
-]
+NEED_MORE = (
+    "glpn reproduce paper --data datasets",  # the published weights
+    "glpn train finetune data.train=my-frames loop.batch=4 --resume",  # tests/training resumes
+)
+RUN = [line for line in examples() if not line.startswith(tuple(NOT_RUN)) and line not in NEED_MORE]
 
 
 @pytest.fixture(scope="module")
@@ -74,32 +91,28 @@ def frames(tmp_path_factory):
 def reader(tmp_path, model, frames, monkeypatch):
     """The photos, models and data that the examples name."""
     photo = write_photo(tmp_path / "holiday/beach.jpg")
-    from PIL import Image
-
-    Image.open(photo).resize((640, 480)).save(tmp_path / "kitchen.jpg")
+    for name in ("kitchen.jpg", "000000039769.jpg"):
+        Image.open(photo).resize((640, 480)).save(tmp_path / name)
     shutil.copytree(model, tmp_path / "my-model")
-    (tmp_path / "MODEL").symlink_to(model)
+    published = [tmp_path / f"vinvino02/glpn-{name}" for name in ("nyu", "kitti")]
+    published[0].parent.mkdir()
+    for link in (tmp_path / "MODEL", *published):
+        link.symlink_to(model)
     sets.nyu(tmp_path / "nyu")
     sets.nyu(tmp_path / "datasets/nyu")
     (tmp_path / "my-frames").symlink_to(frames)
     for name in ("glpn_nyu.ckpt", "glpn_kitti.ckpt"):
-        from glpn import weights
-
         weights.convert(model, tmp_path / name, form="authors")
-    depth = depths.a_depth()
-    depth.save(tmp_path / "kinect.png")
+    depths.a_depth().save(tmp_path / "kinect.png")
     (tmp_path / "K.txt").write_text("100 0 2\n0 100 2\n0 0 1\n")
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GLPN_CACHE", str(tmp_path / "cache"))
     return tmp_path
 
 
-def test_the_examples_were_found():
-    assert len(examples()) > 25 and len(RUN) > 12
-
-
-@pytest.mark.parametrize("line", RUN)
-def test_an_example_runs_twice(reader, glpn, line, monkeypatch):
-    if line.startswith("glpn info depth") or line.startswith("glpn points depth"):
+def prepare(line: str, folder: Path, glpn, monkeypatch) -> None:
+    """What one example needs besides the common files."""
+    if line.startswith(("glpn info depth", "glpn points depth")):
         assert glpn("predict", "kitchen.jpg").code == 0
     if "--compare" in line:
         for name in ("a", "b"):
@@ -107,9 +120,26 @@ def test_an_example_runs_twice(reader, glpn, line, monkeypatch):
             assert glpn("evaluate", "-m", "MODEL", *data).code == 0
     if line.endswith("--to authors"):
         assert glpn("convert", "glpn_nyu.ckpt", "my-model", "--overwrite").code == 0
-    words = shlex.split(line.split(" > ")[0].split("| ")[-1])[1:]
-    if "my-model" in words and words[0] == "convert" and words[1].endswith(".ckpt"):
+    if re.fullmatch(r"glpn convert \S+\.ckpt my-model", line):
         shutil.rmtree("my-model")
+    if "walk.mp4" in line:
+        videos = pytest.importorskip("tests.video.videos", reason="needs PyAV")
+        videos.write_video(folder / "walk.mp4", [videos.ramp(480, 640)] * 2)
+    if line.startswith("glpn data extract"):
+        sets.nyu_labelled(folder / "nyu_depth_v2_labeled.mat")
+        savemat(folder / "splits.mat", {"trainNdxs": [[1], [2]], "testNdxs": [[3], [4]]})
+
+
+def test_the_examples_were_found():
+    assert len(examples()) > 40 and len(RUN) >= 25
+
+
+@pytest.mark.parametrize("line", RUN)
+def test_an_example_runs_twice(reader, glpn, line, monkeypatch):
+    prepare(line, reader, glpn, monkeypatch)
+    extra = " ".join(more for verb, more in SHORTER.items() if line.startswith(verb))
+    words = shlex.split(line.split("| ")[-1].replace("> kitchen.npz", "") + f" {extra}")[1:]
+    refusal = next((remedy for verb, remedy in REFUSED_TWICE.items() if line.startswith(verb)), "")
     for attempt in (1, 2):
         if line.startswith("cat ") or " > " in line:
             data = io.BytesIO((reader / "kitchen.jpg").read_bytes())
@@ -117,7 +147,7 @@ def test_an_example_runs_twice(reader, glpn, line, monkeypatch):
         if " > " in line:
             continue  # tests/cli/test_twice.py runs it as a process
         run = glpn(*words)
-        if attempt == 2 and line.startswith(REFUSED_TWICE) and run.code:
-            assert run.code == 73 and "--overwrite" in run.err, f"{line}: {run.err}"
+        if attempt == 2 and refusal and run.code:
+            assert run.code == 73 and refusal in run.err, f"{line}: {run.err}"
             continue
         assert run.code == 0, f"{line}: {run.err}"
