@@ -78,7 +78,8 @@ def principal_colors(x: NDArray[np.float32]) -> NDArray[np.uint8]:
     levels = (parts - low) / np.maximum(high - low, 1e-12) * 255
     colors = np.zeros((3, flat.shape[1]))
     colors[: len(levels)] = levels.clip(0, 255)
-    return np.rint(colors.T.reshape(*x.shape[1:], 3)).astype(np.uint8)
+    rounded: NDArray[np.uint8] = np.rint(colors.T.reshape(*x.shape[1:], 3)).astype(np.uint8)
+    return rounded
 
 
 def _grey(gate: NDArray[np.float32]) -> NDArray[np.uint8]:

@@ -76,7 +76,7 @@ def _require_fitting(
 ) -> None:
     """Refuse combinations of options that exclude each other."""
     if files.from_pngs is not None:
-        others = {"--model": model.model, "--save-pngs": files.save_pngs}
+        others: dict[str, object] = {"--model": model.model, "--save-pngs": files.save_pngs}
         _refuse(
             "--from-pngs", {**others, "--corruptions": study.corruptions, "--report": files.report}
         )
