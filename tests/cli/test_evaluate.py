@@ -342,7 +342,7 @@ def test_a_killed_study_goes_on_and_ends_in_the_same_bytes(glpn, model, nyu, tmp
     kept = kept[: kept.rindex(b"\n") + 1]
     assert 20 < kept.count(b"\n") < 1 + 4 * 76 and not (killed / "robustness.json").exists()
     run = glpn(*study(nyu, model, killed))
-    assert run.code == 0 and "going on" in run.err
+    assert run.code == 0 and "resuming after the scores in it" in run.err
     assert glpn(*study(nyu, model, whole)).code == 0
     assert journal.read_bytes().startswith(kept)
     for name in ("robustness.jsonl", "robustness.json", "robustness.md"):
