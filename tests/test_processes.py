@@ -28,7 +28,7 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.parametrize("engine", ["onnxruntime"])
+@pytest.mark.parametrize("engine", ["onnxruntime", pytest.param("torch", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("method", multiprocessing.get_all_start_methods())
 def test_a_child_predicts_with_an_estimator_that_its_parent_has_used(method, engine, tmp_path):
     script = tmp_path / "children.py"

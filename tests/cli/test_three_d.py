@@ -1,4 +1,4 @@
-"""The commands and the Python of docs/three_d.md run, in a folder set up as a reader's."""
+"""Commands and Python of docs/three_d.md and docs/cameras.md run, in a reader's folder."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ from tests.cli.conftest import write_photo
 
 pytestmark = pytest.mark.slow
 
-PAGE = (Path(__file__).parents[2] / "docs/three_d.md").read_text()
+DOCS = Path(__file__).parents[2] / "docs"
+PAGE = (DOCS / "three_d.md").read_text()
+CAMERAS = (DOCS / "cameras.md").read_text()  # tests/test_readme.py runs its commands
 
 
 def test_the_page_runs(glpn, model, tmp_path, monkeypatch):
@@ -30,17 +32,16 @@ def test_the_page_runs(glpn, model, tmp_path, monkeypatch):
     Image.fromarray(np.full((30, 40), 2000, np.uint16)).save("kinect.png")
     Image.fromarray(np.full((12, 16), 2500, np.uint16)).save("lidar.png")
     # The page's photograph is larger than the one here.
-    page = PAGE.replace("120,220,440,220", "12,22,44,80").replace(
-        "120, 220, 440, 220", "12, 22, 44, 80"
-    )
-    page = page.replace("(320, 240, 2.5)", "(32, 24, 2.5)")
+    page = PAGE.replace("120,220,440,220", "12,22,44,80")
+    code = CAMERAS.replace("120, 220, 440, 220", "12, 22, 44, 80")
+    code = code.replace("(320, 240, 2.5)", "(32, 24, 2.5)")
     [block] = re.findall(r"^```bash\n(.*?)^```", page, re.M | re.S)
     for line in block.splitlines():
         extra = ["-m", str(model)] if "predict" in line else []
         run = glpn(*shlex.split(line)[1:], *extra)
         assert run.code == 0, f"{line}: {run.err}"
     assert {path.name for path in Path("depth").iterdir()} >= {"photo.glb", "photo.ply"}
-    blocks = re.findall(r"^```python\n(.*?)^```", page, re.M | re.S)
+    blocks = re.findall(r"^```python\n(.*?)^```", code, re.M | re.S)
     load = library.load
     monkeypatch.setattr(library, "load", lambda: load(model, threads=1))
     exec("\n".join(blocks), {})

@@ -69,7 +69,7 @@ VERBS = {
     "explain": _Verb(
         "explain.explain",
         _USE,
-        "Draw encoder maps, fusion gates, depth and uncertainty of a photo.",
+        "Draw what happens to a photo inside the network, in one picture.",
     ),
     "info": _Verb("info.info", _USE, "Describe a model or a depth file."),
     "models": _Verb(

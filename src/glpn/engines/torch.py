@@ -24,6 +24,27 @@ _TYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 _DRAWING = threading.Lock()  # torch's random generators are shared by the whole process
 
 
+class _Threads:
+    """Whether torch may use several threads: not after a fork of a process in which it ran.
+
+    A fork copies only the thread that forks. torch's other threads are missing in the child, and a
+    computation that waits for them never ends.
+    """
+
+    used = False  # an engine has run in this process, or in the one that forked it
+    single = False
+
+    @classmethod
+    def after_fork(cls) -> None:
+        if cls.used:
+            cls.single = True
+            torch.set_num_threads(1)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_Threads.after_fork)
+
+
 class TorchEngine:
     """An engine in float32 or bfloat16. On CUDA, convolutions follow torch's TF32 setting.
 
@@ -57,8 +78,8 @@ class TorchEngine:
 
         Args:
             folder: holds both.
-            settings: `threads` holds for all of torch in this process; `concurrency` has no
-                effect, because torch runs one prediction at a time.
+            settings: `threads` holds for all of torch in this process, except after a fork, where
+                there is one; `concurrency` has no effect: torch runs one prediction at a time.
 
         Raises:
             UsageError: the device or the precision is unavailable.
@@ -67,7 +88,7 @@ class TorchEngine:
         """
         device = settings.device
         device = best_device() if device == "auto" else require_device(device)
-        if settings.threads is not None:
+        if settings.threads is not None and not _Threads.single:
             torch.set_num_threads(settings.threads)
         model = GLPNForDepthEstimation.from_pretrained(
             folder,
@@ -111,7 +132,8 @@ class TorchEngine:
 
     def _run(self, predict: _Predict, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
         require_pixels(pixels, self.config)
-        self._survive_fork()
+        self._require_own_process()
+        _Threads.used = True
         batch = torch.from_numpy(np.ascontiguousarray(pixels, np.float32))
         batch = batch.to(self._model.device, memory_format=torch.channels_last)
         with torch.inference_mode():
@@ -119,18 +141,14 @@ class TorchEngine:
         require_finite(depth, self._folder)
         return depth
 
-    def _survive_fork(self) -> None:
-        """Run on one thread in a forked process: torch's other threads are not copied by a fork.
+    def _require_own_process(self) -> None:
+        """Refuse a GPU in a forked process, where CUDA does not work.
 
         Raises:
-            UsageError: the model is on a GPU, which a forked process cannot use.
+            UsageError: the model is on a GPU and was opened before a fork.
         """
-        if self._process == os.getpid():
-            return
-        if self._model.device.type != "cpu":
+        if self._model.device.type != "cpu" and self._process != os.getpid():
             raise UsageError("engine torch: open the model after the fork to use a GPU")
-        torch.set_num_threads(1)
-        self._process = os.getpid()
 
 
 def _predictor(model: GLPNForDepthEstimation, precision: str) -> _Predict:
