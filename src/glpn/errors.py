@@ -108,3 +108,9 @@ _PRECEDENCE = (
 def worst(codes: Iterable[int]) -> int:
     """The exit code of several failures: the first of 74, 73, 65, 66, 2; 0 of none."""
     return min(codes, key=_PRECEDENCE.index, default=0)
+
+
+def reason(error: BaseException, limit: int = 200) -> str:
+    """The message of another library's error; some repeat the damaged file in full."""
+    text = str(error)
+    return text if len(text) <= limit else f"{text[:limit]} …"

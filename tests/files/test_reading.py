@@ -36,6 +36,17 @@ def test_plain_png_needs_its_scale(tmp_path):
     assert (depth.provenance.model, depth.provenance.image) == ("unknown", "kitti.png")
 
 
+def test_a_damaged_archive_is_not_repeated_in_the_message(tmp_path):
+    """zipfile quotes the header's name, which damage can make as long as the file."""
+    path = a_depth().save(tmp_path / "a.npz")
+    data = bytearray(path.read_bytes())
+    data[26:28] = (6000).to_bytes(2, "little")  # length of the first name
+    path.write_bytes(data)
+    with pytest.raises(DataError, match=r"a\.npz: damaged") as caught:
+        read_depth(path)
+    assert len(str(caught.value)) < 300 + len(str(path))
+
+
 def test_scale_against_the_files_own_is_refused(tmp_path):
     path = a_depth().save(tmp_path / "a.png")
     assert np.array_equal(read_depth(path, scale=1000).metres, read_depth(path).metres)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from glpn.errors import DataError, MissingDependency, MissingInput, UsageError
+from glpn.errors import DataError, MissingDependency, MissingInput, UsageError, reason
 
 SUFFIXES = (".png", ".tif", ".tiff", ".pgm", ".pfm", ".npy", ".npz", ".exr")
 UNITS = {"m": 1.0, "dm": 10.0, "cm": 100.0, "mm": 1000.0}  # raw steps per metre
@@ -93,7 +93,7 @@ def read_raw(path: str | Path, form: DepthFormat) -> np.ndarray:
     except (OSError, ValueError, EOFError, SyntaxError, zipfile.BadZipFile) as e:
         if isinstance(e, DataError | MissingInput | MissingDependency):
             raise
-        raise DataError(f"{path}: damaged depth file: {e}") from None
+        raise DataError(f"{path}: damaged depth file: {reason(e)}") from None
     if raw.dtype == bool or raw.dtype.kind not in "uif":
         raise DataError(f"{path}: expected numbers, got {raw.dtype}")
     if form.encoding == "sunrgbd":

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from glpn.errors import DataError, GLPNError, MissingInput, UsageError
+from glpn.errors import DataError, GLPNError, MissingInput, UsageError, reason
 from glpn.files.formats import FORMATS, Format, format_of, require_format
 from glpn.files.paths import atomic_file
 
@@ -104,7 +104,7 @@ def read(path: str | Path, *, scale: float | None = None) -> Contents:
     except GLPNError as e:
         raise type(e)(f"{path}: {e}") from e
     except _DAMAGE as e:
-        raise DataError(f"{path}: damaged: {e}") from e
+        raise DataError(f"{path}: damaged: {reason(e)}") from e
 
 
 def _file_bytes(path: Path) -> bytes:

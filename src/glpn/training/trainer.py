@@ -158,7 +158,7 @@ class Trainer:
             teacher = Teacher(options, self._data.processor, network.device)
         return Updater(
             self._state,
-            torch.compile(network) if self._recipe.loop.compile else network,
+            torch.compile(network, dynamic=False) if self._recipe.loop.compile else network,
             self._recipe,
             [dataset.options for dataset in self._data.datasets],
             world=self._world,
