@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import argparse
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -70,7 +70,7 @@ def small(pixels: np.ndarray, depth: np.ndarray) -> np.ndarray:
     return np.concatenate([np.log(scaled[0]), *scaled[1:], np.log1p(100 * np.array(edges))])
 
 
-def distance(references: list[np.ndarray]):
+def distance(references: list[np.ndarray]) -> Callable[[np.ndarray], np.ndarray]:
     """The function of values [N, D] that gives their distances [N]."""
     values = np.concatenate(references)
     weights = np.concatenate([np.full(len(each), 1 / len(each)) for each in references])
@@ -86,7 +86,8 @@ def distance(references: list[np.ndarray]):
         z = (x - mean) / spread
         along = z @ axes.T
         across = np.clip((z**2).sum(1) - (along**2).sum(1), 0, None)
-        return (along**2 / variance[: len(axes)]).sum(1) + across / rest
+        distances: np.ndarray = (along**2 / variance[: len(axes)]).sum(1) + across / rest
+        return distances
 
     return of
 
@@ -98,10 +99,11 @@ def auroc(known: np.ndarray, other: np.ndarray) -> float:
 def known_files(data: Path) -> Iterator[tuple[list[Path], list[Path]]]:
     """(reference, held back) of the three kinds of photos that count as known."""
     nyu = data / "nyu795"
-    yield tuple(
+    train, val = (
         [nyu / "rgb" / f"{stem}.jpg" for stem in (nyu / f"{part}.txt").read_text().split()]
         for part in ("train", "val")
     )
+    yield train, val
     for folder in ("houses_photos", "rooms_photos"):
         files = chosen(data / folder, "*", 200)
         yield files[::2], files[1::2]
