@@ -57,7 +57,9 @@ def rendered_rooms() -> list[Sample]:
     return [Sample(str(seed), image, depth, camera=cam) for seed, image, depth, cam in maps]
 
 
-def coverage(frames: FrameSet, estimator: DepthEstimator, curve: ErrorCurve, rules: Protocol):
+def coverage(
+    frames: FrameSet, estimator: DepthEstimator, curve: ErrorCurve, rules: Protocol
+) -> tuple[float, float]:
     """The fraction of pixels within one sigma: the mean over frames, and its standard deviation."""
     found = []
     for frame in frames:
