@@ -53,6 +53,7 @@ def test_an_estimator_made_from_an_engine_says_why_it_cannot_be_copied():
         copy.deepcopy(estimator)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 @pytest.mark.parametrize("engine", ["onnxruntime", "openvino", "torch"])
 def test_an_engine_used_before_a_fork_predicts_the_same_after_it(engine):

@@ -107,6 +107,7 @@ def test_drop_path_sigma_is_the_deviation_of_eight_passes_with_the_encoder_in_tr
     assert np.array_equal(depth.metres, estimator(PHOTO).metres)  # no part of it is random
 
 
+@pytest.mark.slow
 def test_drop_path_sigma_is_repeatable_and_leaves_torchs_random_state_alone(droppable):
     torch.manual_seed(5)
     wanted = torch.rand(3)

@@ -7,6 +7,7 @@ import pytest
 from glpn.engines.selection import Candidate, saved_costs
 
 
+@pytest.mark.slow
 def test_every_engine_has_a_row_and_the_figures_are_saved(glpn, model, tmp_path, monkeypatch):
     monkeypatch.setenv("GLPN_CACHE", str(tmp_path / "cache"))
     run = glpn("bench", model, "--threads", "1", "--save", "--json")

@@ -118,6 +118,7 @@ def test_the_same_command_twice_gives_the_same_bytes(evaluate, nyu, tmp_path):
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes(), name
 
 
+@pytest.mark.slow
 def test_the_report_has_the_uncertainty_unless_depth_was_fitted(evaluate, nyu, tmp_path):
     pytest.importorskip("matplotlib")
     options = ("--data", nyu, "--limit", 1, "--report", "-o", tmp_path, "--overwrite")
@@ -327,6 +328,7 @@ def test_robustness_is_a_table_of_relative_losses(glpn, model, nyu, tmp_path):
     assert again.code == 0 and again.out == run.out
 
 
+@pytest.mark.slow
 def test_a_killed_study_goes_on_and_ends_in_the_same_bytes(glpn, model, nyu, tmp_path):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     journal = killed / "robustness.jsonl"
@@ -451,6 +453,7 @@ def test_a_signal_ends_the_run_without_traceback(model, nyu, tmp_path):
     assert process.returncode == 143 and errors.endswith(b"stopped\n") and b"Trace" not in errors
 
 
+@pytest.mark.slow
 def test_a_terminal_shows_progress(model, nyu):
     arguments = ("evaluate", "-m", model, "--data", nyu, "--threads", 1)
     ours, theirs = pty.openpty()

@@ -27,6 +27,7 @@ def spec(folder):
     return file
 
 
+@pytest.mark.slow
 def test_measured_figures_lie_beside_the_weights_and_decide(glpn, tmp_path):
     folder = shutil.copytree(weights.bundled()["glpn-b0-indoor"], tmp_path / "model")
     (folder / "precision.json").unlink()

@@ -60,12 +60,14 @@ def kinds(report):
     return {finding.kind for finding in report.findings}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("factor", [5, 4, 10, 0.1, 0.256])
 def test_a_stated_unit_that_is_wrong_by_a_plausible_factor_is_found(healthy, tmp_path, factor):
     frames = open_dataset(put(tmp_path / "set", healthy, lambda raw: raw * factor), MM)
     assert "unit" in kinds(check(frames))
 
 
+@pytest.mark.slow
 def test_true_millimetres_are_no_finding(healthy, tmp_path):
     assert check(open_dataset(put(tmp_path / "set", healthy), MM)).findings == ()
 

@@ -58,6 +58,7 @@ def test_a_batch_has_the_bits_of_its_pictures_alone(folder):
         assert np.array_equal(engine(image[None])[0], depth)
 
 
+@pytest.mark.slow
 def test_bits_do_not_depend_on_the_sizes_that_came_before(folder, monkeypatch):
     monkeypatch.setattr(openvino, "_MAX_COMPILED", 2)  # so that some are dropped and compiled again
     engine = open_exact(folder)
@@ -78,6 +79,7 @@ def test_a_size_is_compiled_once_while_few_sizes_come_and_old_ones_are_dropped(
     assert compiled == [SIZES[0], SIZES[1], SIZES[2], SIZES[1]]  # the least lately used goes
 
 
+@pytest.mark.slow
 def test_other_sizes_share_one_compiled_model(folder, compiled):
     exact, engine = open_exact(folder), open_exact(folder)
     engine.prepare_sizes([SIZES[0], SIZES[0]])

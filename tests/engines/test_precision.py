@@ -188,6 +188,7 @@ def test_impossible_ranges_are_refused_by_name(folder, ranges):
         read_records(folder)
 
 
+@pytest.mark.slow
 @int8_here
 def test_the_fastest_precision_that_passed_is_taken(folder):
     ranges = read_records(BUNDLED)[0].ranges
@@ -225,6 +226,7 @@ def test_a_cpu_computes_the_fastest_precision_first(monkeypatch, features, kinds
     assert available_precisions(BUNDLED, OPENVINO)[0] == kinds
 
 
+@pytest.mark.slow
 @int8_here
 @pytest.mark.parametrize("size", [(64, 96), (33, 47)])
 def test_8_bit_products_stay_near_float32(size):

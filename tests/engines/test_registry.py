@@ -95,6 +95,7 @@ def run_python(code, *arguments):
 # Agreement
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [(64, 96), (33, 47), (1, 1), (480, 640), (31, 200)])
 def test_engines_agree_at_any_size(model, size):
     pixels = photograph(*size, batch=2 if size == (64, 96) else 1).numpy()
@@ -141,6 +142,7 @@ def test_calls_from_many_threads_do_not_disturb_each_other(model, name):
             np.testing.assert_allclose(got, wanted, rtol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["onnxruntime", "openvino"])
 @pytest.mark.parametrize("precision", ["float32", "reduced"])
 def test_calls_side_by_side_have_the_bits_of_calls_in_turn(name, precision):

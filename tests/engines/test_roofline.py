@@ -13,6 +13,7 @@ from glpn.engines.roofline import multiply_adds, peak
 from glpn.errors import UsageError
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "fields",
     [

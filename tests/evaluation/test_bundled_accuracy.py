@@ -20,6 +20,7 @@ FIGURES = {"glpn-b0-indoor": (0.6775, 0.2143), "glpn-b0-rooms": (0.7369, 0.1959)
 MAX_CHANGE = 0.005  # float32 engines agree to 0.0001; reduced precision may differ by this
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", [row.name for row in TABLE])
 @pytest.mark.parametrize("model", FIGURES)
 @pytest.mark.parametrize("precision", ["float32", "auto"])

@@ -32,6 +32,7 @@ def headings(page):
     return re.findall(r"<h3>(.*?): ", page)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("metric", ["abs_rel", "delta1"])
 def test_the_worst_median_and_best_frames_are_shown(metric):
     result = found()
@@ -47,6 +48,7 @@ def test_the_worst_median_and_best_frames_are_shown(metric):
     assert page.count("data:image/png;base64,") == 11  # 9 frames, histogram, distance
 
 
+@pytest.mark.slow
 def test_uncertainty_adds_calibration_and_ause():
     def sigma(image):
         return np.abs(model(image) - oracle(image)) + 1e-3
@@ -58,6 +60,7 @@ def test_uncertainty_adds_calibration_and_ause():
     assert "AUSE" not in html_report(found(two), two, predict=model)
 
 
+@pytest.mark.slow
 def test_the_same_result_gives_the_same_page_with_names_escaped():
     one = FRAMES[:1]
     page = html_report(found(one), one, predict=model)

@@ -116,6 +116,7 @@ def test_pooled_intervals_keep_close_to_their_95_percent():
     assert all(0.9 <= share <= 0.98 for share in named.values()), named
 
 
+@pytest.mark.slow
 def test_a_paired_test_rejects_as_often_as_chance_where_nothing_differs():
     rng = np.random.default_rng(5)
     first = rng.gamma(2, 1, (100, REPETITIONS))

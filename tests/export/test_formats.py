@@ -48,6 +48,7 @@ def reopened(form, path):
     return form.open([path.with_suffix(suffix).read_bytes() for suffix in form.suffixes])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", FORMATS)
 def test_the_network_agrees_with_the_modules(make, folder, tmp_path):
     form = make()
@@ -63,6 +64,7 @@ def test_the_network_agrees_with_the_modules(make, folder, tmp_path):
         assert np.max(np.abs(found - expected) / expected) <= 1e-4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", FORMATS)
 def test_images_become_the_estimators_metres(make, folder, metres, tmp_path):
     form = make()
@@ -76,6 +78,7 @@ def test_images_become_the_estimators_metres(make, folder, metres, tmp_path):
         assert deviation.mean() <= MEAN and deviation.max() <= LARGEST, (height, width)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", FORMATS[:2])
 def test_files_are_never_replaced_unasked(make, folder, tmp_path):
     form = make()
@@ -95,6 +98,7 @@ def test_another_suffix_is_refused(folder, tmp_path):
 # What files say
 
 
+@pytest.mark.slow
 def test_openvinos_file_has_the_facts_and_the_report(folder, tmp_path):
     form = openvino()
     import openvino as ov

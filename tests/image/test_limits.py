@@ -24,6 +24,7 @@ def files_of(row: int) -> list:
     return [case for case in FILES if case.row == row]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", files_of(76), ids=lambda case: case.id)
 def test_a_sliver_is_refused_in_a_tenth_of_a_second(case):
     data = case.make()

@@ -50,6 +50,7 @@ def with_exif(block: bytes) -> bytes:
 # --- the corpus ----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", FILES, ids=lambda c: f"{c.row}-{c.id}")
 def test_every_file_of_the_corpus_is_read_or_refused_by_name(case: Case, tmp_path: Path) -> None:
     path = case.write(tmp_path)

@@ -45,6 +45,7 @@ def test_any_size_and_batch_gives_the_model_s_metres(model, shape):
     assert largest_deviation(fast(model), model, pixels) < 1e-4
 
 
+@pytest.mark.slow
 def test_the_published_size_of_network_gives_the_model_s_metres():
     model = make_model("b4")
     assert largest_deviation(fast(model), model, photograph(64, 96)) < 1e-4

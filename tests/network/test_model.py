@@ -195,11 +195,13 @@ def test_export_has_dynamic_sizes_and_no_graph_break():
     torch.testing.assert_close(exported, model(other).predicted_depth, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_compile_makes_one_graph():
     explanation = torch._dynamo.explain(tiny())(photograph(64, 96))
     assert explanation.graph_break_count == 0, explanation.break_reasons
 
 
+@pytest.mark.slow
 def test_attention_memory_grows_with_the_pixels_not_their_square():
     """Full scores at 768×768 would take 36864 × 576 × 4 bytes × 8 images = 650 MB."""
     code = """

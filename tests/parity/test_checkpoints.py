@@ -37,6 +37,7 @@ def test_a_folder_of_transformers_loads_here(reference, tmp_path: Path, dtype):
     assert difference.abs().max() <= 1e-5
 
 
+@pytest.mark.slow
 def test_a_folder_of_ours_loads_in_transformers_without_a_missing_key(reference, tmp_path: Path):
     ours = GLPNForDepthEstimation(GLPNConfig()).eval()
     randomise(ours)

@@ -109,6 +109,7 @@ def test_the_processor_takes(row: Row) -> None:
         GLPNImageProcessor(**{row.keyword: row.value})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("row", trying(PIPELINE), ids=lambda row: row.keyword)
 def test_the_pipeline_takes(row: Row, folder: Path) -> None:
     pipe = glpn.pipeline(model=str(folder), **{row.keyword: row.value})

@@ -11,6 +11,7 @@ from tests.networks import photograph, twins
 EVERYTHING = {"output_attentions": True, "output_hidden_states": True}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("preset", PRESETS)
 def test_all_outputs_agree_in_float32(preset):
     reference, ours = twins(preset)

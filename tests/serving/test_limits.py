@@ -76,6 +76,7 @@ def test_a_length_that_is_too_short_ends_the_connection(small):
     assert b" 200 " not in answer
 
 
+@pytest.mark.slow
 def test_a_length_that_is_too_long_ends_at_the_deadline(small):
     start = time.monotonic()
     answer = small.say(HEAD + b"Content-Length: 90000\r\n\r\n" + PHOTO)
@@ -121,6 +122,7 @@ def test_an_idle_keep_alive_connection_is_closed(small):
         assert time.monotonic() - start < 6
 
 
+@pytest.mark.slow
 def test_a_client_that_does_not_read_is_cut_off(small):
     large = encoded(np.zeros((2000, 3000, 3), np.uint8), "PNG")  # 24 MB of float32
     head = (

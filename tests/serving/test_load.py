@@ -243,6 +243,7 @@ def test_a_defect_is_status_500_in_json_without_details(model, error, said):
     assert "default-src" in answer.headers["content-security-policy"]
 
 
+@pytest.mark.slow
 def test_requests_leave_no_file(start, tmp_path):
     folder = tmp_path / "temporary"
     folder.mkdir()

@@ -22,7 +22,10 @@ from glpn.serving.query import installed_formats
 from tests.corpus.bytes_of import encoded, jpeg_segment, jpeg_with, orientation, scene
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed"),
+]
 FLAGS = [
     "--no-sandbox",
     "--disable-quic",

@@ -133,6 +133,7 @@ def test_pictures_and_scenes(service):
     assert service.post(PHOTO, format="glb").content.startswith(b"glTF")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", FILES, ids=lambda case: case.id)
 def test_every_kind_of_picture_has_its_status(service, case):
     answer = service.post(case.make(), ANY)

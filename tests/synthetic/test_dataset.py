@@ -83,6 +83,7 @@ def test_camera_files_keep_the_distortion(folder):
     assert values.keys() == {"fx", "fy", "cx", "cy", "k1", "k2"}
 
 
+@pytest.mark.slow
 def test_workers_write_the_bytes_that_one_process_writes(tmp_path):
     written(tmp_path / "one", 9, views=3)
     assert written(tmp_path / "two", 9, views=3, workers=2) == [0, 8, 9]

@@ -39,6 +39,7 @@ def losses(run: Path) -> list[float]:
     return [line["loss"] for line in log_of(run)]
 
 
+@pytest.mark.slow
 def test_losses_are_the_golden_ones(frames, tmp_path):
     train(tiny_recipe(frames, tmp_path))
     golden = json.loads(GOLDEN.read_text())
@@ -415,6 +416,7 @@ def test_every_step_has_random_numbers_of_its_own():
     assert len(seeds) == 300
 
 
+@pytest.mark.slow
 def test_the_model_remembers_the_focal_length_it_learnt_from(tmp_path):
     frames = write_frames(tmp_path / "set", 4)
     train(tiny_recipe(frames, tmp_path / "unknown", "loop.steps=1"))

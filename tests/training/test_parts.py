@@ -115,6 +115,7 @@ def test_the_last_share_of_a_folder_is_held_back_in_one_block(tmp_path):
         open_frames(DataOptions(train=str(folder), limit=None, val_share=0.99))
 
 
+@pytest.mark.slow
 def test_the_first_signal_is_a_wish_and_the_second_acts():
     """In a process of its own: sent to one that runs many tests, the second ended it at times."""
     script = """

@@ -357,6 +357,7 @@ def repeating_bomb(file: Path) -> None:
     torch.save({name: torch.zeros(1).expand(10**6, 10**6)}, file)
 
 
+@pytest.mark.slow
 def test_refusing_size_bombs_costs_no_memory(tmp_path):
     bombs = (compressed_bomb, lying_bomb, repeating_bomb)
     for bomb in bombs:

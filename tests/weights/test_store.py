@@ -287,6 +287,7 @@ def test_a_file_of_a_newer_format_says_which_glpn_it_needs(folder):
         GLPNForDepthEstimation.from_pretrained(folder)
 
 
+@pytest.mark.slow
 def test_refusing_a_hostile_header_costs_no_memory(tmp_path):
     sparse = tmp_path / "huge-header.safetensors"
     with sparse.open("wb") as stream:

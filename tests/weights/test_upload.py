@@ -49,6 +49,7 @@ def test_the_front_matter_of_every_card_is_valid_metadata(script, name):
     assert card.text.lstrip().startswith(f"# {name}")
 
 
+@pytest.mark.slow
 def test_terms_are_a_file_of_their_own(staged):
     terms = (staged / "LICENSE.md").read_text("utf-8")
     assert terms.startswith("# Terms of glpn-b0-rooms\n\n") and len(terms) > 200
