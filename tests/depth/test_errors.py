@@ -138,7 +138,12 @@ def test_a_depth_carries_its_error_and_a_sigma(tmp_path):
     read = glpn.read_depth(depth.save(tmp_path / "a.png"))
     assert read.relative_error == 0.2 and read.provenance.error_data == "50 frames of rooms"
     text = PhotoReport("a.jpg", depth, MeasuredPlaces((), ()), {}, {})
-    assert "± 20 % for two thirds of the pixels (measured on 50 frames of rooms)" in text.line()
+    assert depth.camera.is_assumed
+    condition = " if the camera is as assumed"
+    assert f"± 20 % for two thirds of the pixels{condition} (measured on 50" in text.line()
+    known = estimator()(np.zeros((32, 64, 3), np.uint8), focal=32)
+    line = PhotoReport("a.jpg", known, MeasuredPlaces((), ()), {}, {}).line()
+    assert "± 20 % for two thirds of the pixels (measured on 50 frames of rooms)" in line
     assert text.record()["relative_error"] == 0.2
 
 
@@ -167,9 +172,13 @@ def test_without_a_record_there_is_no_error_to_state():
     assert depth.relative_error is None and depth.sigma is None and depth.sigma_at(0, 0) is None
 
 
-def test_a_calibrated_depth_keeps_the_sigma_of_its_estimate_scaled():
-    depth = estimator()(np.zeros((32, 64, 3), np.uint8)).with_references([(5, 5, 1.0)])
-    np.testing.assert_allclose(depth.sigma, 0.2, rtol=1e-5)
+def test_a_calibrated_depth_claims_no_error_that_was_measured_without_calibration():
+    plain = estimator()(np.zeros((32, 64, 3), np.uint8))
+    depth = plain.with_references([(5, 5, 1.0)])
+    assert plain.relative_error is not None
+    assert depth.relative_error is None and depth.sigma is None
+    given = replace(plain, sigma=plain.sigma).with_references([(5, 5, 1.0)])
+    np.testing.assert_allclose(given.sigma, 0.2, rtol=1e-5)
 
 
 def test_an_impossible_error_in_a_file_is_refused(tmp_path):

@@ -99,6 +99,11 @@ class Camera:
         source = f"assumed {ASSUMED_FOV:g}° field of view along the longer side"
         return cls.from_focal(focal_of_fov(ASSUMED_FOV, max(size)), size, source=source)
 
+    @property
+    def is_assumed(self) -> bool:
+        """Whether nothing is known about the photo's camera; `source` says what was assumed."""
+        return self.source.startswith("assumed")
+
     def scaled(self, size_from: tuple[int, int], size_to: tuple[int, int]) -> Camera:
         """The camera of the same image resized from one (height, width) to another."""
         if min(*size_from, *size_to) < 1:

@@ -306,16 +306,21 @@ class Depth:
         gain: float | NDArray[np.float64],
         fit: calibration.ScaleShift | SparseFit,
     ) -> Depth:
-        """With other metres and another camera; `gain` scales sigma, the provenance gets a note."""
-        origin = self.provenance
+        """With other metres and another camera; `gain` scales sigma, the provenance gets a note.
+
+        Errors that were measured without a calibration do not hold after it.
+        """
+        origin, sigma = self.provenance, self.given_sigma
         reach = None if origin.max_depth is None else origin.max_depth * fit.scale + fit.shift
         notes = "; ".join(filter(None, (origin.note, note)))
         return dataclasses.replace(
             self,
             metres=metres.astype(np.float32),
             camera=camera,
-            provenance=dataclasses.replace(origin, max_depth=reach, note=notes),
-            sigma=None if self.sigma is None else (self.sigma * gain).astype(np.float32),
+            provenance=dataclasses.replace(
+                origin, max_depth=reach, note=notes, error=None, error_data=""
+            ),
+            sigma=None if sigma is None else (sigma * gain).astype(np.float32),
             errors=None,
         )
 

@@ -62,9 +62,10 @@ class PhotoReport:
         camera = self.depth.camera
         parts = [str(self.depth)]
         if self.depth.relative_error is not None:
+            condition = " if the camera is as assumed" if camera.is_assumed else ""
             parts.append(
-                f"± {100 * self.depth.relative_error:.0f} % for two thirds of the pixels "
-                f"(measured on {self.depth.provenance.error_data})"
+                f"± {100 * self.depth.relative_error:.0f} % for two thirds of the pixels"
+                f"{condition} (measured on {self.depth.provenance.error_data})"
             )
         if self.depth.given_sigma is not None:
             parts.append(f"median sigma {np.median(self.depth.given_sigma):.3g} m")

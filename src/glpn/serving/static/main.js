@@ -216,7 +216,7 @@ function describe() {
   if (chosen("lens").value !== "fov") part("fov").value = fov.toFixed(1);
   const [width, height] = now.size;
   part("range").textContent = reach === null ? "" : `For this photo the model’s range ends at ${inMetres(reach)}. Anything farther appears nearer.`;
-  if (error) part("range").textContent += ` ± ${Math.round(100 * error)} % for two thirds of the pixels, measured on ${frames}.`;
+  if (error) part("range").textContent += ` ± ${Math.round(100 * error)} % for two thirds of the pixels${/^assumed/.test(camera.source) ? " if the camera is as assumed" : ""}, measured on ${frames}.`;
   part("note").textContent = `${capital(note)}.`;
   part("note").hidden = !note;
   part("origin").textContent = `${model}, weights ${hash.slice(0, 12)}, on ${engine}; ${width} × ${height} pixels.`;
