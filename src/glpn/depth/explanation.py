@@ -8,15 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from glpn.depth.colormaps import ROBUST_PERCENTILES, colorize
+from glpn.depth.colormaps import DEFAULT_COLORMAP, ROBUST_PERCENTILES, color_range, colorize
 from glpn.depth.depth import Depth
-from glpn.depth.legend import legend
+from glpn.depth.legend import MIN_HEIGHT, legend
 from glpn.errors import UsageError
 
 WIDTH = 320  # pixels of one panel
 _GAP, _TITLE = 12, 28  # pixels between panels, and of the title above each
 _PAPER, _INK = (255, 255, 255), (20, 20, 20)
-_SIGMA_COLORS, _GATE_COLORS = "viridis", "gray"
+_SIGMA_COLORS = "viridis"
 _STRIDES = (4, 8, 16, 32)
 
 
@@ -88,14 +88,12 @@ def _grey(gate: NDArray[np.float32]) -> NDArray[np.uint8]:
 
 
 def _with_legend(
-    title: str, metres: NDArray[np.float32], size: tuple[int, int], colormap: str = "inferno"
+    title: str, metres: NDArray[np.float32], size: tuple[int, int], colormap: str = DEFAULT_COLORMAP
 ) -> Image.Image:
-    """A colour picture and its legend in metres, beside it if it is tall enough."""
-    known = metres[metres > 0]
-    near, far = np.percentile(known, ROBUST_PERCENTILES) if known.size else (0.0, 1.0)
-    far = max(float(far), float(near) + 1e-3)
-    picture = colorize(metres, colormap, near=float(near), far=far)
-    bar = Image.fromarray(legend(max(size[1], 64), colormap, float(near), far))
+    """A colour picture, and its legend in metres beside it."""
+    near, far = color_range(metres)
+    picture = colorize(metres, colormap, near=near, far=far)
+    bar = Image.fromarray(legend(max(size[1], MIN_HEIGHT), colormap, near, far))
     panel = _panel(title, picture, (size[0] - bar.width, size[1]))
     whole = Image.new("RGB", (size[0], panel.height), _PAPER)
     whole.paste(panel, (0, 0))
