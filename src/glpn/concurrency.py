@@ -7,7 +7,7 @@ import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from types import FrameType
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -132,3 +132,30 @@ def stop_signals(stop: Callable[[int], None], *, once: bool = False) -> Iterator
         yield
     finally:
         restore()
+
+
+class StopRequested(Exception):
+    """Raised by `StopSignals.pause` where work can be given up."""
+
+
+class StopSignals:
+    """Remembers the first SIGINT or SIGTERM inside the context; a second one acts at once."""
+
+    def __init__(self) -> None:
+        self.received: int | None = None
+        self._stack = ExitStack()
+
+    def __enter__(self) -> StopSignals:
+        self._stack.enter_context(stop_signals(self._remember, once=True))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def pause(self) -> None:
+        """Raise StopRequested if a signal came; for places where long work can be given up."""
+        if self.received is not None:
+            raise StopRequested
+
+    def _remember(self, number: int) -> None:
+        self.received = number

@@ -120,7 +120,7 @@ def test_the_first_signal_is_a_wish_and_the_second_acts():
     """In a process of its own: sent to one that runs many tests, the second ended it at times."""
     script = """
         import os, signal
-        from glpn.training.distributed import StopRequested, StopSignals
+        from glpn.concurrency import StopRequested, StopSignals
 
         signal.signal(signal.SIGINT, signal.default_int_handler)
         with StopSignals() as signals:

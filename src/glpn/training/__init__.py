@@ -4,7 +4,7 @@
 runs its loop, and `step` makes one update. `preparation` makes the network and the data: `data`
 opens the frames, `batches` decides which of them form which batch, and `reading` reads and augments
 them ahead of time. The other files: `optimiser` (rates, schedule, averaged weights), `losses` (also
-a teacher's), `validation`, `checkpoint`, `log` and `distributed` (several processes, stop signals).
+a teacher's), `validation`, `checkpoint`, `log` and `distributed` (several processes).
 """
 
 from __future__ import annotations

@@ -1,10 +1,16 @@
-"""Several processes that train one network, and the signals that stop a run."""
+"""Several processes as one: sums over all of them, including gradients and BatchNorm.
+
+Started by `torchrun`, each process takes its share of every batch, and all compute the loss of the
+whole batch. Gradients are added, not averaged, because each process has those of its own pixels.
+The result equals that of one process with the same batch, except for rounding and for dropped paths
+and dropout, which each process draws for itself.
+"""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -12,7 +18,6 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from glpn.concurrency import stop_signals
 from glpn.errors import ConfigError
 
 _T = TypeVar("_T")
@@ -152,30 +157,3 @@ class _SumOverProcesses(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
         return _SumOverProcesses.forward(ctx, gradient)
-
-
-class StopRequested(Exception):
-    """Raised by `StopSignals.pause` where work can be given up."""
-
-
-class StopSignals:
-    """Remembers the first SIGINT or SIGTERM inside the context; a second one acts at once."""
-
-    def __init__(self) -> None:
-        self.received: int | None = None
-        self._stack = ExitStack()
-
-    def __enter__(self) -> StopSignals:
-        self._stack.enter_context(stop_signals(self._remember, once=True))
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stack.close()
-
-    def pause(self) -> None:
-        """Raise StopRequested if a signal came; for places where long work can be given up."""
-        if self.received is not None:
-            raise StopRequested
-
-    def _remember(self, number: int) -> None:
-        self.received = number

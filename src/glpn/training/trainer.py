@@ -14,6 +14,7 @@ import torch
 
 import glpn
 from glpn import weights
+from glpn.concurrency import StopRequested, StopSignals
 from glpn.engines.torch import best_device, require_device
 from glpn.errors import CannotCreateOutput, CheckpointError, UsageError
 from glpn.estimator import load
@@ -31,13 +32,7 @@ from glpn.training.checkpoint import (
     write_checkpoint,
 )
 from glpn.training.data import Callbacks
-from glpn.training.distributed import (
-    StopRequested,
-    StopSignals,
-    World,
-    open_world,
-    synchronise_norms,
-)
+from glpn.training.distributed import World, open_world, synchronise_norms
 from glpn.training.log import LOG_NAME, Display
 from glpn.training.losses import FeatureProjections, Teacher, teacher_config
 from glpn.training.optimiser import AveragedNetwork, build_optimiser, learning_rate
