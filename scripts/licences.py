@@ -22,7 +22,7 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs/licences.md"
-EXTRAS = ("", "torch", "train", "openvino", "serve", "video", "3d", "cluster", "synthetic")
+EXTRAS = ("", "torch", "train", "openvino", "serve", "video", "3d", "cluster", "synthetic", "mcp")
 HEAD = """\
 # Licences of the packages that glpn installs
 

@@ -63,7 +63,7 @@ def test_the_commands_of_the_page_run(command, tmp_path):
 
 @pytest.fixture(scope="module")
 def ros():
-    return script("ros_depth")
+    return script("ros2/glpn_ros/conversion")
 
 
 def sent(ros, photo, encoding, padding=0):

@@ -66,6 +66,12 @@ VERBS = {
         "Serve depth estimation over HTTP, with a page for browsers.",
         needs_arguments=False,
     ),
+    "mcp": _Verb(
+        "mcp.mcp",
+        _USE,
+        "Let an assistant measure in photos: a Model Context Protocol server over standard input.",
+        needs_arguments=False,
+    ),
     "explain": _Verb(
         "explain.explain",
         _USE,

@@ -1,18 +1,13 @@
-"""A ROS picture in, a ROS depth image out; runs and is tested without ROS.
+"""ROS images to depth images, without ROS; `node.py` uses these functions in a ROS 2 node.
 
-    python examples/ros_depth.py examples/coffee.jpg
+    python examples/ros2/glpn_ros/conversion.py examples/coffee.jpg
 
 The records below have the fields of `std_msgs/Header`, `sensor_msgs/Image` and
-`sensor_msgs/CameraInfo` (ROS 2), and the functions use nothing but those fields: they take and
-give the real messages as well. In a node, where `Image` is that of `sensor_msgs.msg`:
-
-    def on_picture(picture, info):  # of a message_filters.TimeSynchronizer
-        depth = estimate(estimator, picture, info)
-        depth_publisher.publish(depth_message(depth, picture.header, make=Image))
-        info_publisher.publish(info)  # the depth image has the picture's camera and size
+`sensor_msgs/CameraInfo` (ROS 2). The functions use only these fields, so they accept the real
+messages too.
 
 Depth images follow REP 118: 32FC1 in metres, NaN where unknown, or 16UC1 in millimetres, 0 where
-unknown. Depth is measured along the optical axis, as there.
+unknown. Depth is measured along the optical axis.
 """
 
 from __future__ import annotations
@@ -65,7 +60,7 @@ class Image:
 
 @dataclass
 class CameraInfo:
-    """`sensor_msgs/CameraInfo`; `k` is row by row, and all 0 where nobody calibrated."""
+    """`sensor_msgs/CameraInfo`; `k` is row by row, and all 0 without a calibration."""
 
     header: Header = field(default_factory=Header)
     height: int = 0
@@ -101,10 +96,10 @@ def picture_pixels(message: Any) -> NDArray[np.uint8]:
 
 
 def camera_of(info: Any, size: tuple[int, int]) -> glpn.Camera | None:
-    """The camera of a `sensor_msgs/CameraInfo`; None where it says that nobody calibrated.
+    """The camera of a `sensor_msgs/CameraInfo`; None if it has no calibration.
 
     Raises:
-        ValueError: it is that of pictures of another size.
+        ValueError: it describes pictures of another size.
     """
     if info.k[0] == 0:
         return None
@@ -156,13 +151,13 @@ def depth_message(
         encoding=encoding,
         is_bigendian=0,
         step=width * values.itemsize,
-        data=array("B", values.tobytes()),  # what rclpy copies without looking at every byte
+        data=array("B", values.tobytes()),  # rclpy copies an array without checking every byte
     )
 
 
 def main() -> None:
-    """Play a camera: send one photograph through, and say what comes out."""
-    parser = argparse.ArgumentParser(description="A ROS picture in, a ROS depth image out.")
+    """Convert one photo as if a camera had sent it, and print the depth image's properties."""
+    parser = argparse.ArgumentParser(description="Convert one photo to a ROS depth image.")
     parser.add_argument("photo")
     parser.add_argument("--encoding", default="32FC1", choices=["32FC1", "16UC1"])
     parser.add_argument("--focal", type=float, default=0.0, help="pixels, as camera_info's k")

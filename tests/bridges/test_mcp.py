@@ -1,0 +1,82 @@
+"""`glpn mcp` in a session of the official client: real processes, real messages, real metres."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+
+import anyio
+import pytest
+
+import glpn
+from tests.cli import conftest as cli
+from tests.cli.conftest import write_photo
+
+pytest.importorskip("mcp", reason="mcp is not installed")
+pytestmark = pytest.mark.slow
+model = cli.model  # the fixture
+
+
+@pytest.fixture
+def call(model, tmp_path):
+    """Call tools in one session with `glpn mcp --root tmp_path`; returns their results."""
+    from mcp import ClientSession, StdioServerParameters
+    from mcp.client.stdio import stdio_client
+
+    command, *args = map(str, cli.command("mcp", "-m", model, "--root", tmp_path, "--threads", 1))
+
+    async def talk(requests):
+        parameters = StdioServerParameters(command=command, args=args, env=dict(os.environ))
+        async with (
+            stdio_client(parameters, errlog=sys.__stderr__) as streams,
+            ClientSession(*streams) as client,
+        ):
+            await client.initialize()
+            tools = [tool.name for tool in (await client.list_tools()).tools]
+            return tools, [await client.call_tool(name, values) for name, values in requests]
+
+    return lambda *requests: anyio.run(talk, requests)
+
+
+def test_an_assistant_reads_metres_and_lengths(call, model, tmp_path):
+    write_photo(tmp_path / "room.jpg")
+    depth = glpn.load(model, threads=1)(tmp_path / "room.jpg", fov=60)
+    given = {"photo": "room.jpg", "field_of_view": 60}
+    ends = {"start": [1, 2], "end": [20, 9]}
+    tools, results = call(
+        ("photo_depth", {**given, "at": [[9, 4]]}),
+        ("photo_length", {**given, **ends}),
+        ("photo_length", {**given, **ends, "known_lengths": [[1, 2, 20, 9, 1.5]]}),
+    )
+    assert tools == ["photo_depth", "photo_length"]
+    found, length, taped = (json.loads(result.content[0].text) for result in results)
+    assert (found["height"], found["width"]) == depth.size
+    assert found["at"] == [{"x": 9, "y": 4, "metres": pytest.approx(depth.at(9, 4), abs=6e-4)}]
+    assert found["near_metres"] <= found["median_metres"] <= found["far_metres"]
+    assert found["camera"] == depth.camera.source
+    assert length["metres"] == pytest.approx(depth.between((1, 2), (20, 9)), abs=6e-4)
+    assert taped["metres"] == 1.5
+    assert "1 known length" in taped["note"]
+
+
+def test_mistakes_are_explained_to_the_assistant(call, tmp_path):
+    write_photo(tmp_path / "room.jpg")
+    (tmp_path / "broken.jpg").write_bytes(b"\xff\xd8\xff nothing")
+    _, results = call(
+        ("photo_depth", {"photo": "../room.jpg"}),
+        ("photo_depth", {"photo": "absent.jpg"}),
+        ("photo_depth", {"photo": "broken.jpg"}),
+        ("photo_length", {"photo": "room.jpg", "start": [0, 0], "end": [9999, 0]}),
+    )
+    assert all(result.is_error for result in results)
+    texts = [result.content[0].text for result in results]
+    expected = ("expected a photo below", "absent.jpg: no such file", "broken.jpg", "is outside")
+    assert all(words in text for words, text in zip(expected, texts, strict=True)), texts
+
+
+def test_a_missing_folder_is_named(capsys, model, tmp_path):
+    from glpn.cli import main
+
+    assert main(["mcp", "-m", str(model), "--root", str(tmp_path / "nowhere")]) == 66
+    assert "nowhere: no such folder" in capsys.readouterr().err
