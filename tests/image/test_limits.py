@@ -68,10 +68,26 @@ def test_one_number_raises_both_limits_on_pixels():
     assert SERVICE_LIMITS.max_pixels < DEFAULT_LIMITS.max_pixels
 
 
-def test_scans_times_pixels_are_limited():
-    limits = ImageLimits(max_scan_pixels=100_000)
-    with pytest.raises(ImageTooLarge, match="10 scans would take too long"):
-        limits.require(200, 100, name="x", jpeg=True, scans=10)
+@pytest.mark.parametrize(
+    ("subsampling", "passes"),  # of Pillow's ten scans: 2 with all components, 8 with one each
+    [(0, 2 * 3 + 8), (1, 2 * 2 + 4 + 4 / 2), (2, 2 * 1.5 + 4 + 4 / 4)],
+)
+def test_the_samples_of_all_scans_are_limited(subsampling, passes):
+    photo = encoded(scene(96, 128), "JPEG", progressive=True, subsampling=subsampling)
+    samples = int(96 * 128 * passes)
+    read_photo(photo, limits=ImageLimits(max_scan_samples=samples))
+    with pytest.raises(ImageTooLarge, match=f"{passes:g} passes of .* save it as an ordinary JPEG"):
+        read_photo(photo, limits=ImageLimits(max_scan_samples=samples - 1))
+
+
+def test_a_jpeg_of_one_scan_is_within_any_limit_on_scans():
+    read_photo(encoded(scene(), "JPEG"), limits=ImageLimits(max_scan_samples=1))
+
+
+def test_the_service_reads_usual_progressive_photos_of_24_megapixels_and_no_sharper_ones():
+    SERVICE_LIMITS.require(5712, 4284, name="x", jpeg=True, passes=8)
+    with pytest.raises(ImageTooLarge, match="14 passes"):
+        SERVICE_LIMITS.require(5712, 4284, name="x", jpeg=True, passes=14)
 
 
 # --- sources that are no photo -------------------------------------------------------------------

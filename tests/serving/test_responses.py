@@ -133,6 +133,14 @@ def test_pictures_and_scenes(service):
     assert service.post(PHOTO, format="glb").content.startswith(b"glTF")
 
 
+def test_the_texture_of_a_mesh_has_at_most_a_megapixel_and_a_half(service):
+    trimesh = pytest.importorskip("trimesh")
+    photo = encoded(np.zeros((1500, 2000, 3), np.uint8), "JPEG")
+    data = io.BytesIO(service.post(photo, format="glb").content)
+    mesh = trimesh.load(data, file_type="glb").to_geometry()
+    assert mesh.visual.material.baseColorTexture.size == (1000, 750)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("case", FILES, ids=lambda case: case.id)
 def test_every_kind_of_picture_has_its_status(service, case):

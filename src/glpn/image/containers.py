@@ -104,9 +104,9 @@ def decode(
         raise InvalidImage(f"{name}: the file is truncated or damaged: {e}") from None
     jpeg_file = parts.format == "JPEG"
     if parts.size is not None:
-        limits.require(*parts.size, name=name, jpeg=jpeg_file, scans=parts.scans)
+        limits.require(*parts.size, name=name, jpeg=jpeg_file, passes=parts.passes)
     image = _open(parts, name)
-    limits.require(*image.size, name=name, jpeg=jpeg_file, scans=parts.scans)
+    limits.require(*image.size, name=name, jpeg=jpeg_file, passes=parts.passes)
     require_one_frame(getattr(image, "n_frames", 1), name)
     size = image.size
     if min_decode_size is not None:

@@ -40,7 +40,8 @@ def take_apart(data: bytes, name: str) -> Parts:
     view = memoryview(data)
     kept: list[memoryview | bytes] = [b"\xff\xd8"]
     exif, projection, size = b"", "", None
-    at, scans = 2, 0
+    at, scans, passes = 2, 0, 0.0
+    shares: dict[int, float] = {}
     for _ in range(MAX_PARTS):
         found = _MARKER.search(data, at)
         if found is None:
@@ -52,16 +53,18 @@ def take_apart(data: bytes, name: str) -> Parts:
             kept.append(b"\xff\xd9")
             if size is None or not scans:
                 raise InvalidImage(f"{name}: JPEG without a picture")
-            return Parts("JPEG", b"".join(kept), JpegImageFile, size, exif, projection, scans=scans)
+            several = passes if scans > 1 else 0
+            return Parts("JPEG", b"".join(kept), JpegImageFile, size, exif, projection, several)
         body, at = _segment(data, found.end(), name)
         if marker == _SOS:
             scans += 1
+            passes += sum(shares.get(component, 1) for component in body[1 : 2 * body[0] : 2])
             if scans > MAX_SCANS:
                 raise InvalidImage(f"{name}: JPEG of more than {MAX_SCANS} scans")
         elif marker in _FRAMES:
             if size is not None:
                 raise InvalidImage(f"{name}: JPEG with a second frame header at byte {start}")
-            size = _size(body)
+            size, shares = _size(body), _shares(body)
         elif marker == _APP1:
             exif = exif or (body if body.startswith(b"Exif\0\0") else b"")
             if body.startswith(_XMP):
@@ -99,3 +102,13 @@ def _size(body: bytes) -> tuple[int, int]:
     """(width, height) of a frame header."""
     height, width = struct.unpack_from(">HH", body, 1)
     return width, height
+
+
+def _shares(body: bytes) -> dict[int, float]:
+    """Component → its samples per pixel, from a frame header (T.81, B.2.2 and A.1.1)."""
+    components = {body[at]: body[at + 1] for at in range(6, len(body) - 2, 3)}
+    products = {component: (hv >> 4) * (hv & 15) for component, hv in components.items()}
+    horizontal = max((hv >> 4 for hv in components.values()), default=0)
+    vertical = max((hv & 15 for hv in components.values()), default=0)
+    whole = max(horizontal * vertical, 1)
+    return {component: product / whole for component, product in products.items()}

@@ -18,7 +18,8 @@ class ImageLimits:
     Attributes:
         max_pixels: of files other than JPEG, and of Pillow images not yet decoded.
         max_jpeg_pixels: of JPEG files and arrays.
-        max_scan_pixels: pixels times scans of a progressive JPEG: each scan visits every pixel.
+        max_scan_samples: of all scans of a progressive JPEG together. Each scan visits every sample
+            of its components; chroma has fewer where it is subsampled.
         max_side: of either side, in pixels.
         max_aspect: the longer side divided by the shorter. A sliver is cheap to decode, but its
             network input is not.
@@ -27,7 +28,7 @@ class ImageLimits:
 
     max_pixels: int = 50_000_000
     max_jpeg_pixels: int = 120_000_000
-    max_scan_pixels: int = 2_000_000_000
+    max_scan_samples: int = 2_000_000_000
     max_side: int = 65_535
     max_aspect: int = 5_000
     max_bytes: int = 256 * 2**20
@@ -40,7 +41,7 @@ class ImageLimits:
         )
 
     def require(
-        self, width: int, height: int, *, name: str, jpeg: bool = False, scans: int = 1
+        self, width: int, height: int, *, name: str, jpeg: bool = False, passes: float = 0
     ) -> None:
         """Refuse a picture that costs too much.
 
@@ -48,7 +49,7 @@ class ImageLimits:
             width, height: in pixels.
             name: of the photo, for the message.
             jpeg: whether it can be decoded at a fraction, or is decoded already.
-            scans: passes over the whole picture.
+            passes: samples per pixel that the scans of a progressive JPEG visit; 0 for one scan.
 
         Raises:
             ImageTooLarge: the message names the limit.
@@ -64,8 +65,11 @@ class ImageLimits:
                 f"{size} is {pixels / 1e6:.1f} megapixels; the limit is {max_pixels / 1e6:g} "
                 "(--max-megapixels, or ImageLimits in Python, raises it)"
             )
-        if scans > 1 and scans * pixels > self.max_scan_pixels:
-            raise ImageTooLarge(f"{size} with {scans} scans would take too long to decode")
+        if passes * pixels > self.max_scan_samples:
+            raise ImageTooLarge(
+                f"{size} as a progressive JPEG takes too long to decode: {passes:g} passes of "
+                f"{pixels / 1e6:.1f} megapixels; save it as an ordinary JPEG"
+            )
 
 
 DEFAULT_LIMITS = ImageLimits()
@@ -74,7 +78,7 @@ DEFAULT_LIMITS = ImageLimits()
 SERVICE_LIMITS = ImageLimits(
     max_pixels=16_000_000,
     max_jpeg_pixels=25_000_000,
-    max_scan_pixels=250_000_000,
+    max_scan_samples=200_000_000,
     max_side=16_384,
     max_aspect=5_000,
     max_bytes=16 * 2**20,

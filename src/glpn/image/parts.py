@@ -26,7 +26,7 @@ class Parts:
         size: declared (width, height), where the reader knows it.
         exif: the EXIF block, maybe empty.
         projection: see `projection_of`.
-        scans: passes over the picture that decoding takes.
+        passes: samples per pixel that the scans of a JPEG visit; 0 for one scan.
     """
 
     format: str
@@ -35,7 +35,7 @@ class Parts:
     size: tuple[int, int] | None = None
     exif: bytes = b""
     projection: str = ""
-    scans: int = 1
+    passes: float = 0
 
 
 def projection_of(xmp: bytes) -> str:

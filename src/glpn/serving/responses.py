@@ -23,7 +23,7 @@ from glpn.serving.query import MEDIA_TYPES, DepthQuery
 _PHOTO_NAME = "image"  # in messages and files: the service does not know the photo's own name
 # A mesh takes some 200 bytes and two microseconds a vertex, and its texture is compressed too.
 _MAX_VERTICES = 200_000
-_MAX_TEXTURE_PIXELS = 4_000_000
+_MAX_TEXTURE_PIXELS = 1_500_000
 _SAMPLE_STRIDE = 17  # usual widths are no multiples of it, so a sample covers all columns
 _NEAR_MEDIAN = (0.47, 0.53)  # fractions of the sorted sample
 _DECIMALS = 4  # of metres: a tenth of a millimetre
