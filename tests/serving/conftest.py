@@ -118,6 +118,13 @@ def service(model, tmp_path_factory) -> Iterator[Service]:
 
 
 @pytest.fixture
+def start_bundled(tmp_path) -> Callable[..., Any]:
+    """`serving` of the bundled model in float32, with options of the test's own."""
+    options = ("--precision", "float32", "--engine", "onnxruntime")
+    return lambda *more: serving(Path("glpn-b0-indoor"), tmp_path, *options, *more)
+
+
+@pytest.fixture
 def start(model, tmp_path) -> Iterator[Callable[..., Any]]:
     """`serving` with options of the test's own."""
     return lambda *options, **popen: serving(model, tmp_path, *options, **popen)

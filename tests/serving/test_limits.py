@@ -197,6 +197,8 @@ def test_a_missing_or_wrong_key_is_refused(start):
         ["--deadline", "nan"],
         ["--queue", "-1"],
         ["--host", "256.1.1.1"],
+        ["--cors", "*"],
+        ["--cors", "https://a.example/path"],
     ],
 )
 def test_impossible_options_are_usage_errors(model, arguments, capsys):

@@ -160,7 +160,7 @@ def test_every_kind_of_picture_has_its_status(service, case):
         ("format=exe", "json, png16, npz, exr, tiff, ply, glb, vis"),
         ("format=", "json, png16"),
         ("format=json&format=npz", "too often"),
-        ("max_side=-1", "format, focal, fov, colormap, uncertainty, step, at, between"),
+        ("max_side=-1", "format, focal, fov, colormap, uncertainty, step, at, between, ref, known"),
         ("step=0", "from 1 to"),
         ("step=1.5", "from 1 to"),
         ("step=1,2", "from 1 to"),
@@ -187,6 +187,11 @@ def test_every_kind_of_picture_has_its_status(service, case):
         ("at=1,99999", "outside"),
         ("at=1,1&" * 101, "too often"),
         ("between=1,2,3", "x0,y0,x1,y1"),
+        ("known=1,2,3,4", "x0,y0,x1,y1,metres"),
+        ("known=1,2,3,4,0", "above 0"),
+        ("known=1,2,1,2,1", "two different places"),
+        ("ref=1,2", "x,y,metres"),
+        ("ref=1,9999,2", "outside"),
         ("colormap=jet", "inferno"),
         ("%00=%ff", "format, focal"),
     ],
@@ -264,6 +269,69 @@ def test_the_log_has_one_line_per_request_and_no_names(service):
     assert (line["event"], line["path"], line["status"]) == ("request", "/v1/depth", 200)
     assert line["ms"] > 0 and line["bytes_in"] == len(PHOTO) and line["bytes_out"] > 100
     assert "secret" not in json.dumps(service.log) and "77,66" not in json.dumps(service.log)
+
+
+def test_measurements_calibrate_figures_and_files(service, model, tmp_path):
+    from glpn.depth.measurements import Measurements
+
+    measured = Measurements(references=[(30, 20, 2.5)], lengths=[(10, 80, 110, 15, 3)])
+    depth = glpn.load(model, threads=1)(PHOTO, measurements=measured)
+    query = {"ref": "30,20,2.5", "known": "10,80,110,15,3"}
+    found = service.post(PHOTO, at="3,4", between="10,80,110,15", **query).json()
+    assert found["between"][0]["metres"] == 3
+    assert found["at"][0]["metres"] == pytest.approx(depth.at(3, 4), abs=1e-3)
+    assert "1 known length" in found["provenance"]["note"]
+    path = tmp_path / "depth.npz"
+    path.write_bytes(service.post(PHOTO, format="npz", step=2, **query).content)
+    np.testing.assert_allclose(read_depth(path).metres, depth.metres[::2, ::2], atol=1e-3)
+
+
+def test_a_form_of_curl_and_the_type_image_jpg_are_read(service):
+    boundary = "-----9"
+    form = (
+        (
+            f"--{boundary}\r\nContent-Disposition: form-data; name=image; filename=a.jpg\r\n"
+            "Content-Type: image/jpeg\r\n\r\n"
+        ).encode()
+        + PHOTO
+        + f"\r\n--{boundary}--\r\n".encode()
+    )
+    kinds = {"Content-Type": f"multipart/form-data; boundary={boundary}"}
+    plain = service.post(PHOTO).json()
+    assert service.post(form, kinds).json() == plain
+    assert service.post(PHOTO, {"Content-Type": "image/jpg"}).json() == plain
+
+
+def test_the_service_states_the_measured_error_of_the_bundled_model(start_bundled):
+    with start_bundled() as service:
+        found = service.post(PHOTO, fov=60, at="30,20").json()
+    depth = glpn.load(threads=1, precision="float32")(PHOTO, fov=60)
+    assert found["relative_error"] == pytest.approx(depth.relative_error, abs=2e-3)
+    assert found["at"][0]["sigma"] == pytest.approx(depth.sigma_at(30, 20), rel=0.02)
+
+
+def test_pages_of_an_allowed_origin_may_use_the_service(start):
+    origin, other = {"Origin": "https://app.example.org"}, {"Origin": "https://evil.example"}
+    with start("--cors", "https://App.example.org") as service, service.client() as client:
+        asked = client.options("/v1/depth", headers=origin)
+        assert asked.headers["access-control-allow-origin"] == "https://app.example.org"
+        assert asked.headers["access-control-allow-methods"] == "POST, OPTIONS"
+        assert "X-API-Key" in asked.headers["access-control-allow-headers"]
+        answer = client.post("/v1/depth", content=PHOTO, headers={**JPEG, **origin})
+        assert answer.status_code == 200
+        assert answer.headers["access-control-allow-origin"] == "https://app.example.org"
+        assert "Origin" in answer.headers["vary"]
+        for path in ("/v1/about", "/"):
+            refused = client.get(path, headers=other)
+            assert refused.status_code == 403
+            assert "access-control-allow-origin" not in refused.headers
+
+
+def test_without_the_option_no_other_origin_is_allowed(service):
+    with service.client() as client:
+        answer = client.get("/v1/about", headers={"Origin": "https://app.example.org"})
+    assert answer.status_code == 403 and "--cors" in answer.json()["error"]
+    assert not any(name.startswith("access-control") for name in answer.headers)
 
 
 def test_uncertainty_is_in_json_and_npz(service, model, tmp_path):

@@ -72,6 +72,16 @@ _QUERY: dict[str, tuple[_Schema, str]] = {
         {"type": "array", "items": {"type": "string"}},
         "x0,y0,x1,y1: return the metres between two pixels. Repeatable.",
     ),
+    "ref": (
+        {"type": "array", "items": {"type": "string"}},
+        "x,y,metres: a depth measured along the optical axis. One sets the scale, several also "
+        "shift the depth. Repeatable.",
+    ),
+    "known": (
+        {"type": "array", "items": {"type": "string"}},
+        "x0,y0,x1,y1,metres: a length measured with a tape. One sets the scale; two, one across "
+        "the photo and one away from the camera, also set the focal length. Repeatable.",
+    ),
     "colormap": ({"type": "string", "enum": list(COLORMAPS)}, "Colours of the format vis."),
     "uncertainty": (
         {"type": "string", "enum": ["flip"]},
@@ -156,7 +166,9 @@ def make_app(
             return Response(status_code=204, headers={"Allow": allow})
         return None
 
-    return ServiceMiddleware(app, metrics, paths=paths, hosts=limits.hosts, early=early)
+    return ServiceMiddleware(
+        app, metrics, paths=paths, hosts=limits.hosts, cors=limits.cors, early=early
+    )
 
 
 def _add_depth(

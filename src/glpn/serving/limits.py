@@ -34,6 +34,7 @@ class Limits:
             may then wait for a worker.
         api_key: the value that `X-API-Key` must have; None requires none.
         hosts: names that `Host` and `Origin` may have besides IP addresses and localhost.
+        cors: origins, such as "https://app.example.org", whose pages may read responses.
     """
 
     max_body: int = MAX_BODY_BYTES
@@ -42,6 +43,7 @@ class Limits:
     deadline: float = DEADLINE_SECONDS
     api_key: str | None = None
     hosts: frozenset[str] = frozenset()
+    cors: frozenset[str] = frozenset()
 
 
 class Refusal(Exception):
@@ -53,8 +55,10 @@ class Refusal(Exception):
         self.headers = dict(headers or {})
 
 
-def require_host(headers: Headers, hosts: frozenset[str]) -> None:
-    """Refuse hosts and origins that are not this service's.
+def require_host(
+    headers: Headers, hosts: frozenset[str], cors: frozenset[str] = frozenset()
+) -> None:
+    """Refuse hosts and origins that are not this service's, except the origins in `cors`.
 
     A web page can point its own host name at 127.0.0.1 (DNS rebinding) and then talk to a service
     that listens there. It needs a name for that, so IP addresses and localhost are always allowed.
@@ -68,11 +72,14 @@ def require_host(headers: Headers, hosts: frozenset[str]) -> None:
     if host is not None and not _is_ours(host, hosts):  # HTTP/1.0 may omit it
         raise Refusal(421, "Host: unknown name; allow it with --allow-host NAME")
     origin = headers.get("origin")
-    if origin is None:
+    if origin is None or origin in cors:
         return
     netloc = urlsplit(origin).netloc if "://" in origin else ""
     if not netloc or (netloc != host and _name(netloc) not in hosts):
-        raise Refusal(403, "Origin: another site; allow its host with --allow-host NAME")
+        raise Refusal(
+            403,
+            "Origin: another site; allow its host with --allow-host NAME, or it with --cors ORIGIN",
+        )
 
 
 def _is_ours(host: str, hosts: frozenset[str]) -> bool:

@@ -60,7 +60,7 @@ class ServiceMiddleware:
         app: answers the requests.
         metrics: updated by every request.
         paths: that the log may contain; any other path could be a client's message to the log.
-        hosts: as in `Limits`.
+        hosts, cors: as in `Limits`.
         early: a response that needs no routing, such as the refusal of an overloaded service; None
             for all other requests. It keeps the cost of refused requests low.
     """
@@ -72,12 +72,14 @@ class ServiceMiddleware:
         *,
         paths: frozenset[str],
         hosts: frozenset[str],
+        cors: frozenset[str],
         early: Callable[[Scope], Response | None],
     ) -> None:
         self._app = app
         self._metrics = metrics
         self._paths = paths
         self._hosts = hosts
+        self._cors = cors
         self._early = early
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -85,7 +87,7 @@ class ServiceMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        exchange = _Exchange(scope, receive, send)
+        exchange = _Exchange(scope, receive, send, self._cors)
         start = time.perf_counter()
         try:
             response = self._refusal(scope) or self._early(scope)
@@ -97,7 +99,7 @@ class ServiceMiddleware:
         try:
             _require_safe_framing(scope)
             if not scope["path"].startswith(HEALTH):
-                require_host(Headers(scope=scope), self._hosts)
+                require_host(Headers(scope=scope), self._hosts, self._cors)
         except Refusal as refusal:
             return refused(refusal)
         return None
@@ -131,10 +133,13 @@ def _require_safe_framing(scope: Scope) -> None:
 class _Exchange:
     """One request and its response: counts bytes, adds headers, drains a body left unread."""
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __init__(self, scope: Scope, receive: Receive, send: Send, cors: frozenset[str]) -> None:
         self._receive = receive
         self._send = send
         headers = dict(scope["headers"])
+        origin = headers.get(b"origin", b"").decode("latin-1")
+        self._vary = bool(cors)
+        self._allowed_origin = origin if origin in cors else None
         self._unread = bool({b"content-length", b"transfer-encoding"} & headers.keys())
         length = int(headers.get(b"content-length", _SMALL_BODY + 1))  # h11 lets only digits pass
         self._small = length <= _SMALL_BODY and b"expect" not in headers
@@ -159,6 +164,7 @@ class _Exchange:
             headers = MutableHeaders(scope=message)
             for name, value in _HEADERS.items():
                 headers.setdefault(name, value)
+            self._add_cors(headers)
             if self._unread:
                 headers["Connection"] = "close"
         else:
@@ -168,6 +174,19 @@ class _Exchange:
                 await self._drain_body(_DRAIN_SECONDS)
                 message = {"type": "http.response.body", "body": b""}
         await self._send(message)
+
+    def _add_cors(self, headers: MutableHeaders) -> None:
+        """Let pages of an allowed origin read the response (fetch standard, section 3.2)."""
+        if self._vary:
+            headers.add_vary_header("Origin")
+        if self._allowed_origin is None:
+            return
+        headers["Access-Control-Allow-Origin"] = self._allowed_origin
+        headers["Access-Control-Expose-Headers"] = "Content-Disposition, Retry-After"
+        if "allow" in headers:  # the response to OPTIONS: a browser's question before it sends
+            headers["Access-Control-Allow-Methods"] = headers["allow"]
+            headers["Access-Control-Allow-Headers"] = "Content-Type, X-API-Key"
+            headers["Access-Control-Max-Age"] = "600"  # seconds
 
     async def _drain_body(self, seconds: float) -> None:
         with anyio.move_on_after(seconds):

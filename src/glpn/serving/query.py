@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from glpn.camera.camera import FOV_RANGE
 from glpn.depth.colormaps import color_table
+from glpn.depth.measurements import Measurements
 from glpn.errors import UsageError
 from glpn.files import FORMATS
 
@@ -18,11 +19,11 @@ MEDIA_TYPES = {
     **{row.name: row.media_type for row in FORMATS.values() if row.quantity != "sigma"},
 }
 _SINGLE = ("format", "focal", "fov", "colormap", "uncertainty", "step")
-_REPEATED = ("at", "between")
+_REPEATED = ("at", "between", "ref", "known")
 _UNCERTAINTIES = ("flip",)
 _MAX_FOCAL = 1e6  # pixels; `Camera` compares the focal length with the photo
 _MAX_STEP = 10_000
-MAX_PLACES = 100  # of at and between each
+MAX_PLACES = 100  # of each repeated name
 _MAX_ECHO = 40  # characters of a wrong value that the message repeats
 _MAX_NUMBER = 40  # characters
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
@@ -38,6 +39,7 @@ class DepthQuery:
         fov: horizontal field of view in degrees.
         at: points (x, y) in pixels.
         between: pairs of points (x0, y0, x1, y1).
+        measurements: known depths and lengths, which calibrate the metres.
         colormap: of the format vis.
         uncertainty: "flip" adds sigma to JSON and NPZ.
         step: files keep every step-th pixel in both directions.
@@ -48,6 +50,7 @@ class DepthQuery:
     fov: float | None = None
     at: Sequence[tuple[float, ...]] = ()
     between: Sequence[tuple[float, ...]] = ()
+    measurements: Measurements = field(default_factory=Measurements)
     colormap: str = "inferno"
     uncertainty: str | None = None
     step: int = 1
@@ -70,8 +73,12 @@ def parse_query(items: Sequence[tuple[str, str]]) -> DepthQuery:
         format=_choice(once, "format", installed_formats()) or "json",
         focal=_number(once, "focal", 0, _MAX_FOCAL, "pixels"),
         fov=_number(once, "fov", *FOV_RANGE, "degrees"),
-        at=[_pixels("at", text, count=2) for text in values.get("at", ())],
-        between=[_pixels("between", text, count=4) for text in values.get("between", ())],
+        at=_places(values, "at", "x,y in pixels"),
+        between=_places(values, "between", "x0,y0,x1,y1 in pixels"),
+        measurements=Measurements(
+            references=_places(values, "ref", "x,y,metres"),
+            lengths=_places(values, "known", "x0,y0,x1,y1,metres"),
+        ),
         colormap=once.get("colormap", "inferno")[:_MAX_ECHO],
         uncertainty=_choice(once, "uncertainty", _UNCERTAINTIES),
         step=_step(once.get("step", "1")),
@@ -122,17 +129,20 @@ def _step(text: str) -> int:
     return int(numbers[0])
 
 
-def _pixels(name: str, text: str, *, count: int) -> tuple[float, ...]:
-    numbers = _floats(text)
-    if len(numbers) != count:
-        form = "x,y" if count == 2 else "x0,y0,x1,y1"
-        raise UsageError(f"{name}: expected {form} in pixels, got {_shown(text)}")
-    return numbers
+def _places(values: Mapping[str, list[str]], name: str, form: str) -> list[tuple[float, ...]]:
+    """The numbers of every value of one name; `form` says how many they are."""
+    count = form.count(",") + 1
+    places = []
+    for text in values.get(name, ()):
+        places.append(_floats(text))
+        if len(places[-1]) != count:
+            raise UsageError(f"{name}: expected {form}, got {_shown(text)}")
+    return places
 
 
 def _floats(text: str) -> tuple[float, ...]:
     """The finite numbers of a comma-separated list; empty where anything else is in it."""
-    parts = text.split(",", 4)
+    parts = text.split(",", 5)
     if not all(len(part) <= _MAX_NUMBER and _NUMBER.fullmatch(part) for part in parts):
         return ()
     numbers = tuple(map(float, parts))

@@ -51,7 +51,8 @@ def depth_response(
 
     Raises:
         InvalidImage: the bytes are no photo within the limits.
-        UsageError: a point lies outside the photo, or the focal length is impossible for it.
+        UsageError: a point lies outside the photo, the focal length is impossible for it, or the
+            measurements contradict each other.
         CheckpointError: the network's output is not finite.
     """
     needs_photo = query.format in FORMATS and FORMATS[query.format].needs_photo
@@ -66,7 +67,7 @@ def depth_response(
         photo,
         choose_camera(photo, focal=query.focal, fov=query.fov),
         uncertainty=query.uncertainty,
-    )
+    ).calibrate(query.measurements)
     if query.format == "json":
         return as_json(_record(depth, query))
     step = query.step

@@ -72,6 +72,15 @@ class _Limits:
             rich_help_panel=_LIMITS,
         ),
     ] = None
+    cors: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ORIGIN",
+            help="Origin, such as https://app.example.org, whose pages may use the service from "
+            "browsers; repeatable.",
+            rich_help_panel=_LIMITS,
+        ),
+    ] = None
     max_megapixels: Annotated[
         float,
         typer.Option(
@@ -94,6 +103,7 @@ class _Limits:
             deadline=_seconds(self.deadline),
             api_key=None if self.api_key_env is None else _key(self.api_key_env),
             hosts=frozenset(name.lower() for name in (host, *(self.allow_host or ()))),
+            cors=frozenset(map(_origin, self.cors or ())),
         )
 
 
@@ -150,11 +160,19 @@ def _open(engine_options: EngineOptions) -> tuple[DepthEstimator, int]:
     opened.metres(np.zeros((480, 640, 3), np.uint8))  # warm up before the first request
     # Responses carry the provenance. It must not reveal a folder of this machine.
     provenance = dataclasses.replace(opened.provenance, model=_public_name(opened.provenance.model))
-    return DepthEstimator(opened.engine, opened.processor, provenance), shared.concurrency
+    same = DepthEstimator(opened.engine, opened.processor, provenance, opened.errors)
+    return same, shared.concurrency
 
 
 def _public_name(model: str) -> str:
     return Path(model).resolve().name if Path(model).is_dir() else model
+
+
+def _origin(text: str) -> str:
+    """An origin as browsers send it: in lower case, without a path."""
+    if re.fullmatch(r"https?://[^/\s?#@,*]+", text) is None:
+        raise UsageError(f"--cors: expected an origin like https://app.example.org, got {text!r}")
+    return text.lower()
 
 
 def _bytes(text: str) -> int:
