@@ -40,6 +40,7 @@ NOT_RUN = {
     "glpn export onnx my-model depth": "compares with torch; tests/cli/test_export.py runs it",
     "glpn export openvino": "compares with torch; tests/cli/test_export.py runs it",
     "glpn export torch": "compares with torch; tests/cli/test_export.py runs it",
+    "glpn mcp": "answers a client until it leaves; tests/bridges/test_mcp.py runs it",
     "glpn serve": "serves until it is stopped; tests/serving runs it",
     "glpn train finetune data.train=my-frames loop": "tests/training resumes runs",
     "glpn video --camera": "needs a camera and a display; tests/video/test_webcam.py has stand-ins",
@@ -50,8 +51,10 @@ NOT_RUN = {
 
 # What makes a long command short; a repeated option's last value counts.
 SHORTER = {
+    "glpn explain": "--model MODEL",
     "glpn synth": "--count 2 --size 60x80",
-    "glpn train": "loop.steps=1 loop.batch=1 augment.crop=[96,96] run.workers=0 run.doctor=false",
+    "glpn train": "model.start=MODEL loop.steps=1 loop.batch=1 augment.crop=[96,96] "
+    "run.workers=0 run.doctor=false",
     "glpn video": "--threads 1",
 }
 
@@ -79,7 +82,7 @@ def frames(tmp_path_factory):
     from glpn.synthetic import write_dataset
 
     folder = tmp_path_factory.mktemp("frames") / "my-frames"
-    for _ in write_dataset(folder, 4, seed=5, size=(240, 320)):
+    for _ in write_dataset(folder, 4, seed=5, size=(120, 160)):
         pass
     return folder
 
