@@ -229,7 +229,9 @@ def test_everything_works_with_the_keyboard(open_page, photo, depth):
         name, is_seen = page.evaluate(FOCUS)
         assert is_seen, name
         reached.add(name)
-    controls = page.locator("button:visible:enabled, select:visible, input:visible:not(.unseen)")
+    controls = page.locator(
+        "button:visible:enabled, select:visible, input:visible:enabled:not(.unseen)"
+    )
     names = controls.evaluate_all("all => all.map(e => e.name || e.id || e.textContent)")
     assert set(names) <= reached
 
@@ -440,8 +442,10 @@ def test_points_keep_their_letters_in_both_views(open_page, photo):
     give(page, photo)
     for x, y in ((10, 80), (110, 15)):
         page.mouse.click(*spot(page, x, y))
-    assert page.locator("#marks text").all_text_contents() == ["A", "B"]
+    length = page.inner_text("#apart")
+    assert page.locator("#marks text").all_text_contents() == [length, "A", "B"]
     page.get_by_text("3-D", exact=True).click()
+    page.locator("#scene-length", has_text=page.inner_text("#apart")).wait_for()
     for name, other in (("#scene-a", "#scene-b"), ("#scene-b", "#scene-a")):
         page.locator(name).wait_for()
         assert page.locator(name).bounding_box() != page.locator(other).bounding_box()
@@ -485,3 +489,103 @@ def test_the_files_of_the_page_are_small_and_licensed():
     licence = files["/static/LICENSE-three.txt"].read_text()
     assert "MIT License" in licence and "three 0.187.0" in licence
     assert "SPDX-License-Identifier: MIT" in files["/static/three.js"].read_text()
+
+
+def test_one_true_length_calibrates_everything(open_page, photo, model, tmp_path):
+    page = open_page()
+    give(page, photo)
+    use, metres = page.get_by_role("button", name="Use", exact=True), page.locator("#tape-metres")
+    assert use.is_disabled()
+    for x, y in ((10, 80), (110, 15)):
+        page.mouse.click(*spot(page, x, y))
+    metres.fill("-1")
+    use.click()
+    assert "from 0.01 to 1000 metres" in page.get_by_role("alert").inner_text()
+    metres.fill("2.5")
+    use.click()
+    page.locator("#note", has_text="1 known length").wait_for()
+    settled(page)
+    assert shown(page, "apart") == 2.5
+    assert page.locator("#marks .length").text_content() == "2.50\u00a0m"
+    page.mouse.move(*spot(page, 30, 20))
+    depth = glpn.load(model, threads=1)(photo).with_lengths([(10, 80, 110, 15, 2.5)])
+    assert shown(page, "here") == pytest.approx(depth.at(30, 20), abs=0.006)
+    with page.expect_download() as download:
+        page.locator("[data-format=npz]").click()
+    download.value.save_as(tmp_path / "depth.npz")
+    settled(page)
+    np.testing.assert_allclose(read_depth(tmp_path / "depth.npz").metres, depth.metres, rtol=1e-4)
+    page.get_by_role("button", name="Remove tape measure 1").click()
+    page.locator("#tapes li").wait_for(state="detached")
+    settled(page)
+    plain = glpn.load(model, threads=1)(photo)
+    assert shown(page, "apart") == pytest.approx(plain.between((10, 80), (110, 15)), abs=0.006)
+
+
+def test_the_distance_from_the_camera_is_a_tape_measure_too(open_page, photo):
+    page = open_page()
+    give(page, photo)
+    page.mouse.click(*spot(page, 3, 90))
+    page.get_by_label("Camera to A is").fill("3")
+    page.get_by_role("button", name="Use", exact=True).click()
+    page.locator("#note", has_text="1 reference").wait_for()
+    settled(page)
+    focal = float(page.locator("#focal").input_value())
+    slant = np.hypot(np.hypot((3 - 63.5) / focal, (90 - 47.5) / focal), 1)
+    assert shown(page, "a") == pytest.approx(3 / slant, abs=0.02)
+
+
+def test_several_photos_keep_their_lengths_and_make_one_report(open_page, photo, depth, tmp_path):
+    page = open_page()
+    other = encoded(scene()[:, ::-1].copy(), "JPEG")
+    files = [
+        {"name": f"{name}.jpg", "mimeType": "image/jpeg", "buffer": data}
+        for name, data in (("<hall>", photo), ("kitchen", other))
+    ]
+    page.set_input_files("#file", files)
+    page.locator("#shots > li").nth(1).wait_for()
+    settled(page)
+    page.get_by_role("button", name="Open <hall>").click()
+    settled(page)
+    for x, y in ((10, 80), (110, 15)):
+        page.mouse.click(*spot(page, x, y))
+    page.get_by_role("button", name="Keep this length").click()
+    assert page.inner_text("#apart") == "–"
+    length = f"{depth.between((10, 80), (110, 15)):.2f}\u00a0m"
+    assert length in page.locator("#shots > li").first.text_content()
+    page.get_by_role("button", name="Open kitchen").click()
+    settled(page)
+    assert page.locator("#marks .length").count() == 0
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Report").click()
+    download.value.save_as(tmp_path / "report.html")
+    settled(page)
+    report = (tmp_path / "report.html").read_text("utf-8")
+    assert length in report and report.count('src="data:image/jpeg;base64,') == 2
+    assert "&#60;hall&#62;" in report and "<hall>" not in report
+    assert "safety" in report and "Terms of the model: not stated." in report
+    page.get_by_role("button", name="Remove kitchen").click()
+    page.get_by_role("button", name="Remove <hall>").click()
+    page.get_by_role("button", name="Choose a photo").wait_for()
+
+
+def test_the_picture_fills_a_desktop_screen_and_nothing_is_cut_off(open_page, photo):
+    page = open_page(viewport={"width": 1440, "height": 900})
+    give(page, encoded(scene(), "JPEG"))
+    box = page.locator("#frame").bounding_box()
+    assert box["height"] > 0.75 * 900
+    page.get_by_label("Refine the uncertainty").check()
+    page.get_by_role("button", name="Measure again").click()
+    page.locator("#here", has_text="±").wait_for()
+    cut = page.locator(".readings dd").evaluate_all(
+        "all => all.filter(e => e.scrollWidth > e.clientWidth).map(e => e.textContent)"
+    )
+    assert cut == []
+
+
+def test_the_guide_and_the_interface_are_linked(open_page, service):
+    page = open_page()
+    page.get_by_role("link", name="How to measure").click()
+    page.get_by_role("heading", name="How to measure in a photo").wait_for()
+    page.get_by_role("link", name="HTTP interface").click()
+    page.get_by_text(f"{service.url}/v1/depth").first.wait_for()

@@ -1,7 +1,9 @@
 // The page: connects the controls with the service, the picture and the 3-D view.
 
-import { fieldOfView, inMetres, ticks } from "./numbers.js";
+import { fillGallery, MAX_PHOTOS, pressable, Shot } from "./album.js";
+import { fieldOfView, inMetres } from "./numbers.js";
 import { Picture } from "./picture.js";
+import { drawScale, moveNeedle } from "./scale.js";
 import { about, colormaps, Failure, measure, predict, stepFor } from "./service.js";
 
 const FILES = {
@@ -15,12 +17,12 @@ const FILES = {
   json: ["JSON", "figures, A and B"],
 };
 const SPEECH_DELAY = 250; // milliseconds without a new reading, before one is spoken
-const UNIT_SPACE = 0.94; // of the scale; the unit stands beyond
+const TAPE_RANGE = [0.01, 1000]; // metres
 const part = (id) => document.getElementById(id);
 const chosen = (name) => document.querySelector(`input[name=${name}]:checked`);
 
-/** The state of the page. */
-const now = { about: null, colormaps: {}, photo: null, name: "", map: null, here: null, points: [], scene: null };
+/** The state of the page; `shot` is the photo on display, one of `shots`. */
+const now = { about: null, colormaps: {}, shots: [], shot: null, here: null, scene: null };
 const picture = new Picture(document, { onRead: read, onPick: pick, onClear: clear });
 
 let speaking;
@@ -54,31 +56,36 @@ async function attempt(words, action) {
   }
 }
 
-// ---- a new photo
+// ---- photos
 
-function take(file) {
-  if (!file) return;
-  attempt("Measuring", async () => {
-    const largest = now.about?.max_body ?? Infinity;
-    if (file.size > largest) {
-      throw new Failure(`The photo is too large: ${megabytes(file.size)}. This service accepts ${megabytes(largest)}.`);
-    }
-    const size = await load(part("photo"), file);
-    const kept = { photo: now.photo, name: now.name };
-    Object.assign(now, { photo: file, name: stem(file.name) });
-    chosenLens("auto");
-    try {
-      await estimate(size);
-    } catch (error) {
-      Object.assign(now, kept);
-      if (kept.photo) await load(part("photo"), kept.photo);
-      throw error;
-    }
+function take(files) {
+  const list = [...(files ?? [])].filter((file) => file instanceof File);
+  if (!list.length) return;
+  attempt(list.length > 1 ? `Measuring ${list.length} photos` : "Measuring", async () => {
+    for (const file of list) await add(file);
+    part("frame").focus({ preventScroll: true });
   });
 }
 
+async function add(file) {
+  const largest = now.about?.max_body ?? Infinity;
+  if (file.size > largest) {
+    throw new Failure(`The photo is too large: ${megabytes(file.size)}. This service accepts ${megabytes(largest)}.`);
+  }
+  if (now.shots.length === MAX_PHOTOS) throw new Failure(`The page holds ${MAX_PHOTOS} photos. Remove one first.`);
+  const shot = new Shot(file);
+  const displayed = await load(part("photo"), file);
+  try {
+    await estimate(shot, displayed);
+  } catch (error) {
+    if (now.shot) await load(part("photo"), now.shot.file);
+    throw error;
+  }
+  now.shots.push(shot);
+  present(shot);
+}
+
 const megabytes = (bytes) => `${(bytes / 2 ** 20).toFixed(1)} MiB`;
-const stem = (name) => (name || "photo").replace(/\.[^.]*$/, "");
 
 /** Show a file in an <img>; [width, height], or null where the browser cannot read it. */
 async function load(image, file) {
@@ -92,29 +99,73 @@ async function load(image, file) {
   return [image.naturalWidth, image.naturalHeight];
 }
 
-async function estimate(size) {
+/** Measure a photo with its camera and its tape; `size` is null where the browser cannot read it. */
+async function estimate(shot, size) {
   const step = size ? stepFor(...size) : 1;
-  const doubt = part("sigma").checked ? { uncertainty: "flip" } : {};
-  now.map = await measure(now.photo, { ...lens(), ...doubt }, step, part("key").value);
+  const map = await measure(shot.file, { ...queryOf(shot), ...doubt() }, step, part("key").value);
   if (!size) throw new Failure("This browser cannot show the photo.");
-  now.size = size;
-  now.points = [];
-  now.range = now.map.range();
+  shot.show(map, part("photo"));
+}
+
+const queryOf = (shot) => ({ ...shot.lens, ...shot.measurements() });
+const doubt = () => (part("sigma").checked ? { uncertainty: "flip" } : {});
+
+/** Display a measured photo; its file is in the <img> already. */
+function present(shot) {
+  const isSame = now.shot === shot;
+  now.shot = shot;
   part("start").hidden = true;
   part("result").hidden = false;
   part("again").hidden = false;
-  picture.show(now.map, size);
+  document.body.classList.add("measuring");
+  chosenLens(Object.keys(shot.lens)[0] ?? "auto");
+  picture.show(shot.map, shot.size, isSame);
   colour();
   describe();
-  now.scene?.show(now.map, texture());
+  now.scene?.show(shot.map, texture());
   picture.read(picture.here);
-  picture.frame.focus({ preventScroll: true });
+  measured();
+}
+
+async function open(shot) {
+  if (shot === now.shot) return;
+  await load(part("photo"), shot.file);
+  present(shot);
+}
+
+async function drop(shot) {
+  now.shots = now.shots.filter((each) => each !== shot);
+  if (!now.shots.length) {
+    now.shot = null;
+    start();
+  } else if (shot === now.shot) await open(now.shots[0]);
+  else gallery();
+}
+
+function start() {
+  part("start").hidden = false;
+  part("result").hidden = true;
+  part("again").hidden = true;
+  part("alert").hidden = true;
+  document.body.classList.remove("measuring");
+  part("choose").focus();
+}
+
+function gallery() {
+  fillGallery(part("shots"), now.shots, now.shot, {
+    onOpen: (shot) => attempt(`Opening ${shot.name}`, () => open(shot)),
+    onDrop: (shot) => attempt(`Removing ${shot.name}`, () => drop(shot)),
+    onForget: (shot, index) => {
+      shot.kept.splice(index, 1);
+      measured();
+    },
+  });
 }
 
 /** The photo at the size of the depth map, as the texture of the 3-D view. */
 function texture() {
   const canvas = document.createElement("canvas");
-  Object.assign(canvas, { width: now.map.width, height: now.map.height });
+  Object.assign(canvas, { width: now.shot.map.width, height: now.shot.map.height });
   canvas.getContext("2d").drawImage(part("photo"), 0, 0, canvas.width, canvas.height);
   return canvas;
 }
@@ -122,70 +173,102 @@ function texture() {
 // ---- reading and measuring
 
 function read(position) {
+  const { map, points, range } = now.shot;
   now.here = position;
-  const metres = now.map.at(position);
-  part("here").textContent = inMetres(metres, now.map.sigmaAt(position));
+  const metres = map.at(position);
+  part("here").textContent = inMetres(metres, map.sigmaAt(position));
   part("here-at").textContent = `x ${position[0]}, y ${position[1]}`;
-  needle(metres);
+  moveNeedle(document, metres, range);
   speak(`${inMetres(metres)} at ${position.join(", ")}`);
-  picture.mark(position, now.points);
+  picture.mark(position, points, now.shot.lengths());
 }
 
 function pick(position) {
-  now.points = now.points.length === 2 ? [position] : [...now.points, position];
+  const { points } = now.shot;
+  now.shot.points = points.length === 2 ? [position] : [...points, position];
   measured();
 }
 
 function clear() {
-  now.points = [];
+  now.shot.points = [];
+  measured();
+}
+
+function keep() {
+  now.shot.kept.push(now.shot.points);
+  now.shot.points = [];
   measured();
 }
 
 function measured() {
+  const { map, points } = now.shot;
   ["a", "b"].forEach((name, k) => {
-    const point = now.points[k];
-    part(name).textContent = point ? inMetres(now.map.at(point), now.map.sigmaAt(point)) : "–";
+    const point = points[k];
+    part(name).textContent = point ? inMetres(map.at(point), map.sigmaAt(point)) : "–";
     part(`${name}-at`).textContent = point ? `x ${point[0]}, y ${point[1]}` : ["first point", "second point"][k];
   });
-  const both = now.points.length === 2;
-  const apart = both ? inMetres(now.map.between(...now.points)) : "–";
+  const both = points.length === 2;
+  const apart = both ? now.shot.lengthOf(points) : "–";
   part("apart").textContent = apart;
-  part("clear").disabled = now.points.length === 0;
+  part("clear").disabled = points.length === 0;
+  part("keep").disabled = !both;
   const said = ["Points cleared", "First point set; choose the second", `${apart} from A to B`];
-  speak(said[now.points.length]);
-  picture.mark(now.here, now.points);
-  now.scene?.mark(now.points);
+  speak(said[points.length]);
+  picture.mark(now.here, points, now.shot.lengths());
+  now.scene?.mark(points, both ? apart : "");
+  tapeRow();
+  gallery();
 }
 
-// ---- colours and their scale
+// ---- the tape measure
+
+function tapeRow() {
+  const { points, tape } = now.shot;
+  part("tape-what").textContent = ["Set A and B, or A alone", "Camera to A is", "A to B is"][points.length];
+  part("tape-metres").disabled = part("tape-use").disabled = points.length === 0;
+  part("tapes").replaceChildren(...tape.map((each, k) => item(
+    each.points.length === 2 ? `${each.metres} m between two points ` : `${each.metres} m from the camera `,
+    pressable("×", () => calibrate(tape.filter((_, index) => index !== k)), `Remove tape measure ${k + 1}`),
+  )));
+}
+
+function useTape() {
+  const metres = part("tape-metres").valueAsNumber;
+  const [least, most] = TAPE_RANGE;
+  if (!(metres >= least && metres <= most)) {
+    showError(new Failure(`Enter a length from ${least} to ${most} metres.`));
+    return;
+  }
+  part("tape-metres").value = "";
+  calibrate([...now.shot.tape, { points: now.shot.points, metres }]);
+}
+
+/** Measure again with these tape measures; if they are impossible, the earlier ones remain. */
+function calibrate(tape) {
+  attempt("Calibrating", async () => {
+    const shot = now.shot, before = shot.tape;
+    shot.tape = tape;
+    try {
+      await estimate(shot, shot.size);
+    } catch (error) {
+      shot.tape = before;
+      throw error;
+    }
+    present(shot);
+  });
+}
+
+async function report() {
+  const { makeReport } = await import("./report.js");
+  save(await makeReport(now.shots, now.about, new Date().toLocaleString()), "lengths.html");
+}
+
+// ---- colours
 
 function colour() {
   const table = Uint8Array.from(now.colormaps[part("colormap").value].match(/../g), (pair) => parseInt(pair, 16));
-  picture.paint(table, now.range);
-  const bar = part("bar").getContext("2d");
-  const row = bar.createImageData(256, 1);
-  for (let k = 0; k < 256; k += 1) row.data.set([...table.subarray(3 * k, 3 * k + 3), 255], 4 * k);
-  bar.putImageData(row, 0, 0);
-  const [near, far] = now.range;
-  const beforeUnit = near + UNIT_SPACE * (far - near);
-  const marks = ticks(near, far, 6).filter(({ value }) => value < beforeUnit).map(({ value, text }) => {
-    const mark = document.createElement("span");
-    mark.textContent = text;
-    mark.style.left = `${(100 * (value - near)) / (far - near)}%`;
-    return mark;
-  });
-  const unit = document.createElement("span");
-  unit.className = "metre";
-  unit.textContent = "m";
-  part("ticks").replaceChildren(...marks, unit);
-  part("scale").ariaLabel = `Colour scale from ${inMetres(near)} to ${inMetres(far)}`;
-}
-
-function needle(metres) {
-  const [near, far] = now.range;
-  const share = Math.max(0, Math.min(1, (metres - near) / (far - near)));
-  part("needle").hidden = metres === null;
-  part("needle").style.left = `${100 * share}%`;
+  picture.paint(table, now.shot.range);
+  drawScale(document, table, now.shot.range);
 }
 
 // ---- the camera and the texts beside the picture
@@ -208,13 +291,13 @@ function chosenLens(kind) {
 }
 
 function describe() {
-  const { camera, max_depth: reach, note, model, model_hash: hash, engine, error, error_data: frames } = now.map.facts;
-  const focal = camera.fx * now.map.step;
-  const fov = fieldOfView(focal, now.size[0]);
+  const { map, size: [width, height] } = now.shot;
+  const { camera, max_depth: reach, note, model, model_hash: hash, engine, error, error_data: frames } = map.facts;
+  const focal = camera.fx * map.step;
+  const fov = fieldOfView(focal, width);
   part("lens-now").textContent = `${focal.toFixed(0)} px, ${fov.toFixed(1)}° across; ${camera.source}.`;
   if (chosen("lens").value !== "focal") part("focal").value = focal.toFixed(0);
   if (chosen("lens").value !== "fov") part("fov").value = fov.toFixed(1);
-  const [width, height] = now.size;
   part("range").textContent = reach === null ? "" : `For this photo the model’s range ends at ${inMetres(reach)}. Anything farther appears nearer.`;
   if (error) part("range").textContent += ` ± ${Math.round(100 * error)} % for two thirds of the pixels${/^assumed/.test(camera.source) ? " if the camera is as assumed" : ""}, measured on ${frames}.`;
   part("note").textContent = `${capital(note)}.`;
@@ -249,28 +332,33 @@ function introduce() {
   }));
 }
 
-function item(content) {
+function item(...content) {
   const element = document.createElement("li");
-  element.append(content);
+  element.append(...content);
   return element;
 }
 
 // ---- files
 
 async function download(format, suffix) {
-  const query = { ...lens(), format };
+  const { points } = now.shot;
+  const query = { ...queryOf(now.shot), format };
   if (format === "vis") query.colormap = part("colormap").value;
   if (format === "json") {
-    query.at = now.points.map((point) => point.join());
-    if (now.points.length === 2) query.between = now.points.flat().join();
+    query.at = points.map((point) => point.join());
+    query.between = now.shot.lengths().map(({ from, to }) => [...from, ...to].join());
   }
-  const answer = await predict(now.photo, query, part("key").value);
+  const answer = await predict(now.shot.file, query, part("key").value);
+  save(await answer.blob(), `${now.shot.name}.depth${suffix}`);
+}
+
+function save(blob, name) {
   const link = document.createElement("a");
-  link.href = URL.createObjectURL(await answer.blob());
-  link.download = `${now.name}.depth${suffix}`;
+  link.href = URL.createObjectURL(blob);
+  link.download = name;
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
-  speak(`${link.download} was downloaded`);
+  speak(`${name} was downloaded`);
 }
 
 // ---- the scene
@@ -282,9 +370,9 @@ async function showView(view) {
   if (view !== "scene" || now.scene) return;
   try {
     const { SceneView } = await import("./scene.js");
-    now.scene = new SceneView(part("scene"), [part("scene-a"), part("scene-b")]);
-    now.scene.show(now.map, texture());
-    now.scene.mark(now.points);
+    now.scene = new SceneView(part("scene"), [part("scene-a"), part("scene-b"), part("scene-length")]);
+    now.scene.show(now.shot.map, texture());
+    now.scene.mark(now.shot.points, now.shot.points.length === 2 ? part("apart").textContent : "");
     now.scene.lookAround();
   } catch {
     part("scene-alert").textContent = "This browser cannot draw in 3-D because WebGL is unavailable. Download the GLB or PLY file instead.";
@@ -294,15 +382,11 @@ async function showView(view) {
 
 // ---- inputs
 
-function images(list) {
-  return [...(list ?? [])].find((file) => file instanceof File);
-}
-
 async function paste() {
   const items = await navigator.clipboard.read().catch(() => []);
   for (const each of items) {
     const kind = each.types.find((type) => type.startsWith("image/"));
-    if (kind) return take(new File([await each.getType(kind)], "pasted", { type: kind }));
+    if (kind) return take([new File([await each.getType(kind)], "pasted", { type: kind })]);
   }
   return showError(new Failure("The clipboard holds no image, or the browser does not allow access to it."));
 }
@@ -310,31 +394,32 @@ async function paste() {
 function connect() {
   for (const [button, input] of [["choose", "file"], ["take", "camera"]]) {
     part(button).addEventListener("click", () => part(input).click());
-    part(input).addEventListener("change", () => { take(part(input).files[0]); part(input).value = ""; });
+    part(input).addEventListener("change", () => { take(part(input).files); part(input).value = ""; });
   }
   part("take").hidden = !matchMedia("(any-pointer: coarse)").matches;
   part("paste").hidden = !navigator.clipboard?.read;
   part("paste").addEventListener("click", paste);
-  addEventListener("paste", (event) => take(images(event.clipboardData?.files)));
+  addEventListener("paste", (event) => take(event.clipboardData?.files));
   addEventListener("dragover", (event) => { event.preventDefault(); part("over").hidden = false; });
   addEventListener("dragleave", (event) => { if (!event.relatedTarget) part("over").hidden = true; });
   addEventListener("drop", (event) => {
     event.preventDefault();
     part("over").hidden = true;
-    take(images(event.dataTransfer.files));
+    take(event.dataTransfer.files);
   });
   for (const button of document.querySelectorAll("[data-example]")) {
     button.addEventListener("click", async () => {
       const path = button.dataset.example;
-      take(new File([await (await fetch(path)).blob()], path.split("/").pop()));
+      take([new File([await (await fetch(path)).blob()], path.split("/").pop())]);
     });
   }
-  part("again").addEventListener("click", () => {
-    part("start").hidden = false;
-    part("result").hidden = true;
-    part("again").hidden = true;
-    part("alert").hidden = true;
-    part("choose").focus();
+  part("again").addEventListener("click", start);
+  part("more").addEventListener("click", () => part("file").click());
+  part("keep").addEventListener("click", keep);
+  part("report").addEventListener("click", () => attempt("Making the report", report));
+  part("tape").addEventListener("submit", (event) => {
+    event.preventDefault();
+    useTape();
   });
   part("key-row").addEventListener("submit", (event) => event.preventDefault());
   part("clear").addEventListener("click", clear);
@@ -345,7 +430,11 @@ function connect() {
   for (const kind of ["fov", "focal"]) part(kind).addEventListener("input", () => chosenLens(kind));
   part("lens").addEventListener("submit", (event) => {
     event.preventDefault();
-    attempt("Measuring again", () => estimate(now.size));
+    attempt("Measuring again", async () => {
+      now.shot.lens = lens();
+      await estimate(now.shot, now.shot.size);
+      present(now.shot);
+    });
   });
   for (const button of document.querySelectorAll("[data-turn]")) {
     button.addEventListener("click", () => now.scene?.turn(button.dataset.turn));

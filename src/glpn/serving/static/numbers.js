@@ -56,6 +56,13 @@ export class DepthMap {
     return [((x - cx) / fx) * z, ((y - cy) / fy) * z, z];
   }
 
+  /** Metres from the camera to a position, per metre of its depth along the optical axis. */
+  slant(position) {
+    const { fx, fy, cx, cy } = this.camera;
+    const [x, y] = position.map((value) => value / this.step);
+    return Math.hypot((x - cx) / fx, (y - cy) / fy, 1);
+  }
+
   /** Straight-line metres between two picture positions. */
   between(start, end) {
     const a = this.point(start), b = this.point(end);

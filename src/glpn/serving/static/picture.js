@@ -3,6 +3,7 @@
 const SVG = "http://www.w3.org/2000/svg";
 const TAP = 6; // CSS pixels that the pointer may move during a click
 const MOVES = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+const SMALLEST_TEXT = 14; // CSS pixels of a length on its line
 const FAR = 20; // pixels per move with Shift
 const UNKNOWN = 0xff908070; // slate grey as ABGR, the colour of unknown depth in every picture
 
@@ -24,10 +25,11 @@ export class Picture {
     this.frame.addEventListener("keydown", (event) => this.key(event));
   }
 
-  show(map, size) {
+  /** Show a map; `isSame` keeps the reading point, because the photo is the same as before. */
+  show(map, size, isSame) {
     this.map = map;
     this.size = size;
-    this.here = [0, 1].map((axis) => Math.round(map.last[axis] / 2));
+    if (!isSame) this.here = [0, 1].map((axis) => Math.round(map.last[axis] / 2));
     this.stage.style.setProperty("--ratio", `${size[0]} / ${size[1]}`);
     document.body.style.setProperty("--shape", size[0] / size[1]);
     this.marks.setAttribute("viewBox", `-0.5 -0.5 ${size[0]} ${size[1]}`);
@@ -97,13 +99,19 @@ export class Picture {
     event.preventDefault();
   }
 
-  /** Draw the reading point and the points A and B. */
-  mark(here, points) {
+  /** Draw the reading point, the points A and B, and lengths {from, to, text} with their text. */
+  mark(here, points, lengths) {
     const unit = Math.max(...this.size) / 100;
+    const letters = Math.max(2.6 * unit, (SMALLEST_TEXT * this.size[0]) / (this.frame.clientWidth || 1));
     const parts = [];
-    if (points.length === 2) {
-      const [[x1, y1], [x2, y2]] = points;
+    for (const { from: [x1, y1], to: [x2, y2], text } of lengths) {
       for (const kind of ["halo", "rule"]) parts.push(shape("line", { x1, y1, x2, y2, class: kind }));
+      const [x, y] = [(x1 + x2) / 2, Math.max((y1 + y2) / 2 - unit, letters)];
+      const half = 0.3 * letters * text.length;
+      const inside = Math.max(half, Math.min(this.size[0] - half, x));
+      const label = shape("text", { x: inside, y, "font-size": letters, class: "length" });
+      label.textContent = text;
+      parts.push(label);
     }
     points.forEach(([cx, cy], k) => {
       parts.push(shape("circle", { cx, cy, r: unit * 1.5, class: k ? "spot b" : "spot a" }));

@@ -16,7 +16,7 @@ const KEYS = {
 
 /** One scene in a canvas; axes are glTF's: X right, Y up, the camera looks along -Z. */
 export class SceneView {
-  /** @param {HTMLElement[]} labels of A and B, placed over the canvas. */
+  /** @param {HTMLElement[]} labels of A, B and the length between them, placed over the canvas. */
   constructor(canvas, labels) {
     this.canvas = canvas;
     this.labels = labels;
@@ -87,14 +87,15 @@ export class SceneView {
     return this.draw();
   }
 
-  /** Draw the measured points and the line between them. */
-  mark(points) {
+  /** Draw the measured points and the line between them; `text` is its length. */
+  mark(points, text) {
     this.scene.children.filter((child) => child !== this.relief).forEach((child) => {
       this.scene.remove(child);
       child.geometry.dispose();
       child.material.dispose();
     });
     this.balls = [];
+    this.labels[2].textContent = text;
     const places = points.map((position) => this.map.point(position)).filter(Boolean);
     for (const [k, [x, y, z]] of places.entries()) {
       const ball = new Mesh(
@@ -109,6 +110,7 @@ export class SceneView {
       const ends = new Float32Array(places.flatMap(([x, y, z]) => [x, -y, -z]));
       const line = new BufferGeometry().setAttribute("position", new BufferAttribute(ends, 3));
       this.scene.add(new Line(line, new LineBasicMaterial({ color: 0xffffff, depthTest: false })));
+      this.balls.push({ position: this.balls[0].position.clone().lerp(this.balls[1].position, 0.5) });
     }
     this.draw();
   }
