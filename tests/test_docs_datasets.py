@@ -69,7 +69,7 @@ def sun_rgbd(root: Path) -> None:
 
 
 @pytest.fixture
-def reader(tmp_path, model, monkeypatch):
+def reader(tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """What a reader has after the downloads."""
     sets.nyu_labelled(tmp_path / "nyu_depth_v2_labeled.mat")
     savemat(tmp_path / "splits.mat", {"trainNdxs": [[1], [2]], "testNdxs": [[3], [4]]})
@@ -81,7 +81,9 @@ def reader(tmp_path, model, monkeypatch):
     return tmp_path
 
 
-def test_the_page_leads_from_the_download_to_a_number_twice(reader, capsys):
+def test_the_page_leads_from_the_download_to_a_number_twice(
+    reader: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     for attempt in (1, 2):
         for language, block in BLOCKS:
             if language == "python":
@@ -105,7 +107,7 @@ def result(reader: Path, name: str) -> dict:
     return json.loads((reader / f"results/{name}/result.json").read_text())
 
 
-def test_the_table_states_the_protocols_of_the_code():
+def test_the_table_states_the_protocols_of_the_code() -> None:
     from glpn.evaluation.protocols import CROPS, PROTOCOLS
 
     row = next(line for line in PAGE.splitlines() if line.startswith("| a target counts in"))

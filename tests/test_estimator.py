@@ -7,6 +7,7 @@ import io
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -20,22 +21,26 @@ PHOTO = Path(__file__).parents[1] / "examples/coffee.jpg"
 
 
 @pytest.fixture(scope="module")
-def estimator():
+def estimator() -> glpn.DepthEstimator:
     return glpn.load(threads=1)
 
 
 @pytest.fixture(scope="module")
-def depth(estimator):
+def depth(estimator: glpn.DepthEstimator) -> glpn.Depth:
     return estimator(PHOTO)
 
 
-def test_depth_has_the_photo_size_and_lies_in_range(estimator, depth):
+def test_depth_has_the_photo_size_and_lies_in_range(
+    estimator: glpn.DepthEstimator, depth: glpn.Depth
+) -> None:
     assert depth.metres.shape == (400, 600)
     assert depth.metres.dtype == np.float32
     assert 0 < depth.metres.min() < depth.metres.max() <= estimator.engine.config.max_depth
 
 
-def test_every_kind_of_source_gives_the_same_metres(estimator, depth):
+def test_every_kind_of_source_gives_the_same_metres(
+    estimator: glpn.DepthEstimator, depth: glpn.Depth
+) -> None:
     torch = pytest.importorskip("torch")
     picture = Image.open(PHOTO)
     array = np.asarray(picture)
@@ -53,10 +58,12 @@ def test_every_kind_of_source_gives_the_same_metres(estimator, depth):
         assert np.array_equal(estimator(source).metres, depth.metres), kind
 
 
-def test_many_photos_come_back_one_by_one(estimator, depth):
+def test_many_photos_come_back_one_by_one(
+    estimator: glpn.DepthEstimator, depth: glpn.Depth
+) -> None:
     pulled = []
 
-    def photos():
+    def photos() -> Iterator[Path]:
         for _ in range(3):
             pulled.append(1)
             yield PHOTO
@@ -68,14 +75,18 @@ def test_many_photos_come_back_one_by_one(estimator, depth):
     assert list(estimator([])) == []
 
 
-def test_mixed_sizes_equal_single_predictions(estimator, depth):
+def test_mixed_sizes_equal_single_predictions(
+    estimator: glpn.DepthEstimator, depth: glpn.Depth
+) -> None:
     small = Image.open(PHOTO).resize((300, 200))
     first, second = estimator([PHOTO, small])
     assert np.array_equal(first.metres, depth.metres)
     assert second.metres.shape == (200, 300)
 
 
-def test_camera_comes_from_what_is_known_best(estimator, depth):
+def test_camera_comes_from_what_is_known_best(
+    estimator: glpn.DepthEstimator, depth: glpn.Depth
+) -> None:
     assert "assumed" in depth.camera.source
     assert estimator(PHOTO, focal=700.0).camera.fx == 700
     wide = estimator(PHOTO, fov=90).camera
@@ -92,7 +103,9 @@ def test_camera_comes_from_what_is_known_best(estimator, depth):
         estimator(PHOTO, focal=700, fov=60)
 
 
-def test_a_known_focal_length_scales_the_metres(estimator, depth):
+def test_a_known_focal_length_scales_the_metres(
+    estimator: glpn.DepthEstimator, depth: glpn.Depth
+) -> None:
     ratio = estimator.processor.focal_ratio
     assert depth.camera.fx == pytest.approx(ratio * 400)  # unknown: taken for the model's own
     same = estimator(PHOTO, focal=ratio * 400)
@@ -107,20 +120,22 @@ def test_a_known_focal_length_scales_the_metres(estimator, depth):
     assert tele.point(500, 300)[0] == pytest.approx(depth.point(500, 300)[0], rel=1e-5)
 
 
-def test_a_model_without_a_camera_of_its_own_is_never_scaled(estimator, depth):
+def test_a_model_without_a_camera_of_its_own_is_never_scaled(
+    estimator: glpn.DepthEstimator, depth: glpn.Depth
+) -> None:
     processor = dataclasses.replace(estimator.processor, focal_ratio=None)
     other = glpn.DepthEstimator(estimator.engine, processor, estimator.provenance)
     assert np.array_equal(other(PHOTO, focal=999).metres, depth.metres)
     assert "60°" in other(PHOTO).camera.source
 
 
-def test_a_nearly_black_prediction_is_never_zero(estimator):
+def test_a_nearly_black_prediction_is_never_zero(estimator: glpn.DepthEstimator) -> None:
     black = np.zeros((64, 64, 3), np.uint8)
     assert estimator(black).metres.min() >= 1e-3
 
 
 @pytest.mark.parametrize("engine", ["torch", "openvino"])
-def test_engines_agree_on_a_photo(engine):
+def test_engines_agree_on_a_photo(engine: str) -> None:
     pytest.importorskip(engine)
     depth = glpn.load(engine="onnxruntime", precision="float32")(PHOTO)
     other = glpn.load(engine=engine, precision="float32", threads=1)(PHOTO)
@@ -128,13 +143,13 @@ def test_engines_agree_on_a_photo(engine):
     assert np.abs(other.metres / depth.metres - 1).max() <= 1e-4
 
 
-def test_max_depth_can_be_told(depth):
+def test_max_depth_can_be_told(depth: glpn.Depth) -> None:
     far = glpn.load(max_depth=80, threads=1)(PHOTO)
     assert far.provenance.max_depth == 80
     assert far.metres.max() == pytest.approx(8 * depth.metres.max(), rel=1e-3)
 
 
-def test_provenance_says_what_made_it(depth):
+def test_provenance_says_what_made_it(depth: glpn.Depth) -> None:
     from hashlib import sha256
 
     weights = Path(glpn.__file__).parent / "models/glpn-b0-indoor/model.safetensors"
@@ -144,7 +159,7 @@ def test_provenance_says_what_made_it(depth):
     assert depth.provenance.glpn_version == glpn.__version__
 
 
-def test_bad_inputs_are_named(estimator, tmp_path):
+def test_bad_inputs_are_named(estimator: glpn.DepthEstimator, tmp_path: Path) -> None:
     (tmp_path / "broken.jpg").write_bytes(PHOTO.read_bytes()[:20_000])
     with pytest.raises(InvalidImage, match=r"broken\.jpg"):
         estimator(tmp_path / "broken.jpg")
@@ -154,7 +169,7 @@ def test_bad_inputs_are_named(estimator, tmp_path):
         glpn.load("no-such-model")
 
 
-def test_predicts_without_torch():
+def test_predicts_without_torch() -> None:
     code = f"""
 import sys
 sys.modules["torch"] = None
@@ -166,7 +181,7 @@ assert depth.metres.shape == (400, 600)
 
 
 @pytest.mark.slow
-def test_a_12_megapixel_photo_takes_less_than_1_gb(tmp_path):
+def test_a_12_megapixel_photo_takes_less_than_1_gb(tmp_path: Path) -> None:
     weights = Path(glpn.__file__).parent / "models/glpn-b0-indoor"
     folder = shutil.copytree(weights, tmp_path / "native")
     glpn.GLPNImageProcessor().save_pretrained(folder)  # the photo's own scale, up to the limit
@@ -184,7 +199,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
     assert int(done.stdout) < 1_000_000  # kB
 
 
-def test_import_is_light():
+def test_import_is_light() -> None:
     code = """
 import sys, glpn
 glpn.GLPNConfig, glpn.GLPNImageProcessor, glpn.load, glpn.Depth
@@ -195,7 +210,7 @@ assert not loaded, loaded
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_every_public_name_exists():
+def test_every_public_name_exists() -> None:
     for name in glpn.__all__:
         assert getattr(glpn, name) is not None
     with pytest.raises(AttributeError, match="nonsense"):

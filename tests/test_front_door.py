@@ -7,6 +7,8 @@ import os
 import pickle
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +21,7 @@ IMAGE = np.random.default_rng(0).integers(0, 256, (480, 640, 3), np.uint8)
 
 
 @pytest.mark.slow
-def test_mypy_reveals_depth_for_a_photo_and_an_iterator_for_photos(tmp_path):
+def test_mypy_reveals_depth_for_a_photo_and_an_iterator_for_photos(tmp_path: Path) -> None:
     script = tmp_path / "snippet.py"
     script.write_text(
         "import glpn\n"
@@ -38,7 +40,7 @@ def test_mypy_reveals_depth_for_a_photo_and_an_iterator_for_photos(tmp_path):
 
 @pytest.mark.parametrize("engine", ["onnxruntime", "openvino", "torch"])
 @pytest.mark.parametrize("copied", [copy.deepcopy, lambda e: pickle.loads(pickle.dumps(e))])
-def test_a_copy_opens_its_engine_again(engine, copied):
+def test_a_copy_opens_its_engine_again(engine: str, copied: Any) -> None:
     estimator = glpn.load(engine=engine, precision="float32", threads=1, max_depth=20.0)
     twin = copied(estimator)
     assert twin.engine is not estimator.engine and twin.engine.name == engine
@@ -46,7 +48,7 @@ def test_a_copy_opens_its_engine_again(engine, copied):
     np.testing.assert_array_equal(twin.metres(IMAGE), estimator.metres(IMAGE))
 
 
-def test_an_estimator_made_from_an_engine_says_why_it_cannot_be_copied():
+def test_an_estimator_made_from_an_engine_says_why_it_cannot_be_copied() -> None:
     opened = glpn.load(precision="float32", photos=1)
     estimator = DepthEstimator(opened.engine, opened.processor, opened.provenance)
     with pytest.raises(UsageError, match=r"comes from glpn\.load"):
@@ -56,7 +58,7 @@ def test_an_estimator_made_from_an_engine_says_why_it_cannot_be_copied():
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 @pytest.mark.parametrize("engine", ["onnxruntime", "openvino", "torch"])
-def test_an_engine_used_before_a_fork_predicts_the_same_after_it(engine):
+def test_an_engine_used_before_a_fork_predicts_the_same_after_it(engine: str) -> None:
     code = f"""
 import os, sys, numpy as np, glpn
 estimator = glpn.load(engine={engine!r}, device="cpu", threads=2, precision="float32")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,17 +18,17 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 PATIENCE = 120  # seconds for one cell on a busy machine
 
 
-def opened(path):
+def opened(path: Path) -> Any:
     return nbformat.read(path, as_version=4)
 
 
-def test_there_is_one_for_each_thing_people_come_for():
+def test_there_is_one_for_each_thing_people_come_for() -> None:
     names = {path.stem for path in NOTEBOOKS}
     assert names == {"inference", "finetuning", "evaluation", "point_cloud"}
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_it_is_kept_without_outputs(path):
+def test_it_is_kept_without_outputs(path: Any) -> None:
     notebook = opened(path)
     nbformat.validate(notebook)
     for cell in notebook.cells:
@@ -35,7 +36,9 @@ def test_it_is_kept_without_outputs(path):
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_it_runs_and_says_nothing_on_standard_error(path, monkeypatch):
+def test_it_runs_and_says_nothing_on_standard_error(
+    path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of Jupyter's own parts

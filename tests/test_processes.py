@@ -5,6 +5,8 @@ from __future__ import annotations
 import multiprocessing
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -30,7 +32,9 @@ if __name__ == "__main__":
 
 @pytest.mark.parametrize("engine", ["onnxruntime", pytest.param("torch", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("method", multiprocessing.get_all_start_methods())
-def test_a_child_predicts_with_an_estimator_that_its_parent_has_used(method, engine, tmp_path):
+def test_a_child_predicts_with_an_estimator_that_its_parent_has_used(
+    method: Any, engine: str, tmp_path: Path
+) -> None:
     script = tmp_path / "children.py"
     script.write_text(SCRIPT)
     command = [sys.executable, "-W", "ignore", str(script), method, engine]

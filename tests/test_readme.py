@@ -47,7 +47,7 @@ def commands(page: str) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What a reader has: examples, photos, recipes, frames with depth, an authors' checkpoint."""
     from glpn import GLPNConfig, GLPNForDepthEstimation, weights
     from glpn.synthetic import write_dataset
@@ -69,7 +69,9 @@ def folder(tmp_path_factory):
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_the_commands_run(page, folder, monkeypatch, capsys):
+def test_the_commands_run(
+    page: str, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.chdir(folder)
     shutil.rmtree("runs", ignore_errors=True)
     lines = commands(page)
@@ -85,14 +87,16 @@ def test_the_commands_run(page, folder, monkeypatch, capsys):
         assert code == 0, f"the second time: {line}: {capsys.readouterr().err}"
 
 
-def test_the_first_command_writes_both_pictures(folder, monkeypatch):
+def test_the_first_command_writes_both_pictures(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(folder)
     assert main(shlex.split(commands("README.md")[0])[1:]) == 0
     assert (folder / "depth/lobby.png").exists()
     assert (folder / "depth/lobby.vis.png").exists()
 
 
-def test_the_python_lines_run(folder, monkeypatch):
+def test_the_python_lines_run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder)
     block = next(b for language, b in BLOCKS if language == "python" and "glpn.load" in b)
     for _ in range(2):
@@ -100,13 +104,13 @@ def test_the_python_lines_run(folder, monkeypatch):
     assert (folder / "lobby.npz").exists()
 
 
-def test_the_names_of_the_switch_exist():
+def test_the_names_of_the_switch_exist() -> None:
     block = next(b for language, b in BLOCKS if language == "python" and "from_pretrained" in b)
     line = next(line for line in block.splitlines() if line.startswith("from glpn"))
     exec(line, {})
 
 
-def test_the_test_command_is_what_ci_runs():
+def test_the_test_command_is_what_ci_runs() -> None:
     command = next(b for language, b in BLOCKS if language == "bash" and "pytest -n 2" in b)
     script = (ROOT / ".ci/run").read_text("utf-8")
     for part in ("pip install -q -c constraints.txt -e '.[dev]'", "pytest -n 2"):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -29,7 +31,7 @@ class Outer:
     weights: Mapping[str, float] = field(default_factory=dict)
 
 
-def test_values_arrive_in_the_types_of_their_fields():
+def test_values_arrive_in_the_types_of_their_fields() -> None:
     record = decode(
         Outer,
         {
@@ -71,14 +73,16 @@ def test_values_arrive_in_the_types_of_their_fields():
         ([], "expected a table"),
     ],
 )
-def test_a_value_that_does_not_fit_is_refused_by_its_key(values, message):
+def test_a_value_that_does_not_fit_is_refused_by_its_key(
+    values: dict[str, Any] | list[Any], message: str
+) -> None:
     with pytest.raises(ConfigError) as caught:
         decode(Outer, values)
     assert message in str(caught.value)
     assert len(str(caught.value)) < 200  # a long value is not echoed in full
 
 
-def test_bad_toml_is_refused_by_file(tmp_path):
+def test_bad_toml_is_refused_by_file(tmp_path: Path) -> None:
     with pytest.raises(MissingInput, match=r"absent\.toml"):
         read_toml(tmp_path / "absent.toml")
     for text in (b"a = ", b"\xff", b"a = " + b"[" * 100_000):
@@ -107,7 +111,7 @@ HUGE = "9" * 400
         "",
     ],
 )
-def test_hostile_json_is_refused_with_the_name_of_the_file(tmp_path, text):
+def test_hostile_json_is_refused_with_the_name_of_the_file(tmp_path: Path, text: str) -> None:
     path = tmp_path / "odd.json"
     path.write_text(text, "utf-8")
     with pytest.raises(ConfigError, match=r"odd\.json: ") as raised:
@@ -129,7 +133,7 @@ def test_hostile_json_is_refused_with_the_name_of_the_file(tmp_path, text):
         "a = ",
     ],
 )
-def test_hostile_toml_is_refused_with_the_name_of_the_file(tmp_path, text):
+def test_hostile_toml_is_refused_with_the_name_of_the_file(tmp_path: Path, text: str) -> None:
     path = tmp_path / "odd.toml"
     path.write_text(text, "utf-8")
     with pytest.raises(ConfigError, match=r"odd\.toml: ") as raised:
@@ -137,7 +141,7 @@ def test_hostile_toml_is_refused_with_the_name_of_the_file(tmp_path, text):
     assert len(str(raised.value)) < 500
 
 
-def test_a_file_that_is_no_utf8_is_refused_by_name(tmp_path):
+def test_a_file_that_is_no_utf8_is_refused_by_name(tmp_path: Path) -> None:
     path = tmp_path / "odd.json"
     path.write_bytes(b"\xff\xfe{")
     with pytest.raises(ConfigError, match=r"odd\.json"):

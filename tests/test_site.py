@@ -8,6 +8,7 @@ import subprocess
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import pytest
@@ -25,7 +26,7 @@ class Links(HTMLParser):
         self.anchors: set[str] = set()
         self.feed(text)
 
-    def handle_starttag(self, tag, attrs):
+    def handle_starttag(self, tag: str, attrs: Any) -> None:
         values = dict(attrs)
         self.anchors.update(filter(None, (values.get("id"), values.get("name"))))
         link = values.get("href") if tag in ("a", "link") else values.get("src")
@@ -34,7 +35,7 @@ class Links(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory):
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("site")
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "-q", "-d", str(folder)]
     environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
@@ -43,7 +44,7 @@ def site(tmp_path_factory):
     return folder
 
 
-def test_no_link_is_broken_and_nothing_is_loaded_from_elsewhere(site):
+def test_no_link_is_broken_and_nothing_is_loaded_from_elsewhere(site: Path) -> None:
     pages = {path: Links(path.read_text("utf-8")) for path in site.rglob("*.html")}
     assert len(pages) > 20
     broken = []
@@ -63,7 +64,7 @@ def test_no_link_is_broken_and_nothing_is_loaded_from_elsewhere(site):
     assert not broken
 
 
-def test_the_reference_names_every_verb_and_every_public_name(site):
+def test_the_reference_names_every_verb_and_every_public_name(site: Path) -> None:
     import glpn
     from glpn.cli.app import VERBS
 
@@ -77,12 +78,12 @@ def test_the_reference_names_every_verb_and_every_public_name(site):
     assert "augment.cutdepth" in (site / "reference/recipes.html").read_text("utf-8")
 
 
-def test_llms_txt_lists_the_pages(site):
+def test_llms_txt_lists_the_pages(site: Path) -> None:
     lines = (site / "llms.txt").read_text("utf-8").splitlines()
     entries = [line for line in lines if line.startswith("- [")]
     assert len(entries) > 20
     assert any("training.html" in line for line in entries)
 
 
-def test_search_works_without_a_server(site):
+def test_search_works_without_a_server(site: Path) -> None:
     assert (site / "search/search_index.js").exists()

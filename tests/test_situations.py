@@ -6,6 +6,7 @@ import ast
 import functools
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,13 +25,13 @@ def functions(file: str) -> set[str]:
     return {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
 
 
-def test_the_table_is_long_and_names_no_situation_twice():
+def test_the_table_is_long_and_names_no_situation_twice() -> None:
     situations = {line.split(" | ")[0] for line in ROWS}
     assert len(situations) == len(ROWS) >= 60
 
 
 @pytest.mark.parametrize("line", ROWS, ids=lambda line: line.split(" | ")[0].strip("| "))
-def test_the_test_of_a_row_exists(line):
+def test_the_test_of_a_row_exists(line: Any) -> None:
     row = ROW.fullmatch(line)
     assert row is not None, line
     _, _, file, name, case = row.groups()

@@ -54,7 +54,7 @@ def constrained() -> dict[str, str]:
 
 
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="reads TOML")
-def test_the_lock_of_the_service_holds_all_that_it_declares_and_no_torch():
+def test_the_lock_of_the_service_holds_all_that_it_declares_and_no_torch() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
     declared = map(Requirement, [*project["dependencies"], *extras["serve"], *extras["3d"]])
@@ -67,13 +67,13 @@ def test_the_lock_of_the_service_holds_all_that_it_declares_and_no_torch():
 
 
 @pytest.mark.parametrize("name", ["serve", "build"])
-def test_locked_versions_are_the_tested_ones(name):
+def test_locked_versions_are_the_tested_ones(name: str) -> None:
     tested = constrained()
     found = locked(name)
     assert found == {package: tested.get(package) for package in found}
 
 
-def test_the_image_installs_nothing_without_a_hash():
+def test_the_image_installs_nothing_without_a_hash() -> None:
     text = (ROOT / "Containerfile").read_text().replace("\\\n", " ")
     installs = re.findall(r"pip (?:--python \S+ )?install[^&\n]*", text)
     assert len(installs) == 3
@@ -81,20 +81,20 @@ def test_the_image_installs_nothing_without_a_hash():
 
 
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="the page lists what 3.11 installs")
-def test_every_core_dependency_has_its_licence_in_the_docs():
+def test_every_core_dependency_has_its_licence_in_the_docs() -> None:
     check = [sys.executable, "scripts/licences.py", "--check"]
     done = subprocess.run(check, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
 
 
-def test_import_and_prediction_open_no_socket_and_resolve_no_name():
+def test_import_and_prediction_open_no_socket_and_resolve_no_name() -> None:
     child = [sys.executable, "-c", OFFLINE]
     done = subprocess.run(child, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert 0.3 < float(done.stdout) < 10
 
 
-def test_the_audit_hook_sees_a_lookup():
+def test_the_audit_hook_sees_a_lookup() -> None:
     lookup = OFFLINE.replace("import glpn\n", "import socket; socket.getaddrinfo('localhost', 1)\n")
     done = subprocess.run([sys.executable, "-c", lookup], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 3

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,14 +29,14 @@ class LeftIsFar:
     name = "stand-in"
     config = glpn.GLPNConfig()
 
-    def __call__(self, pixels):
+    def __call__(self, pixels: np.ndarray) -> np.ndarray:
         depth = np.ones((len(pixels), *pixels.shape[2:]), np.float32)
         depth[:, :, : depth.shape[2] // 2] = 4
         return depth
 
 
 @pytest.fixture
-def estimator():
+def estimator() -> DepthEstimator:
     provenance = a_depth().provenance
     return DepthEstimator(LeftIsFar(), GLPNImageProcessor(), provenance)
 
@@ -42,7 +44,9 @@ def estimator():
 PHOTO = np.random.default_rng(0).integers(0, 256, (*SIZE, 3), dtype=np.uint8)
 
 
-def test_sigma_is_the_standard_deviation_of_two_mirrored_predictions(estimator):
+def test_sigma_is_the_standard_deviation_of_two_mirrored_predictions(
+    estimator: DepthEstimator,
+) -> None:
     depth = estimator(PHOTO, uncertainty="flip")
     # Every pixel is 4 m in one prediction and 1 m in the other.
     assert np.allclose(depth.sigma, np.std([4, 1], ddof=1), rtol=1e-6)
@@ -51,18 +55,18 @@ def test_sigma_is_the_standard_deviation_of_two_mirrored_predictions(estimator):
     assert estimator(PHOTO).sigma is None
 
 
-def test_a_mirror_image_of_itself_has_no_flip_disagreement(estimator):
+def test_a_mirror_image_of_itself_has_no_flip_disagreement(estimator: DepthEstimator) -> None:
     estimator.engine = lambda pixels: pixels.mean(axis=1) + 1
     estimator.engine.config = LeftIsFar.config
     photo = np.concatenate([PHOTO, PHOTO[:, ::-1]], axis=1)
     assert estimator(photo, uncertainty="flip").sigma.max() == pytest.approx(0, abs=1e-6)
 
 
-def test_many_photos_have_their_sigma_too(estimator):
+def test_many_photos_have_their_sigma_too(estimator: DepthEstimator) -> None:
     assert [d.sigma is not None for d in estimator([PHOTO] * 2, uncertainty="flip")] == [True] * 2
 
 
-def test_an_unknown_uncertainty_is_refused(estimator):
+def test_an_unknown_uncertainty_is_refused(estimator: DepthEstimator) -> None:
     with pytest.raises(
         UsageError, match="uncertainty: expected one of flip, droppath; got 'dream'"
     ):
@@ -72,7 +76,7 @@ def test_an_unknown_uncertainty_is_refused(estimator):
 # Drop path
 
 
-def drop_path_model(folder, **fields):
+def drop_path_model(folder: Path, **fields: Any) -> Path:
     """A tiny random network that drops half of its last residual branches in training."""
     torch.manual_seed(0)
     sizes = {"depths": (1, 1, 1, 1), "hidden_sizes": (8, 16, 40, 64), "drop_path_rate": 0.5}
@@ -84,15 +88,17 @@ def drop_path_model(folder, **fields):
 
 
 @pytest.fixture(scope="module")
-def droppable(tmp_path_factory):
+def droppable(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return drop_path_model(tmp_path_factory.mktemp("model"))
 
 
-def load(folder, **options):
+def load(folder: Path, **options: Any) -> DepthEstimator:
     return glpn.load(folder, engine="torch", device="cpu", threads=1, **options)
 
 
-def test_drop_path_sigma_is_the_deviation_of_eight_passes_with_the_encoder_in_training(droppable):
+def test_drop_path_sigma_is_the_deviation_of_eight_passes_with_the_encoder_in_training(
+    droppable: Path,
+) -> None:
     estimator = load(droppable)
     network = glpn.GLPNForDepthEstimation.from_pretrained(droppable)
     network.eval().glpn.train()  # BatchNorm is in the decoder
@@ -108,7 +114,9 @@ def test_drop_path_sigma_is_the_deviation_of_eight_passes_with_the_encoder_in_tr
 
 
 @pytest.mark.slow
-def test_drop_path_sigma_is_repeatable_and_leaves_torchs_random_state_alone(droppable):
+def test_drop_path_sigma_is_repeatable_and_leaves_torchs_random_state_alone(
+    droppable: Path,
+) -> None:
     torch.manual_seed(5)
     wanted = torch.rand(3)
     torch.manual_seed(5)
@@ -116,7 +124,9 @@ def test_drop_path_sigma_is_repeatable_and_leaves_torchs_random_state_alone(drop
     assert np.array_equal(first, second) and torch.equal(torch.rand(3), wanted)
 
 
-def test_drop_path_needs_torch_and_something_to_drop(estimator, tmp_path):
+def test_drop_path_needs_torch_and_something_to_drop(
+    estimator: DepthEstimator, tmp_path: Path
+) -> None:
     with pytest.raises(UsageError, match=r"droppath needs the engine torch; .* with stand-in"):
         estimator(PHOTO, uncertainty="droppath")
     sure = load(drop_path_model(tmp_path, drop_path_rate=0.0))
@@ -124,12 +134,12 @@ def test_drop_path_needs_torch_and_something_to_drop(estimator, tmp_path):
         sure(PHOTO, uncertainty="droppath")
 
 
-def test_dropout_alone_is_uncertainty_too(tmp_path):
+def test_dropout_alone_is_uncertainty_too(tmp_path: Path) -> None:
     folder = drop_path_model(tmp_path, drop_path_rate=0.0, hidden_dropout_prob=0.2)
     assert load(folder)(PHOTO, uncertainty="droppath").sigma.mean() > 1e-4
 
 
-def test_random_passes_do_not_disturb_predictions_beside_them(droppable):
+def test_random_passes_do_not_disturb_predictions_beside_them(droppable: Path) -> None:
     engine = load(droppable).engine
     pixels = np.random.default_rng(0).random((2, 3, 40, 33), dtype=np.float32)
     before = engine(pixels)
@@ -140,21 +150,21 @@ def test_random_passes_do_not_disturb_predictions_beside_them(droppable):
 
 
 @pytest.mark.parametrize("value", [-0.1, np.nan, np.inf])
-def test_an_impossible_sigma_is_refused(value):
+def test_an_impossible_sigma_is_refused(value: Any) -> None:
     with pytest.raises(DataError, match="sigma: expected finite metres from 0 on"):
         replace(a_depth(), sigma=np.full((24, 32), value))
     with pytest.raises(DataError, match=r"sigma: expected shape \[24, 32\], got \[24, 31\]"):
         replace(a_depth(), sigma=np.zeros((24, 31)))
 
 
-def test_npz_brings_sigma_back_and_does_without(tmp_path):
+def test_npz_brings_sigma_back_and_does_without(tmp_path: Path) -> None:
     depth = a_depth()
     assert np.array_equal(glpn.read_depth(depth.save(tmp_path / "a.npz")).sigma, depth.sigma)
     without = replace(depth, sigma=None).save(tmp_path / "b.npz")
     assert glpn.read_depth(without).sigma is None
 
 
-def test_an_npz_with_an_impossible_sigma_is_refused_by_name(tmp_path):
+def test_an_npz_with_an_impossible_sigma_is_refused_by_name(tmp_path: Path) -> None:
     path = a_depth().save(tmp_path / "a.npz")
     arrays = dict(np.load(path))
     np.savez(path, **{**arrays, "sigma": -arrays["sigma"]})
@@ -162,7 +172,7 @@ def test_an_npz_with_an_impossible_sigma_is_refused_by_name(tmp_path):
         glpn.read_depth(path)
 
 
-def test_the_second_png_holds_sigma_in_millimetres_and_says_so(tmp_path):
+def test_the_second_png_holds_sigma_in_millimetres_and_says_so(tmp_path: Path) -> None:
     depth = a_depth()
     path = depth.save(tmp_path / "a.sigma.png")
     with Image.open(path) as picture:
@@ -173,7 +183,7 @@ def test_the_second_png_holds_sigma_in_millimetres_and_says_so(tmp_path):
     assert files.read(depth.save(tmp_path / "b.sigma.png", scale=256)).metadata["scale"] == 256
 
 
-def test_sigma_is_not_mistaken_for_depth(tmp_path):
+def test_sigma_is_not_mistaken_for_depth(tmp_path: Path) -> None:
     path = a_depth().save(tmp_path / "a.sigma.png")
     with pytest.raises(DataError, match=r"a\.sigma\.png: holds 'sigma', not depth"):
         glpn.read_depth(path)
@@ -181,5 +191,5 @@ def test_sigma_is_not_mistaken_for_depth(tmp_path):
         replace(a_depth(), sigma=None).save(tmp_path / "b.sigma.png")
 
 
-def test_a_photo_named_sigma_cannot_take_the_uncertaintys_place():
+def test_a_photo_named_sigma_cannot_take_the_uncertaintys_place() -> None:
     assert files.output_stems(["a.jpg", "a.sigma.jpg"]) == ["a", "a_sigma"]

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -36,7 +37,7 @@ print("RESULT" + json.dumps(out))
 """
 
 
-def script(name):
+def script(name: str) -> Any:
     """An example as a module."""
     spec = importlib.util.spec_from_file_location(Path(name).name, ROOT / f"examples/{name}.py")
     module = importlib.util.module_from_spec(spec)
@@ -46,7 +47,7 @@ def script(name):
 
 
 @pytest.fixture
-def depth():
+def depth() -> Any:
     """A wall at 4 m behind a box at 2 m, and one unknown pixel."""
     metres = np.full(SIZE, 4, np.float32)
     metres[8:16, 4:12] = 2
@@ -56,7 +57,7 @@ def depth():
 
 
 @pytest.mark.parametrize("suffix", ["png", "npz"])
-def test_blender_reads_metres_and_the_camera(depth, tmp_path, suffix):
+def test_blender_reads_metres_and_the_camera(depth: Any, tmp_path: Path, suffix: str) -> None:
     blender, path = script("blender_import"), depth.save(tmp_path / f"wall.{suffix}")
     metres, record = (
         blender.read_npz(path) if suffix == "npz" else blender.read_png(path.read_bytes())
@@ -65,7 +66,7 @@ def test_blender_reads_metres_and_the_camera(depth, tmp_path, suffix):
     assert [record["camera"][key] for key in ("fx", "fy", "cx", "cy")] == [30, 31, 15, 12.5]
 
 
-def test_blender_refuses_other_pngs(tmp_path):
+def test_blender_refuses_other_pngs(tmp_path: Path) -> None:
     from PIL import Image
 
     blender, path = script("blender_import"), tmp_path / "grey.png"
@@ -74,7 +75,7 @@ def test_blender_refuses_other_pngs(tmp_path):
         blender.read_png(path.read_bytes())
 
 
-def test_the_mesh_has_the_points_of_the_library_and_is_cut_at_the_box(depth):
+def test_the_mesh_has_the_points_of_the_library_and_is_cut_at_the_box(depth: Any) -> None:
     blender = script("blender_import")
     vertices, triangles, texture = blender.mesh_of(depth.metres, vars(CAMERA))
     x, y, z = depth.points().reshape(-1, 3).T
@@ -85,7 +86,7 @@ def test_the_mesh_has_the_points_of_the_library_and_is_cut_at_the_box(depth):
     assert texture[0].tolist() == pytest.approx([0.5 / 32, 1 - 0.5 / 24])
 
 
-def in_blender(*arguments):
+def in_blender(*arguments: Any) -> Any:
     """What Blender's scene holds after the script."""
     code = f"SCRIPT = {str(ROOT / 'examples/blender_import.py')!r}\n{BLENDER}"
     done = subprocess.run(
@@ -102,7 +103,9 @@ def in_blender(*arguments):
 @pytest.mark.slow
 @pytest.mark.skipif(importlib.util.find_spec("bpy") is None, reason="bpy is not installed")
 class TestInBlender:
-    def test_a_depth_file_becomes_a_mesh_seen_by_its_camera(self, depth, tmp_path):
+    def test_a_depth_file_becomes_a_mesh_seen_by_its_camera(
+        self, depth: Any, tmp_path: Path
+    ) -> None:
         photo = tmp_path / "photo.png"
         from PIL import Image
 
@@ -119,7 +122,9 @@ class TestInBlender:
         np.testing.assert_allclose(seen, pixels.reshape(-1, 2)[known], atol=2e-4)
 
     @pytest.mark.parametrize("suffix", ["ply", "glb"])
-    def test_points_of_other_files_lie_in_the_same_axes(self, depth, tmp_path, suffix):
+    def test_points_of_other_files_lie_in_the_same_axes(
+        self, depth: Any, tmp_path: Path, suffix: str
+    ) -> None:
         found = in_blender(depth.save(tmp_path / f"wall.{suffix}"))
         x, y, z = depth.points()[depth.metres > 0].reshape(-1, 3).T
         points = np.array(found["points"])
@@ -128,7 +133,9 @@ class TestInBlender:
         np.testing.assert_allclose(points.max(0), expected.max(0), atol=1e-4)
 
 
-def test_the_gradio_function_gives_colours_words_and_a_mesh(tmp_path, monkeypatch):
+def test_the_gradio_function_gives_colours_words_and_a_mesh(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     demo = script("gradio_demo")
     monkeypatch.setattr(demo.tempfile, "mkdtemp", lambda prefix: str(tmp_path))
     estimator = glpn.load(threads=1)
@@ -141,7 +148,7 @@ def test_the_gradio_function_gives_colours_words_and_a_mesh(tmp_path, monkeypatc
         demo.measure(estimator, None, 0)
 
 
-def test_the_ros_node_answers_images_and_logs_what_it_refuses():
+def test_the_ros_node_answers_images_and_logs_what_it_refuses() -> None:
     ros = script("ros2/glpn_ros/conversion")
     sys.modules["conversion"] = ros
     node = script("ros2/glpn_ros/node")
@@ -160,5 +167,5 @@ def test_the_ros_node_answers_images_and_logs_what_it_refuses():
     assert "yuv422" in logged[0]
 
 
-def message_camera():
+def message_camera() -> Any:
     return glpn.Camera(150, 150, 80, 60, "camera_info")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import sys
+from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -19,14 +21,14 @@ model = cli.model  # the fixture
 
 
 @pytest.fixture
-def call(model, tmp_path):
+def call(model: Any, tmp_path: Path) -> Any:
     """Call tools in one session with `glpn mcp --root tmp_path`; returns their results."""
     from mcp import ClientSession, StdioServerParameters
     from mcp.client.stdio import stdio_client
 
     command, *args = map(str, cli.command("mcp", "-m", model, "--root", tmp_path, "--threads", 1))
 
-    async def talk(requests):
+    async def talk(requests: Any) -> Any:
         parameters = StdioServerParameters(command=command, args=args, env=dict(os.environ))
         async with (
             stdio_client(parameters, errlog=sys.__stderr__) as streams,
@@ -39,7 +41,7 @@ def call(model, tmp_path):
     return lambda *requests: anyio.run(talk, requests)
 
 
-def test_an_assistant_reads_metres_and_lengths(call, model, tmp_path):
+def test_an_assistant_reads_metres_and_lengths(call: Any, model: Any, tmp_path: Path) -> None:
     write_photo(tmp_path / "room.jpg")
     depth = glpn.load(model, threads=1)(tmp_path / "room.jpg", fov=60)
     given = {"photo": "room.jpg", "field_of_view": 60}
@@ -60,7 +62,7 @@ def test_an_assistant_reads_metres_and_lengths(call, model, tmp_path):
     assert "1 known length" in taped["note"]
 
 
-def test_mistakes_are_explained_to_the_assistant(call, tmp_path):
+def test_mistakes_are_explained_to_the_assistant(call: Any, tmp_path: Path) -> None:
     write_photo(tmp_path / "room.jpg")
     (tmp_path / "broken.jpg").write_bytes(b"\xff\xd8\xff nothing")
     _, results = call(
@@ -75,7 +77,9 @@ def test_mistakes_are_explained_to_the_assistant(call, tmp_path):
     assert all(words in text for words, text in zip(expected, texts, strict=True)), texts
 
 
-def test_a_missing_folder_is_named(capsys, model, tmp_path):
+def test_a_missing_folder_is_named(
+    capsys: pytest.CaptureFixture[str], model: Any, tmp_path: Path
+) -> None:
     from glpn.cli import main
 
     assert main(["mcp", "-m", str(model), "--root", str(tmp_path / "nowhere")]) == 66

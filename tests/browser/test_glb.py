@@ -135,7 +135,7 @@ def drawn(page: Any, name: str, looks_at: dict[str, list[float]] | None = None) 
     return {**result, "picture": np.asarray(picture).astype(int)}
 
 
-def test_the_mesh_is_drawn_as_the_photograph_from_its_own_camera(page, folder):
+def test_the_mesh_is_drawn_as_the_photograph_from_its_own_camera(page: Any, folder: Path) -> None:
     room = a_room()
     room.save(folder / "mesh.glb")
     picture = drawn(page, "mesh.glb")["picture"]
@@ -147,7 +147,7 @@ def test_the_mesh_is_drawn_as_the_photograph_from_its_own_camera(page, folder):
         assert np.abs(picture[..., :3] - turned)[covered].mean() > 20
 
 
-def test_lengths_in_the_browser_are_metres(page, folder):
+def test_lengths_in_the_browser_are_metres(page: Any, folder: Path) -> None:
     room = a_room()
     room.save(folder / "box.glb")
     box = drawn(page, "box.glb")
@@ -158,7 +158,7 @@ def test_lengths_in_the_browser_are_metres(page, folder):
     assert box["high"][0] - box["low"][0] == pytest.approx(wide, rel=1e-5)
 
 
-def test_a_bent_lens_is_drawn_straight(page, folder):
+def test_a_bent_lens_is_drawn_straight(page: Any, folder: Path) -> None:
     room, k1 = a_room(), -0.1
     straight = room.camera
     camera = Camera(straight.fx, straight.fy, straight.cx, straight.cy, "t", (k1, 0, 0, 0))
@@ -174,7 +174,7 @@ def test_a_bent_lens_is_drawn_straight(page, folder):
     np.testing.assert_allclose(box["high"], high, rtol=1e-5)
 
 
-def test_from_aside_the_near_box_moves_as_its_distance_says(page, folder):
+def test_from_aside_the_near_box_moves_as_its_distance_says(page: Any, folder: Path) -> None:
     a_room().save(folder / "aside.glb")
     pictures = [
         drawn(page, "aside.glb", {"from": [x, 0, 0], "to": [x, 0, -4]})["picture"]
@@ -188,7 +188,7 @@ def test_from_aside_the_near_box_moves_as_its_distance_says(page, folder):
     assert after - before == pytest.approx(a_room().camera.fx * 0.4 / 1.5, abs=1)
 
 
-def test_points_are_drawn_in_the_photographs_colours(page, folder):
+def test_points_are_drawn_in_the_photographs_colours(page: Any, folder: Path) -> None:
     room = a_room()
     room.save(folder / "points.glb", mesh=False)
     picture = drawn(page, "points.glb")["picture"]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -43,7 +45,7 @@ def length(room: Depth, x0: float, y0: float, x1: float, y1: float) -> tuple[flo
 # References
 
 
-def test_one_reference_scales_everything_to_it():
+def test_one_reference_scales_everything_to_it() -> None:
     depth = a_room().with_references([(80, 60, 2 * a_room().at(80, 60))])
     np.testing.assert_allclose(depth.metres, 2 * a_room().metres, rtol=1e-6)
     assert depth.camera == a_room().camera
@@ -52,14 +54,14 @@ def test_one_reference_scales_everything_to_it():
     assert depth.provenance.note == "as it was; metres multiplied by 2 for 1 reference"
 
 
-def test_several_references_of_one_scale_give_that_scale_and_no_shift():
+def test_several_references_of_one_scale_give_that_scale_and_no_shift() -> None:
     room = a_room()
     places = [(20, 30), (80, 60), (140, 100)]
     depth = room.with_references([(x, y, 1.3 * room.at(x, y)) for x, y in places])
     np.testing.assert_allclose(depth.metres, 1.3 * room.metres, rtol=1e-6)
 
 
-def test_two_references_minimise_relative_errors_and_the_cost_of_the_shift():
+def test_two_references_minimise_relative_errors_and_the_cost_of_the_shift() -> None:
     e, m = np.array([1.0, 3.0]), np.array([2.0, 4.0])
     fit = fit_references(e, m, nearest=0.5)
 
@@ -73,24 +75,24 @@ def test_two_references_minimise_relative_errors_and_the_cost_of_the_shift():
         assert cost(*fit) < cost(fit.scale, fit.shift + step)
 
 
-def test_many_references_find_scale_and_shift():
+def test_many_references_find_scale_and_shift() -> None:
     rng = np.random.default_rng(0)
     e = rng.uniform(1, 6, 2000)
     fit = fit_references(e, 1.4 * e + 0.5, nearest=1)
     assert fit == pytest.approx((1.4, 0.5), rel=0.01)
 
 
-def test_references_at_one_depth_give_only_a_scale():
+def test_references_at_one_depth_give_only_a_scale() -> None:
     # Three equal errors: the mean ratio is the scale, and nothing determines a shift.
     assert fit_references([2, 2, 2], [3, 3, 3], nearest=1) == pytest.approx((1.5, 0), abs=1e-9)
 
 
-def test_references_that_would_reverse_depth_give_a_scale():
+def test_references_that_would_reverse_depth_give_a_scale() -> None:
     fit = fit_references([1, 1.1, 4, 4.1], [4, 4, 1, 1], nearest=1)
     assert fit.scale > 0 and fit.shift == 0
 
 
-def test_nothing_ends_behind_the_camera():
+def test_nothing_ends_behind_the_camera() -> None:
     # 2 e - 3 would put what is 1 m away at -1 m.
     e = np.linspace(3, 6, 400)
     assert fit_references(e, 2 * e - 3, nearest=2.5).shift < -2
@@ -99,13 +101,13 @@ def test_nothing_ends_behind_the_camera():
 
 
 @given(st.lists(st.tuples(st.floats(0.01, 100), st.floats(0.01, 100)), min_size=1, max_size=6))
-def test_calibrated_metres_stay_above_zero_and_in_order(pairs):
+def test_calibrated_metres_stay_above_zero_and_in_order(pairs: Any) -> None:
     e, m = zip(*pairs, strict=True)
     fit = fit_references(e, m, nearest=min(e))
     assert fit.scale > 0 and fit.scale * min(e) + fit.shift > 0
 
 
-def test_unknown_pixels_stay_unknown_and_files_say_what_was_done(tmp_path):
+def test_unknown_pixels_stay_unknown_and_files_say_what_was_done(tmp_path: Path) -> None:
     depth = a_room().with_references([(20, 30, 2.0), (140, 100, 5.0), (80, 60, 3.0)])
     assert (depth.metres[:4, :4] == 0).all() and (depth.metres[4:] > 0).all()
     note = read_depth(depth.save(tmp_path / "a.png")).provenance.note
@@ -126,12 +128,12 @@ def test_unknown_pixels_stay_unknown_and_files_say_what_was_done(tmp_path):
         [(math.nan, 2, 1)],
     ],
 )
-def test_invalid_references_are_refused(bad):
+def test_invalid_references_are_refused(bad: Any) -> None:
     with pytest.raises(UsageError, match="references: expected"):
         a_room().with_references(bad)
 
 
-def test_reference_outside_or_where_nothing_is_known_is_refused():
+def test_reference_outside_or_where_nothing_is_known_is_refused() -> None:
     with pytest.raises(UsageError, match=r"\(160, 5\) is outside"):
         a_room().with_references([(160, 5, 2)])
     with pytest.raises(DataError, match=r"\(1, 1\) is unknown"):
@@ -141,7 +143,7 @@ def test_reference_outside_or_where_nothing_is_known_is_refused():
 # Known lengths
 
 
-def test_one_known_length_sets_the_scale():
+def test_one_known_length_sets_the_scale() -> None:
     room = a_room()
     depth = room.with_lengths([(20, 30, 140, 100, 7.5)])
     assert depth.between((20, 30), (140, 100)) == pytest.approx(7.5, rel=1e-6)
@@ -150,7 +152,9 @@ def test_one_known_length_sets_the_scale():
 
 
 @given(st.floats(0.3, 3), st.floats(0.3, 3))
-def test_a_length_across_and_one_away_from_the_camera_give_scale_and_focal_length(scale, zoom):
+def test_a_length_across_and_one_away_from_the_camera_give_scale_and_focal_length(
+    scale: float, zoom: float
+) -> None:
     room = a_room()
     across, away = (20, 30, 20, 90), (36, 53, 110, 61)
     known = [length(room, *across), length(room, *away)]
@@ -162,7 +166,7 @@ def test_a_length_across_and_one_away_from_the_camera_give_scale_and_focal_lengt
         assert depth.between(places[:2], places[2:]) == pytest.approx(metres, rel=1e-5)
 
 
-def test_more_lengths_are_weighed_by_their_relative_error():
+def test_more_lengths_are_weighed_by_their_relative_error() -> None:
     room = a_room()
     pairs = [(20, 30, 20, 90), (36, 53, 110, 61), (5, 100, 150, 20), (60, 10, 60, 110)]
     known = [length(room, *pair) for pair in pairs]
@@ -172,18 +176,18 @@ def test_more_lengths_are_weighed_by_their_relative_error():
     assert depth.provenance.note.endswith("and focal length solved from 4 known lengths")
 
 
-def test_lengths_that_all_lie_across_leave_the_focal_length_open():
+def test_lengths_that_all_lie_across_leave_the_focal_length_open() -> None:
     depth = Depth(np.full(SIZE, 2, np.float32), a_room().camera, a_room().provenance)
     with pytest.raises(UsageError, match="one across the image and one that leads away"):
         depth.with_lengths([(10, 10, 50, 10, 1.0), (10, 10, 10, 90, 1.5)])
 
 
-def test_the_same_length_twice_leaves_the_focal_length_open():
+def test_the_same_length_twice_leaves_the_focal_length_open() -> None:
     with pytest.raises(UsageError, match="do not determine the focal length"):
         a_room().with_lengths([(36, 53, 110, 61, 2.0)] * 2)
 
 
-def test_lengths_that_contradict_each_other_are_refused():
+def test_lengths_that_contradict_each_other_are_refused() -> None:
     room = a_room()
     across, away = length(room, 20, 30, 20, 90), length(room, 36, 53, 110, 61)
     # Away is shorter than its own part across: the rest would have a negative square.
@@ -192,7 +196,7 @@ def test_lengths_that_contradict_each_other_are_refused():
         room.with_lengths([across, (x0, y0, x1, y1, 0.3 * metres)])
 
 
-def test_lengths_that_need_an_impossible_lens_are_refused():
+def test_lengths_that_need_an_impossible_lens_are_refused() -> None:
     metres = np.full(SIZE, 2, np.float32)
     metres[:, 80:] = 2.01  # a wall, but for an estimate's noise
     depth = Depth(metres, Camera(100, 100, 79.5, 59.5, "t"), a_room().provenance)
@@ -201,7 +205,7 @@ def test_lengths_that_need_an_impossible_lens_are_refused():
         depth.with_lengths([(10, 10, 10, 90, 1.6), (79, 60, 80, 60, 1.0)])
 
 
-def test_a_known_lens_keeps_its_focal_length():
+def test_a_known_lens_keeps_its_focal_length() -> None:
     camera = Camera(100, 100, 79.5, 59.5, "calibrated", (0.1, 0, 0, 0))
     depth = Depth(a_room().metres, camera, a_room().provenance)
     known = [(20, 30, 20, 90, 2.0), (36, 53, 110, 61, 2.0)]
@@ -211,12 +215,12 @@ def test_a_known_lens_keeps_its_focal_length():
 
 
 @pytest.mark.parametrize("bad", [[], [(1, 2, 3, 4)], [(1, 2, 30, 4, 0)], [(1, 2, 30, 4, math.nan)]])
-def test_invalid_lengths_are_refused(bad):
+def test_invalid_lengths_are_refused(bad: Any) -> None:
     with pytest.raises(UsageError, match="known lengths: expected"):
         a_room().with_lengths(bad)
 
 
-def test_length_between_a_place_and_itself_is_refused():
+def test_length_between_a_place_and_itself_is_refused() -> None:
     with pytest.raises(UsageError, match="two different places"):
         a_room().with_lengths([(20, 30, 20, 30, 1.0)])
     with pytest.raises(UsageError, match="outside"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -62,7 +63,7 @@ def read_camera(path: Path, size: tuple[int, int]) -> Camera:
     return read_intrinsics(path).for_size(size)
 
 
-def plain(camera) -> tuple[float, ...]:
+def plain(camera: Camera) -> tuple[float, ...]:
     return camera.fx, camera.fy, camera.cx, camera.cy
 
 
@@ -85,14 +86,16 @@ def plain(camera) -> tuple[float, ...]:
         ("numbers.yaml", "fx: 500.5\nfy: 510.5\ncx: 310.25\ncy: 250.75\n"),
     ],
 )
-def test_every_form_gives_the_same_camera(tmp_path, name, content):
+def test_every_form_gives_the_same_camera(
+    tmp_path: Path, name: str, content: str | dict[str, Any]
+) -> None:
     camera = read_camera(write(tmp_path / name, content), SIZE)
     assert plain(camera) == PLAIN and camera.distortion == ()
     assert camera.source == f"intrinsics of {name}"
 
 
 @pytest.mark.parametrize("name, content", [("head.yaml", ROS_YAML), ("echo.yaml", ROS_MESSAGE)])
-def test_ros_camera_info_gives_lens_and_size(tmp_path, name, content):
+def test_ros_camera_info_gives_lens_and_size(tmp_path: Path, name: str, content: str) -> None:
     path = write(tmp_path / name, content)
     camera = read_camera(path, SIZE)
     assert plain(camera) == PLAIN
@@ -100,14 +103,14 @@ def test_ros_camera_info_gives_lens_and_size(tmp_path, name, content):
     assert read_intrinsics(path).size == SIZE
 
 
-def test_kalibr_file_of_a_fisheye(tmp_path):
+def test_kalibr_file_of_a_fisheye(tmp_path: Path) -> None:
     camera = read_camera(write(tmp_path / "camchain.yaml", KALIBR), SIZE)
     assert plain(camera) == PLAIN
     assert (camera.distortion, camera.fisheye) == ((0.03, -0.01, 0.004, -0.001), True)
 
 
 @pytest.mark.parametrize("suffix", ["yml", "json"])
-def test_what_opencv_writes_is_read(tmp_path, suffix):
+def test_what_opencv_writes_is_read(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"calibration.{suffix}"
     file = cv2.FileStorage(str(path), cv2.FILE_STORAGE_WRITE)
     file.write("image_width", 640)
@@ -119,7 +122,7 @@ def test_what_opencv_writes_is_read(tmp_path, suffix):
     assert plain(camera) == PLAIN and camera.distortion == pytest.approx(tuple(D))
 
 
-def test_single_coefficients_are_opencvs_by_name(tmp_path):
+def test_single_coefficients_are_opencvs_by_name(tmp_path: Path) -> None:
     values = {"fx": 500.5, "fy": 510.5, "cx": 310.25, "cy": 250.75}
     path = write(
         tmp_path / "a.json", {**values, "k1": 0.1, "k2": 0.2, "p1": 0.3, "p2": 0.4, "k3": 0.5}
@@ -137,25 +140,25 @@ def test_single_coefficients_are_opencvs_by_name(tmp_path):
     assert (camera.distortion, camera.fisheye) == ((0.1, 0.2, 0.3, 0.4), True)
 
 
-def test_a_missing_principal_point_is_the_middle_of_the_image(tmp_path):
+def test_a_missing_principal_point_is_the_middle_of_the_image(tmp_path: Path) -> None:
     camera = read_camera(write(tmp_path / "a.json", {"fx": 500}), SIZE)
     assert plain(camera) == (500, 500, 319.5, 239.5)
 
 
-def test_calibration_at_another_size_is_scaled_edge_to_edge(tmp_path):
+def test_calibration_at_another_size_is_scaled_edge_to_edge(tmp_path: Path) -> None:
     camera = read_camera(write(tmp_path / "head.yaml", ROS_YAML), (960, 1280))
     assert plain(camera) == (1001, 1021, 621, 502)  # (310.25 + 0.5) · 2 - 0.5
     assert camera.distortion == tuple(D)
 
 
 @pytest.mark.parametrize("size", [(640, 480), (720, 1280), (480, 480)])
-def test_calibration_of_another_shape_is_refused(tmp_path, size):
+def test_calibration_of_another_shape_is_refused(tmp_path: Path, size: tuple[int, int]) -> None:
     path = write(tmp_path / "head.yaml", ROS_YAML)
     with pytest.raises(DataError, match=r"head\.yaml: holds for 640x480 pixels, .* no enlargement"):
         read_camera(path, size)
 
 
-def test_camera_whose_axis_misses_the_photo_is_refused(tmp_path):
+def test_camera_whose_axis_misses_the_photo_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path / "K.txt", "1400 0 960 0 1400 540 0 0 1")
     with pytest.raises(DataError, match=r"K\.txt: the principal point \(960, 540\) lies outside"):
         read_camera(path, SIZE)
@@ -232,7 +235,9 @@ FIVE = "-0.28, 0.07, 0.001, -0.002"
         ("both.json", {"fx": 500.5, "fy": 510.5, "cx": 310.25, "cy": 250.75, "K": K}),
     ],
 )
-def test_pinhole_files_of_recorders_and_datasets_give_the_same_camera(tmp_path, name, content):
+def test_pinhole_files_of_recorders_and_datasets_give_the_same_camera(
+    tmp_path: Path, name: str, content: Any
+) -> None:
     camera = read_camera(write(tmp_path / name, content), SIZE)
     assert plain(camera) == PLAIN and camera.distortion == ()
 
@@ -276,13 +281,15 @@ def test_pinhole_files_of_recorders_and_datasets_give_the_same_camera(tmp_path, 
         ),
     ],
 )
-def test_calibrations_with_a_lens_give_the_same_camera(tmp_path, name, content):
+def test_calibrations_with_a_lens_give_the_same_camera(
+    tmp_path: Path, name: str, content: Any
+) -> None:
     size = (376, 672) if name == "zed.conf" else SIZE
     camera = read_camera(write(tmp_path / name, content), size)
     assert plain(camera) == PLAIN and camera.distortion == tuple(D[:4])
 
 
-def test_numpy_files_and_opencv_xml_are_read(tmp_path):
+def test_numpy_files_and_opencv_xml_are_read(tmp_path: Path) -> None:
     np.save(tmp_path / "K.npy", np.array(K))
     np.savez(tmp_path / "cv.npz", mtx=np.array(K), dist=np.array([D]), rvecs=np.ones((3, 3)))
     file = cv2.FileStorage(str(tmp_path / "cv.xml"), cv2.FILE_STORAGE_WRITE)
@@ -299,7 +306,7 @@ def test_numpy_files_and_opencv_xml_are_read(tmp_path):
     assert read_intrinsics(tmp_path / "cv.xml").size == SIZE
 
 
-def test_azure_kinect_units_of_the_sensor_become_pixels(tmp_path):
+def test_azure_kinect_units_of_the_sensor_become_pixels(tmp_path: Path) -> None:
     lens = [0.5, -2.6, 1.5, 0.38, -2.4, 1.43]
     parameters = [0.5, 0.52, 0.48, 0.64, *lens, 0, 0, -0.0003, 0.0007]
     camera = {
@@ -319,7 +326,7 @@ def test_azure_kinect_units_of_the_sensor_become_pixels(tmp_path):
     assert wide.distortion == (0.5, -2.6, 0.0007, -0.0003, 1.5, 0.38, -2.4, 1.43)
 
 
-def test_horizontal_angle_of_nerf_needs_no_size(tmp_path):
+def test_horizontal_angle_of_nerf_needs_no_size(tmp_path: Path) -> None:
     angle = {"camera_angle_x": 2 * math.atan(0.5), "frames": []}
     camera = read_camera(write(tmp_path / "transforms.json", angle), (400, 800))
     assert plain(camera) == pytest.approx((800, 800, 399.5, 199.5))
@@ -327,7 +334,7 @@ def test_horizontal_angle_of_nerf_needs_no_size(tmp_path):
     assert plain(sized) == pytest.approx(plain(camera))
 
 
-def test_realsense_scales_the_size_of_the_photos_shape(tmp_path):
+def test_realsense_scales_the_size_of_the_photos_shape(tmp_path: Path) -> None:
     path = write(tmp_path / "realsense.txt", REALSENSE_TEXT)
     assert plain(read_camera(path, (960, 1280))) == (1001, 1021, 621, 502)
 
@@ -370,13 +377,15 @@ def test_realsense_scales_the_size_of_the_photos_shape(tmp_path):
         ("other.xml", "<calibration/>", "expected OpenCV's opencv_storage"),
     ],
 )
-def test_a_file_that_would_be_half_read_is_refused(tmp_path, name, content, message):
+def test_a_file_that_would_be_half_read_is_refused(
+    tmp_path: Path, name: str, content: dict[str, Any] | str, message: str
+) -> None:
     path = write(tmp_path / name, content)
     with pytest.raises(DataError, match=f"{name}: .*{message}"):
         read_camera(path, SIZE)
 
 
-def test_hostile_numpy_files_are_refused(tmp_path):
+def test_hostile_numpy_files_are_refused(tmp_path: Path) -> None:
     np.save(tmp_path / "object.npy", np.array([{"fx": 1}], dtype=object), allow_pickle=True)
     np.savez_compressed(tmp_path / "large.npz", mtx=np.zeros((3, 3)), bomb=np.zeros(1_000_000))
     (tmp_path / "cut.npz").write_bytes(b"PK\x03\x04 and no more")
@@ -413,7 +422,13 @@ def test_hostile_numpy_files_are_refused(tmp_path):
         ("deep.json", '{"a": ' + "[" * 100_000, "not valid"),
     ],
 )  # fmt: skip
-def test_wrong_file_is_refused_by_name(tmp_path, monkeypatch, name, content, message):
+def test_wrong_file_is_refused_by_name(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    content: str | dict[str, Any],
+    message: str,
+) -> None:
     monkeypatch.chdir(tmp_path)
     path = write(tmp_path / name, content)
     with pytest.raises(DataError, match=f"{name}: .*{message}"):
@@ -421,7 +436,7 @@ def test_wrong_file_is_refused_by_name(tmp_path, monkeypatch, name, content, mes
     assert not (tmp_path / "canary").exists()
 
 
-def test_aliases_that_would_fill_the_memory_are_refused_at_once(tmp_path):
+def test_aliases_that_would_fill_the_memory_are_refused_at_once(tmp_path: Path) -> None:
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" for i in range(1, 30)]
     path = write(tmp_path / "bomb.yaml", "\n".join([*lines, "K: *a29"]))
@@ -429,7 +444,7 @@ def test_aliases_that_would_fill_the_memory_are_refused_at_once(tmp_path):
         read_camera(path, SIZE)
 
 
-def test_absent_folder_and_large_files_are_refused(tmp_path):
+def test_absent_folder_and_large_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(MissingInput, match=r"none\.json: no such intrinsics file"):
         read_camera(tmp_path / "none.json", SIZE)
     with pytest.raises(MissingInput, match="no such intrinsics file"):
@@ -439,7 +454,7 @@ def test_absent_folder_and_large_files_are_refused(tmp_path):
         read_camera(path, SIZE)
 
 
-def test_real_calibrations_are_read(real_data):
+def test_real_calibrations_are_read(real_data: Path) -> None:
     hololens = read_intrinsics(real_data / "hololens_office/K.txt")
     assert (round(hololens.fx, 3), round(hololens.cy, 3)) == (495.568, 169.194)
     car = read_intrinsics(real_data / "dgp_driving/intrinsics.json", "scene_01_0_CAMERA_05")

@@ -17,6 +17,7 @@ import tempfile
 import warnings
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -42,7 +43,9 @@ def study(folder: Path, count: int, *, seed: int = 0) -> dict[str, Counter[str]]
     return found
 
 
-def outcome_of_change(file, content, rng, image, expected) -> str:
+def outcome_of_change(
+    file: Path, content: bytes, rng: np.random.Generator, image: np.ndarray, expected: Any
+) -> str:
     """Change one byte of a file to another value, and tell what becomes of it."""
     changed = bytearray(content)
     place = rng.randrange(len(content))
@@ -51,7 +54,7 @@ def outcome_of_change(file, content, rng, image, expected) -> str:
     return outcome(file.parent, image, expected)
 
 
-def outcome(folder, image, expected):
+def outcome(folder: Path, image: np.ndarray, expected: Any) -> str:
     """The metres' bytes where nothing is expected; else "detected", "harmless" or "silent"."""
     with warnings.catch_warnings():
         warnings.simplefilter("error", weights.EditedFileWarning)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -12,7 +13,7 @@ from tests.chaos.flips import study
 pytestmark = pytest.mark.slow
 
 
-def test_a_changed_byte_never_changes_the_metres_unnoticed(tmp_path):
+def test_a_changed_byte_never_changes_the_metres_unnoticed(tmp_path: Path) -> None:
     folder = shutil.copytree(weights.bundled()["glpn-b0-indoor"], tmp_path / "model")
     found = study(folder, 6)
     assert len(found) == 8

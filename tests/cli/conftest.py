@@ -28,6 +28,9 @@ class Run(NamedTuple):
         return [json.loads(line) for line in self.out.splitlines()]
 
 
+RunGlpn = Callable[..., Run]  # called with the arguments of a command line
+
+
 @pytest.fixture(scope="session")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny random network with everything that both engines need."""
@@ -53,7 +56,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def glpn(capsys: pytest.CaptureFixture[str]) -> Callable[..., Run]:
+def glpn(capsys: pytest.CaptureFixture[str]) -> RunGlpn:
     """The command line in this process."""
     from glpn.cli import main
 
@@ -66,7 +69,7 @@ def glpn(capsys: pytest.CaptureFixture[str]) -> Callable[..., Run]:
 
 
 @pytest.fixture
-def predict(glpn: Callable[..., Run], model: Path, tmp_path: Path) -> Callable[..., Run]:
+def predict(glpn: RunGlpn, model: Path, tmp_path: Path) -> RunGlpn:
     """`glpn predict` with the tiny model on one thread, into the folder `tmp_path/out`."""
 
     def run(*arguments: object) -> Run:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from glpn.engines.selection import Candidate, saved_costs
+from tests.cli.conftest import RunGlpn
 
 
 @pytest.mark.slow
-def test_every_engine_has_a_row_and_the_figures_are_saved(glpn, model, tmp_path, monkeypatch):
+def test_every_engine_has_a_row_and_the_figures_are_saved(
+    glpn: RunGlpn, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("GLPN_CACHE", str(tmp_path / "cache"))
     run = glpn("bench", model, "--threads", "1", "--save", "--json")
     rows = run.records
@@ -28,7 +33,9 @@ def test_every_engine_has_a_row_and_the_figures_are_saved(glpn, model, tmp_path,
 
 
 @pytest.mark.slow
-def test_without_save_nothing_is_kept(glpn, model, tmp_path, monkeypatch):
+def test_without_save_nothing_is_kept(
+    glpn: RunGlpn, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("GLPN_CACHE", str(tmp_path / "cache"))
     assert glpn("bench", model, "--threads", "1", "--json").code == 0
     assert not (tmp_path / "cache").exists()

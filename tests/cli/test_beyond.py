@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tests.cli import sets
+from tests.cli.conftest import RunGlpn
 from tests.training.runs import tiny_recipe
 
 pytestmark = pytest.mark.slow
@@ -12,7 +15,7 @@ pytestmark = pytest.mark.slow
 WARNING = "of the labels lie beyond the model's range of 10 m"
 
 
-def street(root, *, metres_per_level: float):
+def street(root: Path, *, metres_per_level: float) -> Path:
     """Six frames whose depth reaches from 1 to 9 levels, in millimetres."""
     for number in range(6):
         sets.put(root / f"rgb/{number}.png", sets.picture(number))
@@ -23,11 +26,13 @@ def street(root, *, metres_per_level: float):
 
 
 @pytest.fixture
-def far(tmp_path):
+def far(tmp_path: Path) -> Path:
     return street(tmp_path / "street", metres_per_level=5)
 
 
-def test_labels_beyond_the_range_are_warned_of_once(glpn, model, far, tmp_path, capsys):
+def test_labels_beyond_the_range_are_warned_of_once(
+    glpn: RunGlpn, model: Path, far: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     pytest.importorskip("torch")
     from glpn.training import train
 
@@ -41,7 +46,7 @@ def test_labels_beyond_the_range_are_warned_of_once(glpn, model, far, tmp_path, 
     assert capsys.readouterr().err.count(WARNING) == 1
 
 
-def test_labels_within_the_range_are_no_warning(glpn, far, tmp_path):
+def test_labels_within_the_range_are_no_warning(glpn: RunGlpn, far: Path, tmp_path: Path) -> None:
     assert WARNING[:20] not in glpn("data", "check", far, "--max-depth", 80).out
     near = street(tmp_path / "room", metres_per_level=1)
     assert "beyond" not in glpn("data", "check", near).out

@@ -32,13 +32,13 @@ def run(code: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_help_works_without_torch():
+def test_help_works_without_torch() -> None:
     done = run("import glpn, pydoc; print(pydoc.render_doc(glpn, renderer=pydoc.plaintext))")
     assert done.returncode == 0, done.stderr
     assert "load(" in done.stdout and "GLPNConfig" in done.stdout
 
 
-def test_importing_a_network_names_the_command_that_installs_torch():
+def test_importing_a_network_names_the_command_that_installs_torch() -> None:
     done = run(
         "try:\n    from glpn import GLPNForDepthEstimation\n"
         "except ImportError as e:\n    print(type(e).__name__, e)\n"

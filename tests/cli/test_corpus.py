@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import glpn as library
-from tests.cli.conftest import Run, run_for_real, write_photo
+from tests.cli.conftest import Run, RunGlpn, run_for_real, write_photo
 from tests.corpus.images import FILES, Case
 
 pytestmark = pytest.mark.slow
@@ -41,19 +41,19 @@ def key(case: Case) -> str:
     return f"{case.row}-{case.id}{case.suffix}"
 
 
-def test_the_batch_exits_with_65_and_without_traceback(corpus):
+def test_the_batch_exits_with_65_and_without_traceback(corpus: Corpus) -> None:
     assert corpus.run.code == 65
     assert "Traceback" not in corpus.run.err
     assert len(corpus.records) == len(FILES) + 3
 
 
-def test_good_photographs_before_and_after_are_written(corpus):
+def test_good_photographs_before_and_after_are_written(corpus: Corpus) -> None:
     for name in ("first", "last"):
         assert corpus.records[str(corpus.paths[name])]["status"] == "predicted"
 
 
 @pytest.mark.parametrize("case", FILES, ids=key)
-def test_each_file_comes_out_as_it_must(corpus, case):
+def test_each_file_comes_out_as_it_must(corpus: Corpus, case: Any) -> None:
     path = corpus.paths[key(case)]
     record = corpus.records[str(path)]
     if case.outcome is not None:
@@ -66,7 +66,9 @@ def test_each_file_comes_out_as_it_must(corpus, case):
     assert 0 < metres.min() <= metres.max() <= 10 and np.isfinite(metres).all()
 
 
-def test_one_bad_file_alone_is_65_and_one_that_is_missing_66(predict, tmp_path):
+def test_one_bad_file_alone_is_65_and_one_that_is_missing_66(
+    predict: RunGlpn, tmp_path: Path
+) -> None:
     bad = tmp_path / "bad.jpg"
     bad.write_bytes(b"")
     assert predict(bad).code == 65

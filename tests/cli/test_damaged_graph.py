@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -14,7 +15,9 @@ from tests.cli.conftest import write_photo
 
 
 @pytest.mark.parametrize("damage", ["not UTF-8", "cut", "empty", "other operator"])
-def test_standard_output_stays_json_and_the_error_names_the_graph(model, tmp_path, damage):
+def test_standard_output_stays_json_and_the_error_names_the_graph(
+    model: Path, tmp_path: Path, damage: str
+) -> None:
     folder = shutil.copytree(model, tmp_path / "model")
     graph = folder / "model.onnx"
     data = graph.read_bytes()

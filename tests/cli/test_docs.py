@@ -11,7 +11,7 @@ import pytest
 
 from tests import scenes
 from tests.cli import sets
-from tests.cli.conftest import write_photo
+from tests.cli.conftest import RunGlpn, write_photo
 
 pytestmark = pytest.mark.slow
 
@@ -26,7 +26,7 @@ COMMANDS = [
 
 
 @pytest.fixture
-def reader(tmp_path, model, monkeypatch):
+def reader(tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Models, datasets and docs under the names that the page uses."""
     shutil.copytree(model, tmp_path / "my-model")  # a command writes into it
     for name in ("my-other-model", "my-kitti-model"):
@@ -42,7 +42,7 @@ def reader(tmp_path, model, monkeypatch):
     return tmp_path
 
 
-def test_the_commands_run(reader, glpn):
+def test_the_commands_run(reader: Path, glpn: RunGlpn) -> None:
     assert len(COMMANDS) > 10
     for line in COMMANDS:
         run = glpn(*shlex.split(line)[1:])

@@ -8,13 +8,15 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 import glpn as library
 from glpn.cli import main
 from glpn.cli.app import VERBS, _command
-from tests.cli.conftest import command, run_for_real, write_photo
+from tests.cli.conftest import RunGlpn, command, run_for_real, write_photo
 
 HEAVY = ("torch", "onnxruntime", "onnx", "numpy", "PIL", "huggingface_hub", "safetensors")
 
@@ -28,7 +30,7 @@ def loaded_after(statement: str) -> set[str]:
     return set(done.stderr.split())
 
 
-def test_importing_glpn_loads_nothing_heavy():
+def test_importing_glpn_loads_nothing_heavy() -> None:
     assert loaded_after("import glpn") == set()
 
 
@@ -42,16 +44,16 @@ def test_importing_glpn_loads_nothing_heavy():
         ["--version"],
     ],
 )
-def test_help_and_version_load_nothing_heavy(arguments):
+def test_help_and_version_load_nothing_heavy(arguments: list[str]) -> None:
     assert loaded_after(f"from glpn.cli import main; assert main({arguments}) == 0") == set()
 
 
-def test_looking_for_photographs_that_are_not_there_loads_no_engine():
+def test_looking_for_photographs_that_are_not_there_loads_no_engine() -> None:
     statement = "from glpn.cli import main; main(['predict', 'absent.jpg', '--quiet'])"
     assert not loaded_after(statement) & {"torch", "onnxruntime"}
 
 
-def test_one_photograph_loads_no_run_time_but_the_one_that_predicts_it(tmp_path):
+def test_one_photograph_loads_no_run_time_but_the_one_that_predicts_it(tmp_path: Path) -> None:
     photo = write_photo(tmp_path / "kitchen.jpg")
     given = ["predict", str(photo), "-o", str(tmp_path / "out"), "--quiet"]
     code = (
@@ -69,40 +71,42 @@ def test_one_photograph_loads_no_run_time_but_the_one_that_predicts_it(tmp_path)
     assert not loaded & unused
 
 
-def test_the_engines_on_offer_are_those_there_are():
+def test_the_engines_on_offer_are_those_there_are() -> None:
     from glpn.cli.options import EngineName
     from glpn.engines.registry import engine_names
 
     assert tuple(engine.value for engine in EngineName) == engine_names()
 
 
-def test_version_is_that_of_the_package():
+def test_version_is_that_of_the_package() -> None:
     run = run_for_real("--version")
     assert run == (0, f"glpn {library.__version__}\n", "")
 
 
 @pytest.mark.parametrize("name", list(VERBS))
-def test_the_list_of_verbs_shows_the_summary_of_each_verb(name):
+def test_the_list_of_verbs_shows_the_summary_of_each_verb(name: Any) -> None:
     verb = _command(name, VERBS[name])
     assert " ".join(verb.help.split("\n\n")[0].split()) == VERBS[name].summary
 
 
-def test_every_verb_has_help_with_examples(glpn):
+def test_every_verb_has_help_with_examples(glpn: RunGlpn) -> None:
     for verb in ("predict", "info", "convert", "evaluate", "reproduce"):
         run = glpn(verb, "--help")
         assert run.code == 0 and f"glpn {verb} " in run.out and "Examples" in run.out
 
 
 @pytest.mark.parametrize("arguments", [[], ["dream"], ["predict"], ["info"], ["convert", "x"]])
-def test_incomplete_commands_are_usage_errors(glpn, arguments):
+def test_incomplete_commands_are_usage_errors(
+    glpn: RunGlpn, arguments: list[Any] | list[str]
+) -> None:
     run = glpn(*arguments)
     assert run.code == 2 and "Traceback" not in run.err
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_signals_end_the_run_without_traceback_and_keep_what_is_finished(
-    model, photo, tmp_path, number
-):
+    model: Path, photo: Path, tmp_path: Path, number: Any
+) -> None:
     arguments = ("predict", photo, "-", "-m", model, "-o", tmp_path / "out", "--json")
     pipes = {name: subprocess.PIPE for name in ("stdin", "stdout", "stderr")}
     with subprocess.Popen(command(*arguments), **pipes) as process:
@@ -114,7 +118,9 @@ def test_signals_end_the_run_without_traceback_and_keep_what_is_finished(
     assert library.read_depth(tmp_path / "out/room.png").size == (96, 128)
 
 
-def test_a_reader_that_leaves_ends_the_run_in_silence(model, photo, tmp_path):
+def test_a_reader_that_leaves_ends_the_run_in_silence(
+    model: Path, photo: Path, tmp_path: Path
+) -> None:
     second = write_photo(tmp_path / "second.jpg")
     arguments = ("predict", photo, "-", second, "-m", model, "-o", tmp_path / "out")
     pipes = {name: subprocess.PIPE for name in ("stdin", "stdout", "stderr")}
@@ -127,7 +133,9 @@ def test_a_reader_that_leaves_ends_the_run_in_silence(model, photo, tmp_path):
     assert (process.returncode, errors) == (141, b"")
 
 
-def test_an_unforeseen_error_is_one_line_and_70_and_a_traceback_only_for_debug(glpn, monkeypatch):
+def test_an_unforeseen_error_is_one_line_and_70_and_a_traceback_only_for_debug(
+    glpn: RunGlpn, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import glpn.cli.inputs as inputs
 
     def defect(*arguments: object, **options: object) -> None:
@@ -141,20 +149,22 @@ def test_an_unforeseen_error_is_one_line_and_70_and_a_traceback_only_for_debug(g
     assert "Traceback" in glpn("--debug", "predict", "x.jpg").err
 
 
-def test_handlers_of_signals_are_put_back(glpn):
+def test_handlers_of_signals_are_put_back(glpn: RunGlpn) -> None:
     before = signal.getsignal(signal.SIGTERM)
     glpn("--version")
     assert signal.getsignal(signal.SIGTERM) is before
 
 
-def test_it_runs_outside_the_main_thread():
+def test_it_runs_outside_the_main_thread() -> None:
     from concurrent.futures import ThreadPoolExecutor
 
     with ThreadPoolExecutor(1) as pool:
         assert pool.submit(main, ["--version"]).result(timeout=30) == 0
 
 
-def test_a_terminal_shows_progress_and_a_pipe_does_not(model, photo, tmp_path):
+def test_a_terminal_shows_progress_and_a_pipe_does_not(
+    model: Path, photo: Path, tmp_path: Path
+) -> None:
     second = write_photo(tmp_path / "second.jpg")
     arguments = ("predict", photo, second, "-m", model, "--format", "none")
     assert "━" not in run_for_real(*arguments).err

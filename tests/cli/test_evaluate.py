@@ -10,6 +10,8 @@ import shutil
 import signal
 import subprocess
 import time
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,34 +20,34 @@ from PIL import Image
 import glpn as library
 from tests import scenes
 from tests.cli import sets
-from tests.cli.conftest import command, run_for_real
+from tests.cli.conftest import Run, RunGlpn, command, run_for_real
 
 RESULTS = ("images.csv", "result.json", "result.md")
 
 
 @pytest.fixture
-def nyu(tmp_path):
+def nyu(tmp_path: Path) -> Path:
     return sets.nyu(tmp_path / "nyu")
 
 
 @pytest.fixture
-def evaluate(glpn, model):
+def evaluate(glpn: RunGlpn, model: Path) -> RunGlpn:
     """`glpn evaluate` with the tiny model on one thread."""
 
-    def run(*arguments):
+    def run(*arguments: object) -> Run:
         return glpn("evaluate", "-m", model, "--threads", 1, *arguments)
 
     return run
 
 
-def read(folder):
+def read(folder: Path) -> dict[str, Any]:
     return json.loads((folder / "result.json").read_text())
 
 
 # Figures
 
 
-def by_hand(model, rgb, truth):
+def by_hand(model: Path, rgb: np.ndarray, truth: np.ndarray) -> list[float]:
     """delta1, AbsRel, RMSE of one frame from their formulas, in float64."""
     prediction = library.load(model, threads=1)(rgb).metres.astype(np.float64)
     target = np.asarray(Image.open(truth)) / 1000
@@ -59,7 +61,9 @@ def by_hand(model, rgb, truth):
     return [(ratio < 1.25).mean(), (abs(p - t) / t).mean(), np.sqrt(((p - t) ** 2).mean())]
 
 
-def test_figures_are_those_of_the_formulas(evaluate, model, nyu, tmp_path):
+def test_figures_are_those_of_the_formulas(
+    evaluate: RunGlpn, model: Path, nyu: Path, tmp_path: Path
+) -> None:
     run = evaluate("--dataset", "nyu", "--data", nyu, "-o", tmp_path / "out")
     assert run.code == 0, run.err
     result = read(tmp_path / "out")
@@ -77,7 +81,9 @@ def test_figures_are_those_of_the_formulas(evaluate, model, nyu, tmp_path):
     assert [row["scene"] for row in rows] == [f.parent.relative_to(nyu).as_posix() for f in frames]
 
 
-def test_enough_scenes_have_an_interval_that_holds_the_mean(evaluate, tmp_path):
+def test_enough_scenes_have_an_interval_that_holds_the_mean(
+    evaluate: RunGlpn, tmp_path: Path
+) -> None:
     data = sets.nyu(tmp_path / "nyu", {f"room{i}": 1 for i in range(20)})
     [record] = evaluate("--data", data, "--json").records
     assert record["scenes"] == 20 and "rows" not in record
@@ -85,7 +91,7 @@ def test_enough_scenes_have_an_interval_that_holds_the_mean(evaluate, tmp_path):
         assert interval["low"] <= interval["value"] <= interval["high"]
 
 
-def test_kitti_is_scored_within_the_garg_crop(evaluate, tmp_path):
+def test_kitti_is_scored_within_the_garg_crop(evaluate: RunGlpn, tmp_path: Path) -> None:
     data = sets.kitti(tmp_path / "kitti")
     run = evaluate("--dataset", "kitti", "--data", data, "-o", tmp_path / "out", "--max-depth", 80)
     assert run.code == 0, run.err
@@ -95,7 +101,9 @@ def test_kitti_is_scored_within_the_garg_crop(evaluate, tmp_path):
         assert row["pixels"] == np.count_nonzero(cut)
 
 
-def test_everything_that_decides_a_figure_is_in_the_result(evaluate, model, nyu, tmp_path):
+def test_everything_that_decides_a_figure_is_in_the_result(
+    evaluate: RunGlpn, model: Path, nyu: Path, tmp_path: Path
+) -> None:
     options = ("--flip", "--align", "scale-shift:disparity", "--pooled", "--no-clamp")
     run = evaluate("--data", nyu, *options, "--range", "0.5,8", "-o", tmp_path, "--limit", 2)
     assert run.code == 0, run.err
@@ -111,7 +119,9 @@ def test_everything_that_decides_a_figure_is_in_the_result(evaluate, model, nyu,
     assert "limit 2" in (tmp_path / "result.md").read_text()
 
 
-def test_the_same_command_twice_gives_the_same_bytes(evaluate, nyu, tmp_path):
+def test_the_same_command_twice_gives_the_same_bytes(
+    evaluate: RunGlpn, nyu: Path, tmp_path: Path
+) -> None:
     for folder in ("a", "b"):
         assert evaluate("--data", nyu, "-o", tmp_path / folder).code == 0
     for name in RESULTS:
@@ -119,7 +129,9 @@ def test_the_same_command_twice_gives_the_same_bytes(evaluate, nyu, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_report_has_the_uncertainty_unless_depth_was_fitted(evaluate, nyu, tmp_path):
+def test_the_report_has_the_uncertainty_unless_depth_was_fitted(
+    evaluate: RunGlpn, nyu: Path, tmp_path: Path
+) -> None:
     pytest.importorskip("matplotlib")
     options = ("--data", nyu, "--limit", 1, "--report", "-o", tmp_path, "--overwrite")
     assert evaluate(*options).code == 0
@@ -128,7 +140,9 @@ def test_the_report_has_the_uncertainty_unless_depth_was_fitted(evaluate, nyu, t
     assert "AUSE" not in (tmp_path / "report.html").read_text()
 
 
-def test_write_errors_keeps_them_in_the_models_folder(glpn, model, nyu, tmp_path):
+def test_write_errors_keeps_them_in_the_models_folder(
+    glpn: RunGlpn, model: Path, nyu: Path, tmp_path: Path
+) -> None:
     own = shutil.copytree(model, tmp_path / "own")
     before = library.load(own, threads=1)(np.zeros((64, 64, 3), np.uint8))
     assert before.relative_error is None
@@ -140,8 +154,10 @@ def test_write_errors_keeps_them_in_the_models_folder(glpn, model, nyu, tmp_path
     assert refused.code == 2 and "installed package" in refused.err
 
 
-def test_protocol_paper_is_the_sets_own_and_another_can_be_named(evaluate, nyu):
-    def crop(*options):
+def test_protocol_paper_is_the_sets_own_and_another_can_be_named(
+    evaluate: RunGlpn, nyu: Path
+) -> None:
+    def crop(*options: Any) -> Any:
         [record] = evaluate("--data", nyu, "--json", *options).records
         return record["protocol"]["crop"]
 
@@ -153,7 +169,7 @@ def test_protocol_paper_is_the_sets_own_and_another_can_be_named(evaluate, nyu):
 # iBims-1
 
 
-def test_geometry_errors_come_out_where_the_matlab_files_are(glpn, tmp_path):
+def test_geometry_errors_come_out_where_the_matlab_files_are(glpn: RunGlpn, tmp_path: Path) -> None:
     pytest.importorskip("scipy")
     data, pngs = scenes.release(tmp_path / "ibims"), tmp_path / "pngs"
     for number in range(2):  # 2.5 m everywhere: the errors are those worked out beside scenes.FAR
@@ -171,7 +187,9 @@ def test_geometry_errors_come_out_where_the_matlab_files_are(glpn, tmp_path):
     assert list(record["geometry"]) == ["means"] and record["settings"]["dataset"] == "ibims"
 
 
-def test_beside_the_pngs_matlab_files_give_the_geometry_alone(evaluate, tmp_path):
+def test_beside_the_pngs_matlab_files_give_the_geometry_alone(
+    evaluate: RunGlpn, tmp_path: Path
+) -> None:
     pytest.importorskip("scipy")
     data = sets.ibims(tmp_path / "ibims")
     without = evaluate("--data", data, "-o", tmp_path / "a")
@@ -185,7 +203,9 @@ def test_beside_the_pngs_matlab_files_give_the_geometry_alone(evaluate, tmp_path
     assert a == b and [row["name"] for row in geometry["rows"]] == ["room_1"]
 
 
-def test_the_geometry_has_the_same_bytes_twice_and_can_be_compared(evaluate, glpn, tmp_path):
+def test_the_geometry_has_the_same_bytes_twice_and_can_be_compared(
+    evaluate: RunGlpn, glpn: RunGlpn, tmp_path: Path
+) -> None:
     pytest.importorskip("scipy")
     data = scenes.release(tmp_path / "ibims", 9)
     for folder in ("a", "b"):
@@ -196,7 +216,7 @@ def test_the_geometry_has_the_same_bytes_twice_and_can_be_compared(evaluate, glp
     assert glpn("evaluate", "--compare", *files).code == 0
 
 
-def test_a_damaged_scene_file_is_65_and_named(evaluate, tmp_path):
+def test_a_damaged_scene_file_is_65_and_named(evaluate: RunGlpn, tmp_path: Path) -> None:
     pytest.importorskip("scipy")
     data = scenes.release(tmp_path / "ibims")
     whole = (data / "room_1.mat").read_bytes()
@@ -208,7 +228,9 @@ def test_a_damaged_scene_file_is_65_and_named(evaluate, tmp_path):
 # Frames
 
 
-def test_a_plain_folder_is_described_by_options_or_a_file(evaluate, tmp_path):
+def test_a_plain_folder_is_described_by_options_or_a_file(
+    evaluate: RunGlpn, tmp_path: Path
+) -> None:
     data = sets.plain(tmp_path / "plain")
     spec = tmp_path / "spec.toml"
     spec.write_text("scale = 25.5\noffset = 0.5\ninvalid = []\nborder = [1, 2, 3, 4]\n")
@@ -221,17 +243,17 @@ def test_a_plain_folder_is_described_by_options_or_a_file(evaluate, tmp_path):
     assert by_options["protocol"]["name"] == "folder" and by_options["images"] == 4
 
 
-def test_a_unit_displaces_the_scale_of_the_layout(evaluate, nyu):
+def test_a_unit_displaces_the_scale_of_the_layout(evaluate: RunGlpn, nyu: Path) -> None:
     [record] = evaluate("--data", nyu, "--unit", "cm", "--range", "0.1,1000", "--json").records
     assert record["settings"]["reading"]["form"]["scale"] == 100
 
 
-def test_split_list_and_limit_choose_frames(evaluate, tmp_path):
+def test_split_list_and_limit_choose_frames(evaluate: RunGlpn, tmp_path: Path) -> None:
     data = sets.plain(tmp_path / "plain", 6)
     listed = tmp_path / "some.txt"
     listed.write_text("004\n001\n")
 
-    def names(*options):
+    def names(*options: Any) -> list[str]:
         folder = tmp_path / "-".join(map(str, options)).replace("/", "_")
         assert evaluate("--data", data, "--scale", 25.5, *options, "-o", folder).code == 0
         return [row["name"] for row in read(folder)["rows"]]
@@ -242,7 +264,7 @@ def test_split_list_and_limit_choose_frames(evaluate, tmp_path):
     assert names("--limit", 9) == [f"00{i}" for i in range(6)]
 
 
-def test_what_was_guessed_is_said_once_and_only_aloud(evaluate, tmp_path):
+def test_what_was_guessed_is_said_once_and_only_aloud(evaluate: RunGlpn, tmp_path: Path) -> None:
     data = sets.plain(tmp_path / "plain", bits=16)
     run = evaluate("--data", data)
     assert run.code == 0 and run.err.count("scale") == 1
@@ -252,7 +274,9 @@ def test_what_was_guessed_is_said_once_and_only_aloud(evaluate, tmp_path):
 # Saved predictions
 
 
-def test_saved_predictions_score_as_the_model_did(evaluate, glpn, nyu, tmp_path):
+def test_saved_predictions_score_as_the_model_did(
+    evaluate: RunGlpn, glpn: RunGlpn, nyu: Path, tmp_path: Path
+) -> None:
     pngs = tmp_path / "pngs"
     [direct] = evaluate("--data", nyu, "--save-pngs", pngs, "--json").records
     assert len(list(pngs.iterdir())) == 4
@@ -262,7 +286,9 @@ def test_saved_predictions_score_as_the_model_did(evaluate, glpn, nyu, tmp_path)
     assert saved["settings"]["pngs"] == str(pngs)
 
 
-def test_an_incomplete_folder_of_predictions_is_refused_by_name(evaluate, glpn, nyu, tmp_path):
+def test_an_incomplete_folder_of_predictions_is_refused_by_name(
+    evaluate: RunGlpn, glpn: RunGlpn, nyu: Path, tmp_path: Path
+) -> None:
     pngs = tmp_path / "pngs"
     evaluate("--data", nyu, "--save-pngs", pngs)
     shutil.copy(sorted(pngs.iterdir())[0], pngs / "stray.png")
@@ -278,7 +304,9 @@ def test_an_incomplete_folder_of_predictions_is_refused_by_name(evaluate, glpn, 
 # Comparison
 
 
-def test_two_results_are_compared_frame_by_frame(evaluate, glpn, nyu, tmp_path):
+def test_two_results_are_compared_frame_by_frame(
+    evaluate: RunGlpn, glpn: RunGlpn, nyu: Path, tmp_path: Path
+) -> None:
     for folder, depth in (("a", 10), ("b", 12)):
         assert evaluate("--data", nyu, "--max-depth", depth, "-o", tmp_path / folder).code == 0
     files = [tmp_path / folder / "result.json" for folder in "ab"]
@@ -293,7 +321,9 @@ def test_two_results_are_compared_frame_by_frame(evaluate, glpn, nyu, tmp_path):
     assert run.code == 0 and f"{wanted:+.4f}" in run.out and "up to 12 m" in run.out
 
 
-def test_results_that_cannot_be_compared_are_refused(evaluate, glpn, nyu, tmp_path):
+def test_results_that_cannot_be_compared_are_refused(
+    evaluate: RunGlpn, glpn: RunGlpn, nyu: Path, tmp_path: Path
+) -> None:
     evaluate("--data", nyu, "-o", tmp_path / "a")
     evaluate("--data", nyu, "-o", tmp_path / "b", "--limit", 2)
     evaluate("--data", nyu, "-o", tmp_path / "c", "--flip")
@@ -308,12 +338,14 @@ def test_results_that_cannot_be_compared_are_refused(evaluate, glpn, nyu, tmp_pa
 # Robustness
 
 
-def study(data, model, output, *options):
+def study(data: Path, model: Path, output: Path, *options: Any) -> tuple[object, ...]:
     fixed = ("--corruptions", "--threads", 1)
     return "evaluate", "-m", model, "--data", data, "-o", output, *fixed, *options
 
 
-def test_robustness_is_a_table_of_relative_losses(glpn, model, nyu, tmp_path):
+def test_robustness_is_a_table_of_relative_losses(
+    glpn: RunGlpn, model: Path, nyu: Path, tmp_path: Path
+) -> None:
     arguments = study(nyu, model, tmp_path / "out", "--severities", "2,5", "--limit", 1)
     run = glpn(*arguments)
     assert run.code == 0, run.err
@@ -329,7 +361,9 @@ def test_robustness_is_a_table_of_relative_losses(glpn, model, nyu, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_killed_study_goes_on_and_ends_in_the_same_bytes(glpn, model, nyu, tmp_path):
+def test_a_killed_study_goes_on_and_ends_in_the_same_bytes(
+    glpn: RunGlpn, model: Path, nyu: Path, tmp_path: Path
+) -> None:
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     journal = killed / "robustness.jsonl"
     with subprocess.Popen(
@@ -351,7 +385,9 @@ def test_a_killed_study_goes_on_and_ends_in_the_same_bytes(glpn, model, nyu, tmp
         assert (whole / name).read_bytes() == (killed / name).read_bytes(), name
 
 
-def test_a_study_of_other_settings_is_not_continued(glpn, model, nyu, tmp_path):
+def test_a_study_of_other_settings_is_not_continued(
+    glpn: RunGlpn, model: Path, nyu: Path, tmp_path: Path
+) -> None:
     few = ("--severities", "1", "--limit", 1)
     assert glpn(*study(nyu, model, tmp_path / "out", *few)).code == 0
     before = (tmp_path / "out/robustness.jsonl").read_bytes()
@@ -364,7 +400,7 @@ def test_a_study_of_other_settings_is_not_continued(glpn, model, nyu, tmp_path):
 # Exit codes
 
 
-def test_results_are_not_replaced_unasked(evaluate, nyu, tmp_path):
+def test_results_are_not_replaced_unasked(evaluate: RunGlpn, nyu: Path, tmp_path: Path) -> None:
     assert evaluate("--data", nyu, "-o", tmp_path / "out").code == 0
     before = {name: (tmp_path / "out" / name).read_bytes() for name in RESULTS}
     run = evaluate("--data", nyu, "-o", tmp_path / "out", "--flip")
@@ -374,13 +410,17 @@ def test_results_are_not_replaced_unasked(evaluate, nyu, tmp_path):
     assert read(tmp_path / "out")["protocol"]["flip"]
 
 
-def test_an_output_that_cannot_be_made_is_73_before_the_model_is_opened(glpn, nyu, tmp_path):
+def test_an_output_that_cannot_be_made_is_73_before_the_model_is_opened(
+    glpn: RunGlpn, nyu: Path, tmp_path: Path
+) -> None:
     (tmp_path / "file").write_text("")
     run = glpn("evaluate", "-m", tmp_path / "absent", "--data", nyu, "-o", tmp_path / "file/out")
     assert run.code == 73 and str(tmp_path / "file") in run.err
 
 
-def test_missing_input_is_66_and_named(evaluate, glpn, nyu, tmp_path):
+def test_missing_input_is_66_and_named(
+    evaluate: RunGlpn, glpn: RunGlpn, nyu: Path, tmp_path: Path
+) -> None:
     (tmp_path / "empty").mkdir()
     for arguments, name in [
         (("--data", tmp_path / "absent"), "absent"),
@@ -396,7 +436,9 @@ def test_missing_input_is_66_and_named(evaluate, glpn, nyu, tmp_path):
     assert glpn("evaluate", "-m", tmp_path / "absent", "--data", nyu).code == 66
 
 
-def test_bad_data_is_65_names_the_frame_and_writes_nothing(evaluate, nyu, tmp_path):
+def test_bad_data_is_65_names_the_frame_and_writes_nothing(
+    evaluate: RunGlpn, nyu: Path, tmp_path: Path
+) -> None:
     folder = nyu / "official_splits/test/kitchen"
     good = (folder / "rgb_00001.png").read_bytes()
     (folder / "rgb_00001.png").write_bytes(good[: len(good) // 2])
@@ -437,12 +479,14 @@ def test_bad_data_is_65_names_the_frame_and_writes_nothing(evaluate, nyu, tmp_pa
         ("--compare", "a.json", "b.json"),  # with -m
     ],
 )
-def test_impossible_options_are_usage_errors(evaluate, nyu, options):
+def test_impossible_options_are_usage_errors(
+    evaluate: RunGlpn, nyu: Path, options: tuple[Any, ...]
+) -> None:
     run = evaluate(*(option.format(nyu=nyu) for option in options))
     assert (run.code, run.out) == (2, "") and "Traceback" not in run.err
 
 
-def test_a_signal_ends_the_run_without_traceback(model, nyu, tmp_path):
+def test_a_signal_ends_the_run_without_traceback(model: Path, nyu: Path, tmp_path: Path) -> None:
     with subprocess.Popen(
         command(*study(nyu, model, tmp_path / "out")), stderr=subprocess.PIPE
     ) as process:
@@ -454,7 +498,7 @@ def test_a_signal_ends_the_run_without_traceback(model, nyu, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_terminal_shows_progress(model, nyu):
+def test_a_terminal_shows_progress(model: Path, nyu: Path) -> None:
     arguments = ("evaluate", "-m", model, "--data", nyu, "--threads", 1)
     ours, theirs = pty.openpty()
     with subprocess.Popen(command(*arguments), stderr=theirs, stdout=subprocess.DEVNULL) as process:

@@ -11,6 +11,7 @@ import shutil
 import sys
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import typer
@@ -21,7 +22,7 @@ from glpn import weights
 from glpn.cli.app import VERBS
 from tests import depths
 from tests.cli import sets
-from tests.cli.conftest import write_photo
+from tests.cli.conftest import RunGlpn, write_photo
 
 # The second run of these would replace a result that took long to make, or that another program
 # may use: it is refused with the option that allows it.
@@ -78,7 +79,7 @@ RUN = [line for line in examples() if not line.startswith(tuple(NOT_RUN))]
 
 
 @pytest.fixture(scope="module")
-def frames(tmp_path_factory):
+def frames(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from glpn.synthetic import write_dataset
 
     folder = tmp_path_factory.mktemp("frames") / "my-frames"
@@ -88,7 +89,7 @@ def frames(tmp_path_factory):
 
 
 @pytest.fixture
-def reader(tmp_path, model, frames, monkeypatch):
+def reader(tmp_path: Path, model: Path, frames: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The photos, models and data that the examples name."""
     photo = write_photo(tmp_path / "holiday/beach.jpg")
     for name in ("kitchen.jpg", "000000039769.jpg"):
@@ -110,7 +111,7 @@ def reader(tmp_path, model, frames, monkeypatch):
     return tmp_path
 
 
-def prepare(line: str, folder: Path, glpn, monkeypatch) -> None:
+def prepare(line: str, folder: Path, glpn: RunGlpn, monkeypatch: pytest.MonkeyPatch) -> None:
     """What one example needs besides the common files."""
     if line.startswith(("glpn info depth", "glpn points depth")):
         assert glpn("predict", "kitchen.jpg").code == 0
@@ -135,12 +136,14 @@ def prepare(line: str, folder: Path, glpn, monkeypatch) -> None:
         monkeypatch.setattr(fidelity, "PUBLISHED", {"vinvino02/glpn-nyu": found.values})
 
 
-def test_the_examples_were_found():
+def test_the_examples_were_found() -> None:
     assert len(examples()) > 40 and len(RUN) >= 29
 
 
 @pytest.mark.parametrize("line", RUN)
-def test_an_example_runs_twice(reader, glpn, line, monkeypatch):
+def test_an_example_runs_twice(
+    reader: Path, glpn: RunGlpn, line: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     prepare(line, reader, glpn, monkeypatch)
     extra = " ".join(more for verb, more in SHORTER.items() if line.startswith(verb))
     words = shlex.split(line.split("| ")[-1].replace("> kitchen.npz", "") + f" {extra}")[1:]

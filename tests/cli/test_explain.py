@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from PIL import Image
 
-from tests.cli.conftest import write_photo
+from tests.cli.conftest import RunGlpn, write_photo
 
 
 @pytest.mark.slow
-def test_its_own_picture_is_replaced_and_another_file_is_kept(glpn, model, tmp_path):
+def test_its_own_picture_is_replaced_and_another_file_is_kept(
+    glpn: RunGlpn, model: Path, tmp_path: Path
+) -> None:
     photo = write_photo(tmp_path / "a.jpg")
     picture = tmp_path / "a.png"
     for _ in range(2):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -12,9 +13,10 @@ import pytest
 
 import glpn as library
 from glpn.export import verify
+from tests.cli.conftest import RunGlpn
 
 
-def test_the_graph_is_written_and_runs(glpn, model, tmp_path):
+def test_the_graph_is_written_and_runs(glpn: RunGlpn, model: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(model, tmp_path / "copy")
     before = library.load(folder)(np.full((40, 50, 3), 90, np.uint8)).metres
     (folder / "model.onnx").unlink()
@@ -25,7 +27,7 @@ def test_the_graph_is_written_and_runs(glpn, model, tmp_path):
     assert np.array_equal(before, after)
 
 
-def test_the_portable_graph_says_the_same(glpn, model, tmp_path):
+def test_the_portable_graph_says_the_same(glpn: RunGlpn, model: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(model, tmp_path / "copy")
     image = np.random.default_rng(0).integers(0, 256, (64, 96, 3), np.uint8)
     fused = library.load(folder, engine="onnxruntime")(image).metres
@@ -34,13 +36,15 @@ def test_the_portable_graph_says_the_same(glpn, model, tmp_path):
     assert np.abs(portable / fused - 1).max() <= 1e-4
 
 
-def test_a_folder_without_a_model_is_named(glpn, tmp_path):
+def test_a_folder_without_a_model_is_named(glpn: RunGlpn, tmp_path: Path) -> None:
     done = glpn("export", "onnx", tmp_path)
     assert done.code == 66
     assert "config.json" in done.err
 
 
-def test_one_file_from_images_to_metres_is_written_verified_and_runs_alone(glpn, model, tmp_path):
+def test_one_file_from_images_to_metres_is_written_verified_and_runs_alone(
+    glpn: RunGlpn, model: Path, tmp_path: Path
+) -> None:
     file = tmp_path / "depth.onnx"
     done = glpn("export", "onnx", model, file, "--end-to-end", "--portable", "--verify", "--json")
     assert done.code == 0, done.err
@@ -56,14 +60,14 @@ def test_one_file_from_images_to_metres_is_written_verified_and_runs_alone(glpn,
     assert json.loads(kept) == record["verified"]
 
 
-def test_verify_prints_a_line_for_each_input(glpn, model, tmp_path):
+def test_verify_prints_a_line_for_each_input(glpn: RunGlpn, model: Path, tmp_path: Path) -> None:
     done = glpn("export", "onnx", model, tmp_path / "depth.onnx", "--verify")
     assert done.code == 0, done.err
     for size in ("64x64", "480x640"):
         assert f" {size} " in done.out
 
 
-def test_the_engines_graph_can_be_verified_too(glpn, model, tmp_path):
+def test_the_engines_graph_can_be_verified_too(glpn: RunGlpn, model: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(model, tmp_path / "copy")
     assert glpn("export", "onnx", folder, "--verify").code == 0
     said = onnx.load(folder / "model.onnx", load_external_data=False).metadata_props
@@ -71,7 +75,7 @@ def test_the_engines_graph_can_be_verified_too(glpn, model, tmp_path):
     assert verified["largest"] <= 1e-4
 
 
-def test_openvinos_two_files_are_written(glpn, model, tmp_path):
+def test_openvinos_two_files_are_written(glpn: RunGlpn, model: Path, tmp_path: Path) -> None:
     pytest.importorskip("openvino", reason="openvino is not installed")
     done = glpn("export", "openvino", model, tmp_path / "depth.xml", "--json")
     assert done.code == 0, done.err
@@ -79,7 +83,9 @@ def test_openvinos_two_files_are_written(glpn, model, tmp_path):
     assert done.records[0]["bytes"] == sum(file.stat().st_size for file in files)
 
 
-def test_a_file_that_deviates_is_not_written_and_the_code_is_65(glpn, model, tmp_path, monkeypatch):
+def test_a_file_that_deviates_is_not_written_and_the_code_is_65(
+    glpn: RunGlpn, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(verify, "NETWORK", verify.Tolerance(mean=0, largest=0))
     done = glpn("export", "onnx", model, tmp_path / "depth.onnx", "--verify")
     assert done.code == 65
@@ -99,13 +105,17 @@ def test_a_file_that_deviates_is_not_written_and_the_code_is_65(glpn, model, tmp
         (["depth.pb"], "depth.pb: expected a name that ends in .onnx"),
     ],
 )
-def test_options_that_do_not_fit_are_a_usage_error(glpn, model, arguments, message):
+def test_options_that_do_not_fit_are_a_usage_error(
+    glpn: RunGlpn, model: Path, arguments: list[str], message: str
+) -> None:
     done = glpn("export", "onnx", model, *arguments)
     assert done.code == 2
     assert message in done.err
 
 
-def test_an_existing_file_is_kept_and_the_code_is_73(glpn, model, tmp_path):
+def test_an_existing_file_is_kept_and_the_code_is_73(
+    glpn: RunGlpn, model: Path, tmp_path: Path
+) -> None:
     file = tmp_path / "depth.onnx"
     file.write_text("mine")
     done = glpn("export", "onnx", model, file)
@@ -114,13 +124,15 @@ def test_an_existing_file_is_kept_and_the_code_is_73(glpn, model, tmp_path):
     assert glpn("export", "onnx", model, file, "--overwrite").code == 0
 
 
-def test_an_unknown_model_is_missing_input(glpn, tmp_path):
+def test_an_unknown_model_is_missing_input(glpn: RunGlpn, tmp_path: Path) -> None:
     done = glpn("export", "torch", "no-such-model", tmp_path / "depth.pt2")
     assert done.code == 66
     assert "no-such-model" in done.err
 
 
-def test_too_few_photographs_to_calibrate_are_missing_input(glpn, model, photo, tmp_path):
+def test_too_few_photographs_to_calibrate_are_missing_input(
+    glpn: RunGlpn, model: Path, photo: Path, tmp_path: Path
+) -> None:
     calibrate = ("--quantize", "int8", "--calibrate", photo.parent)
     done = glpn("export", "onnx", model, tmp_path / "depth.onnx", *calibrate)
     assert done.code == 66

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image
 
 import glpn as library
 from glpn.depth.measurements import Measurements
+from tests.cli.conftest import RunGlpn
 
 YAML = """\
 image_width: 256
@@ -17,7 +20,9 @@ distortion_coefficients: {data: [-0.1, 0.02, 0.001, 0.002]}
 """
 
 
-def test_intrinsics_are_fitted_to_the_photograph_and_measured_with(predict, photo, model, tmp_path):
+def test_intrinsics_are_fitted_to_the_photograph_and_measured_with(
+    predict: RunGlpn, photo: Path, model: Path, tmp_path: Path
+) -> None:
     path = tmp_path / "head.yaml"
     path.write_text(YAML)
     run = predict(photo, "--json", "--intrinsics", path, "--between", "7,9,80,60")
@@ -34,20 +39,22 @@ def test_intrinsics_are_fitted_to_the_photograph_and_measured_with(predict, phot
     assert saved.camera == depth.camera
 
 
-def test_a_reference_is_met_and_noted(predict, photo):
+def test_a_reference_is_met_and_noted(predict: RunGlpn, photo: Path) -> None:
     run = predict(photo, "--json", "--format", "none", "--ref", "40,30,2.5", "--at", "40,30")
     [record] = run.records
     assert record["at"][0]["metres"] == pytest.approx(2.5, abs=1e-4)
     assert record["provenance"]["note"].endswith("for 1 reference")
 
 
-def test_a_known_length_is_met(predict, photo):
+def test_a_known_length_is_met(predict: RunGlpn, photo: Path) -> None:
     known = "7,9,80,60"
     run = predict(photo, "--json", "--format", "none", "--known", f"{known},3", "--between", known)
     assert run.records[0]["between"][0]["metres"] == pytest.approx(3, abs=1e-4)
 
 
-def test_several_references_are_those_of_the_python_door(predict, photo, model):
+def test_several_references_are_those_of_the_python_door(
+    predict: RunGlpn, photo: Path, model: Path
+) -> None:
     places = ((40, 30, 2.5), (100, 80, 1.5), (10, 90, 2.0))
     options = [part for place in places for part in ("--ref", ",".join(map(str, place)))]
     run = predict(photo, "--json", "--format", "none", "--at", "7,9", *options)
@@ -55,7 +62,7 @@ def test_several_references_are_those_of_the_python_door(predict, photo, model):
     assert run.records[0]["at"][0]["metres"] == pytest.approx(depth.at(7, 9), abs=1e-4)
 
 
-def test_sparse_depth_is_met_and_noted(predict, photo, tmp_path):
+def test_sparse_depth_is_met_and_noted(predict: RunGlpn, photo: Path, tmp_path: Path) -> None:
     rows = [f"{x},{y},{2 + x / 100}" for x in range(4, 128, 12) for y in range(4, 96, 12)]
     (tmp_path / "points.csv").write_text("x,y,metres\n" + "\n".join(rows))
     options = ("--json", "--format", "none", "--sparse", tmp_path / "points.csv", "--at", "64,40")
@@ -64,7 +71,7 @@ def test_sparse_depth_is_met_and_noted(predict, photo, tmp_path):
     assert "points of sparse depth" in record["provenance"]["note"]
 
 
-def test_sparse_depth_map_needs_a_unit(predict, photo, tmp_path):
+def test_sparse_depth_map_needs_a_unit(predict: RunGlpn, photo: Path, tmp_path: Path) -> None:
     path = tmp_path / "lidar.png"
     Image.fromarray(np.full((12, 16), 2500, np.uint16)).save(path)
     run = predict(photo, "--format", "none", "--sparse", path)
@@ -73,7 +80,9 @@ def test_sparse_depth_map_needs_a_unit(predict, photo, tmp_path):
     assert run.records[0]["median"] == pytest.approx(2.5, rel=0.1)
 
 
-def test_sparse_depth_of_many_photos_is_refused(predict, photo, tmp_path):
+def test_sparse_depth_of_many_photos_is_refused(
+    predict: RunGlpn, photo: Path, tmp_path: Path
+) -> None:
     (tmp_path / "points.csv").write_text("1,1,1\n")
     run = predict(photo, photo, "--sparse", tmp_path / "points.csv")
     assert run.code == 2 and "--sparse: belongs to one photo" in run.err
@@ -90,13 +99,17 @@ def test_sparse_depth_of_many_photos_is_refused(predict, photo, tmp_path):
         (["--focal", "60", "--intrinsics", "K.txt"], "--intrinsics: give at most one"),
     ],
 )
-def test_options_that_make_no_sense_are_refused(predict, photo, options, message):
+def test_options_that_make_no_sense_are_refused(
+    predict: RunGlpn, photo: Path, options: list[str], message: str
+) -> None:
     run = predict(photo, *options)
     assert (run.code, run.out) == (2, "")
     assert message in run.err
 
 
-def test_absent_and_wrong_intrinsics_are_refused_by_name(predict, photo, tmp_path):
+def test_absent_and_wrong_intrinsics_are_refused_by_name(
+    predict: RunGlpn, photo: Path, tmp_path: Path
+) -> None:
     run = predict(photo, "--intrinsics", tmp_path / "none.yaml")
     assert run.code == 66 and "none.yaml: no such intrinsics file" in run.err
     run = predict(photo, "--intrinsics", photo)
@@ -107,6 +120,8 @@ def test_absent_and_wrong_intrinsics_are_refused_by_name(predict, photo, tmp_pat
     assert f"{photo}: intrinsics of K.txt: the principal point (960, 540) lies outside" in run.err
 
 
-def test_reference_outside_one_photograph_leaves_the_others_alone(predict, photo):
+def test_reference_outside_one_photograph_leaves_the_others_alone(
+    predict: RunGlpn, photo: Path
+) -> None:
     run = predict(photo, "--format", "none", "--ref", "500,2,3")
     assert run.code == 2 and f"{photo}: (500.0, 2.0) is outside" in run.err

@@ -9,6 +9,9 @@ import os
 import shutil
 import sys
 import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,19 +21,20 @@ from safetensors.torch import load_file, save_file
 
 import glpn as library
 from glpn import weights
+from tests.cli.conftest import RunGlpn
 
 
 @pytest.fixture
-def copy(model, tmp_path):
+def copy(model: Path, tmp_path: Path) -> Path:
     """The tiny model, to be damaged."""
     return shutil.copytree(model, tmp_path / "copy")
 
 
-def bomb(canary):
+def bomb(canary: Path) -> object:
     """A pickle that makes the file `canary` when it is opened carelessly."""
 
     class Bomb:
-        def __reduce__(self):
+        def __reduce__(self) -> tuple[Any, ...]:
             return os.system, (f"touch {canary}",)
 
     return Bomb()
@@ -39,7 +43,7 @@ def bomb(canary):
 # info
 
 
-def test_info_tells_what_a_model_is(glpn, model):
+def test_info_tells_what_a_model_is(glpn: RunGlpn, model: Path) -> None:
     [record] = glpn("info", model, "--json").records
     network = library.GLPNForDepthEstimation.from_pretrained(model)
     file = model / "model.safetensors"
@@ -56,17 +60,17 @@ def test_info_tells_what_a_model_is(glpn, model):
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "model.onnx"])
-def test_info_of_a_models_file_is_that_of_its_folder(glpn, model, name):
+def test_info_of_a_models_file_is_that_of_its_folder(glpn: RunGlpn, model: Path, name: str) -> None:
     of_file, of_folder = (glpn("info", x, "--json").records[0] for x in (model / name, model))
     assert {**of_file, "model": str(model)} == of_folder
 
 
-def test_info_says_which_engine_has_no_file(glpn, copy):
+def test_info_says_which_engine_has_no_file(glpn: RunGlpn, copy: Path) -> None:
     (copy / "model.onnx").unlink()
     assert glpn("info", copy, "--json").records[0]["engines"] == ["torch"]
 
 
-def test_info_reads_the_terms_off_the_card(glpn, copy):
+def test_info_reads_the_terms_off_the_card(glpn: RunGlpn, copy: Path) -> None:
     (copy / "README.md").write_text("---\ntags: [depth]\nlicense: cc-by-4.0\n---\nlicense: none\n")
     assert glpn("info", copy, "--json").records[0]["terms"] == "cc-by-4.0"
     (copy / "README.md").write_text("# A card\nlicense: none\n")
@@ -74,7 +78,9 @@ def test_info_reads_the_terms_off_the_card(glpn, copy):
 
 
 @pytest.mark.parametrize("format", ["png16", "npz", "exr", "tiff"])
-def test_info_tells_what_a_depth_file_says_of_itself(predict, glpn, photo, tmp_path, format):
+def test_info_tells_what_a_depth_file_says_of_itself(
+    predict: RunGlpn, glpn: RunGlpn, photo: Path, tmp_path: Path, format: str
+) -> None:
     [predicted] = predict(photo, "--json", "--format", format, "--fov", "90").records
     [record] = glpn("info", predicted["files"][format], "--json").records
     assert (record["height"], record["width"], record["known"]) == (96, 128, 1)
@@ -88,7 +94,7 @@ def test_info_tells_what_a_depth_file_says_of_itself(predict, glpn, photo, tmp_p
     assert "given field of view of 90°" in text and "96x128" in text
 
 
-def test_info_of_a_foreign_depth_map_needs_its_scale(glpn, tmp_path):
+def test_info_of_a_foreign_depth_map_needs_its_scale(glpn: RunGlpn, tmp_path: Path) -> None:
     path = tmp_path / "kitti.png"
     Image.fromarray(np.full((4, 6), 512, np.uint16)).save(path)
     run = glpn("info", path)
@@ -107,19 +113,21 @@ def test_info_of_a_foreign_depth_map_needs_its_scale(glpn, tmp_path):
         ("model.bin", b"anything", 65),
     ],
 )
-def test_info_refuses_by_name_what_it_cannot_read(glpn, tmp_path, name, content, code):
+def test_info_refuses_by_name_what_it_cannot_read(
+    glpn: RunGlpn, tmp_path: Path, name: str, content: bytes, code: int
+) -> None:
     (tmp_path / name).write_bytes(content)
     run = glpn("info", tmp_path / name)
     assert (run.code, run.out) == (code, "")
     assert str(tmp_path) in run.err and "Traceback" not in run.err
 
 
-def test_info_of_nothing_is_a_missing_input(glpn, tmp_path):
+def test_info_of_nothing_is_a_missing_input(glpn: RunGlpn, tmp_path: Path) -> None:
     assert glpn("info", tmp_path / "absent").code == 66
     assert glpn("info", tmp_path / "absent.png").code == 66
 
 
-def test_info_never_prints_what_a_file_says_raw(glpn, tmp_path):
+def test_info_never_prints_what_a_file_says_raw(glpn: RunGlpn, tmp_path: Path) -> None:
     from PIL.PngImagePlugin import PngInfo
 
     text = PngInfo()
@@ -131,7 +139,7 @@ def test_info_never_prints_what_a_file_says_raw(glpn, tmp_path):
     assert run.code == 0 and "\x1b" not in run.out and "two\\nlines" in run.out
 
 
-def test_info_refuses_metadata_that_is_no_json(glpn, tmp_path):
+def test_info_refuses_metadata_that_is_no_json(glpn: RunGlpn, tmp_path: Path) -> None:
     from PIL.PngImagePlugin import PngInfo
 
     text = PngInfo()
@@ -142,7 +150,7 @@ def test_info_refuses_metadata_that_is_no_json(glpn, tmp_path):
     assert (run.code, run.out) == (65, "")
 
 
-def test_info_refuses_a_bomb_from_its_declared_size(glpn, tmp_path):
+def test_info_refuses_a_bomb_from_its_declared_size(glpn: RunGlpn, tmp_path: Path) -> None:
     header = io.BytesIO()
     declared = {"descr": "<f4", "fortran_order": False, "shape": (100_000, 100_000)}
     np.lib.format.write_array_header_1_0(header, declared)
@@ -158,7 +166,9 @@ def test_info_refuses_a_bomb_from_its_declared_size(glpn, tmp_path):
 # convert
 
 
-def test_convert_there_and_back_gives_the_same_tensors(glpn, model, tmp_path):
+def test_convert_there_and_back_gives_the_same_tensors(
+    glpn: RunGlpn, model: Path, tmp_path: Path
+) -> None:
     run = glpn("convert", model, tmp_path / "net.ckpt", "--to", "authors")
     assert (run.code, run.err) == (0, "")
     run = glpn("convert", tmp_path / "net.ckpt", tmp_path / "back", "--json")
@@ -171,7 +181,9 @@ def test_convert_there_and_back_gives_the_same_tensors(glpn, model, tmp_path):
     assert all(torch.equal(before[name], after[name]) for name in before)
 
 
-def test_a_converted_model_predicts_with_both_engines(glpn, photo, model, tmp_path):
+def test_a_converted_model_predicts_with_both_engines(
+    glpn: RunGlpn, photo: Path, model: Path, tmp_path: Path
+) -> None:
     network = library.GLPNForDepthEstimation.from_pretrained(model)
     source = tmp_path / "pickled"
     source.mkdir()
@@ -190,7 +202,9 @@ def test_a_converted_model_predicts_with_both_engines(glpn, photo, model, tmp_pa
     assert medians["torch"] == pytest.approx(8 * own["median"], rel=1e-3)
 
 
-def test_convert_says_so_where_the_onnx_package_is_missing(glpn, model, tmp_path, monkeypatch):
+def test_convert_says_so_where_the_onnx_package_is_missing(
+    glpn: RunGlpn, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in ("glpn.export.onnx", "glpn.export.onnx_nodes"):
         monkeypatch.delitem(sys.modules, name, raising=False)
     monkeypatch.setitem(sys.modules, "onnx", None)
@@ -201,7 +215,9 @@ def test_convert_says_so_where_the_onnx_package_is_missing(glpn, model, tmp_path
 
 
 @pytest.mark.parametrize("to", ["hf", "authors"])
-def test_convert_replaces_a_model_only_when_asked(glpn, model, copy, tmp_path, to):
+def test_convert_replaces_a_model_only_when_asked(
+    glpn: RunGlpn, model: Path, copy: Path, tmp_path: Path, to: str
+) -> None:
     target = copy if to == "hf" else copy / "model.safetensors"
     before = (copy / "model.safetensors").read_bytes()
     run = glpn("convert", model, target, "--to", to)
@@ -210,7 +226,7 @@ def test_convert_replaces_a_model_only_when_asked(glpn, model, copy, tmp_path, t
     assert glpn("convert", model, target, "--to", to, "--overwrite").code == 0
 
 
-def test_convert_refuses_a_pickle_bomb_and_never_runs_it(glpn, tmp_path):
+def test_convert_refuses_a_pickle_bomb_and_never_runs_it(glpn: RunGlpn, tmp_path: Path) -> None:
     canary = tmp_path / "canary"
     for name in ("bomb.ckpt", "bomb.pth", "pytorch_model.bin"):
         torch.save({"encoder.patch_embed1.proj.weight": bomb(canary)}, tmp_path / name)
@@ -229,13 +245,15 @@ def test_convert_refuses_a_pickle_bomb_and_never_runs_it(glpn, tmp_path):
         (["absent.ckpt", "new", "--to", "keras"], 2),
     ],
 )
-def test_convert_reports_bad_calls(glpn, tmp_path, monkeypatch, arguments, code):
+def test_convert_reports_bad_calls(
+    glpn: RunGlpn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], code: int
+) -> None:
     monkeypatch.chdir(tmp_path)
     run = glpn("convert", *arguments)
     assert run.code == code and "Traceback" not in run.err
 
 
-def test_convert_into_a_file_in_the_way_is_73(glpn, model, tmp_path):
+def test_convert_into_a_file_in_the_way_is_73(glpn: RunGlpn, model: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
     assert glpn("convert", model, tmp_path / "file").code == 73
     assert glpn("convert", model, tmp_path / "file", "--overwrite").code == 73
@@ -245,7 +263,9 @@ def test_convert_into_a_file_in_the_way_is_73(glpn, model, tmp_path):
 # models
 
 
-def test_models_lists_what_is_bundled_with_its_terms(glpn, copy, monkeypatch):
+def test_models_lists_what_is_bundled_with_its_terms(
+    glpn: RunGlpn, copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (copy / "README.md").write_text("---\nlicense: apache-2.0\n---\n")
     monkeypatch.setattr(weights, "bundled", lambda: {"tiny-indoor": copy})
     run = glpn("models")
@@ -258,7 +278,7 @@ def test_models_lists_what_is_bundled_with_its_terms(glpn, copy, monkeypatch):
     assert (record["model"], record["terms"]) == ("tiny-indoor", "apache-2.0")
 
 
-def test_models_agrees_with_the_package(glpn):
+def test_models_agrees_with_the_package(glpn: RunGlpn) -> None:
     names = [record["model"] for record in glpn("models", "--json").records]
     assert names == list(weights.bundled())
 
@@ -266,32 +286,34 @@ def test_models_agrees_with_the_package(glpn):
 # Damaged models
 
 
-def rewrite_config(folder, **values):
+def rewrite_config(folder: Path, **values: Any) -> None:
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps({**config, **values}))
 
 
-def with_tensors(folder, change, metadata=None):
+def with_tensors(
+    folder: Path, change: Callable[..., Any], metadata: dict[str, str] | None = None
+) -> None:
     file = folder / "model.safetensors"
     tensors = load_file(file)
     change(tensors)
     save_file(tensors, file, metadata={"format": "pt", **(metadata or {})})
 
 
-def poison(tensors):
+def poison(tensors: dict[str, Any]) -> None:
     tensors["head.head.0.bias"][0] = float("nan")
 
 
-def truncate(folder):
+def truncate(folder: Path) -> None:
     file = folder / "model.safetensors"
     file.write_bytes(file.read_bytes()[:-100])
 
 
-def declare_a_huge_header(folder):
+def declare_a_huge_header(folder: Path) -> None:
     (folder / "model.safetensors").write_bytes((2**60).to_bytes(8, "little") + b"{}")
 
 
-def repeat_a_key(folder):
+def repeat_a_key(folder: Path) -> None:
     (folder / "config.json").write_text('{"max_depth": 10, "max_depth": 80}')
 
 
@@ -312,7 +334,9 @@ DAMAGES = {
 
 @pytest.mark.parametrize("engine", ["torch", "onnxruntime"])
 @pytest.mark.parametrize("kind", DAMAGES)
-def test_a_damaged_model_is_refused_before_any_photograph(predict, photo, copy, kind, engine):
+def test_a_damaged_model_is_refused_before_any_photograph(
+    predict: RunGlpn, photo: Path, copy: Path, kind: str, engine: str
+) -> None:
     damage, told = DAMAGES[kind]
     damage(copy)
     weights.sign(copy)  # intact by its checksums: what it holds is refused all the same
@@ -323,7 +347,9 @@ def test_a_damaged_model_is_refused_before_any_photograph(predict, photo, copy, 
 
 
 @pytest.mark.parametrize("engine", ["torch", "onnxruntime"])
-def test_changed_weights_that_nobody_signed_are_refused(predict, photo, copy, engine):
+def test_changed_weights_that_nobody_signed_are_refused(
+    predict: RunGlpn, photo: Path, copy: Path, engine: str
+) -> None:
     with_tensors(copy, lambda tensors: tensors["head.head.0.bias"].add_(1))
     run = predict(photo, "-m", copy, "--engine", engine)
     assert (run.code, run.out) == (65, "") and len(run.err.splitlines()) == 1
@@ -331,7 +357,9 @@ def test_changed_weights_that_nobody_signed_are_refused(predict, photo, copy, en
 
 
 @pytest.mark.parametrize("engine", ["torch", "onnxruntime"])
-def test_an_edited_configuration_predicts_after_one_line_of_warning(predict, photo, copy, engine):
+def test_an_edited_configuration_predicts_after_one_line_of_warning(
+    predict: RunGlpn, photo: Path, copy: Path, engine: str
+) -> None:
     rewrite_config(copy, initializer_range=0.5)
     run = predict(photo, "-m", copy, "--engine", engine)
     assert run.code == 0
@@ -342,7 +370,9 @@ def test_an_edited_configuration_predicts_after_one_line_of_warning(predict, pho
     assert "warning" not in predict(photo, "-m", copy, "--engine", engine).err
 
 
-def test_a_model_that_lacks_a_tensor_is_refused_by_its_name(predict, photo, copy):
+def test_a_model_that_lacks_a_tensor_is_refused_by_its_name(
+    predict: RunGlpn, photo: Path, copy: Path
+) -> None:
     with_tensors(copy, lambda tensors: tensors.pop("head.head.0.bias"))
     weights.sign(copy)
     run = predict(photo, "-m", copy, "--engine", "torch")
@@ -351,8 +381,10 @@ def test_a_model_that_lacks_a_tensor_is_refused_by_its_name(predict, photo, copy
     assert run.code == 65 and "trunk.onnx was made for other weights" in run.err
 
 
-def test_half_precision_weights_predict_nearly_the_same(predict, photo, copy, model):
-    def halve(tensors):
+def test_half_precision_weights_predict_nearly_the_same(
+    predict: RunGlpn, photo: Path, copy: Path, model: Path
+) -> None:
+    def halve(tensors: dict[str, Any]) -> None:
         tensors |= {k: v.half() if v.is_floating_point() else v for k, v in tensors.items()}
 
     with_tensors(copy, halve)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 
 from glpn.cli.inputs import gather
+from tests.cli.conftest import RunGlpn
 from tests.corpus.bytes_of import encoded, scene
 from tests.depths import a_depth
 
 
-def test_a_folder_yields_all_formats_and_none_of_our_own_files(tmp_path):
+def test_a_folder_yields_all_formats_and_none_of_our_own_files(tmp_path: Path) -> None:
     for format, suffix in (("TIFF", "tif"), ("AVIF", "avif"), ("BMP", "bmp"), ("GIF", "GIF")):
         (tmp_path / f"photo.{suffix}").write_bytes(encoded(scene(), format))
     depth = a_depth()
@@ -20,7 +23,7 @@ def test_a_folder_yields_all_formats_and_none_of_our_own_files(tmp_path):
     assert names == {"photo.tif", "photo.avif", "photo.bmp", "photo.GIF"} and not found.failures
 
 
-def test_one_option_raises_the_limits_on_pixels(glpn, model, tmp_path):
+def test_one_option_raises_the_limits_on_pixels(glpn: RunGlpn, model: Path, tmp_path: Path) -> None:
     path = tmp_path / "long.png"
     path.write_bytes(encoded(np.zeros((4000, 13_000), np.uint8), "PNG"))
     common = ("-m", model, "-o", tmp_path / "out", "--format", "none")
@@ -31,7 +34,7 @@ def test_one_option_raises_the_limits_on_pixels(glpn, model, tmp_path):
     assert glpn("predict", path, *common, "--max-megapixels", "0").code == 2
 
 
-def test_a_video_is_sent_to_the_verb_for_videos(glpn, model, tmp_path):
+def test_a_video_is_sent_to_the_verb_for_videos(glpn: RunGlpn, model: Path, tmp_path: Path) -> None:
     path = tmp_path / "walk.mp4"
     path.write_bytes(b"\0\0\0\x18ftypisom" + bytes(100))
     run = glpn("predict", path, "-m", model, "-o", tmp_path / "out")

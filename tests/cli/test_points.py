@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 import trimesh
 from PIL import Image
 
+from tests.cli.conftest import RunGlpn
+
 
 @pytest.fixture
-def kinect(tmp_path):
+def kinect(tmp_path: Path) -> Path:
     """A plain 16-bit PNG in millimetres: a wall 2 m away, 40x30 pixels, one unknown."""
     units = np.full((30, 40), 2000, np.uint16)
     units[0, 0] = 0
@@ -18,12 +23,14 @@ def kinect(tmp_path):
     return path
 
 
-def vertices(path):
+def vertices(path: Path) -> tuple[Any, np.ndarray]:
     [shape] = trimesh.load_scene(path).geometry.values()
     return shape, np.asarray(shape.vertices)
 
 
-def test_a_depth_cameras_file_becomes_points_in_metres(glpn, kinect, tmp_path):
+def test_a_depth_cameras_file_becomes_points_in_metres(
+    glpn: RunGlpn, kinect: Path, tmp_path: Path
+) -> None:
     (tmp_path / "K.txt").write_text("20 0 19.5\n0 20 14.5\n0 0 1\n")
     options = ("--scale", 1000, "--intrinsics", tmp_path / "K.txt")
     run = glpn("points", kinect, "-o", tmp_path / "a.ply", *options)
@@ -34,7 +41,9 @@ def test_a_depth_cameras_file_becomes_points_in_metres(glpn, kinect, tmp_path):
     assert at.max(0).tolist() == pytest.approx([2 * 19.5 / 20, 2 * 14.5 / 20, 2])
 
 
-def test_the_photograph_lends_its_colours_at_the_depths_size(glpn, kinect, tmp_path):
+def test_the_photograph_lends_its_colours_at_the_depths_size(
+    glpn: RunGlpn, kinect: Path, tmp_path: Path
+) -> None:
     picture = np.zeros((90, 120, 3), np.uint8)
     picture[:45, 60:] = (250, 0, 0)
     Image.fromarray(picture).save(tmp_path / "photo.png")
@@ -47,7 +56,9 @@ def test_the_photograph_lends_its_colours_at_the_depths_size(glpn, kinect, tmp_p
     np.testing.assert_array_equal(red, (at[:, 0] > 0) & (at[:, 1] < 0))  # up and to the right
 
 
-def test_a_file_of_glpn_keeps_its_camera_and_takes_references(predict, glpn, photo, tmp_path):
+def test_a_file_of_glpn_keeps_its_camera_and_takes_references(
+    predict: RunGlpn, glpn: RunGlpn, photo: Path, tmp_path: Path
+) -> None:
     assert predict(photo, "--fov", 70).code == 0
     depth = tmp_path / "out/room.png"
     run = glpn("points", depth, "-o", tmp_path / "a.glb", "--ref", "40,30,2.5", "--photo", photo)
@@ -60,7 +71,7 @@ def test_a_file_of_glpn_keeps_its_camera_and_takes_references(predict, glpn, pho
     assert (tmp_path / "b.glb").read_bytes() == b"of somebody else"
 
 
-def test_what_does_not_fit_is_refused(glpn, kinect, tmp_path):
+def test_what_does_not_fit_is_refused(glpn: RunGlpn, kinect: Path, tmp_path: Path) -> None:
     assert glpn("points", kinect, "-o", tmp_path / "a.npz", "--scale", 1000).code == 2
     assert "give the scale" in glpn("points", kinect, "-o", tmp_path / "a.ply").err
     Image.new("RGB", (40, 40)).save(tmp_path / "square.png")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -14,11 +15,12 @@ from glpn.engines.precision import computable_precisions, multiplies_8_bits
 from glpn.engines.registry import engine_row
 from glpn.engines.selection import open_engine
 from tests.cli import sets
+from tests.cli.conftest import RunGlpn
 
 pytestmark = pytest.mark.skipif(not computes_bfloat16(), reason="this CPU has no bfloat16")
 
 
-def spec(folder):
+def spec(folder: Path) -> Path:
     """What the frames' files hold."""
     file = folder / "frames.toml"
     file.write_text(
@@ -28,7 +30,7 @@ def spec(folder):
 
 
 @pytest.mark.slow
-def test_measured_figures_lie_beside_the_weights_and_decide(glpn, tmp_path):
+def test_measured_figures_lie_beside_the_weights_and_decide(glpn: RunGlpn, tmp_path: Path) -> None:
     folder = shutil.copytree(weights.bundled()["glpn-b0-indoor"], tmp_path / "model")
     (folder / "precision.json").unlink()
     sets.plain(tmp_path / "frames", 4)
@@ -53,12 +55,12 @@ def test_measured_figures_lie_beside_the_weights_and_decide(glpn, tmp_path):
 
 
 @pytest.mark.skipif(not multiplies_8_bits(), reason="without 8-bit products one frame is enough")
-def test_too_few_frames_are_refused(glpn, tmp_path):
+def test_too_few_frames_are_refused(glpn: RunGlpn, tmp_path: Path) -> None:
     sets.plain(tmp_path / "frames", 1)
     folder = shutil.copytree(weights.bundled()["glpn-b0-indoor"], tmp_path / "model")
     run = glpn("precision", folder, "--data", tmp_path / "frames", "--spec", spec(tmp_path))
     assert run.code == 65 and "too few frames" in run.err
 
 
-def test_without_frames_nothing_is_measured(glpn, model):
+def test_without_frames_nothing_is_measured(glpn: RunGlpn, model: Path) -> None:
     assert glpn("precision", model).code == 2

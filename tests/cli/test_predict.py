@@ -10,6 +10,7 @@ import shutil
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,12 +21,14 @@ from glpn.depth.colormaps import COLORMAPS
 from glpn.errors import worst
 from glpn.files import FORMATS
 from glpn.weights import sign
-from tests.cli.conftest import command, run_for_real, write_photo
+from tests.cli.conftest import RunGlpn, command, run_for_real, write_photo
 
 # What it says
 
 
-def test_one_line_tells_size_metres_camera_places_and_files(predict, photo, model, tmp_path):
+def test_one_line_tells_size_metres_camera_places_and_files(
+    predict: RunGlpn, photo: Path, model: Path, tmp_path: Path
+) -> None:
     run = predict(photo, "--at", "10,20", "--at", "3.5,4", "--between", "0,0,100,50")
     assert (run.code, run.err) == (0, "")
     depth = library.load(model, threads=1)(photo)
@@ -38,7 +41,7 @@ def test_one_line_tells_size_metres_camera_places_and_files(predict, photo, mode
     assert line.endswith(f"wrote {tmp_path}/out/room.png, {tmp_path}/out/room.vis.png")
 
 
-def test_figures_are_those_of_the_python_door(predict, photo, model):
+def test_figures_are_those_of_the_python_door(predict: RunGlpn, photo: Path, model: Path) -> None:
     run = predict(photo, "--json", "--format", "none", "--at", "7,9", "--between", "7,9,80,60")
     depth = library.load(model, threads=1)(photo)
     [record] = run.records
@@ -52,7 +55,9 @@ def test_figures_are_those_of_the_python_door(predict, photo, model):
     assert record["provenance"]["model_hash"] == depth.provenance.model_hash
 
 
-def test_json_is_one_object_for_each_photograph_and_nothing_else(predict, photo, tmp_path):
+def test_json_is_one_object_for_each_photograph_and_nothing_else(
+    predict: RunGlpn, photo: Path, tmp_path: Path
+) -> None:
     bad = tmp_path / "bad.jpg"
     bad.write_bytes(b"no picture")
     predict(photo)
@@ -69,26 +74,28 @@ def test_json_is_one_object_for_each_photograph_and_nothing_else(predict, photo,
     assert "error: " in run.err
 
 
-def test_quiet_prints_errors_alone(predict, photo, tmp_path):
+def test_quiet_prints_errors_alone(predict: RunGlpn, photo: Path, tmp_path: Path) -> None:
     run = predict(photo, write_photo(tmp_path / "b.jpg"), tmp_path / "absent.jpg", "--quiet")
     assert (run.code, run.out) == (66, "")
     assert run.err == f"error: {tmp_path}/absent.jpg: no such file or folder\n"
 
 
-def test_no_format_writes_nothing_and_makes_no_folder(predict, photo, tmp_path):
+def test_no_format_writes_nothing_and_makes_no_folder(
+    predict: RunGlpn, photo: Path, tmp_path: Path
+) -> None:
     assert predict(photo, "--format", "none").code == 0
     assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("lens", [("--focal", "500"), ("--fov", "90")])
-def test_given_lens_is_used_and_said(predict, photo, lens):
+def test_given_lens_is_used_and_said(predict: RunGlpn, photo: Path, lens: tuple[str, str]) -> None:
     run = predict(photo, *lens, "--json", "--format", "none")
     camera = run.records[0]["camera"]
     assert camera["fx"] == pytest.approx({"--focal": 500, "--fov": 64}[lens[0]])  # 128/2/tan 45°
     assert camera["source"].startswith("given")
 
 
-def test_max_depth_rescales_the_model(predict, photo):
+def test_max_depth_rescales_the_model(predict: RunGlpn, photo: Path) -> None:
     near, far = (
         predict(photo, "--json", "--format", "none", "--max-depth", m).records[0]["median"]
         for m in (10, 80)
@@ -96,7 +103,7 @@ def test_max_depth_rescales_the_model(predict, photo):
     assert far == pytest.approx(8 * near, rel=1e-3)
 
 
-def test_engines_agree(predict, photo):
+def test_engines_agree(predict: RunGlpn, photo: Path) -> None:
     torch, onnx = (
         predict(photo, "--json", "--format", "none", "--engine", engine).records[0]
         for engine in ("torch", "onnxruntime")
@@ -108,14 +115,16 @@ def test_engines_agree(predict, photo):
 # What it writes
 
 
-def test_every_format_is_written_under_its_own_suffix(predict, photo, tmp_path):
+def test_every_format_is_written_under_its_own_suffix(
+    predict: RunGlpn, photo: Path, tmp_path: Path
+) -> None:
     run = predict(photo, "--format", ",".join(FORMATS), "--uncertainty", "flip")
     assert run.code == 0
     names = {path.name for path in (tmp_path / "out").iterdir()}
     assert names == {f"room{kind.suffix}" for kind in FORMATS.values()}
 
 
-def test_scale_and_colormap_reach_the_files(predict, photo, tmp_path):
+def test_scale_and_colormap_reach_the_files(predict: RunGlpn, photo: Path, tmp_path: Path) -> None:
     predict(photo, "--scale", "256", "--colormap", "gray")
     metres = library.read_depth(tmp_path / "out/room.png").metres
     with Image.open(tmp_path / "out/room.png") as picture:
@@ -125,7 +134,9 @@ def test_scale_and_colormap_reach_the_files(predict, photo, tmp_path):
         assert red.tobytes() == green.tobytes() == blue.tobytes()
 
 
-def test_two_inputs_with_one_stem_get_distinct_names(predict, photo, tmp_path):
+def test_two_inputs_with_one_stem_get_distinct_names(
+    predict: RunGlpn, photo: Path, tmp_path: Path
+) -> None:
     twin = tmp_path / "photos/room.png"
     Image.open(photo).save(twin)
     assert predict(photo, twin).code == 0
@@ -135,7 +146,9 @@ def test_two_inputs_with_one_stem_get_distinct_names(predict, photo, tmp_path):
     assert origins == ["room.jpg", "room.png"]
 
 
-def test_default_folder_is_depth_in_the_current_one(glpn, model, photo, tmp_path, monkeypatch):
+def test_default_folder_is_depth_in_the_current_one(
+    glpn: RunGlpn, model: Path, photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     run = glpn("predict", "photos/room.jpg", "-m", model)
     assert (tmp_path / "depth/room.png").is_file()
@@ -146,8 +159,8 @@ def test_default_folder_is_depth_in_the_current_one(glpn, model, photo, tmp_path
 
 
 def test_complete_files_are_kept_and_counted_and_overwritten_when_asked(
-    predict, photo, model, tmp_path
-):
+    predict: RunGlpn, photo: Path, model: Path, tmp_path: Path
+) -> None:
     predict(photo)
     before = (tmp_path / "out/room.png").stat().st_mtime_ns
     weights = tmp_path / "weights"  # what tells one model from another; it cannot be opened
@@ -161,7 +174,9 @@ def test_complete_files_are_kept_and_counted_and_overwritten_when_asked(
     assert (tmp_path / "out/room.png").stat().st_mtime_ns > before
 
 
-def test_only_the_missing_file_of_a_photograph_is_written(predict, photo, tmp_path):
+def test_only_the_missing_file_of_a_photograph_is_written(
+    predict: RunGlpn, photo: Path, tmp_path: Path
+) -> None:
     predict(photo, "--format", "png16")
     before = (tmp_path / "out/room.png").stat().st_mtime_ns
     run = predict(photo, "--format", "png16,npz")
@@ -169,14 +184,16 @@ def test_only_the_missing_file_of_a_photograph_is_written(predict, photo, tmp_pa
     assert (tmp_path / "out/room.png").stat().st_mtime_ns == before
 
 
-def test_a_question_is_answered_though_all_files_are_there(predict, photo):
+def test_a_question_is_answered_though_all_files_are_there(predict: RunGlpn, photo: Path) -> None:
     predict(photo)
     run = predict(photo, "--at", "1,1")
     assert "m at (1, 1)" in run.out and "wrote" not in run.out
 
 
 @pytest.mark.parametrize("damage", ["truncated", "foreign"])
-def test_a_damaged_or_foreign_file_is_refused_but_for_overwrite(predict, photo, tmp_path, damage):
+def test_a_damaged_or_foreign_file_is_refused_but_for_overwrite(
+    predict: RunGlpn, photo: Path, tmp_path: Path, damage: str
+) -> None:
     predict(photo)
     target = tmp_path / "out/room.png"
     content = target.read_bytes()[:-20] if damage == "truncated" else b"my notes"
@@ -191,7 +208,9 @@ def test_a_damaged_or_foreign_file_is_refused_but_for_overwrite(predict, photo, 
     assert predict(photo, "--overwrite").code == 0
 
 
-def test_a_photograph_is_never_replaced_by_its_own_depth(glpn, model, tmp_path):
+def test_a_photograph_is_never_replaced_by_its_own_depth(
+    glpn: RunGlpn, model: Path, tmp_path: Path
+) -> None:
     photo = tmp_path / "room.png"
     Image.open(write_photo(tmp_path / "x.jpg")).save(photo)
     content = photo.read_bytes()
@@ -203,7 +222,9 @@ def test_a_photograph_is_never_replaced_by_its_own_depth(glpn, model, tmp_path):
 # Where photographs come from
 
 
-def test_a_folder_gives_its_photographs_but_neither_hidden_ones_nor_our_own(predict, tmp_path):
+def test_a_folder_gives_its_photographs_but_neither_hidden_ones_nor_our_own(
+    predict: RunGlpn, tmp_path: Path
+) -> None:
     folder = tmp_path / "mixed"
     for name in ("b.JPG", "a.jpeg", ".hidden.jpg", "deeper/c.jpg"):
         write_photo(folder / name)
@@ -222,14 +243,16 @@ def test_a_folder_gives_its_photographs_but_neither_hidden_ones_nor_our_own(pred
     assert [r["image"] for r in deep.records][3:] == [f"{folder}/deeper/c.jpg"]
 
 
-def test_a_folder_without_photographs_is_a_missing_input(predict, tmp_path):
+def test_a_folder_without_photographs_is_a_missing_input(predict: RunGlpn, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     run = predict(tmp_path / "empty", "-m", "no-such-model")
     assert run.code == 66
     assert "empty: no photo (.jpg, .jpeg, " in run.err and "; --recursive" in run.err
 
 
-def test_a_quoted_pattern_is_expanded_unless_a_file_has_that_very_name(predict, tmp_path):
+def test_a_quoted_pattern_is_expanded_unless_a_file_has_that_very_name(
+    predict: RunGlpn, tmp_path: Path
+) -> None:
     for name in ("a1.jpg", "a2.jpg", "b1.jpg", "[a]1.jpg"):
         write_photo(tmp_path / name)
     options = ("--json", "--format", "none")
@@ -239,12 +262,12 @@ def test_a_quoted_pattern_is_expanded_unless_a_file_has_that_very_name(predict, 
     assert predict(tmp_path / "z*.jpg").code == 66
 
 
-def test_a_photograph_named_twice_is_predicted_once(predict, photo):
+def test_a_photograph_named_twice_is_predicted_once(predict: RunGlpn, photo: Path) -> None:
     run = predict(photo, photo, photo.parent, "--json", "--format", "none")
     assert len(run.records) == 1
 
 
-def test_standard_input_is_read(model, photo, tmp_path):
+def test_standard_input_is_read(model: Path, photo: Path, tmp_path: Path) -> None:
     run = run_for_real(
         "predict", "-", "-m", model, "-o", tmp_path, "--json", input=photo.read_bytes()
     )
@@ -252,7 +275,7 @@ def test_standard_input_is_read(model, photo, tmp_path):
     assert library.read_depth(tmp_path / "stdin.png").provenance.image == "stdin"
 
 
-def test_closed_standard_input_is_a_usage_error(model, tmp_path):
+def test_closed_standard_input_is_a_usage_error(model: Path, tmp_path: Path) -> None:
     script = 'exec "$@" <&-'
     run = subprocess.run(
         ["sh", "-c", script, "sh", *command("predict", "-", "-m", model, "-o", tmp_path)],
@@ -280,8 +303,8 @@ def hostile_names() -> list[bytes]:
 
 
 def test_any_file_name_works_in_any_locale_and_never_reaches_the_terminal_raw(
-    model, photo, tmp_path
-):
+    model: Path, photo: Path, tmp_path: Path
+) -> None:
     folder = tmp_path / "names"
     folder.mkdir()
     for name in hostile_names():
@@ -297,7 +320,9 @@ def test_any_file_name_works_in_any_locale_and_never_reaches_the_terminal_raw(
     assert all(path.name.isprintable() for path in (tmp_path / "out").iterdir())
 
 
-def test_a_leading_dash_needs_the_double_dash(predict, tmp_path, monkeypatch):
+def test_a_leading_dash_needs_the_double_dash(
+    predict: RunGlpn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write_photo(tmp_path / "-x.jpg")
     monkeypatch.chdir(tmp_path)
     assert predict("-x.jpg").code == 2
@@ -329,13 +354,17 @@ def test_a_leading_dash_needs_the_double_dash(predict, tmp_path, monkeypatch):
         (["--colour", "x"], "--colour"),
     ],
 )
-def test_wrong_usage_exits_2_and_says_what_was_expected(predict, photo, arguments, told):
+def test_wrong_usage_exits_2_and_says_what_was_expected(
+    predict: RunGlpn, photo: Path, arguments: list[str], told: str
+) -> None:
     run = predict(photo, *arguments)
     assert (run.code, run.out) == (2, "")
     assert told in run.err and "Traceback" not in run.err
 
 
-def test_a_place_outside_one_photograph_fails_that_one_alone(predict, photo, tmp_path):
+def test_a_place_outside_one_photograph_fails_that_one_alone(
+    predict: RunGlpn, photo: Path, tmp_path: Path
+) -> None:
     small = tmp_path / "small.png"
     Image.new("RGB", (40, 40)).save(small)
     run = predict(small, photo, "--at", "100,50")
@@ -346,20 +375,24 @@ def test_a_place_outside_one_photograph_fails_that_one_alone(predict, photo, tmp
 
 
 def test_a_folder_that_cannot_be_written_is_told_before_the_model_is_opened(
-    predict, photo, tmp_path
-):
+    predict: RunGlpn, photo: Path, tmp_path: Path
+) -> None:
     (tmp_path / "file").write_text("in the way")
     run = predict(photo, "-o", tmp_path / "file/depth", "-m", "no-such-model")
     assert (run.code, run.out) == (73, "")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_a_read_only_folder_is_told_before_the_model_is_opened(predict, photo, tmp_path):
+def test_a_read_only_folder_is_told_before_the_model_is_opened(
+    predict: RunGlpn, photo: Path, tmp_path: Path
+) -> None:
     (tmp_path / "locked").mkdir(mode=0o500)
     assert predict(photo, "-o", tmp_path / "locked", "-m", "no-such-model").code == 73
 
 
-def test_a_full_disk_ends_the_batch_with_74_and_leaves_no_partial_file(model, photo, tmp_path):
+def test_a_full_disk_ends_the_batch_with_74_and_leaves_no_partial_file(
+    model: Path, photo: Path, tmp_path: Path
+) -> None:
     second = write_photo(tmp_path / "second.jpg")
     run = run_for_real(
         *("predict", photo, second, "-m", model, "-o", tmp_path / "out"),
@@ -372,7 +405,7 @@ def test_a_full_disk_ends_the_batch_with_74_and_leaves_no_partial_file(model, ph
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no full device")
-def test_a_full_disk_behind_standard_output_is_74(model, photo, tmp_path):
+def test_a_full_disk_behind_standard_output_is_74(model: Path, photo: Path, tmp_path: Path) -> None:
     with open("/dev/full", "w") as full:
         run = subprocess.run(
             command("predict", photo, "-m", model, "-o", tmp_path / "out"),
@@ -384,7 +417,9 @@ def test_a_full_disk_behind_standard_output_is_74(model, photo, tmp_path):
     assert run.stderr == b"error: standard output: cannot be written: No space left on device\n"
 
 
-def test_specials_and_loops_are_refused_by_name_and_the_rest_goes_on(predict, photo, monkeypatch):
+def test_specials_and_loops_are_refused_by_name_and_the_rest_goes_on(
+    predict: RunGlpn, photo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = photo.parent
     os.mkfifo(folder / "pipe.jpg")
     (folder / "loop.png").symlink_to("loop.png")
@@ -400,7 +435,9 @@ def test_specials_and_loops_are_refused_by_name_and_the_rest_goes_on(predict, ph
     assert len(run.out.splitlines()) == 1
 
 
-def test_nothing_is_written_through_a_link_that_leads_out(predict, photo, tmp_path):
+def test_nothing_is_written_through_a_link_that_leads_out(
+    predict: RunGlpn, photo: Path, tmp_path: Path
+) -> None:
     outside = tmp_path / "precious"
     outside.write_text("mine")
     (tmp_path / "out").mkdir()
@@ -411,11 +448,11 @@ def test_nothing_is_written_through_a_link_that_leads_out(predict, photo, tmp_pa
 
 
 @pytest.mark.parametrize("empty", ["", "no/such/folder/x.jpg", "y" * 5000])
-def test_a_name_that_leads_nowhere_is_a_missing_input(predict, empty):
+def test_a_name_that_leads_nowhere_is_a_missing_input(predict: RunGlpn, empty: str) -> None:
     assert predict(empty).code == 66
 
 
-def test_of_several_failures_the_gravest_gives_the_code():
+def test_of_several_failures_the_gravest_gives_the_code() -> None:
     assert worst([]) == 0
     assert worst([66, 2]) == 66
     assert worst([66, 65, 2]) == 65
@@ -423,7 +460,9 @@ def test_of_several_failures_the_gravest_gives_the_code():
     assert worst([73, 74]) == 74
 
 
-def test_the_help_lists_every_format_and_colour_map(glpn, monkeypatch):
+def test_the_help_lists_every_format_and_colour_map(
+    glpn: RunGlpn, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("COLUMNS", "200")
     text = glpn("predict", "--help").out
     assert all(re.search(rf"\b{name}\b", text) for name in (*FORMATS, *COLORMAPS))
@@ -432,7 +471,9 @@ def test_the_help_lists_every_format_and_colour_map(glpn, monkeypatch):
 # Uncertainty
 
 
-def test_uncertainty_is_said_and_becomes_a_second_png(predict, photo, model, tmp_path):
+def test_uncertainty_is_said_and_becomes_a_second_png(
+    predict: RunGlpn, photo: Path, model: Path, tmp_path: Path
+) -> None:
     [record] = predict(photo, "--uncertainty", "flip", "--json").records
     sigma = library.load(model, threads=1)(photo, uncertainty="flip").sigma
     assert record["median_sigma"] == pytest.approx(np.median(sigma), abs=1e-4)
@@ -443,8 +484,8 @@ def test_uncertainty_is_said_and_becomes_a_second_png(predict, photo, model, tmp
 
 
 def test_drop_path_uncertainty_takes_torch_and_says_so_where_it_may_not(
-    predict, photo, model, tmp_path
-):
+    predict: RunGlpn, photo: Path, model: Path, tmp_path: Path
+) -> None:
     [record] = predict(photo, "--uncertainty", "droppath", "--json").records
     opened = library.load(model, engine="torch", device="cpu", threads=1)
     sigma = opened(photo, uncertainty="droppath").sigma
@@ -456,8 +497,8 @@ def test_drop_path_uncertainty_takes_torch_and_says_so_where_it_may_not(
 
 
 def test_a_model_without_drop_path_is_refused_once_and_not_for_every_photo(
-    glpn, photo, model, tmp_path
-):
+    glpn: RunGlpn, photo: Path, model: Path, tmp_path: Path
+) -> None:
     sure = shutil.copytree(model, tmp_path / "sure")
     config = json.loads((sure / "config.json").read_text())
     (sure / "config.json").write_text(json.dumps({**config, "drop_path_rate": 0.0}))
@@ -468,7 +509,7 @@ def test_a_model_without_drop_path_is_refused_once_and_not_for_every_photo(
     assert (run.code, run.out) == (2, "") and run.err.count("nothing to drop") == 1
 
 
-def test_without_uncertainty_there_is_no_sigma(predict, photo):
+def test_without_uncertainty_there_is_no_sigma(predict: RunGlpn, photo: Path) -> None:
     [record] = predict(photo, "--json").records
     assert "median_sigma" not in record and "sigma" not in record["files"]
     run = predict(photo, "--format", "sigma")

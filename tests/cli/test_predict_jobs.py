@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,11 +13,11 @@ from PIL import Image
 
 import glpn as library
 from glpn.engines.selection import Candidate, Cost, save_costs
-from tests.cli.conftest import write_photo
+from tests.cli.conftest import RunGlpn, write_photo
 
 
 @pytest.fixture
-def folder(tmp_path):
+def folder(tmp_path: Path) -> Path:
     """Four different photographs of 96x128 pixels."""
     folder = tmp_path / "photos"
     photograph = Image.open(write_photo(folder / "p0.jpg"))
@@ -26,7 +28,7 @@ def folder(tmp_path):
 
 
 @pytest.fixture
-def other_model(model, tmp_path):
+def other_model(model: Path, tmp_path: Path) -> Path:
     """The same network with other weights."""
     from safetensors.numpy import load_file, save_file
 
@@ -37,16 +39,18 @@ def other_model(model, tmp_path):
     return other
 
 
-def lines(tmp_path):
+def lines(tmp_path: Path) -> list[dict[str, Any]]:
     text = (tmp_path / "out/manifest.jsonl").read_text()
     return [json.loads(line) for line in text.splitlines()]
 
 
-def outputs(folder):
+def outputs(folder: Path) -> dict[str, bytes]:
     return {p.name: p.read_bytes() for p in folder.iterdir() if p.suffix != ".jsonl"}
 
 
-def test_a_folder_keeps_a_manifest_with_a_line_for_each_photograph(predict, folder, tmp_path):
+def test_a_folder_keeps_a_manifest_with_a_line_for_each_photograph(
+    predict: RunGlpn, folder: Path, tmp_path: Path
+) -> None:
     assert predict(folder, "--fov", "60").code == 0
     noted = lines(tmp_path)
     assert sorted(line["image"] for line in noted) == [str(folder / f"p{i}.jpg") for i in range(4)]
@@ -60,12 +64,14 @@ def test_a_folder_keeps_a_manifest_with_a_line_for_each_photograph(predict, fold
         assert line["seconds"] > 0 and line["error"] == ""
 
 
-def test_one_photograph_keeps_none(predict, photo, tmp_path):
+def test_one_photograph_keeps_none(predict: RunGlpn, photo: Path, tmp_path: Path) -> None:
     predict(photo)
     assert not (tmp_path / "out/manifest.jsonl").exists()
 
 
-def test_a_second_run_keeps_all_and_notes_nothing(predict, folder, tmp_path):
+def test_a_second_run_keeps_all_and_notes_nothing(
+    predict: RunGlpn, folder: Path, tmp_path: Path
+) -> None:
     predict(folder)
     before = (tmp_path / "out/manifest.jsonl").read_bytes()
     run = predict(folder)
@@ -73,7 +79,9 @@ def test_a_second_run_keeps_all_and_notes_nothing(predict, folder, tmp_path):
     assert (tmp_path / "out/manifest.jsonl").read_bytes() == before
 
 
-def test_a_photograph_that_changed_is_predicted_anew_and_the_others_kept(predict, folder, tmp_path):
+def test_a_photograph_that_changed_is_predicted_anew_and_the_others_kept(
+    predict: RunGlpn, folder: Path, tmp_path: Path
+) -> None:
     predict(folder)
     before = outputs(tmp_path / "out")
     Image.new("RGB", (64, 64), "red").save(folder / "p2.jpg")
@@ -85,7 +93,9 @@ def test_a_photograph_that_changed_is_predicted_anew_and_the_others_kept(predict
 
 
 @pytest.mark.parametrize("change", [["--fov", "70"], ["--max-depth", "80"], ["--scale", "256"]])
-def test_other_options_are_refused_before_anything_is_done(predict, folder, tmp_path, change):
+def test_other_options_are_refused_before_anything_is_done(
+    predict: RunGlpn, folder: Path, tmp_path: Path, change: list[str]
+) -> None:
     predict(folder)
     before = outputs(tmp_path / "out")
     write_photo(folder / "p4.jpg")
@@ -97,8 +107,8 @@ def test_other_options_are_refused_before_anything_is_done(predict, folder, tmp_
 
 
 def test_another_model_is_refused_in_a_job_and_for_one_photograph(
-    predict, folder, other_model, tmp_path
-):
+    predict: RunGlpn, folder: Path, other_model: Path, tmp_path: Path
+) -> None:
     predict(folder)
     before = outputs(tmp_path / "out")
     for what in (folder, folder / "p1.jpg"):
@@ -108,8 +118,8 @@ def test_another_model_is_refused_in_a_job_and_for_one_photograph(
 
 
 def test_of_two_photographs_with_one_name_the_second_is_refused_not_passed_over(
-    predict, folder, tmp_path
-):
+    predict: RunGlpn, folder: Path, tmp_path: Path
+) -> None:
     predict(folder / "p0.jpg")
     other = tmp_path / "elsewhere/p0.jpg"
     other.parent.mkdir()
@@ -118,13 +128,17 @@ def test_of_two_photographs_with_one_name_the_second_is_refused_not_passed_over(
     assert run.code == 73 and "was made from another photo" in run.err
 
 
-def test_the_same_photograph_under_another_path_is_kept(predict, folder, tmp_path):
+def test_the_same_photograph_under_another_path_is_kept(
+    predict: RunGlpn, folder: Path, tmp_path: Path
+) -> None:
     predict(folder)
     moved = shutil.move(folder, tmp_path / "moved")
     assert "4 kept" in predict(moved).err
 
 
-def test_without_its_manifest_a_job_goes_on_by_what_the_files_say(predict, folder, tmp_path):
+def test_without_its_manifest_a_job_goes_on_by_what_the_files_say(
+    predict: RunGlpn, folder: Path, tmp_path: Path
+) -> None:
     predict(folder)
     (tmp_path / "out/manifest.jsonl").unlink()
     (tmp_path / "out/p3.png").unlink()
@@ -133,7 +147,7 @@ def test_without_its_manifest_a_job_goes_on_by_what_the_files_say(predict, folde
     assert len(lines(tmp_path)) == 4
 
 
-def test_a_failure_is_noted_and_tried_again(predict, folder, tmp_path):
+def test_a_failure_is_noted_and_tried_again(predict: RunGlpn, folder: Path, tmp_path: Path) -> None:
     good = (folder / "p1.jpg").read_bytes()
     (folder / "p1.jpg").write_bytes(good[:1000])
     assert predict(folder).code == 65
@@ -144,7 +158,9 @@ def test_a_failure_is_noted_and_tried_again(predict, folder, tmp_path):
     assert run.code == 0 and "1 predicted, 3 kept" in run.err
 
 
-def test_shards_together_do_what_one_run_does_and_share_its_folder(predict, folder, tmp_path):
+def test_shards_together_do_what_one_run_does_and_share_its_folder(
+    predict: RunGlpn, folder: Path, tmp_path: Path
+) -> None:
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     predict(folder, "-o", whole)
     done = [
@@ -158,7 +174,9 @@ def test_shards_together_do_what_one_run_does_and_share_its_folder(predict, fold
     assert predict(folder, "--shard", "4/3").code == 2
 
 
-def test_shards_take_the_engine_that_suits_them_all(predict, model, folder, tmp_path, monkeypatch):
+def test_shards_take_the_engine_that_suits_them_all(
+    predict: RunGlpn, model: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pytest.importorskip("openvino", reason="needs pip install -c constraints.txt '.[openvino]'")
     monkeypatch.setenv("GLPN_CACHE", str(tmp_path / "cache"))
     slow_start = dict.fromkeys(
@@ -174,15 +192,17 @@ def test_shards_take_the_engine_that_suits_them_all(predict, model, folder, tmp_
 
 
 def test_several_at_a_time_write_what_one_at_a_time_writes_in_the_same_order(
-    predict, folder, tmp_path
-):
+    predict: RunGlpn, folder: Path, tmp_path: Path
+) -> None:
     for threads in (1, 2):
         run = predict(folder, "-o", tmp_path / str(threads), "--threads", threads, "--json")
         assert [r["image"] for r in run.records] == [str(folder / f"p{i}.jpg") for i in range(4)]
     assert outputs(tmp_path / "1") == outputs(tmp_path / "2")
 
 
-def test_the_contact_sheet_shows_every_photograph(predict, folder, tmp_path):
+def test_the_contact_sheet_shows_every_photograph(
+    predict: RunGlpn, folder: Path, tmp_path: Path
+) -> None:
     sheet = tmp_path / "sheet.png"
     assert predict(folder, "--sheet", sheet).code == 0
     with Image.open(sheet) as picture:
@@ -200,7 +220,9 @@ def test_the_contact_sheet_shows_every_photograph(predict, folder, tmp_path):
     assert predict(folder, "--sheet", sheet, "--format", "vis").code == 2
 
 
-def test_an_answer_is_the_same_whether_or_not_the_files_were_there(predict, folder):
+def test_an_answer_is_the_same_whether_or_not_the_files_were_there(
+    predict: RunGlpn, folder: Path
+) -> None:
     first = predict(folder, "--at", "5,5", "--json").records
     again = predict(folder, "--at", "5,5", "--json").records
     assert [r["at"] for r in first] == [r["at"] for r in again]

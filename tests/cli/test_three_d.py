@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 import glpn as library
-from tests.cli.conftest import write_photo
+from tests.cli.conftest import RunGlpn, write_photo
 
 pytestmark = pytest.mark.slow
 
@@ -20,7 +20,9 @@ PAGE = (DOCS / "three_d.md").read_text()
 CAMERAS = (DOCS / "cameras.md").read_text()  # tests/test_readme.py runs its commands
 
 
-def test_the_page_runs(glpn, model, tmp_path, monkeypatch):
+def test_the_page_runs(
+    glpn: RunGlpn, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     write_photo(Path("photo.jpg"))  # 96x128
     Path("head.yaml").write_text(

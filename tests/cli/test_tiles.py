@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image
 
 import glpn as library
+from tests.cli.conftest import Run, RunGlpn
 
 
 @pytest.fixture
-def large(tmp_path):
+def large(tmp_path: Path) -> Path:
     """A JPEG so large that a reader in a hurry would take less than all of it."""
     noise = np.random.default_rng(0).integers(0, 256, (60, 80, 3), np.uint8)
     path = tmp_path / "large.jpg"
@@ -19,8 +22,8 @@ def large(tmp_path):
 
 
 @pytest.fixture
-def predict_bundled(glpn, tmp_path):
-    def run(*arguments):
+def predict_bundled(glpn: RunGlpn, tmp_path: Path) -> RunGlpn:
+    def run(*arguments: object) -> Run:
         folder = tmp_path / "out"
         return glpn(
             "predict", *map(str, arguments), "-o", str(folder), "--format", "npz", "--threads", "1"
@@ -29,7 +32,9 @@ def predict_bundled(glpn, tmp_path):
     return run
 
 
-def test_tiles_are_of_the_whole_photograph_and_said_in_its_file(predict_bundled, large, tmp_path):
+def test_tiles_are_of_the_whole_photograph_and_said_in_its_file(
+    predict_bundled: RunGlpn, large: Path, tmp_path: Path
+) -> None:
     run = predict_bundled(large, "--tiles", "2")
     assert run.code == 0, run.err
     depth = library.read_depth(tmp_path / "out/large.npz")
@@ -40,7 +45,9 @@ def test_tiles_are_of_the_whole_photograph_and_said_in_its_file(predict_bundled,
     np.testing.assert_allclose(depth.metres, wanted.metres, rtol=1e-5)
 
 
-def test_with_and_without_tiles_are_never_mixed_in_a_folder_run(predict_bundled, large, tmp_path):
+def test_with_and_without_tiles_are_never_mixed_in_a_folder_run(
+    predict_bundled: RunGlpn, large: Path, tmp_path: Path
+) -> None:
     photos = tmp_path / "photos"
     photos.mkdir()
     large.rename(photos / "large.jpg")
@@ -51,20 +58,26 @@ def test_with_and_without_tiles_are_never_mixed_in_a_folder_run(predict_bundled,
     assert (tmp_path / "out/large.npz").read_bytes() == before
 
 
-def test_tiles_of_one_photo_replace_its_output_without_them(predict_bundled, large, tmp_path):
+def test_tiles_of_one_photo_replace_its_output_without_them(
+    predict_bundled: RunGlpn, large: Path, tmp_path: Path
+) -> None:
     assert predict_bundled(large).code == 0
     assert predict_bundled(large, "--tiles", "2").code == 0
     assert library.read_depth(tmp_path / "out/large.npz").provenance.asked == "tiles=2"
 
 
 @pytest.mark.parametrize("value", ["0", "-2", "some", "1.5", "02"])
-def test_what_is_no_number_of_tiles_is_refused(predict_bundled, large, tmp_path, value):
+def test_what_is_no_number_of_tiles_is_refused(
+    predict_bundled: RunGlpn, large: Path, tmp_path: Path, value: str
+) -> None:
     run = predict_bundled(large, "--tiles", value)
     assert run.code == 2 and "--tiles: expected auto or a whole number above 0" in run.err
     assert not (tmp_path / "out").exists()
 
 
-def test_tiles_with_an_uncertainty_are_refused(predict_bundled, large, tmp_path):
+def test_tiles_with_an_uncertainty_are_refused(
+    predict_bundled: RunGlpn, large: Path, tmp_path: Path
+) -> None:
     run = predict_bundled(large, "--tiles", "2", "--uncertainty", "flip")
     assert run.code == 2 and "no uncertainty" in run.err
     assert not (tmp_path / "out").exists()

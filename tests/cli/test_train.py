@@ -7,13 +7,15 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from glpn.training.api import lock_run
-from tests.cli.conftest import run_for_real
+from tests.cli.conftest import RunGlpn, run_for_real
 from tests.training.runs import SIZE, write_frame, write_frames
 
 RECIPE = """
@@ -34,24 +36,26 @@ threads = 1
 
 
 @pytest.fixture
-def frames(tmp_path):
+def frames(tmp_path: Path) -> Path:
     return write_frames(tmp_path / "frames", 4)
 
 
 @pytest.fixture
-def recipe(tmp_path):
+def recipe(tmp_path: Path) -> Path:
     path = tmp_path / "recipe.toml"
     path.write_text(RECIPE)
     return path
 
 
-def picture_size(path):
+def picture_size(path: Path) -> tuple[int, int]:
     with Image.open(path) as picture:
         return picture.size
 
 
 @pytest.mark.slow
-def test_a_recipe_is_trained_and_the_run_is_not_begun_twice(glpn, frames, recipe, tmp_path):
+def test_a_recipe_is_trained_and_the_run_is_not_begun_twice(
+    glpn: RunGlpn, frames: Path, recipe: Path, tmp_path: Path
+) -> None:
     settings = (f"data.train={frames}", f"run.folder={tmp_path / 'run'}", "run.doctor=false")
     done = glpn("train", recipe, *settings, "--json")
     assert done.code == 0, done.err
@@ -69,7 +73,9 @@ def test_a_recipe_is_trained_and_the_run_is_not_begun_twice(glpn, frames, recipe
 
 
 @pytest.mark.slow
-def test_scores_for_people_are_rounded_and_name_their_step(glpn, frames, recipe, tmp_path):
+def test_scores_for_people_are_rounded_and_name_their_step(
+    glpn: RunGlpn, frames: Path, recipe: Path, tmp_path: Path
+) -> None:
     settings = (f"data.train={frames}", f"run.folder={tmp_path / 'run'}", "run.doctor=false")
     done = glpn("train", recipe, *settings, "loop.validate_every=1")
     log = [json.loads(line) for line in (tmp_path / "run/log.jsonl").read_text().splitlines()]
@@ -79,7 +85,9 @@ def test_scores_for_people_are_rounded_and_name_their_step(glpn, frames, recipe,
 
 
 @pytest.mark.slow
-def test_a_run_ended_by_a_signal_says_how_to_resume(frames, recipe, tmp_path):
+def test_a_run_ended_by_a_signal_says_how_to_resume(
+    frames: Path, recipe: Path, tmp_path: Path
+) -> None:
     run = tmp_path / "a run"
     command = ("train", recipe, f"data.train={frames}", f"run.folder={run}", "loop.steps=100000")
     process = subprocess.Popen(
@@ -107,19 +115,21 @@ def test_a_run_ended_by_a_signal_says_how_to_resume(frames, recipe, tmp_path):
         (("data.train=absent",), 66, "absent"),
     ],
 )
-def test_what_is_wrong_is_said_in_one_line(glpn, recipe, tmp_path, changes, code, said):
+def test_what_is_wrong_is_said_in_one_line(
+    glpn: RunGlpn, recipe: Path, tmp_path: Path, changes: tuple[Any, ...], code: int, said: str
+) -> None:
     done = glpn("train", recipe, f"run.folder={tmp_path / 'run'}", *changes)
     assert done.code == code
     assert said in done.err.splitlines()[-1]
 
 
-def test_help_shows_how_settings_are_changed():
+def test_help_shows_how_settings_are_changed() -> None:
     done = run_for_real("train", "--help")
     assert done.code == 0
     assert "KEY=VALUE" in done.out
 
 
-def test_the_doctor_reports_and_draws_what_is_wrong(glpn, tmp_path):
+def test_the_doctor_reports_and_draws_what_is_wrong(glpn: RunGlpn, tmp_path: Path) -> None:
     frames = write_frames(tmp_path / "frames", 4)
     noise = np.random.default_rng(0).integers(0, 256, (*SIZE, 3), np.uint8)
     write_frame(frames, "002", noise, np.ones((80, 96)))  # another size than the picture's
@@ -131,7 +141,9 @@ def test_the_doctor_reports_and_draws_what_is_wrong(glpn, tmp_path):
     assert any("002" in record["frames"] for record in done.records)
 
 
-def test_augmented_frames_are_drawn(glpn, frames, recipe, tmp_path):
+def test_augmented_frames_are_drawn(
+    glpn: RunGlpn, frames: Path, recipe: Path, tmp_path: Path
+) -> None:
     picture = tmp_path / "seen.png"
     options = ("-o", picture, "--recipe", recipe, "--count", 2, "--epochs", 3)
     done = glpn("data", "show", frames, "loop.seed=3", *options)
@@ -145,13 +157,15 @@ def test_augmented_frames_are_drawn(glpn, frames, recipe, tmp_path):
     assert picture.read_bytes() == b"of somebody else"
 
 
-def test_whole_frames_are_drawn_without_a_recipe(glpn, frames, tmp_path):
+def test_whole_frames_are_drawn_without_a_recipe(
+    glpn: RunGlpn, frames: Path, tmp_path: Path
+) -> None:
     done = glpn("data", "show", frames, "-o", tmp_path / "seen.png", "--count", 1)
     assert done.code == 0, done.err  # no crop that small frames could be too small for
 
 
 @pytest.mark.slow
-def test_a_second_writer_is_refused_before_torch_is_loaded(recipe, tmp_path):
+def test_a_second_writer_is_refused_before_torch_is_loaded(recipe: Path, tmp_path: Path) -> None:
     script = (
         "import sys\nfrom glpn.cli import main\ncode = main(sys.argv[1:])\n"
         "sys.exit(99 if 'torch' in sys.modules else code)"

@@ -12,7 +12,7 @@ import pytest
 
 import glpn as library
 from glpn.files.paths import remove_stale_parts
-from tests.cli.conftest import command, run_for_real, write_photo
+from tests.cli.conftest import RunGlpn, command, run_for_real, write_photo
 
 pytestmark = pytest.mark.slow
 
@@ -27,7 +27,9 @@ pytestmark = pytest.mark.slow
         ("--uncertainty", "flip"),
     ],
 )
-def test_other_options_for_one_photo_replace_its_outputs(predict, photo, tmp_path, change):
+def test_other_options_for_one_photo_replace_its_outputs(
+    predict: RunGlpn, photo: Path, tmp_path: Path, change: tuple[str, str]
+) -> None:
     assert predict(photo).code == 0
     run = predict(photo, *change)
     assert run.code == 0, run.err
@@ -35,14 +37,16 @@ def test_other_options_for_one_photo_replace_its_outputs(predict, photo, tmp_pat
     assert predict(photo, *change).out.startswith(f"{photo}: exists already")
 
 
-def test_the_second_run_s_options_decide(predict, photo, tmp_path):
+def test_the_second_run_s_options_decide(predict: RunGlpn, photo: Path, tmp_path: Path) -> None:
     predict(photo)
     predict(photo, "--fov", "60")
     depth = library.read_depth(tmp_path / "out/room.png")
     assert depth.camera.fx == pytest.approx(64 / 0.57735, rel=1e-4)  # half the width / tan 30°
 
 
-def test_another_photo_s_output_and_foreign_files_stay(predict, photo, tmp_path):
+def test_another_photo_s_output_and_foreign_files_stay(
+    predict: RunGlpn, photo: Path, tmp_path: Path
+) -> None:
     predict(photo)
     other = tmp_path / "other/room.jpg"
     other.parent.mkdir()
@@ -53,7 +57,9 @@ def test_another_photo_s_output_and_foreign_files_stay(predict, photo, tmp_path)
     assert (tmp_path / "out/room.png").read_bytes() == before
 
 
-def test_saving_a_depth_replaces_the_file_as_numpy_does(predict, photo, tmp_path):
+def test_saving_a_depth_replaces_the_file_as_numpy_does(
+    predict: RunGlpn, photo: Path, tmp_path: Path
+) -> None:
     predict(photo, "--format", "npz")
     depth = library.read_depth(tmp_path / "out/room.npz")
     depth.save(tmp_path / "out/room.npz")
@@ -61,7 +67,7 @@ def test_saving_a_depth_replaces_the_file_as_numpy_does(predict, photo, tmp_path
         depth.save(tmp_path / "out/room.npz", overwrite=False)
 
 
-def test_one_file_goes_to_standard_output(model, photo, tmp_path):
+def test_one_file_goes_to_standard_output(model: Path, photo: Path, tmp_path: Path) -> None:
     done = subprocess.run(
         command("predict", photo, "-m", model, "-o", "-", "--format", "npz", "--threads", 1),
         capture_output=True,
@@ -72,12 +78,12 @@ def test_one_file_goes_to_standard_output(model, photo, tmp_path):
     assert b"focal" in done.stderr
 
 
-def test_standard_output_takes_one_photo_and_one_format(predict, photo):
+def test_standard_output_takes_one_photo_and_one_format(predict: RunGlpn, photo: Path) -> None:
     run = predict(photo, "-o", "-")
     assert run.code == 2 and "one --format" in run.err
 
 
-def test_a_second_job_in_a_folder_names_the_first(predict, tmp_path):
+def test_a_second_job_in_a_folder_names_the_first(predict: RunGlpn, tmp_path: Path) -> None:
     from glpn.files.lock import file_lock
 
     folder = tmp_path / "photos"
@@ -91,7 +97,7 @@ def test_a_second_job_in_a_folder_names_the_first(predict, tmp_path):
     assert not (tmp_path / "out/.manifest.lock").exists()
 
 
-def test_two_jobs_at_once_make_no_photo_twice(model, tmp_path):
+def test_two_jobs_at_once_make_no_photo_twice(model: Path, tmp_path: Path) -> None:
     folder = tmp_path / "photos"
     for number in range(6):
         path = write_photo(folder / f"{number}.jpg")
@@ -105,7 +111,9 @@ def test_two_jobs_at_once_make_no_photo_twice(model, tmp_path):
     assert made.count('"predicted"') == 6
 
 
-def test_pipes_and_sockets_in_the_output_folder_are_skipped(predict, tmp_path):
+def test_pipes_and_sockets_in_the_output_folder_are_skipped(
+    predict: RunGlpn, tmp_path: Path
+) -> None:
     folder = tmp_path / "photos"
     for name in ("a", "b"):
         write_photo(folder / f"{name}.jpg")
@@ -118,7 +126,9 @@ def test_pipes_and_sockets_in_the_output_folder_are_skipped(predict, tmp_path):
     assert run.code == 73 and "c.png" in run.err and "2 kept" in run.err
 
 
-def test_temporary_files_of_a_killed_run_are_removed(predict, photo, tmp_path):
+def test_temporary_files_of_a_killed_run_are_removed(
+    predict: RunGlpn, photo: Path, tmp_path: Path
+) -> None:
     out = tmp_path / "out"
     out.mkdir()
     script = (
@@ -138,40 +148,42 @@ def test_temporary_files_of_a_killed_run_are_removed(predict, photo, tmp_path):
     assert not list(Path(out).glob(".glpn-*"))
 
 
-def test_a_name_that_is_too_long_cannot_be_created(glpn, model, photo):
+def test_a_name_that_is_too_long_cannot_be_created(glpn: RunGlpn, model: Path, photo: Path) -> None:
     run = glpn("predict", photo, "-m", model, "-o", "x" * 300)
     assert run.code == 73 and "too long" in run.err
 
 
-def test_base64_text_instead_of_a_path_is_not_repeated_in_full(predict):
+def test_base64_text_instead_of_a_path_is_not_repeated_in_full(predict: RunGlpn) -> None:
     run = predict("iVBORw0KGgo" + "A" * 20_000)
     assert run.code == 66 and len(run.err) < 500 and "20011 characters" in run.err
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "257", "100000", "1_0", "٣"])
-def test_impossible_numbers_of_threads_are_usage_errors(glpn, photo, value):
+def test_impossible_numbers_of_threads_are_usage_errors(
+    glpn: RunGlpn, photo: Path, value: str
+) -> None:
     run = glpn("predict", photo, "--threads", value)
     assert run.code == 2 and "--threads" in run.err
 
 
 @pytest.mark.parametrize("option", ["--fov", "--scale", "--at", "--ref"])
 @pytest.mark.parametrize("text", ["6_0", "٦٠"])
-def test_numbers_are_ascii_decimals(glpn, photo, option, text):
+def test_numbers_are_ascii_decimals(glpn: RunGlpn, photo: Path, option: str, text: str) -> None:
     assert glpn("predict", photo, option, text).code == 2
     assert glpn("predict", photo, f"{option}={text}").code == 2
 
 
-def test_the_version_has_a_short_option():
+def test_the_version_has_a_short_option() -> None:
     assert run_for_real("-V").out == f"glpn {library.__version__}\n"
 
 
-def test_help_shows_no_type_beside_flags_and_groups_the_verbs(glpn):
+def test_help_shows_no_type_beside_flags_and_groups_the_verbs(glpn: RunGlpn) -> None:
     for arguments in (["--help"], ["predict", "--help"], ["export", "onnx", "--help"]):
         assert "<bool>" not in glpn(*arguments).out
     verbs = glpn("--help").out
     assert verbs.index("predict ") < verbs.index("Train and evaluate") < verbs.index("convert ")
 
 
-def test_a_misspelt_bundled_model_is_recognised(predict, photo):
+def test_a_misspelt_bundled_model_is_recognised(predict: RunGlpn, photo: Path) -> None:
     run = predict(photo, "-m", "glpn-b0-indor")
     assert run.code == 66 and "did you mean 'glpn-b0-indoor'?" in run.err

@@ -11,6 +11,7 @@ import sys
 import time
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -20,22 +21,24 @@ import glpn as library
 from glpn.depth.depth import read_depth
 from glpn.depth.legend import legend
 from glpn.video.webcam import Device
-from tests.cli.conftest import command, run_for_real
+from tests.cli.conftest import Run, RunGlpn, command, run_for_real
 from tests.video.videos import noisy, packets, pictures, ramp, stamps, write_video
 
 
 @pytest.fixture
-def video(glpn, model):
+def video(glpn: RunGlpn, model: Path) -> RunGlpn:
     """`glpn video` with the tiny model on one thread."""
 
-    def run(*arguments):
+    def run(*arguments: object) -> Run:
         return glpn("video", "-m", model, "--threads", 1, *arguments)
 
     return run
 
 
 @pytest.mark.slow
-def test_the_commands_of_the_page_run(glpn, tmp_path, monkeypatch):
+def test_the_commands_of_the_page_run(
+    glpn: RunGlpn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     page = (Path(__file__).parents[2] / "docs/video.md").read_text()
     lines = re.findall(r"^glpn (video .*)$", page, re.M)
     assert len(lines) == 4
@@ -48,7 +51,9 @@ def test_the_commands_of_the_page_run(glpn, tmp_path, monkeypatch):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("rate", [Fraction(30000, 1001), Fraction(25)])
-def test_sixty_frames_with_a_tone_keep_count_rate_and_audio(video, tmp_path, rate):
+def test_sixty_frames_with_a_tone_keep_count_rate_and_audio(
+    video: RunGlpn, tmp_path: Path, rate: Any
+) -> None:
     shown = [ramp(start=2 * index) for index in range(60)]
     source = write_video(tmp_path / "in.mp4", shown, rate=rate, tone="aac")
     done = video(source, "-o", tmp_path / "out.mp4", "--json")
@@ -63,7 +68,9 @@ def test_sixty_frames_with_a_tone_keep_count_rate_and_audio(video, tmp_path, rat
 
 
 @pytest.mark.slow
-def test_the_picture_is_left_and_the_depth_right_in_one_range(video, model, tmp_path):
+def test_the_picture_is_left_and_the_depth_right_in_one_range(
+    video: RunGlpn, model: Path, tmp_path: Path
+) -> None:
     source = write_video(tmp_path / "in.mp4", [ramp(47 + 1, 64), ramp(48, 64, start=80)] * 3)
     done = video(source, "-o", tmp_path / "o.mp4", "--near", 1, "--far", 9, "--colormap", "gray")
     assert done.code == 0 and "1.00 to 9.00 m" in done.out
@@ -76,7 +83,7 @@ def test_the_picture_is_left_and_the_depth_right_in_one_range(video, model, tmp_
 
 
 @pytest.mark.slow
-def test_pictures_with_room_have_a_legend_on_their_right(video, tmp_path):
+def test_pictures_with_room_have_a_legend_on_their_right(video: RunGlpn, tmp_path: Path) -> None:
     source = write_video(tmp_path / "in.mp4", [ramp(96, 128)] * 2)
     assert video(source, "-o", tmp_path / "out.mp4", "--near", 1, "--far", 5).code == 0
     shown = pictures(tmp_path / "out.mp4")[1]
@@ -87,7 +94,7 @@ def test_pictures_with_room_have_a_legend_on_their_right(video, tmp_path):
 
 
 @pytest.mark.slow
-def test_colours_survive(video, tmp_path):
+def test_colours_survive(video: RunGlpn, tmp_path: Path) -> None:
     red = np.full((48, 64, 3), (200, 30, 40), np.uint8)
     source = write_video(tmp_path / "in.mp4", [red] * 3)
     assert video(source, "-o", tmp_path / "out.mp4").code == 0
@@ -95,7 +102,9 @@ def test_colours_survive(video, tmp_path):
     assert np.abs(after.mean(axis=(0, 1)) - before.mean(axis=(0, 1))).max() < 6
 
 
-def test_the_output_has_a_default_name(video, tmp_path, monkeypatch):
+def test_the_output_has_a_default_name(
+    video: RunGlpn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     source = write_video(tmp_path / "walk.mp4", [ramp()] * 2)
     monkeypatch.chdir(tmp_path)
     assert video(source).code == 0 and video(source, "--format", "npz").code == 0
@@ -110,7 +119,13 @@ def test_the_output_has_a_default_name(video, tmp_path, monkeypatch):
     ("arguments", "call"),
     [([], {}), (["--focal", 80], {"focal": 80}), (["--fov", 40], {"fov": 40})],
 )
-def test_frames_have_the_camera_and_the_metres_of_photos(video, model, tmp_path, arguments, call):
+def test_frames_have_the_camera_and_the_metres_of_photos(
+    video: RunGlpn,
+    model: Path,
+    tmp_path: Path,
+    arguments: list[Any] | list[str | int],
+    call: dict[str, Any],
+) -> None:
     source = write_video(tmp_path / "in.mp4", [ramp()] * 2)
     assert video(source, "-o", tmp_path / "out", "--format", "png16", *arguments).code == 0
     depth = read_depth(tmp_path / "out/in_000001.png")
@@ -119,7 +134,7 @@ def test_frames_have_the_camera_and_the_metres_of_photos(video, model, tmp_path,
     assert np.abs(depth.metres - photo.metres).max() < 0.002
 
 
-def test_intrinsics_are_those_of_the_file(video, tmp_path):
+def test_intrinsics_are_those_of_the_file(video: RunGlpn, tmp_path: Path) -> None:
     source = write_video(tmp_path / "in.mp4", [ramp()] * 2)
     (tmp_path / "K.txt").write_text("60 0 30\n0 61 25\n0 0 1\n")
     out = tmp_path / "out"
@@ -128,7 +143,7 @@ def test_intrinsics_are_those_of_the_file(video, tmp_path):
     np.testing.assert_allclose(matrix, [[60, 0, 30], [0, 61, 25], [0, 0, 1]])
 
 
-def test_a_reference_in_the_first_frame_scales_all_frames(video, tmp_path):
+def test_a_reference_in_the_first_frame_scales_all_frames(video: RunGlpn, tmp_path: Path) -> None:
     source = write_video(tmp_path / "in.mp4", [ramp(), ramp(start=90)])
     for name, arguments in (("plain", []), ("scaled", ["--ref", "20,30,4"])):
         assert video(source, "-o", tmp_path / name, "--format", "npz", *arguments).code == 0
@@ -137,19 +152,21 @@ def test_a_reference_in_the_first_frame_scales_all_frames(video, tmp_path):
     np.testing.assert_allclose(scaled / plain, 4 / plain[0, 30, 20], rtol=1e-3)
 
 
-def test_two_sources_of_the_camera_are_refused_by_flag(video, tmp_path):
+def test_two_sources_of_the_camera_are_refused_by_flag(video: RunGlpn, tmp_path: Path) -> None:
     done = video(tmp_path / "in.mp4", "--focal", 80, "--fov", 40)
     assert done.code == 2 and "--focal, --fov" in done.err
 
 
-def test_an_odd_height_gets_one_more_row(video, tmp_path):
+def test_an_odd_height_gets_one_more_row(video: RunGlpn, tmp_path: Path) -> None:
     source = write_video(tmp_path / "in.mkv", [ramp(47, 33)] * 2, codec="ffv1")
     assert video(source, "-o", tmp_path / "out.mp4").code == 0
     assert pictures(tmp_path / "out.mp4")[0].shape == (48, 66, 3)
 
 
 @pytest.mark.slow
-def test_smoothing_halves_the_flicker_of_a_static_noisy_scene(video, tmp_path):
+def test_smoothing_halves_the_flicker_of_a_static_noisy_scene(
+    video: RunGlpn, tmp_path: Path
+) -> None:
     rng = np.random.default_rng(0)
     source = write_video(tmp_path / "in.mp4", [noisy(ramp(), rng, 5) for _ in range(30)])
     done = video(source, "-o", tmp_path / "out.mp4", "--smooth", "--json")
@@ -159,7 +176,7 @@ def test_smoothing_halves_the_flicker_of_a_static_noisy_scene(video, tmp_path):
 
 
 @pytest.mark.slow
-def test_smoothed_depth_has_no_lag_at_a_cut(video, tmp_path):
+def test_smoothed_depth_has_no_lag_at_a_cut(video: RunGlpn, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     other = 255 - ramp()[:, ::-1] // 2
     scenes = [noisy(ramp() if index < 10 else other, rng, 3) for index in range(20)]
@@ -173,7 +190,7 @@ def test_smoothed_depth_has_no_lag_at_a_cut(video, tmp_path):
     assert not np.array_equal(before[12], after[12])
 
 
-def test_png_frames_are_depth_files(video, model, tmp_path):
+def test_png_frames_are_depth_files(video: RunGlpn, model: Path, tmp_path: Path) -> None:
     source = write_video(tmp_path / "in.mp4", [ramp(), ramp(start=70)])
     assert video(source, "-o", tmp_path / "out", "--format", "png16").code == 0
     assert sorted(os.listdir(tmp_path / "out")) == ["in_000001.png", "in_000002.png"]
@@ -184,7 +201,9 @@ def test_png_frames_are_depth_files(video, model, tmp_path):
 
 
 @pytest.mark.slow
-def test_npz_chunks_follow_each_other(video, tmp_path, monkeypatch):
+def test_npz_chunks_follow_each_other(
+    video: RunGlpn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("glpn.video.sequences.CHUNK_FRAMES", 4)
     source = write_video(tmp_path / "in.mp4", [ramp()] * 10)
     assert video(source, "-o", tmp_path / "out", "--format", "npz").code == 0
@@ -194,7 +213,7 @@ def test_npz_chunks_follow_each_other(video, tmp_path, monkeypatch):
     assert np.allclose(seconds, np.arange(10) / 25)
 
 
-def test_existing_outputs_are_kept_without_overwrite(video, tmp_path):
+def test_existing_outputs_are_kept_without_overwrite(video: RunGlpn, tmp_path: Path) -> None:
     source = write_video(tmp_path / "in.mp4", [ramp()] * 2)
     out = tmp_path / "out"
     for arguments in (["-o", out, "--format", "png16"], ["-o", tmp_path / "out.mp4"]):
@@ -207,7 +226,7 @@ def test_existing_outputs_are_kept_without_overwrite(video, tmp_path):
     assert (out / "thesis.txt").exists()
 
 
-def test_the_video_itself_is_never_replaced(video, tmp_path):
+def test_the_video_itself_is_never_replaced(video: RunGlpn, tmp_path: Path) -> None:
     source = write_video(tmp_path / "in.mp4", [ramp()] * 2)
     before = source.read_bytes()
     assert video(source, "-o", source, "--overwrite").code == 2
@@ -223,13 +242,15 @@ def test_the_video_itself_is_never_replaced(video, tmp_path):
         (["--max-depth", -1], 2),
     ],
 )
-def test_impossible_options_are_usage_errors(video, tmp_path, arguments, code):
+def test_impossible_options_are_usage_errors(
+    video: RunGlpn, tmp_path: Path, arguments: list[str] | list[str | int], code: int
+) -> None:
     source = write_video(tmp_path / "in.mp4", [ramp()] * 2)
     assert video(source, "-o", tmp_path / "out.mp4", *arguments).code == code
     assert os.listdir(tmp_path) == ["in.mp4"]
 
 
-def test_bad_videos_have_the_exit_codes_of_bad_photos(video, tmp_path):
+def test_bad_videos_have_the_exit_codes_of_bad_photos(video: RunGlpn, tmp_path: Path) -> None:
     assert video(tmp_path / "none.mp4", "-o", tmp_path / "out.mp4").code == 66
     (tmp_path / "bad.mp4").write_bytes(b"no video" * 100)
     done = video(tmp_path / "bad.mp4", "-o", tmp_path / "out.mp4")
@@ -239,7 +260,7 @@ def test_bad_videos_have_the_exit_codes_of_bad_photos(video, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_cut_off_video_is_converted_with_a_warning(video, tmp_path):
+def test_a_cut_off_video_is_converted_with_a_warning(video: RunGlpn, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     source = tmp_path / "in.mp4"
     with av.open(str(source), "w", options={"movflags": "faststart"}) as output:
@@ -258,14 +279,18 @@ def test_a_cut_off_video_is_converted_with_a_warning(video, tmp_path):
 
 
 @pytest.mark.slow
-def test_audio_that_mp4_cannot_hold_is_left_out_with_a_warning(video, tmp_path):
+def test_audio_that_mp4_cannot_hold_is_left_out_with_a_warning(
+    video: RunGlpn, tmp_path: Path
+) -> None:
     source = write_video(tmp_path / "in.avi", [ramp()] * 5, tone="pcm_mulaw")
     done = video(source, "-o", tmp_path / "out.mp4")
     assert done.code == 0, done.err
     assert "pcm_mulaw" in done.err and not packets(tmp_path / "out.mp4")
 
 
-def test_a_recorded_camera_becomes_a_video(video, tmp_path, monkeypatch):
+def test_a_recorded_camera_becomes_a_video(
+    video: RunGlpn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     source = write_video(tmp_path / "a.mp4", [ramp(start=8 * index) for index in range(12)])
     monkeypatch.setattr("glpn.video.webcam.webcam_device", lambda _: Device("mp4", str(source)))
     monkeypatch.delenv("DISPLAY", raising=False)
@@ -278,14 +303,18 @@ def test_a_recorded_camera_becomes_a_video(video, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("arguments", [[], ["a.mp4", "--camera", 0], ["--camera", -1]])
-def test_exactly_one_of_video_and_camera_is_required(glpn, arguments):
+def test_exactly_one_of_video_and_camera_is_required(
+    glpn: RunGlpn, arguments: list[Any] | list[str | int]
+) -> None:
     assert glpn("video", *arguments).code == 2
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="no limits of file sizes there")
 @pytest.mark.parametrize("format", ["mp4", "png16", "npz"])
-def test_a_full_disk_is_reported_and_leaves_nothing(model, tmp_path, format):
+def test_a_full_disk_is_reported_and_leaves_nothing(
+    model: Path, tmp_path: Path, format: str
+) -> None:
     rng = np.random.default_rng(0)
     noise = [rng.integers(0, 255, (48, 64, 3), np.uint8) for _ in range(40)]
     source = write_video(tmp_path / "in.mp4", noise)
@@ -295,7 +324,7 @@ def test_a_full_disk_is_reported_and_leaves_nothing(model, tmp_path, format):
     assert os.listdir(tmp_path) == ["in.mp4"]
 
 
-def _only_small_files():
+def _only_small_files() -> None:
     import resource
 
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -304,7 +333,7 @@ def _only_small_files():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_a_killed_run_leaves_no_output(model, tmp_path, number):
+def test_a_killed_run_leaves_no_output(model: Path, tmp_path: Path, number: Any) -> None:
     source = write_video(tmp_path / "in.mp4", [ramp(240, 320)] * 400)
     out = tmp_path / "out"
     arguments = ["video", source, "-m", model, "-o", out, "--format", "png16", "--threads", 1]
@@ -330,7 +359,7 @@ print(max(seen[60:120]), max(seen[240:]), len(seen))
 
 
 @pytest.mark.slow
-def test_memory_does_not_grow_with_the_video(model, tmp_path):
+def test_memory_does_not_grow_with_the_video(model: Path, tmp_path: Path) -> None:
     source = write_video(tmp_path / "in.mp4", [ramp(96, 128)] * 300, tone="aac")
     arguments = [sys.executable, "-c", _GROWTH, source, tmp_path / "out.mp4", model]
     done = subprocess.run(arguments, capture_output=True, text=True, timeout=120, check=True)
@@ -340,7 +369,7 @@ def test_memory_does_not_grow_with_the_video(model, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_short_video_keeps_the_promises_of_the_benchmark(tmp_path):
+def test_a_short_video_keeps_the_promises_of_the_benchmark(tmp_path: Path) -> None:
     script, figures = Path(__file__).parents[2] / "benchmarks/video.py", tmp_path / "video.json"
     command = [sys.executable, script, "--minutes", "0.34", "--json", figures]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)

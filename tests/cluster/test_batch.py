@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,23 +27,25 @@ OPTIONS = ("--engine", "onnxruntime", "--json")
 PATIENCE = 240  # seconds for a whole job on a busy machine
 
 
-def batch(*arguments):
+def batch(*arguments: object) -> tuple[int, list[dict[str, Any]], str]:
     """`glpn batch` in a process of its own, as Ray's driver: its exit code, records and errors."""
     command = [sys.executable, "-m", "glpn", "batch", *map(str, arguments), *OPTIONS]
     run = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
     return run.returncode, [json.loads(line) for line in run.stdout.splitlines()], run.stderr
 
 
-def outputs(folder):
+def outputs(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.glob("*.png")}
 
 
 @pytest.fixture(scope="module")
-def photos(tmp_path_factory):
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_photos(tmp_path_factory.mktemp("photos"), 6)
 
 
-def test_an_embedded_ray_writes_the_bytes_of_predict_and_goes_on_where_it_ended(photos, tmp_path):
+def test_an_embedded_ray_writes_the_bytes_of_predict_and_goes_on_where_it_ended(
+    photos: Path, tmp_path: Path
+) -> None:
     expected = predict(photos, tmp_path / "predicted", "--fov", 67)
     (photos / "broken.jpg").write_bytes(b"no picture")
     depth = tmp_path / "depth"
@@ -60,14 +63,16 @@ def test_an_embedded_ray_writes_the_bytes_of_predict_and_goes_on_where_it_ended(
     assert outputs(depth) == expected
 
 
-def test_an_address_where_nothing_listens_is_refused_at_once(photos, tmp_path, capsys):
+def test_an_address_where_nothing_listens_is_refused_at_once(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     began = time.monotonic()
     assert main(["batch", str(photos), str(tmp_path), "--ray", "localhost:1"]) == 2
     assert "localhost:1" in capsys.readouterr().err
     assert time.monotonic() - began < 30
 
 
-def test_the_commands_of_the_page_run(photos, tmp_path):
+def test_the_commands_of_the_page_run(photos: Path, tmp_path: Path) -> None:
     (tmp_path / "photos").symlink_to(photos)
     blocks = re.findall(r"^```bash\n(.*?)^```", PAGE.read_text("utf-8"), re.M | re.S)
     lines = [line.split("#")[0] for block in blocks for line in block.splitlines()]
@@ -83,7 +88,7 @@ def test_the_commands_of_the_page_run(photos, tmp_path):
 
 
 @contextmanager
-def two_nodes():
+def two_nodes() -> Any:
     """A cluster of three Ray nodes on this machine: a head without CPUs, and two workers."""
     from ray.cluster_utils import Cluster
 
@@ -97,7 +102,9 @@ def two_nodes():
         cluster.shutdown()
 
 
-def test_a_node_that_is_killed_loses_nothing(tmp_path, monkeypatch):
+def test_a_node_that_is_killed_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
     (tmp_path / "photos").mkdir()
     photos = write_photos(tmp_path / "photos", 64, side=160)
@@ -125,7 +132,7 @@ def test_a_node_that_is_killed_loses_nothing(tmp_path, monkeypatch):
     assert Counter(r["image"] for r in records) == {str(p): 1 for p in sorted(photos.iterdir())}
 
 
-def wait_for_both_workers(depth, job):
+def wait_for_both_workers(depth: Path, job: Any) -> None:
     """Until two workers have noted something, or the job ends."""
     end = time.monotonic() + PATIENCE
     while job.poll() is None and time.monotonic() < end:

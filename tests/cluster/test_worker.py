@@ -6,6 +6,7 @@ import shutil
 import uuid
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,43 +20,47 @@ pytest.importorskip("fsspec", reason="needs pip install -c constraints.txt '.[cl
 
 
 @pytest.fixture(scope="module")
-def photos(tmp_path_factory):
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_photos(tmp_path_factory.mktemp("photos"), 3)
 
 
 @pytest.fixture(scope="module")
-def expected(photos, tmp_path_factory):
+def expected(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     """What `glpn predict` makes of them: name → bytes."""
     return predict(photos, tmp_path_factory.mktemp("predicted"))
 
 
 @pytest.fixture
-def bucket():
+def bucket() -> str:
     """A remote folder of this process."""
     return f"memory://bucket-{uuid.uuid4().hex}"
 
 
-def batch_of(pictures):
+def batch_of(pictures: Any) -> dict[str, Any]:
     names, stems, images = zip(*pictures, strict=True)
     return {"name": names, "stem": stems, "image": images}
 
 
-def found(photos):
+def found(photos: Path) -> list[tuple[str, str]]:
     return [(path.name, str(path)) for path in sorted(photos.glob("*.jpg"))]
 
 
-def outputs(place: Place):
+def outputs(place: Place) -> dict[str, bytes]:
     return {n: place.get(n) for n in place.names(recursive=False) if n.endswith(".png")}
 
 
-def test_a_folder_gets_the_bytes_of_predict(photos, expected, tmp_path):
+def test_a_folder_gets_the_bytes_of_predict(
+    photos: Path, expected: dict[str, bytes], tmp_path: Path
+) -> None:
     job = job_for(tmp_path)
     answers = Worker(job)(batch_of(prepare(job, found(photos))[1]))
     assert answers["status"] == ["predicted"] * 3
     assert {p.name: p.read_bytes() for p in tmp_path.glob("*.png")} == expected
 
 
-def test_a_remote_place_gets_the_bytes_of_predict_and_its_notes(photos, expected, bucket):
+def test_a_remote_place_gets_the_bytes_of_predict_and_its_notes(
+    photos: Path, expected: dict[str, bytes], bucket: str
+) -> None:
     source = f"{bucket}/photos"
     for path in photos.glob("*.jpg"):
         place_of(source).put(path.name, path.read_bytes())
@@ -72,7 +77,9 @@ def test_a_remote_place_gets_the_bytes_of_predict_and_its_notes(photos, expected
     assert outputs(place) == expected
 
 
-def test_files_without_notes_are_kept_by_what_they_say_themselves(photos, bucket, tmp_path):
+def test_files_without_notes_are_kept_by_what_they_say_themselves(
+    photos: Path, bucket: str, tmp_path: Path
+) -> None:
     for destination in (bucket, tmp_path):
         job = job_for(destination)
         _, pictures = prepare(job, found(photos))
@@ -84,7 +91,7 @@ def test_files_without_notes_are_kept_by_what_they_say_themselves(photos, bucket
         assert Worker(job)(batch_of(pictures))["status"] == ["kept"] * 3
 
 
-def test_another_worker_that_was_faster_is_believed(photos, tmp_path):
+def test_another_worker_that_was_faster_is_believed(photos: Path, tmp_path: Path) -> None:
     job = job_for(tmp_path)
     _, pictures = prepare(job, found(photos))
     slow, fast = Worker(job), Worker(job)
@@ -92,7 +99,7 @@ def test_another_worker_that_was_faster_is_believed(photos, tmp_path):
     assert slow(batch_of(pictures))["status"] == ["kept"] * 3
 
 
-def test_a_bad_photograph_does_not_stop_the_batch(photos, tmp_path):
+def test_a_bad_photograph_does_not_stop_the_batch(photos: Path, tmp_path: Path) -> None:
     mixed = tmp_path / "photos"
     shutil.copytree(photos, mixed)
     (mixed / "001.jpg").write_bytes(b"no picture")
@@ -103,14 +110,16 @@ def test_a_bad_photograph_does_not_stop_the_batch(photos, tmp_path):
     assert not (tmp_path / "depth/001.png").exists()
 
 
-def test_a_photograph_that_is_gone_is_named(photos, bucket):
+def test_a_photograph_that_is_gone_is_named(photos: Path, bucket: str) -> None:
     job = job_for(bucket)
     answers = Worker(job)(batch_of([("x.jpg", "x", f"{bucket}/x.jpg")]))
     assert answers["status"] == ["failed"] and answers["kind"] == ["MissingInput"]
     assert f"{bucket}/x.jpg" in answers["error"][0]
 
 
-def test_all_workers_have_the_engine_of_the_machine_that_asks(photos, tmp_path, monkeypatch):
+def test_all_workers_have_the_engine_of_the_machine_that_asks(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("GLPN_CACHE", str(tmp_path / "cache"))  # without saved measurements
     spec = replace(job_for(tmp_path / "depth"), engine=replace(ENGINE, engine="auto"))
     few, _ = prepare(spec, found(photos))
@@ -121,7 +130,7 @@ def test_all_workers_have_the_engine_of_the_machine_that_asks(photos, tmp_path, 
     assert again.engine == many.engine
 
 
-def test_another_model_s_files_are_not_mixed_with(photos, tmp_path):
+def test_another_model_s_files_are_not_mixed_with(photos: Path, tmp_path: Path) -> None:
     job = job_for(tmp_path)
     Worker(job)(batch_of(prepare(job, found(photos))[1]))
     other = replace(job, engine=replace(ENGINE, max_depth=20))
@@ -129,13 +138,13 @@ def test_another_model_s_files_are_not_mixed_with(photos, tmp_path):
         prepare(other, found(photos))
 
 
-def test_file_urls_are_folders(tmp_path):
+def test_file_urls_are_folders(tmp_path: Path) -> None:
     assert place_of(f"file://{tmp_path}/a%20b").folder == tmp_path / "a b"
     assert place_of("C:\\photos").folder == Path("C:\\photos")
     assert place_of("s3://bucket/x").folder is None
 
 
-def test_a_place_lists_its_files_and_only_those_of_its_folders_if_asked(bucket):
+def test_a_place_lists_its_files_and_only_those_of_its_folders_if_asked(bucket: str) -> None:
     place = place_of(bucket)
     assert place.names(recursive=False, missing_ok=True) == []
     with pytest.raises(MissingInput, match=bucket):
@@ -146,7 +155,7 @@ def test_a_place_lists_its_files_and_only_those_of_its_folders_if_asked(bucket):
     assert place.names(recursive=True) == ["b.jpg", "deep/a.jpg"]
 
 
-def test_a_file_appears_whole_where_the_store_gives_no_such_promise(tmp_path):
+def test_a_file_appears_whole_where_the_store_gives_no_such_promise(tmp_path: Path) -> None:
     # dir:: hands through to a local folder, which fsspec writes in place.
     place = Place(f"dir::file://{tmp_path}", None)
     place.put("a.png", b"old")
@@ -155,11 +164,11 @@ def test_a_file_appears_whole_where_the_store_gives_no_such_promise(tmp_path):
     assert place.get("a.png") == b"new"
 
 
-def test_no_more_than_the_limit_is_read(bucket):
+def test_no_more_than_the_limit_is_read(bucket: str) -> None:
     place_of(bucket).put("a.jpg", b"0123456789")
     assert read(f"{bucket}/a.jpg", limit=4) == b"01234"
 
 
-def test_an_unknown_kind_of_url_is_refused_by_name():
+def test_an_unknown_kind_of_url_is_refused_by_name() -> None:
     with pytest.raises((MissingInput, MissingDependency), match="nosuch://x"):
         read("nosuch://x/a.jpg")

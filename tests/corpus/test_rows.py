@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -78,11 +79,11 @@ ELSEWHERE = {
 }
 
 
-def test_every_row_has_a_case_or_a_test():
+def test_every_row_has_a_case_or_a_test() -> None:
     cases = {case.row for case in (*FILES, *ARRAYS)}
     assert cases | ELSEWHERE.keys() == set(range(1, 95))
 
 
 @pytest.mark.parametrize("file", sorted(set(ELSEWHERE.values())))
-def test_the_files_that_the_rows_name_exist(file):
+def test_the_files_that_the_rows_name_exist(file: Any) -> None:
     assert (ROOT / "tests" / file).is_file()

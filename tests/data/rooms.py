@@ -1,5 +1,10 @@
 """Small synthetic rooms with exact depth: a box to stand in, boxes standing about."""
 
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
 import numpy as np
 from PIL import Image
 
@@ -12,21 +17,21 @@ FOCAL = 140.0
 class Frames:
     """Samples in memory, as a dataset."""
 
-    def __init__(self, samples):
+    def __init__(self, samples: Iterable[Sample]) -> None:
         self.samples = list(samples)
 
     @property
-    def names(self):
+    def names(self) -> tuple[str, ...]:
         return tuple(sample.name for sample in self.samples)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.samples)
 
-    def __getitem__(self, index):
+    def __getitem__(self, index: int) -> Sample:
         return self.samples[index]
 
 
-def room(seed):
+def room(seed: int) -> Sample:
     """One frame: every surface in its own colour, depth along the optical axis."""
     rng = np.random.default_rng(seed)
     height, width = SIZE
@@ -49,7 +54,9 @@ def room(seed):
     return Sample(f"room{seed:03d}", image.clip(0, 255).astype(np.uint8), depth.astype(np.float32))
 
 
-def slabs(rays, low, high, *, inside):
+def slabs(
+    rays: np.ndarray, low: np.ndarray, high: np.ndarray, *, inside: bool
+) -> tuple[np.ndarray, np.ndarray]:
     """Distance along each ray to an axis-aligned box, and which of its faces is met."""
     with np.errstate(divide="ignore"):
         first, second = low / rays, high / rays
@@ -63,11 +70,11 @@ def slabs(rays, low, high, *, inside):
     return distance, 2 * axis + side
 
 
-def rooms(count, first=0):
+def rooms(count: int, first: int = 0) -> Frames:
     return Frames(room(seed) for seed in range(first, first + count))
 
 
-def show(samples, path):
+def show(samples: Frames, path: Path) -> None:
     """For a look at them: `python -c "from tests.data.rooms import *; show(rooms(8), 'a.png')"`."""
     from glpn.data.contact_sheet import contact_sheet
 

@@ -1,4 +1,7 @@
+from __future__ import annotations
+
 import dataclasses
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +14,7 @@ from glpn.errors import DataError
 SIZE = (60, 80)
 
 
-def frames(count):
+def frames(count: int) -> tuple[Any, ...]:
     """Smooth pictures with depth, as tensors and as arrays."""
     rows, columns = np.mgrid[: SIZE[0], : SIZE[1]]
     images, depths = [], []
@@ -26,7 +29,7 @@ def frames(count):
     return images, depths, *tensors
 
 
-def both(config, count=24):
+def both(config: Any, count: int = 24) -> tuple[Any, ...]:
     images, depths, image_tensor, depth_tensor = frames(count)
     draws = [draw(sample_rng(5, 1, i), config, size=SIZE) for i in range(count)]
     arrays = [apply(*pair, fate, config) for *pair, fate in zip(images, depths, draws, strict=True)]
@@ -37,7 +40,9 @@ def both(config, count=24):
 @pytest.mark.parametrize("cutdepth", ["vertical", "square", "none"])
 @pytest.mark.parametrize("values", ["range", "modulo"])
 @pytest.mark.parametrize("zoom", [(1.0, 1.0), (1.0, 1.4)])
-def test_batch_form_equals_the_array_form_but_for_8_bit_rounding(cutdepth, values, zoom):
+def test_batch_form_equals_the_array_form_but_for_8_bit_rounding(
+    cutdepth: str, values: str, zoom: tuple[float, float]
+) -> None:
     config = AugmentConfig(
         cutdepth=cutdepth,
         cutdepth_values=values,
@@ -53,7 +58,7 @@ def test_batch_form_equals_the_array_form_but_for_8_bit_rounding(cutdepth, value
         np.testing.assert_array_equal(depth[i].numpy(), metres)
 
 
-def test_geometry_alone_is_exact():
+def test_geometry_alone_is_exact() -> None:
     config = AugmentConfig(
         crop=(48, 64), light_probability=0, gamma_probability=0, hsv_probability=0
     )
@@ -63,21 +68,21 @@ def test_geometry_alone_is_exact():
         np.testing.assert_array_equal(depth[i].numpy(), metres)
 
 
-def test_without_a_crop_the_frame_keeps_its_size():
+def test_without_a_crop_the_frame_keeps_its_size() -> None:
     config = AugmentConfig(crop=None)
     _, pixels, depth = both(config, count=4)
     assert pixels.shape == (4, 3, *SIZE)
     assert depth.shape == (4, *SIZE)
 
 
-def test_pixels_stay_in_range():
+def test_pixels_stay_in_range() -> None:
     config = dataclasses.replace(AugmentConfig(crop=(48, 64)), brightness=1.0, contrast=1.0)
     _, pixels, _ = both(config)
     assert pixels.dtype == torch.float32
     assert 0 <= float(pixels.min()) <= float(pixels.max()) <= 1
 
 
-def test_wrong_number_of_draws_is_refused():
+def test_wrong_number_of_draws_is_refused() -> None:
     _, _, images, depth = frames(3)
     with pytest.raises(DataError, match="2 draws"):
         augment_batch(

@@ -1,3 +1,5 @@
+from __future__ import annotations
+
 import numpy as np
 import pytest
 
@@ -16,11 +18,13 @@ from glpn.errors import UsageError
         (576, 0.25, 0.8, 144, 259),  # 432 * 0.6 = 259.2
     ],
 )
-def test_vertical_strip_has_the_published_columns(width, alpha, beta, left, wide):
+def test_vertical_strip_has_the_published_columns(
+    width: int, alpha: float, beta: float, left: int, wide: int
+) -> None:
     assert vertical_strip((480, width), alpha, beta, p=0.75) == (0, left, 480, wide)
 
 
-def test_vertical_strip_never_leaves_the_picture():
+def test_vertical_strip_never_leaves_the_picture() -> None:
     values = np.linspace(0, np.nextafter(1, 0), 50)
     for alpha in values:
         for beta in values:
@@ -29,23 +33,23 @@ def test_vertical_strip_never_leaves_the_picture():
             assert 0 <= left < left + wide <= 37
 
 
-def test_square_piece_follows_the_same_rule_on_both_axes():
+def test_square_piece_follows_the_same_rule_on_both_axes() -> None:
     # rows: int(0.25 * 480) = 120, (480 - 120) * 0.5 * 0.75 = 135; columns as above
     assert square_piece((480, 640), (0.25, 0.5), (0.5, 0.5), p=0.75) == (120, 320, 135, 120)
 
 
-def test_depth_in_range_form_spans_black_to_white():
+def test_depth_in_range_form_spans_black_to_white() -> None:
     depth = np.array([[0.0, 2.0, 5.0, 10.0, 12.0]], np.float32)
     grey = depth_as_colour(depth, values="range", max_depth=10, raw_scale=1000)
     assert grey.tolist() == [[0, 51, 128, 255, 255]]
 
 
-def test_depth_in_modulo_form_wraps_raw_millimetres_at_256():
+def test_depth_in_modulo_form_wraps_raw_millimetres_at_256() -> None:
     depth = np.array([[0.0, 0.255, 0.256, 2.5]], np.float32)
     grey = depth_as_colour(depth, values="modulo", max_depth=10, raw_scale=1000)
     assert grey.tolist() == [[0, 255, 0, 2500 % 256]]
 
 
-def test_unknown_form_is_refused_by_name():
+def test_unknown_form_is_refused_by_name() -> None:
     with pytest.raises(UsageError, match="clamp"):
         depth_as_colour(np.zeros((1, 1)), values="clamp", max_depth=10, raw_scale=1000)

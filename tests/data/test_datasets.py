@@ -1,5 +1,9 @@
+from __future__ import annotations
+
 import logging
 import os
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +17,7 @@ from tests.data.files import SIZE, put_depth, put_image, put_pairs
 # --- plain folders -------------------------------------------------------------------------------
 
 
-def test_plain_folder_gives_samples_in_order_of_names(tmp_path):
+def test_plain_folder_gives_samples_in_order_of_names(tmp_path: Path) -> None:
     put_pairs(tmp_path, ["b", "a", "c"])
     frames = open_dataset(tmp_path)
     assert len(frames) == 3
@@ -28,7 +32,9 @@ def test_plain_folder_gives_samples_in_order_of_names(tmp_path):
     assert [s.name for s in frames] == ["a", "b", "c"]
 
 
-def test_what_was_recognised_and_guessed_is_said(tmp_path, caplog):
+def test_what_was_recognised_and_guessed_is_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     put_pairs(tmp_path, ["a"])
     with caplog.at_level(logging.INFO):
         frames = open_dataset(tmp_path)
@@ -37,7 +43,7 @@ def test_what_was_recognised_and_guessed_is_said(tmp_path, caplog):
     assert "guessed: millimetres" in caplog.text
 
 
-def test_wrong_unit_is_warned_of_once(tmp_path, caplog):
+def test_wrong_unit_is_warned_of_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     put_pairs(tmp_path, ["a", "b", "c"])
     frames = open_dataset(tmp_path, DatasetSpec(unit="m"))
     for sample in frames:
@@ -45,14 +51,14 @@ def test_wrong_unit_is_warned_of_once(tmp_path, caplog):
     assert caplog.text.count("is the unit right?") == 1
 
 
-def test_matrix_beside_the_frames_becomes_their_camera(tmp_path):
+def test_matrix_beside_the_frames_becomes_their_camera(tmp_path: Path) -> None:
     put_pairs(tmp_path, ["a"])
     np.savetxt(tmp_path / "K.txt", [[30.0, 0, 15.0], [0, 31.0, 11.0], [0, 0, 1]])
     camera = open_dataset(tmp_path)[0].camera
     assert (camera.fx, camera.fy, camera.cx, camera.cy) == (30, 31, 15, 11)
 
 
-def test_border_is_masked(tmp_path):
+def test_border_is_masked(tmp_path: Path) -> None:
     put_pairs(tmp_path, ["a"])
     depth = open_dataset(tmp_path, DatasetSpec(unit="mm", border=(1, 2, 3, 4)))[0].depth
     known = np.zeros(SIZE, bool)
@@ -60,7 +66,7 @@ def test_border_is_masked(tmp_path):
     np.testing.assert_array_equal(depth > 0, known)
 
 
-def test_missing_counterparts_are_counted_and_the_first_five_named(tmp_path):
+def test_missing_counterparts_are_counted_and_the_first_five_named(tmp_path: Path) -> None:
     put_pairs(tmp_path, [f"{i}" for i in range(9)])
     for i in range(7):
         (tmp_path / f"depth/{i}.png").unlink()
@@ -74,14 +80,14 @@ def test_missing_counterparts_are_counted_and_the_first_five_named(tmp_path):
     assert caught.value.exit_code == 66
 
 
-def test_a_set_without_one_pair_is_missing_input(tmp_path):
+def test_a_set_without_one_pair_is_missing_input(tmp_path: Path) -> None:
     put_pairs(tmp_path, ["a"])
     (tmp_path / "depth/a.png").rename(tmp_path / "depth/b.png")
     with pytest.raises(MissingInput, match="2 files"):
         open_dataset(tmp_path)
 
 
-def test_size_mismatch_is_found_from_headers_before_anything_is_read(tmp_path):
+def test_size_mismatch_is_found_from_headers_before_anything_is_read(tmp_path: Path) -> None:
     put_pairs(tmp_path, ["a", "b"])
     put_depth(tmp_path / "depth/b.png", size=(12, 20))
     with pytest.raises(DataError, match=r"1 frame \(b \(image 32x24, depth 20x12\)\).*resize"):
@@ -90,7 +96,7 @@ def test_size_mismatch_is_found_from_headers_before_anything_is_read(tmp_path):
         open_dataset(tmp_path, verified=False)[1]
 
 
-def test_a_phones_small_depth_is_repeated_and_reported_once(tmp_path):
+def test_a_phones_small_depth_is_repeated_and_reported_once(tmp_path: Path) -> None:
     put_pairs(tmp_path, ["a", "b", "c"])
     for name in "abc":
         put_depth(
@@ -109,7 +115,9 @@ def test_a_phones_small_depth_is_repeated_and_reported_once(tmp_path):
 
 
 @pytest.mark.parametrize(("resize", "size"), [("image", (12, 16)), ("depth", SIZE)])
-def test_sizes_are_brought_together_where_the_specification_says_so(tmp_path, resize, size):
+def test_sizes_are_brought_together_where_the_specification_says_so(
+    tmp_path: Path, resize: str, size: Any
+) -> None:
     put_pairs(tmp_path, ["a"])
     put_depth(
         tmp_path / "depth/a.png",
@@ -125,7 +133,7 @@ def test_sizes_are_brought_together_where_the_specification_says_so(tmp_path, re
     assert sample.camera.cx == (size[1] - 1) / 2
 
 
-def test_file_removed_after_opening_stops_with_its_name(tmp_path):
+def test_file_removed_after_opening_stops_with_its_name(tmp_path: Path) -> None:
     put_pairs(tmp_path, ["a", "b"])
     frames = open_dataset(tmp_path)
     (tmp_path / "depth/b.png").unlink()
@@ -136,14 +144,14 @@ def test_file_removed_after_opening_stops_with_its_name(tmp_path):
         frames[0]
 
 
-def test_two_images_of_one_name_are_refused(tmp_path):
+def test_two_images_of_one_name_are_refused(tmp_path: Path) -> None:
     put_pairs(tmp_path, ["a"])
     put_image(tmp_path / "rgb/a.png")
     with pytest.raises(DataError, match=r"rgb/a\.jpg and rgb/a\.png"):
         open_dataset(tmp_path)
 
 
-def test_folder_links_are_followed_once(tmp_path):
+def test_folder_links_are_followed_once(tmp_path: Path) -> None:
     put_pairs(tmp_path / "data", ["a"])
     (tmp_path / "set").mkdir()
     for name in ("rgb", "depth"):
@@ -152,7 +160,7 @@ def test_folder_links_are_followed_once(tmp_path):
     assert open_dataset(tmp_path / "set").names == ("a",)
 
 
-def test_subsets_keep_their_order(tmp_path):
+def test_subsets_keep_their_order(tmp_path: Path) -> None:
     put_pairs(tmp_path, ["a", "b", "c"])
     frames = open_dataset(tmp_path)
     assert frames.subset([2, 0]).names == ("c", "a")
@@ -164,12 +172,12 @@ def test_subsets_keep_their_order(tmp_path):
 @pytest.mark.parametrize(
     ("folder", "words"), [("absent", "no such folder"), (".", "no frames with depth recognised")]
 )
-def test_folders_without_frames_are_missing_input(tmp_path, folder, words):
+def test_folders_without_frames_are_missing_input(tmp_path: Path, folder: str, words: str) -> None:
     with pytest.raises(MissingInput, match=words):
         open_dataset(tmp_path / folder)
 
 
-def test_photos_without_depth_are_missing_input(tmp_path):
+def test_photos_without_depth_are_missing_input(tmp_path: Path) -> None:
     put_image(tmp_path / "rgb/a.jpg")
     (tmp_path / "depth").mkdir()
     with pytest.raises(MissingInput, match="1 images, 0 depth files"):
@@ -179,7 +187,7 @@ def test_photos_without_depth_are_missing_input(tmp_path):
 # --- dataset.toml --------------------------------------------------------------------------------
 
 
-def test_dataset_toml_describes_the_folder(tmp_path):
+def test_dataset_toml_describes_the_folder(tmp_path: Path) -> None:
     put_image(tmp_path / "left/one_rgb.png")
     put_depth(tmp_path / "range/one.png", raw=np.full(SIZE, 51, np.uint8))
     (tmp_path / "dataset.toml").write_text(
@@ -192,7 +200,7 @@ def test_dataset_toml_describes_the_folder(tmp_path):
     assert sample.camera.fx == 30
 
 
-def test_plain_globs_pair_by_what_the_star_stands_for(tmp_path):
+def test_plain_globs_pair_by_what_the_star_stands_for(tmp_path: Path) -> None:
     put_pairs(tmp_path, ["a", "b"])
     assert open_dataset(
         tmp_path, DatasetSpec(rgb="rgb/*.jpg", depth="depth/*", unit="mm")
@@ -215,14 +223,16 @@ def test_plain_globs_pair_by_what_the_star_stands_for(tmp_path):
         ("rgb = ", "not valid TOML"),
     ],
 )
-def test_wrong_dataset_toml_is_refused_by_file_and_key(tmp_path, text, words):
+def test_wrong_dataset_toml_is_refused_by_file_and_key(
+    tmp_path: Path, text: str, words: str
+) -> None:
     (tmp_path / "dataset.toml").write_text(text)
     with pytest.raises(ConfigError, match=r"dataset\.toml") as caught:
         open_dataset(tmp_path)
     assert words in str(caught.value)
 
 
-def test_specification_from_arguments_equals_that_from_toml(tmp_path):
+def test_specification_from_arguments_equals_that_from_toml(tmp_path: Path) -> None:
     (tmp_path / "dataset.toml").write_text('unit = "mm"\nborder = 8\nbases = ["a", "b"]\n')
     given = DatasetSpec(unit="mm", border=(8, 8, 8, 8), bases=("a", "b"))
     assert DatasetSpec.from_toml(tmp_path / "dataset.toml") == given
@@ -232,7 +242,7 @@ def test_specification_from_arguments_equals_that_from_toml(tmp_path):
 # --- splits and lists ----------------------------------------------------------------------------
 
 
-def test_split_lists_of_bare_names_choose_frames(tmp_path):
+def test_split_lists_of_bare_names_choose_frames(tmp_path: Path) -> None:
     put_pairs(tmp_path, ["001", "002", "003"])
     (tmp_path / "train.txt").write_bytes(b"003\r\n\r\n001\r\n")
     assert open_dataset(tmp_path, split="train").names == ("003", "001")
@@ -241,7 +251,7 @@ def test_split_lists_of_bare_names_choose_frames(tmp_path):
     assert open_dataset(tmp_path, spec, split="val").names == ("002",)
 
 
-def test_absent_split_list_and_absent_names_are_missing_input(tmp_path):
+def test_absent_split_list_and_absent_names_are_missing_input(tmp_path: Path) -> None:
     put_pairs(tmp_path, ["a"])
     with pytest.raises(MissingInput, match=r"train\.txt"):
         open_dataset(tmp_path, split="train")
@@ -268,7 +278,9 @@ def test_absent_split_list_and_absent_names_are_missing_input(tmp_path):
         ),
     ],
 )
-def test_lists_of_every_kind_tolerate_blank_and_crlf_lines(tmp_path, name, text):
+def test_lists_of_every_kind_tolerate_blank_and_crlf_lines(
+    tmp_path: Path, name: str, text: str
+) -> None:
     put_pairs(tmp_path, ["a", "b", "c"])
     path = tmp_path / name
     path.write_bytes(text.encode())
@@ -288,21 +300,23 @@ def test_lists_of_every_kind_tolerate_blank_and_crlf_lines(tmp_path, name, text)
         "C:/rgb/a.jpg depth/a.png",
     ],
 )
-def test_paths_out_of_the_data_root_are_refused(tmp_path, line):
+def test_paths_out_of_the_data_root_are_refused(tmp_path: Path, line: str) -> None:
     put_pairs(tmp_path, ["a"])
     (tmp_path / "list.txt").write_text(line + "\n")
     with pytest.raises(DataError, match="data root"):
         open_dataset(tmp_path, DatasetSpec(unit="mm"), frame_list=tmp_path / "list.txt")
 
 
-def test_absolute_paths_under_the_data_root_are_taken(tmp_path):
+def test_absolute_paths_under_the_data_root_are_taken(tmp_path: Path) -> None:
     put_pairs(tmp_path, ["a"])
     (tmp_path / "list.txt").write_text(f"{tmp_path}/rgb/a.jpg {tmp_path}/depth/a.png\n")
     frames = open_dataset(tmp_path, DatasetSpec(unit="mm"), frame_list=tmp_path / "list.txt")
     assert frames[0].depth.max() == 2
 
 
-def test_absolute_paths_are_taken_under_a_relative_or_linked_root(tmp_path, monkeypatch):
+def test_absolute_paths_are_taken_under_a_relative_or_linked_root(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     put_pairs(tmp_path / "real", ["1"])
     (tmp_path / "link").symlink_to(tmp_path / "real")
     monkeypatch.chdir(tmp_path)
@@ -323,13 +337,13 @@ def test_absolute_paths_are_taken_under_a_relative_or_linked_root(tmp_path, monk
         "my room",
     ],
 )
-def test_lists_with_blanks_and_commas_are_understood(tmp_path, line):
+def test_lists_with_blanks_and_commas_are_understood(tmp_path: Path, line: str) -> None:
     put_pairs(tmp_path, ["my room"])
     (tmp_path / "list.txt").write_text(line + "\n")
     assert open_dataset(tmp_path, frame_list=tmp_path / "list.txt").names == ("my room",)
 
 
-def test_listed_files_outside_the_usual_folders_keep_the_sets_camera(tmp_path):
+def test_listed_files_outside_the_usual_folders_keep_the_sets_camera(tmp_path: Path) -> None:
     put_image(tmp_path / "walk/photos/1.jpg")
     put_depth(tmp_path / "walk/ranges/1.png")
     np.savetxt(tmp_path / "K.txt", [[30.0, 0, 15.0], [0, 31.0, 11.0], [0, 0, 1]])
@@ -341,7 +355,7 @@ def test_listed_files_outside_the_usual_folders_keep_the_sets_camera(tmp_path):
     assert frames[0].camera.fx == 30
 
 
-def test_listed_files_that_are_absent_are_counted_before_step_1(tmp_path):
+def test_listed_files_that_are_absent_are_counted_before_step_1(tmp_path: Path) -> None:
     put_pairs(tmp_path, ["a"])
     lines = ["rgb/a.jpg depth/a.png", *(f"rgb/{i}.jpg depth/a.png" for i in range(7))]
     (tmp_path / "list.txt").write_text("\n".join(lines))
@@ -350,7 +364,7 @@ def test_listed_files_that_are_absent_are_counted_before_step_1(tmp_path):
 
 
 @pytest.mark.parametrize("text", ["", "\n\r\n", "rgb/a.jpg None 5\n"])
-def test_empty_list_is_missing_input(tmp_path, text):
+def test_empty_list_is_missing_input(tmp_path: Path, text: str) -> None:
     put_pairs(tmp_path, ["a"])
     (tmp_path / "list.txt").write_text(text)
     with pytest.raises(MissingInput, match=r"list\.txt: lists no frame"):
@@ -366,14 +380,14 @@ def test_empty_list_is_missing_input(tmp_path, text):
         ("l.jsonl", '{"depth": "a"}\n'),
     ],
 )
-def test_lines_that_make_no_sense_are_named(tmp_path, name, text):
+def test_lines_that_make_no_sense_are_named(tmp_path: Path, name: str, text: str) -> None:
     put_pairs(tmp_path, ["a"])
     (tmp_path / name).write_text("\n" + text)
     with pytest.raises(DataError, match=rf"{name}:2"):
         open_dataset(tmp_path, frame_list=tmp_path / name)
 
 
-def test_a_line_of_several_words_is_the_name_of_a_frame(tmp_path):
+def test_a_line_of_several_words_is_the_name_of_a_frame(tmp_path: Path) -> None:
     put_pairs(tmp_path, ["a"])
     (tmp_path / "l.txt").write_text("a b c d\n")
     with pytest.raises(MissingInput, match=r"1 listed frame \(a b c d\) not in the folder"):
@@ -383,7 +397,7 @@ def test_a_line_of_several_words_is_the_name_of_a_frame(tmp_path):
 # --- contact sheet -------------------------------------------------------------------------------
 
 
-def test_contact_sheet_shows_every_sample_beside_its_depth(tmp_path):
+def test_contact_sheet_shows_every_sample_beside_its_depth(tmp_path: Path) -> None:
     put_pairs(tmp_path, ["a", "b", "c"])
     put_image(tmp_path / "rgb/c.jpg", value=250)
     sheet = contact_sheet(list(open_dataset(tmp_path)), columns=2, width=64)

@@ -1,4 +1,9 @@
+from __future__ import annotations
+
 import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,11 +20,11 @@ NYU795 = DatasetSpec(scale=25.5, offset=0.5, invalid=())
 
 
 @pytest.fixture(scope="module")
-def healthy():
+def healthy() -> Frames:
     return rooms(16)
 
 
-def with_depth(frames, change, only=None):
+def with_depth(frames: Frames, change: Callable[..., Any], only: Any = None) -> Frames:
     """The frames with `change(depth)` done to all of them, or to some positions."""
     return Frames(
         dataclasses.replace(s, depth=change(s.depth).astype(np.float32))
@@ -29,40 +34,40 @@ def with_depth(frames, change, only=None):
     )
 
 
-def kinds(report):
+def kinds(report: Any) -> set[str]:
     return {finding.kind for finding in report.findings}
 
 
-def test_healthy_frames_get_no_finding_and_exit_code_0(healthy):
+def test_healthy_frames_get_no_finding_and_exit_code_0(healthy: Frames) -> None:
     report = check(healthy)
     assert report.findings == ()
     assert report.exit_code == 0
     assert str(report) == "16 frames checked: 0 errors, 0 warnings"
 
 
-def test_millimetres_read_as_metres_are_an_error_that_names_the_factor(healthy):
+def test_millimetres_read_as_metres_are_an_error_that_names_the_factor(healthy: Frames) -> None:
     report = check(with_depth(healthy, lambda d: d * 1000))
     assert kinds(report) == {"unit"}
     assert report.exit_code == 65
     assert "divided by 1000" in str(report)
 
 
-def test_metres_read_as_millimetres_are_an_error(healthy):
+def test_metres_read_as_millimetres_are_an_error(healthy: Frames) -> None:
     assert kinds(check(with_depth(healthy, lambda d: d / 1000))) == {"unit"}
 
 
-def test_one_frame_in_another_unit_is_named(healthy):
+def test_one_frame_in_another_unit_is_named(healthy: Frames) -> None:
     report = check(with_depth(healthy, lambda d: d * 1000, only={5}))
     assert report.frames == {"room005": ("unit",)}
 
 
 @pytest.mark.parametrize("disparity", [lambda d: 1 / d, lambda d: 255 * (1 / d) / (1 / d).max()])
-def test_disparity_taken_for_depth_is_found(healthy, disparity):
+def test_disparity_taken_for_depth_is_found(healthy: Frames, disparity: Any) -> None:
     assert "disparity" in kinds(check(with_depth(healthy, disparity)))
 
 
 @pytest.mark.parametrize(("down", "across"), [(0, 6), (-5, 0), (4, -4)])
-def test_shifted_depth_is_found_with_its_direction(healthy, down, across):
+def test_shifted_depth_is_found_with_its_direction(healthy: Frames, down: int, across: int) -> None:
     # the depth moves by (down, across): image edges then lie the other way from depth edges
     report = check(with_depth(healthy, lambda d: np.roll(d, (down, across), (0, 1))))
     assert kinds(report) == {"misaligned"}
@@ -71,13 +76,13 @@ def test_shifted_depth_is_found_with_its_direction(healthy, down, across):
     assert f"{-down / 160 * 100:+.1f} % down" in message or abs(down) == 0
 
 
-def test_mirrored_depth_is_found(healthy):
+def test_mirrored_depth_is_found(healthy: Frames) -> None:
     report = check(with_depth(healthy, lambda d: d[:, ::-1]))
     assert kinds(report) == {"orientation"}
     assert "mirrored" in str(report)
 
 
-def test_two_frames_that_exchanged_depths_are_named(healthy):
+def test_two_frames_that_exchanged_depths_are_named(healthy: Frames) -> None:
     samples = list(healthy.samples)
     a, b = samples[3], samples[9]
     samples[3] = dataclasses.replace(a, depth=b.depth)
@@ -86,43 +91,43 @@ def test_two_frames_that_exchanged_depths_are_named(healthy):
     assert report.frames == {"room003": ("swapped",), "room009": ("swapped",)}
 
 
-def test_picture_of_the_depth_instead_of_a_photograph_is_found(healthy):
+def test_picture_of_the_depth_instead_of_a_photograph_is_found(healthy: Frames) -> None:
     samples = list(healthy.samples)
     grey = np.rint(255 * samples[2].depth / samples[2].depth.max()).astype(np.uint8)
     samples[2] = dataclasses.replace(samples[2], image=np.repeat(grey[..., None], 3, -1))
     assert "picture-of-depth" in check(Frames(samples)).frames["room002"]
 
 
-def test_a_map_without_any_known_depth_is_counted_and_named_but_no_error(healthy):
+def test_a_map_without_any_known_depth_is_counted_and_named_but_no_error(healthy: Frames) -> None:
     report = check(with_depth(healthy, np.zeros_like, only={0, 7}))
     assert report.frames == {"room000": ("empty",), "room007": ("empty",)}
     assert report.exit_code == 0
 
 
-def test_a_set_of_empty_maps_is_an_error(healthy):
+def test_a_set_of_empty_maps_is_an_error(healthy: Frames) -> None:
     report = check(with_depth(healthy, np.zeros_like))
     assert kinds(report) == {"empty"}
     assert report.exit_code == 65
 
 
-def test_nan_and_inf_count_as_unknown(healthy):
+def test_nan_and_inf_count_as_unknown(healthy: Frames) -> None:
     assert kinds(check(with_depth(healthy, lambda d: d * np.nan, only={1}))) == {"empty"}
     assert kinds(check(with_depth(healthy, lambda d: d + np.inf, only={1}))) == {"empty"}
 
 
-def test_constant_map_is_found(healthy):
+def test_constant_map_is_found(healthy: Frames) -> None:
     assert check(with_depth(healthy, lambda d: d * 0 + 2, only={4})).frames["room004"] == (
         "constant",
     )
 
 
-def test_size_mismatch_is_found(healthy):
+def test_size_mismatch_is_found(healthy: Frames) -> None:
     report = check(with_depth(healthy, lambda d: d[:-2], only={4}))
     assert report.frames == {"room004": ("size",)}
     assert report.exit_code == 65
 
 
-def test_near_duplicates_are_a_warning_with_their_count(healthy):
+def test_near_duplicates_are_a_warning_with_their_count(healthy: Frames) -> None:
     samples = list(healthy.samples)
     brighter = (samples[1].image.astype(int) + 10).clip(0, 255).astype(np.uint8)
     samples.append(dataclasses.replace(samples[1], name="again", image=brighter))
@@ -132,7 +137,9 @@ def test_near_duplicates_are_a_warning_with_their_count(healthy):
     assert "1 near-duplicate (again shows the same as room001)" in str(report)
 
 
-def test_frames_shared_with_the_held_back_set_are_a_warning_with_their_count(healthy):
+def test_frames_shared_with_the_held_back_set_are_a_warning_with_their_count(
+    healthy: Frames,
+) -> None:
     held_back = Frames([room(900), *healthy.samples[3:5], room(901)])
     report = check(healthy, held_back)
     assert kinds(report) == {"overlap"}
@@ -140,7 +147,9 @@ def test_frames_shared_with_the_held_back_set_are_a_warning_with_their_count(hea
 
 
 @pytest.mark.parametrize("colour", [255, 0])
-def test_border_with_depth_in_it_is_a_warning_that_says_what_to_mask(healthy, colour):
+def test_border_with_depth_in_it_is_a_warning_that_says_what_to_mask(
+    healthy: Frames, colour: int
+) -> None:
     samples = []
     for sample in healthy.samples:
         image = np.full_like(sample.image, colour)
@@ -152,7 +161,7 @@ def test_border_with_depth_in_it_is_a_warning_that_says_what_to_mask(healthy, co
     assert report.exit_code == 0
 
 
-def test_masked_border_is_no_finding(healthy):
+def test_masked_border_is_no_finding(healthy: Frames) -> None:
     samples = []
     for sample in healthy.samples:
         image, depth = np.full_like(sample.image, 255), np.zeros_like(sample.depth)
@@ -162,7 +171,7 @@ def test_masked_border_is_no_finding(healthy):
     assert check(Frames(samples)).findings == ()
 
 
-def test_an_all_white_picture_or_one_bright_side_is_no_border():
+def test_an_all_white_picture_or_one_bright_side_is_no_border() -> None:
     white = np.full((60, 80, 3), 255, np.uint8)
     assert border_of(white) == (0, 0, 0, 0)
     window = np.full((60, 80, 3), 90, np.uint8)
@@ -170,7 +179,9 @@ def test_an_all_white_picture_or_one_bright_side_is_no_border():
     assert border_of(window) == (0, 0, 0, 0)
 
 
-def test_unreadable_files_are_findings_and_the_other_frames_are_checked(healthy, tmp_path):
+def test_unreadable_files_are_findings_and_the_other_frames_are_checked(
+    healthy: Frames, tmp_path: Path
+) -> None:
     for folder in ("rgb", "depth"):
         (tmp_path / folder).mkdir()
     for sample in healthy.samples:
@@ -188,12 +199,12 @@ def test_unreadable_files_are_findings_and_the_other_frames_are_checked(healthy,
     assert sheet.shape[2] == 3
 
 
-def test_empty_set_is_refused():
+def test_empty_set_is_refused() -> None:
     with pytest.raises(MissingInput, match="no frame"):
         check(Frames([]))
 
 
-def test_limit_spreads_over_the_set_and_progress_counts(healthy):
+def test_limit_spreads_over_the_set_and_progress_counts(healthy: Frames) -> None:
     seen = []
     assert check(healthy, limit=4, progress=seen.append).checked == 4
     assert seen == [1, 2, 3, 4]
@@ -211,14 +222,16 @@ def test_limit_spreads_over_the_set_and_progress_counts(healthy):
         ("nyu795", NYU795, {"border"}),  # the known white border
     ],
 )
-def test_real_sets_have_no_other_findings_than_true_ones(real_data, name, spec, wanted):
+def test_real_sets_have_no_other_findings_than_true_ones(
+    real_data: Path, name: str, spec: Any, wanted: Any
+) -> None:
     report = check(open_dataset(real_data / name, spec, verified=False), limit=60)
     assert kinds(report) == wanted
     assert report.exit_code == 0
 
 
 @pytest.mark.slow
-def test_nyu_parts_share_no_frame_and_are_clean_once_the_border_is_masked(real_data):
+def test_nyu_parts_share_no_frame_and_are_clean_once_the_border_is_masked(real_data: Path) -> None:
     folder = real_data / "nyu795"
     spec = NYU795.replace(border=(7, 6, 7, 8))
     train, val = (
@@ -230,7 +243,7 @@ def test_nyu_parts_share_no_frame_and_are_clean_once_the_border_is_masked(real_d
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["nyu795", "replica_apartment", "dgp_driving", "slambook2_tum"])
-def test_inverse_depth_of_real_sets_is_recognised_as_disparity(real_data, name):
+def test_inverse_depth_of_real_sets_is_recognised_as_disparity(real_data: Path, name: str) -> None:
     scale = {"nyu795": 25.5, "dgp_driving": 256, "slambook2_tum": 5000}.get(name, 1000)
     spec = DatasetSpec(scale=scale, offset=0.5 if name == "nyu795" else 0)
     frames = open_dataset(real_data / name, spec, verified=False)
@@ -243,7 +256,7 @@ def test_inverse_depth_of_real_sets_is_recognised_as_disparity(real_data, name):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["nyu795", "replica_apartment"])
-def test_shifted_depth_of_real_sets_is_found(real_data, name):
+def test_shifted_depth_of_real_sets_is_found(real_data: Path, name: str) -> None:
     spec = NYU795.replace(border=(7, 6, 7, 8)) if name == "nyu795" else DatasetSpec(unit="mm")
     frames = open_dataset(real_data / name, spec, verified=False)
     chosen = Frames(frames[i] for i in range(0, 75, 5))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +18,7 @@ from tests import scenes
 pytest.importorskip("scipy")
 
 
-def test_a_scene_is_what_its_file_says(tmp_path):
+def test_a_scene_is_what_its_file_says(tmp_path: Path) -> None:
     values = scenes.fields()
     values["depth"][0, :4] = (0, np.nan, np.inf, -1)
     values["mask_invalid"][1, 0] = 0
@@ -32,7 +34,7 @@ def test_a_scene_is_what_its_file_says(tmp_path):
 
 
 @pytest.mark.parametrize("turned", [False, True])
-def test_the_camera_counts_from_0_however_the_matrix_lies(tmp_path, turned):
+def test_the_camera_counts_from_0_however_the_matrix_lies(tmp_path: Path, turned: bool) -> None:
     values = scenes.fields()
     values["calib"] = values["calib"].T if turned else values["calib"]
     camera = read_scene(scenes.write(tmp_path / "a.mat", values)).camera
@@ -54,7 +56,9 @@ def test_the_camera_counts_from_0_however_the_matrix_lies(tmp_path, turned):
         ("mask_wall_paras", np.full((1, 4), np.nan), "mask_wall_paras: expected finite rows of 4"),
     ],
 )
-def test_a_field_that_is_missing_or_wrong_is_named(tmp_path, field, value, told):
+def test_a_field_that_is_missing_or_wrong_is_named(
+    tmp_path: Path, field: str, value: Any, told: str
+) -> None:
     values = scenes.fields()
     del values[field]
     if value is not None:
@@ -63,7 +67,7 @@ def test_a_field_that_is_missing_or_wrong_is_named(tmp_path, field, value, told)
         read_scene(scenes.write(tmp_path / "bad.mat", values))
 
 
-def test_a_damaged_file_is_refused_by_name(tmp_path):
+def test_a_damaged_file_is_refused_by_name(tmp_path: Path) -> None:
     from scipy.io import savemat
 
     path = scenes.write(tmp_path / "bad.mat")
@@ -82,7 +86,7 @@ def test_a_damaged_file_is_refused_by_name(tmp_path):
         read_scene(tmp_path / "absent.mat")
 
 
-def test_scipy_is_asked_for_by_name(tmp_path, monkeypatch):
+def test_scipy_is_asked_for_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = scenes.write(tmp_path / "a.mat")
     monkeypatch.setitem(sys.modules, "scipy.io", None)
     with pytest.raises(MissingDependency, match=r"a\.mat: .* scipy: pip install .*\.\[train\]"):
@@ -90,7 +94,7 @@ def test_scipy_is_asked_for_by_name(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("folder", [".", "ibims1_core_mat"])
-def test_the_release_is_recognised_and_read_as_frames(tmp_path, folder):
+def test_the_release_is_recognised_and_read_as_frames(tmp_path: Path, folder: str) -> None:
     scenes.release(tmp_path / folder)
     assert recognise(tmp_path).name == "ibims1"
     frames = open_dataset(tmp_path)
@@ -101,19 +105,19 @@ def test_the_release_is_recognised_and_read_as_frames(tmp_path, folder):
     assert sample.camera is not None and sample.camera.cx == scenes.MIDDLE[0]
 
 
-def test_a_named_set_needs_no_list(tmp_path):
+def test_a_named_set_needs_no_list(tmp_path: Path) -> None:
     scenes.write(tmp_path / "room.mat")
     assert known_layout(tmp_path, "ibims1").spec.rgb == "**/{stem}.mat"
     assert known_layout(tmp_path / "elsewhere", "ibims1").spec.rgb == "rgb/{stem}.png"
 
 
-def test_other_sets_matlab_files_are_not_taken_for_scenes(tmp_path):
+def test_other_sets_matlab_files_are_not_taken_for_scenes(tmp_path: Path) -> None:
     scenes.write(tmp_path / "splits.mat")
     with pytest.raises(MissingInput, match="no frames with depth recognised"):
         recognise(tmp_path)
 
 
-def test_scene_files_are_found_by_name_anywhere_below(tmp_path):
+def test_scene_files_are_found_by_name_anywhere_below(tmp_path: Path) -> None:
     for name in ("a.mat", "mat/b.mat", "other.mat"):
         scenes.write(tmp_path / name)
     wanted = {"a": tmp_path / "a.mat", "b": tmp_path / "mat/b.mat"}

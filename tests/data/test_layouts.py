@@ -1,4 +1,7 @@
+from __future__ import annotations
+
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,7 +12,7 @@ from glpn.errors import ConfigError, MissingInput
 from tests.data.files import SIZE, put_depth, put_image
 
 
-def test_nyu_sync_pairs(tmp_path):
+def test_nyu_sync_pairs(tmp_path: Path) -> None:
     for scene in ("kitchen_0028b", "office_0001"):
         put_image(tmp_path / scene / "rgb_00045.jpg", size=(480, 640))
         put_depth(tmp_path / scene / "sync_depth_00045.png", size=(480, 640), raw=2500)
@@ -30,7 +33,7 @@ def test_nyu_sync_pairs(tmp_path):
 
 
 @pytest.fixture
-def kitti(tmp_path):
+def kitti(tmp_path: Path) -> tuple[Path, str]:
     drive = "2011_09_26_drive_0002_sync"
     raw = tmp_path / "raw_data/2011_09_26"
     size = (375, 1242)
@@ -50,7 +53,7 @@ def kitti(tmp_path):
     return tmp_path, drive
 
 
-def test_kitti_frames_are_paired_scaled_and_cropped(kitti):
+def test_kitti_frames_are_paired_scaled_and_cropped(kitti: tuple[Path, str]) -> None:
     root, drive = kitti
     frames = open_dataset(root)
     assert recognise(root).name == "kitti"
@@ -67,7 +70,9 @@ def test_kitti_frames_are_paired_scaled_and_cropped(kitti):
     assert sample.camera.cy == pytest.approx(172.854 - 23)
 
 
-def test_kitti_eigen_list_finds_its_files_and_leaves_out_frames_without_depth(kitti):
+def test_kitti_eigen_list_finds_its_files_and_leaves_out_frames_without_depth(
+    kitti: tuple[Path, str],
+) -> None:
     root, drive = kitti
     image = f"2011_09_26/{drive}/image_02/data/0000000005.png"
     (root / "eigen.txt").write_text(
@@ -82,7 +87,7 @@ def test_kitti_eigen_list_finds_its_files_and_leaves_out_frames_without_depth(ki
         open_dataset(root, split="train")
 
 
-def test_sun_rgbd(tmp_path):
+def test_sun_rgbd(tmp_path: Path) -> None:
     folder = tmp_path / "kv1/NYUdata/NYU0001"
     put_image(folder / "image/NYU0001.jpg")
     put_depth(folder / "depth_bfx/other_name.png", raw=2500 << 3)
@@ -93,7 +98,7 @@ def test_sun_rgbd(tmp_path):
     assert frames[0].camera.fy == 519.4
 
 
-def test_ibims_with_its_mask_of_valid_pixels(tmp_path):
+def test_ibims_with_its_mask_of_valid_pixels(tmp_path: Path) -> None:
     put_image(tmp_path / "rgb/corridor_01.png")
     put_depth(tmp_path / "depth/corridor_01.png", raw=13107)  # a fifth of 65535: 10 m of 50
     mask = np.full(SIZE, 255, np.uint8)
@@ -106,7 +111,7 @@ def test_ibims_with_its_mask_of_valid_pixels(tmp_path):
     assert sample.depth[:5].max() == 0
 
 
-def test_diode_with_its_depth_mask(tmp_path):
+def test_diode_with_its_depth_mask(tmp_path: Path) -> None:
     stem = tmp_path / "val/indoors/scene_00019/scan_00183/00019_00183_indoors_000_010"
     put_image(stem.with_name(stem.name + ".png"))
     put_depth(stem.with_name(stem.name + "_depth.npy"), raw=np.full((*SIZE, 1), 3.5, np.float32))
@@ -120,7 +125,7 @@ def test_diode_with_its_depth_mask(tmp_path):
     assert frames[0].depth[0].max() == 0
 
 
-def test_kinect_frames_of_seven_scenes(tmp_path):
+def test_kinect_frames_of_seven_scenes(tmp_path: Path) -> None:
     for scene in ("chess/seq-01", "fire/seq-02"):
         put_image(tmp_path / scene / "frame-000000.color.png")
         depth = np.full(SIZE, 1500, np.uint16)
@@ -134,7 +139,7 @@ def test_kinect_frames_of_seven_scenes(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["intrinsic.json", "camera_intrinsic.json"])
-def test_realsense_and_azure_kinect_recordings(tmp_path, name):
+def test_realsense_and_azure_kinect_recordings(tmp_path: Path, name: str) -> None:
     put_image(tmp_path / "color/00000.jpg")
     put_depth(tmp_path / "depth/00000.png", raw=800)
     matrix = [30.0, 0, 0, 0, 31.0, 0, 15.0, 11.0, 1]  # column by column
@@ -148,7 +153,7 @@ def test_realsense_and_azure_kinect_recordings(tmp_path, name):
     assert (camera.fx, camera.fy, camera.cx, camera.cy) == (30, 31, 15, 11)
 
 
-def test_realsense_frames_are_paired_by_the_nearest_time(tmp_path):
+def test_realsense_frames_are_paired_by_the_nearest_time(tmp_path: Path) -> None:
     for stamp in (1000.0, 1033.3, 1066.7, 1400.0):
         put_image(tmp_path / f"walk_Color_{stamp}.png")
     for stamp, raw in ((1004.0, 1000), (1037.0, 2000), (1070.0, 3000)):
@@ -160,7 +165,7 @@ def test_realsense_frames_are_paired_by_the_nearest_time(tmp_path):
     assert any("left out: 1 file" in note for note in frames.notes)
 
 
-def test_tum_frames_are_paired_by_the_nearest_time(tmp_path):
+def test_tum_frames_are_paired_by_the_nearest_time(tmp_path: Path) -> None:
     put_image(tmp_path / "rgb/1305031102.175304.png")
     put_depth(tmp_path / "depth/1305031102.160407.png", raw=5000)
     for name in ("rgb.txt", "depth.txt"):
@@ -169,7 +174,7 @@ def test_tum_frames_are_paired_by_the_nearest_time(tmp_path):
     assert open_dataset(tmp_path)[0].depth.max() == 1
 
 
-def test_scannet_colour_is_brought_to_the_depths_size_with_its_camera(tmp_path):
+def test_scannet_colour_is_brought_to_the_depths_size_with_its_camera(tmp_path: Path) -> None:
     scene = tmp_path / "scene0000_00"
     put_image(scene / "color/0.jpg", size=(48, 64))
     put_depth(scene / "depth/0.png", raw=1234)
@@ -186,7 +191,7 @@ def test_scannet_colour_is_brought_to_the_depths_size_with_its_camera(tmp_path):
     assert sample.scene == "scene0000_00"
 
 
-def test_record3d_export(tmp_path):
+def test_record3d_export(tmp_path: Path) -> None:
     OpenEXR = pytest.importorskip("OpenEXR")
     put_image(tmp_path / "rgb/0.jpg")
     (tmp_path / "depth").mkdir()
@@ -202,7 +207,7 @@ def test_record3d_export(tmp_path):
     assert sample.camera.fx == 30
 
 
-def test_stray_scanner_recording_with_unpacked_video(tmp_path):
+def test_stray_scanner_recording_with_unpacked_video(tmp_path: Path) -> None:
     put_image(tmp_path / "rgb/000000.jpg")
     put_depth(tmp_path / "depth/000000.png", size=(6, 8), raw=1750)
     (tmp_path / "camera_matrix.csv").write_text("30.0,0,15.5\n0,30.0,11.5\n0,0,1\n")
@@ -219,12 +224,14 @@ def test_stray_scanner_recording_with_unpacked_video(tmp_path):
         ("a.r3d", "Record3D"),
     ],
 )
-def test_recordings_that_must_be_unpacked_first_say_how(tmp_path, name, hint):
+def test_recordings_that_must_be_unpacked_first_say_how(
+    tmp_path: Path, name: str, hint: str
+) -> None:
     (tmp_path / name).write_bytes(b"")
     with pytest.raises(MissingInput, match=hint):
         recognise(tmp_path)
 
 
-def test_unknown_layout_is_refused_with_the_known_ones(tmp_path):
+def test_unknown_layout_is_refused_with_the_known_ones(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"kitti.*'kity'"):
         open_dataset(tmp_path, "kity")

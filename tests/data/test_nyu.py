@@ -1,3 +1,8 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
 import h5py
 import numpy as np
 import pytest
@@ -12,7 +17,7 @@ KINDS = ["kitchen", "home_office", "kitchen"]
 
 
 @pytest.fixture
-def labelled(tmp_path):
+def labelled(tmp_path: Path) -> tuple[Path, np.ndarray, np.ndarray]:
     """A file in MATLAB v7.3's layout: axes reversed, strings as references to uint16 arrays."""
     rows, columns = np.mgrid[:480, :640]
     images = np.zeros((3, 480, 640, 3), np.uint8)
@@ -33,13 +38,15 @@ def labelled(tmp_path):
     return tmp_path, images, depths
 
 
-def extract(folder):
+def extract(folder: Path) -> Any:
     return extract_nyu_labelled(
         folder / "nyu_depth_v2_labeled.mat", folder / "splits.mat", folder / "out"
     )
 
 
-def test_frames_go_to_their_split_and_kind_under_their_position_from_0(labelled):
+def test_frames_go_to_their_split_and_kind_under_their_position_from_0(
+    labelled: tuple[Path, np.ndarray, np.ndarray],
+) -> None:
     folder, _, _ = labelled
     assert extract(folder) == {"train": 1, "test": 2}
     found = {p.relative_to(folder / "out").as_posix() for p in (folder / "out").rglob("*.*")}
@@ -53,7 +60,9 @@ def test_frames_go_to_their_split_and_kind_under_their_position_from_0(labelled)
     }
 
 
-def test_pictures_are_upright_and_black_outside_the_real_region(labelled):
+def test_pictures_are_upright_and_black_outside_the_real_region(
+    labelled: tuple[Path, np.ndarray, np.ndarray],
+) -> None:
     folder, images, _ = labelled
     extract(folder)
     picture = np.asarray(Image.open(folder / "out/test/kitchen/rgb_00002.jpg")).astype(int)
@@ -63,7 +72,9 @@ def test_pictures_are_upright_and_black_outside_the_real_region(labelled):
     assert picture[:, 634:].max() < 32
 
 
-def test_raw_depths_are_uint16_millimetres_and_0_where_unknown(labelled):
+def test_raw_depths_are_uint16_millimetres_and_0_where_unknown(
+    labelled: tuple[Path, np.ndarray, np.ndarray],
+) -> None:
     folder, _, depths = labelled
     extract(folder)
     depth = np.asarray(Image.open(folder / "out/test/kitchen/sync_depth_00000.png"))
@@ -74,7 +85,7 @@ def test_raw_depths_are_uint16_millimetres_and_0_where_unknown(labelled):
     assert np.abs(depth - depths[0] * 1000.0).max() <= 0.51
 
 
-def test_extracted_folder_opens_as_nyu(labelled):
+def test_extracted_folder_opens_as_nyu(labelled: tuple[Path, np.ndarray, np.ndarray]) -> None:
     folder, _, _ = labelled
     extract(folder)
     frames = open_dataset(folder / "out")
@@ -87,14 +98,16 @@ def test_extracted_folder_opens_as_nyu(labelled):
     assert sample.camera.fx == pytest.approx(518.8579)
 
 
-def test_existing_frames_are_not_replaced_unasked(labelled):
+def test_existing_frames_are_not_replaced_unasked(
+    labelled: tuple[Path, np.ndarray, np.ndarray],
+) -> None:
     folder, _, _ = labelled
     extract(folder)
     with pytest.raises(CannotCreateOutput, match=r"rgb_00000\.jpg"):
         extract(folder)
 
 
-def test_other_files_are_refused_by_name(labelled):
+def test_other_files_are_refused_by_name(labelled: tuple[Path, np.ndarray, np.ndarray]) -> None:
     folder, _, _ = labelled
     (folder / "wrong.mat").write_bytes(b"not a mat file")
     mat, splits = folder / "nyu_depth_v2_labeled.mat", folder / "splits.mat"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -29,22 +31,22 @@ class TwoMetres:
     name = "stand-in"
     config = glpn.GLPNConfig()
 
-    def __call__(self, pixels):
+    def __call__(self, pixels: np.ndarray) -> np.ndarray:
         return np.full((len(pixels), *pixels.shape[2:]), 2, np.float32)
 
 
-def estimator():
+def estimator() -> Any:
     processor = GLPNImageProcessor(focal_ratio=1.0)
     return DepthEstimator(TwoMetres(), processor, a_depth().provenance, CURVE)
 
 
 @pytest.fixture
-def folder(tmp_path):
+def folder(tmp_path: Path) -> Path:
     (tmp_path / "model.safetensors").write_bytes(b"weights")
     return tmp_path
 
 
-def test_the_error_is_linear_between_bins_and_constant_beyond():
+def test_the_error_is_linear_between_bins_and_constant_beyond() -> None:
     metres = np.array([[0.5, 1, 2, 3, 9]], np.float32)
     np.testing.assert_allclose(CURVE.relative(metres), [[0.1, 0.1, 0.2, 0.3, 0.3]], rtol=1e-6)
     np.testing.assert_allclose(CURVE.sigma(metres), [[0.05, 0.1, 0.4, 0.9, 2.7]], rtol=1e-6)
@@ -52,7 +54,7 @@ def test_the_error_is_linear_between_bins_and_constant_beyond():
     assert CURVE.typical(np.zeros((2, 2), np.float32)) == 0.2  # nothing is known
 
 
-def test_two_thirds_of_the_pixels_lie_within_a_fitted_sigma_at_every_depth():
+def test_two_thirds_of_the_pixels_lie_within_a_fitted_sigma_at_every_depth() -> None:
     rng = np.random.default_rng(0)
     predicted = rng.uniform(0.5, 8, 200_000)
     spread = 0.05 * predicted  # errors of 2.5 % near and 40 % far
@@ -65,7 +67,7 @@ def test_two_thirds_of_the_pixels_lie_within_a_fitted_sigma_at_every_depth():
     assert sum(bin_.pixels for bin_ in curve.bins) == 200_000 and curve.frames == 3
 
 
-def test_errors_of_longer_lenses_are_wider_between_and_beyond_those_measured():
+def test_errors_of_longer_lenses_are_wider_between_and_beyond_those_measured() -> None:
     curve = replace(CURVE, longer=(Widening(1.5, 1.2), Widening(3.0, 1.6)))
     for focal, factor in ((0.5, 1), (1, 1), (1.5, 1.2), (4.5**0.5, 1.4), (3, 1.6), (9, 1.6)):
         scaled = curve.scaled(focal)
@@ -74,7 +76,7 @@ def test_errors_of_longer_lenses_are_wider_between_and_beyond_those_measured():
         assert [b.depth for b in scaled.bins] == pytest.approx([focal, 3 * focal])
 
 
-def test_the_middle_of_a_frame_measures_longer_lenses():
+def test_the_middle_of_a_frame_measures_longer_lenses() -> None:
     frame = Sample("a", np.zeros((64, 96, 3), np.uint8), np.full((64, 96), 2.2, np.float32))
     rules = protocol("folder")
     curve = measure_errors([frame], estimator(), protocol=rules, data="d")
@@ -84,12 +86,12 @@ def test_the_middle_of_a_frame_measures_longer_lenses():
     assert found == pytest.approx({1.4: (1 - 2.2 / 2.8) / 0.1, 2.0: (1 - 2.2 / 4) / 0.1}, rel=1e-3)
 
 
-def test_equal_depths_make_one_bin():
+def test_equal_depths_make_one_bin() -> None:
     curve = error_curve(np.full(1000, 10.0), np.full(1000, 12.0), data="d", frames=1)
     assert [b.depth for b in curve.bins] == [10] and curve.error == pytest.approx(0.2)
 
 
-def test_a_record_is_read_back_and_signed(folder):
+def test_a_record_is_read_back_and_signed(folder: Path) -> None:
     sign(folder)
     path = write_errors(folder, CURVE)
     assert read_errors(folder) == CURVE
@@ -99,7 +101,7 @@ def test_a_record_is_read_back_and_signed(folder):
         require_intact(folder)
 
 
-def test_errors_of_other_weights_do_not_count(folder):
+def test_errors_of_other_weights_do_not_count(folder: Path) -> None:
     assert read_errors(folder) is None
     write_errors(folder, CURVE)
     (folder / "model.safetensors").write_bytes(b"other weights")
@@ -117,7 +119,9 @@ def test_errors_of_other_weights_do_not_count(folder):
         ({"curves": 1}, "curves"),
     ],
 )
-def test_a_damaged_record_is_refused_by_name(folder, change, message):
+def test_a_damaged_record_is_refused_by_name(
+    folder: Path, change: dict[str, Any], message: str
+) -> None:
     path = write_errors(folder, CURVE)
     path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
     with pytest.raises(CheckpointError, match=r"errors\.json: .*" + message):
@@ -125,12 +129,12 @@ def test_a_damaged_record_is_refused_by_name(folder, change, message):
 
 
 @pytest.mark.parametrize("bins", [(), (ErrorBin(2, 0.1, 1), ErrorBin(1, 0.1, 1))])
-def test_an_impossible_curve_is_refused(bins):
+def test_an_impossible_curve_is_refused(bins: tuple[Any, ...]) -> None:
     with pytest.raises(ConfigError, match="bins"):
         ErrorCurve("d", 1, 0.1, bins)
 
 
-def test_a_depth_carries_its_error_and_a_sigma(tmp_path):
+def test_a_depth_carries_its_error_and_a_sigma(tmp_path: Path) -> None:
     depth = estimator()(np.zeros((32, 64, 3), np.uint8))
     assert depth.relative_error == 0.2 and depth.given_sigma is None
     np.testing.assert_allclose(depth.sigma, 0.4, rtol=1e-6)
@@ -147,15 +151,15 @@ def test_a_depth_carries_its_error_and_a_sigma(tmp_path):
     assert text.record()["relative_error"] == 0.2
 
 
-def test_a_known_camera_scales_metres_and_sigma_alike():
+def test_a_known_camera_scales_metres_and_sigma_alike() -> None:
     depth = estimator()(np.zeros((32, 64, 3), np.uint8), focal=64)  # twice the network's camera
     np.testing.assert_allclose(depth.metres, 4)
     np.testing.assert_allclose(depth.sigma, 0.8, rtol=1e-6)
 
 
-def test_flip_adds_disagreement_to_the_measured_error():
+def test_flip_adds_disagreement_to_the_measured_error() -> None:
     class Mirrored(TwoMetres):
-        def __call__(self, pixels):
+        def __call__(self, pixels: np.ndarray) -> np.ndarray:
             depth = super().__call__(pixels)
             depth[:, :, : depth.shape[2] // 2] = 3
             return depth
@@ -167,12 +171,12 @@ def test_flip_adds_disagreement_to_the_measured_error():
     np.testing.assert_allclose(depth.given_sigma, expected, rtol=1e-5)
 
 
-def test_without_a_record_there_is_no_error_to_state():
+def test_without_a_record_there_is_no_error_to_state() -> None:
     depth = a_plane(np.ones((4, 4)))
     assert depth.relative_error is None and depth.sigma is None and depth.sigma_at(0, 0) is None
 
 
-def test_a_calibrated_depth_claims_no_error_that_was_measured_without_calibration():
+def test_a_calibrated_depth_claims_no_error_that_was_measured_without_calibration() -> None:
     plain = estimator()(np.zeros((32, 64, 3), np.uint8))
     depth = plain.with_references([(5, 5, 1.0)])
     assert plain.relative_error is not None
@@ -181,7 +185,7 @@ def test_a_calibrated_depth_claims_no_error_that_was_measured_without_calibratio
     np.testing.assert_allclose(given.sigma, 0.2, rtol=1e-5)
 
 
-def test_an_impossible_error_in_a_file_is_refused(tmp_path):
+def test_an_impossible_error_in_a_file_is_refused(tmp_path: Path) -> None:
     depth = replace(a_depth(), provenance=replace(a_depth().provenance, error=float("inf")))
     with pytest.raises((DataError, ValueError)):
         glpn.read_depth(depth.save(tmp_path / "a.npz"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ MAPS = tuple(RNG.random((8, 24 // k, 32 // k), dtype=np.float32) for k in (1, 2,
 GATES = tuple(RNG.random((2, 6 * k, 8 * k), dtype=np.float32) for k in (1, 2, 4))
 
 
-def a_depth(**fields):
+def a_depth(**fields: Any) -> Depth:
     metres = RNG.random((96, 128), dtype=np.float32) + 1
     image = RNG.integers(0, 256, (96, 128, 3)).astype(np.uint8)
     camera = Camera(fx=100, fy=100, cx=63.5, cy=47.5, source="test")
@@ -31,7 +32,7 @@ def a_depth(**fields):
     return Depth(metres=metres, **values)
 
 
-def test_the_strongest_component_is_the_red_of_the_picture():
+def test_the_strongest_component_is_the_red_of_the_picture() -> None:
     ramp = np.linspace(-1, 1, 32, dtype=np.float32)
     x = np.zeros((5, 16, 32), np.float32)
     x[2] = ramp  # the only channel that varies
@@ -41,15 +42,15 @@ def test_the_strongest_component_is_the_red_of_the_picture():
     assert colors[0, 0, 0] == 0 and colors[0, -1, 0] == 255
 
 
-def test_a_map_of_fewer_than_three_channels_has_colours_too():
+def test_a_map_of_fewer_than_three_channels_has_colours_too() -> None:
     assert principal_colors(MAPS[0][:2])[..., 2].max() == 0
 
 
-def test_a_constant_map_is_one_colour():
+def test_a_constant_map_is_one_colour() -> None:
     assert np.unique(principal_colors(np.ones((4, 8, 8), np.float32))).size == 1
 
 
-def test_rows_are_result_maps_and_both_gates():
+def test_rows_are_result_maps_and_both_gates() -> None:
     sigma = np.full((96, 128), 0.2, np.float32)
     with_gates = explanation(a_depth(sigma=sigma), MAPS, GATES)
     without = explanation(a_depth(sigma=sigma), MAPS, ())
@@ -59,6 +60,6 @@ def test_rows_are_result_maps_and_both_gates():
     assert explanation(a_depth(), MAPS, GATES).shape == with_gates.shape
 
 
-def test_it_needs_the_photo():
+def test_it_needs_the_photo() -> None:
     with pytest.raises(UsageError, match="needs the photo"):
         explanation(replace(a_depth(), image=None), MAPS, GATES)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -21,12 +23,14 @@ from tests.depth.test_depth import a_depth
         (2, 700, [200, 400, 600]),
     ],
 )
-def test_ticks_are_round_numbers(near, far, expected):
+def test_ticks_are_round_numbers(
+    near: float, far: float, expected: list[int] | list[float]
+) -> None:
     assert tick_values(near, far) == pytest.approx(expected)
 
 
 @given(st.floats(0, 900), st.floats(0.001, 1000))
-def test_every_range_has_at_least_two_ticks_within_it(near, width):
+def test_every_range_has_at_least_two_ticks_within_it(near: float, width: int) -> None:
     ticks = tick_values(near, near + width)
     slack = 1e-6 * (near + width)
     assert len(ticks) >= 2
@@ -34,15 +38,15 @@ def test_every_range_has_at_least_two_ticks_within_it(near, width):
 
 
 @pytest.mark.parametrize("height", [MIN_HEIGHT, 480, 3000])
-def test_legend_is_as_high_as_its_picture(height):
+def test_legend_is_as_high_as_its_picture(height: Any) -> None:
     strip = legend(height, "viridis", 0.5, 7)
     assert strip.shape[0] == height and strip.dtype == np.uint8
 
 
-def test_no_color_map_contains_the_color_of_unknown_depth():
+def test_no_color_map_contains_the_color_of_unknown_depth() -> None:
     for name in COLORMAPS:
         assert (np.abs(color_table(name).astype(int) - UNKNOWN_COLOR).max(1) > 8).all(), name
 
 
-def test_notebooks_show_the_color_picture():
+def test_notebooks_show_the_color_picture() -> None:
     assert a_depth(np.ones((80, 90)))._repr_png_().startswith(b"\x89PNG")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -35,19 +37,19 @@ def abs_rel(estimate: np.ndarray, truth: np.ndarray) -> float:
     return float(np.mean(np.abs(estimate - truth) / truth))
 
 
-def a_depth(metres: np.ndarray, **values) -> Depth:
+def a_depth(metres: np.ndarray, **values: Any) -> Depth:
     camera = Camera.assumed((metres.shape[0], metres.shape[1]))
     return Depth(metres, camera, Provenance("tiny", "", "", "", max_depth=10.0), **values)
 
 
-def test_a_global_error_is_removed_by_scale_and_shift_only():
+def test_a_global_error_is_removed_by_scale_and_shift_only() -> None:
     truth = a_room()
     fit = fit_sparse((truth - 0.4) / 1.7, points_of(truth, 100))
     assert (fit.scale, fit.shift) == pytest.approx((1.7, 0.4), abs=0.02)
     assert abs_rel(fit.metres, truth) < 0.002
 
 
-def test_a_smooth_local_error_is_removed_where_there_are_points():
+def test_a_smooth_local_error_is_removed_where_there_are_points() -> None:
     truth = a_room()
     x = np.linspace(-1, 1, SIZE[1], dtype=np.float32)
     estimate = truth * np.exp(0.3 * np.sin(3 * x))
@@ -57,7 +59,7 @@ def test_a_smooth_local_error_is_removed_where_there_are_points():
     assert fit.error < 0.2 * fit.global_error
 
 
-def test_a_tenth_of_outliers_changes_little_and_is_counted():
+def test_a_tenth_of_outliers_changes_little_and_is_counted() -> None:
     truth = a_room()
     points = points_of(truth, 200)
     points[::10, 2] *= 3
@@ -66,7 +68,7 @@ def test_a_tenth_of_outliers_changes_little_and_is_counted():
     assert fit.outliers >= 18
 
 
-def test_the_leave_one_out_error_is_the_error_of_new_points():
+def test_the_leave_one_out_error_is_the_error_of_new_points() -> None:
     rng = np.random.default_rng(1)
     truth = a_room()
     waves = np.exp(0.2 * np.sin(np.linspace(0, 9, SIZE[0])))[:, None]
@@ -75,7 +77,7 @@ def test_the_leave_one_out_error_is_the_error_of_new_points():
     assert fit.error == pytest.approx(abs_rel(fit.metres, truth), rel=0.4)
 
 
-def test_noise_alone_earns_no_local_correction():
+def test_noise_alone_earns_no_local_correction() -> None:
     rng = np.random.default_rng(2)
     truth = a_room()
     points = points_of(truth, 60)
@@ -84,7 +86,7 @@ def test_noise_alone_earns_no_local_correction():
     assert abs_rel(fit.metres, truth) < 0.03
 
 
-def test_unknown_pixels_stay_unknown_and_dense_maps_are_thinned():
+def test_unknown_pixels_stay_unknown_and_dense_maps_are_thinned() -> None:
     truth = a_room()
     truth[:20] = 0
     y, x = np.nonzero(truth)
@@ -94,7 +96,7 @@ def test_unknown_pixels_stay_unknown_and_dense_maps_are_thinned():
     assert ((fit.metres == 0) == (truth == 0)).all()
 
 
-def test_a_low_resolution_map_fits_the_depth_and_the_provenance_says_so(tmp_path):
+def test_a_low_resolution_map_fits_the_depth_and_the_provenance_says_so(tmp_path: Path) -> None:
     truth = a_room()
     small = a_depth(np.ascontiguousarray(truth[2::5, 2::5]))
     read = read_sparse(small.save(tmp_path / "phone.png"))
@@ -107,7 +109,7 @@ def test_a_low_resolution_map_fits_the_depth_and_the_provenance_says_so(tmp_path
     assert read_depth(depth.save(tmp_path / "a.npz")).provenance.note == note
 
 
-def test_points_are_read_from_csv_with_a_header_and_from_plain_text(tmp_path):
+def test_points_are_read_from_csv_with_a_header_and_from_plain_text(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("x,y,depth,id\n10,20,1.5,a\n30.5,40,2,b\n")
     (tmp_path / "a.txt").write_text("# SLAM\n10 20 1500\n30.5 40 2000\n")
     assert list(read_sparse(tmp_path / "a.csv")) == [(10, 20, 1.5), (30.5, 40, 2)]
@@ -117,7 +119,7 @@ def test_points_are_read_from_csv_with_a_header_and_from_plain_text(tmp_path):
 @pytest.mark.parametrize(
     "text, message", [("", "no points"), ("1,2,3\n1,2\n", "line 2"), ("1,2,inf\n", "line 1")]
 )
-def test_files_without_points_are_refused_by_name(tmp_path, text, message):
+def test_files_without_points_are_refused_by_name(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "p.csv").write_text(text)
     with pytest.raises(DataError, match=rf"p\.csv.*{message}"):
         read_sparse(tmp_path / "p.csv")
@@ -126,19 +128,19 @@ def test_files_without_points_are_refused_by_name(tmp_path, text, message):
 
 
 @pytest.mark.parametrize("bad", [(160, 5, 2), (-1, 5, 2), (5, 5, 0), (5, 5, -1)])
-def test_points_outside_or_without_depth_are_refused(bad):
+def test_points_outside_or_without_depth_are_refused(bad: tuple[int, int, int]) -> None:
     with pytest.raises(UsageError, match="metres above 0"):
         a_depth(a_room()).with_sparse([(1, 1, 3), (2, 2, 3), (3, 3, 3), bad])
 
 
-def test_too_few_points_are_refused():
+def test_too_few_points_are_refused() -> None:
     with pytest.raises(DataError, match="at least 3 points where the estimate is known, got 2"):
         a_depth(a_room()).with_sparse([(1, 1, 3), (2, 2, 3)])
     with pytest.raises(UsageError, match="finite"):
         a_depth(a_room()).with_sparse([(1, 1, np.nan)])
 
 
-def test_the_camera_and_photo_are_kept():
+def test_the_camera_and_photo_are_kept() -> None:
     depth = a_depth(a_room())
     depth = dataclasses.replace(depth, image=np.zeros((*SIZE, 3), np.uint8))
     fitted = depth.with_sparse(points_of(a_room(), 30))

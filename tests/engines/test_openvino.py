@@ -7,6 +7,8 @@ import sys
 import textwrap
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,7 +24,7 @@ SIZES = [(64, 96), (96, 64), (64, 64)]
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a random network, small enough to compile fast."""
     folder = tmp_path_factory.mktemp("model")
     network = GLPNForDepthEstimation(GLPNConfig(depths=(1, 1, 1, 1)))
@@ -33,12 +35,12 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture
-def compiled(monkeypatch):
+def compiled(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ...]]:
     """The (height, width) of every compiled model, in a list."""
     sizes = []
     original = compiled_models.CompiledModels.compile
 
-    def counted(self, shape):
+    def counted(self: Any, shape: tuple[int, ...]) -> Any:
         sizes.append(shape[2:])
         return original(self, shape)
 
@@ -46,11 +48,11 @@ def compiled(monkeypatch):
     return sizes
 
 
-def open_exact(folder):
+def open_exact(folder: Path) -> openvino.OpenVinoEngine:
     return openvino.OpenVinoEngine.open(folder, EngineSettings(threads=1))
 
 
-def test_a_batch_has_the_bits_of_its_pictures_alone(folder):
+def test_a_batch_has_the_bits_of_its_pictures_alone(folder: Path) -> None:
     engine = open_exact(folder)
     pixels = photograph(64, 96, batch=3).numpy()
     together = engine(pixels)
@@ -59,7 +61,9 @@ def test_a_batch_has_the_bits_of_its_pictures_alone(folder):
 
 
 @pytest.mark.slow
-def test_bits_do_not_depend_on_the_sizes_that_came_before(folder, monkeypatch):
+def test_bits_do_not_depend_on_the_sizes_that_came_before(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(openvino, "_MAX_COMPILED", 2)  # so that some are dropped and compiled again
     engine = open_exact(folder)
     pictures = [photograph(*size).numpy() for size in SIZES]
@@ -70,8 +74,8 @@ def test_bits_do_not_depend_on_the_sizes_that_came_before(folder, monkeypatch):
 
 
 def test_a_size_is_compiled_once_while_few_sizes_come_and_old_ones_are_dropped(
-    folder, compiled, monkeypatch
-):
+    folder: Path, compiled: list[tuple[int, ...]], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(openvino, "_MAX_COMPILED", 2)
     engine = open_exact(folder)
     for size in [SIZES[0], SIZES[1], SIZES[0], SIZES[2], SIZES[0], SIZES[1]]:
@@ -80,7 +84,9 @@ def test_a_size_is_compiled_once_while_few_sizes_come_and_old_ones_are_dropped(
 
 
 @pytest.mark.slow
-def test_other_sizes_share_one_compiled_model(folder, compiled):
+def test_other_sizes_share_one_compiled_model(
+    folder: Path, compiled: list[tuple[int, ...]]
+) -> None:
     exact, engine = open_exact(folder), open_exact(folder)
     engine.prepare_sizes([SIZES[0], SIZES[0]])
     sizes = [(64, 64), SIZES[0], (128, 64), (32, 160), SIZES[0]]
@@ -91,13 +97,15 @@ def test_other_sizes_share_one_compiled_model(folder, compiled):
         np.testing.assert_allclose(depth, exact(pixels), rtol=1e-4)
 
 
-def test_compiling_one_size_does_not_delay_another(folder, monkeypatch):
+def test_compiling_one_size_does_not_delay_another(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     engine = open_exact(folder)
     engine(photograph(*SIZES[1]).numpy())
     begun, go_on = threading.Event(), threading.Event()
     original = compiled_models.CompiledModels.compile
 
-    def slow(self, shape):
+    def slow(self: Any, shape: tuple[int, ...]) -> Any:
         begun.set()
         assert go_on.wait(60)
         return original(self, shape)
@@ -112,7 +120,7 @@ def test_compiling_one_size_does_not_delay_another(folder, monkeypatch):
         assert all(future.result().shape == (1, *SIZES[0]) for future in waiting)
 
 
-def test_a_failed_compilation_is_tried_again(folder, monkeypatch):
+def test_a_failed_compilation_is_tried_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     engine = open_exact(folder)
     with monkeypatch.context() as patch:
         patch.setattr(compiled_models.CompiledModels, "compile", lambda self, shape: 1 / 0)
@@ -121,7 +129,7 @@ def test_a_failed_compilation_is_tried_again(folder, monkeypatch):
     assert engine(photograph(*SIZES[0]).numpy()).shape == (1, *SIZES[0])
 
 
-def test_threads_may_call_it_first_at_the_same_time():
+def test_threads_may_call_it_first_at_the_same_time() -> None:
     """OpenVINO's own first call from eight threads hangs three times in four."""
     script = """
         import os, sys, threading

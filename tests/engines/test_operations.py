@@ -7,6 +7,8 @@ fusions. A number that grows is a fusion that broke; a new release of a run time
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
+from typing import Any
 
 import onnx
 import onnxruntime
@@ -31,7 +33,7 @@ kernels_known = pytest.mark.skipif(
 
 
 @pytest.fixture(scope="module")
-def trunk(tmp_path_factory):
+def trunk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The graph's file in a folder with a random b0."""
     folder = tmp_path_factory.mktemp("model")
     network = GLPNForDepthEstimation(GLPNConfig.preset("b0"))
@@ -41,11 +43,11 @@ def trunk(tmp_path_factory):
     return folder / "trunk.onnx"
 
 
-def operations(file):
+def operations(file: Path) -> Counter[str]:
     return Counter(node.op_type for node in onnx.load(file, load_external_data=False).graph.node)
 
 
-def running(trunk, precision):
+def running(trunk: Path, precision: str) -> list[Any]:
     """The nodes that OpenVINO makes of the graph for 480×640."""
     model = graph.read(trunk)
     if precision.startswith("int8"):
@@ -59,7 +61,7 @@ def running(trunk, precision):
     return compiled.compile((1, 3, 480, 640)).get_runtime_model().get_ordered_ops()
 
 
-def layers(trunk, precision):
+def layers(trunk: Path, precision: str) -> Any:
     """OpenVINO's layers for 480×640 → how many; copies that only rename a layout do not count."""
     found = Counter()
     for node in running(trunk, precision):
@@ -68,7 +70,7 @@ def layers(trunk, precision):
     return found
 
 
-def test_the_graph_has_one_node_for_every_layer(trunk):
+def test_the_graph_has_one_node_for_every_layer(trunk: Path) -> None:
     found = operations(trunk)
     assert found["Conv"] == sum(CONVOLUTIONS.values()) + POINTWISE
     assert found["Gemm"] == LINEAR
@@ -79,7 +81,9 @@ def test_the_graph_has_one_node_for_every_layer(trunk):
 
 
 @kernels_known
-def test_onnxruntime_folds_norms_and_activations_into_convolutions(trunk, tmp_path):
+def test_onnxruntime_folds_norms_and_activations_into_convolutions(
+    trunk: Path, tmp_path: Path
+) -> None:
     options = onnxruntime.SessionOptions()
     options.optimized_model_filepath = str(tmp_path / "optimized.onnx")
     options.log_severity_level = 4
@@ -96,7 +100,9 @@ def test_onnxruntime_folds_norms_and_activations_into_convolutions(trunk, tmp_pa
 @pytest.mark.parametrize(
     ("precision", "transposed", "copied"), [("float32", 10, 19), ("bfloat16", 16, 97)]
 )
-def test_openvino_fuses_attention_norms_and_activations(trunk, precision, transposed, copied):
+def test_openvino_fuses_attention_norms_and_activations(
+    trunk: Path, precision: str, transposed: int, copied: int
+) -> None:
     if precision == "bfloat16" and not engine.computes_bfloat16():
         pytest.skip("this CPU has no bfloat16")
     found = layers(trunk, precision)
@@ -111,7 +117,7 @@ def test_openvino_fuses_attention_norms_and_activations(trunk, precision, transp
 
 
 @pytest.mark.skipif("avx512_vnni" not in cpu_features(), reason="the kernels are AVX-512 VNNI's")
-def test_openvino_multiplies_8_bits_in_every_product_but_the_biggest_kernels(trunk):
+def test_openvino_multiplies_8_bits_in_every_product_but_the_biggest_kernels(trunk: Path) -> None:
     found = Counter()
     for node in running(trunk, "int8+float32"):
         facts = node.get_rt_info()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -39,14 +41,14 @@ EIGHT_BITS = ("int8+bfloat16", "int8+float32")
 
 
 @pytest.fixture
-def folder(tmp_path):
+def folder(tmp_path: Path) -> Path:
     """The bundled model's files, with nothing measured of it."""
     copy = shutil.copytree(BUNDLED, tmp_path / "model")
     (copy / "precision.json").unlink(missing_ok=True)
     return copy
 
 
-def passing(folder, **changes):
+def passing(folder: Path, **changes: Any) -> Any:
     record = Record(
         weights_sha256=weights.file_hash(folder / "model.safetensors"),
         engine="openvino",
@@ -62,7 +64,7 @@ def passing(folder, **changes):
     return dataclasses.replace(record, **changes)
 
 
-def test_the_bundled_models_record_passes_and_is_of_its_weights():
+def test_the_bundled_models_record_passes_and_is_of_its_weights() -> None:
     records = [r for r in read_records(BUNDLED) if r.engine == "openvino"]
     assert {r.precision for r in records} == set(OPENVINO.reduced)
     for record in records:
@@ -83,7 +85,9 @@ def test_the_bundled_models_record_passes_and_is_of_its_weights():
         ({"precision": "int8+float32"}, "no ranges"),
     ],
 )
-def test_figures_beyond_a_limit_are_refused_by_name(folder, change, named):
+def test_figures_beyond_a_limit_are_refused_by_name(
+    folder: Path, change: dict[str, Any], named: str
+) -> None:
     write_records(folder, [passing(folder, **change)])
     with pytest.raises(UsageError, match=f"did not pass: .*{named}"):
         open_engine(folder, EngineOptions(engine="openvino", precision="reduced"))
@@ -93,12 +97,12 @@ def test_figures_beyond_a_limit_are_refused_by_name(folder, change, named):
     )
 
 
-def test_without_a_record_the_error_names_the_command_that_makes_one(folder):
+def test_without_a_record_the_error_names_the_command_that_makes_one(folder: Path) -> None:
     with pytest.raises(UsageError, match=r"glpn precision .*model --data"):
         open_engine(folder, EngineOptions(engine="openvino", precision="reduced"))
 
 
-def test_new_weights_need_a_new_record(folder):
+def test_new_weights_need_a_new_record(folder: Path) -> None:
     write_records(folder, [passing(folder)])
     file = folder / "model.safetensors"
     tensors = load_file(file)
@@ -109,7 +113,7 @@ def test_new_weights_need_a_new_record(folder):
         open_engine(folder, EngineOptions(engine="openvino", precision="reduced"))
 
 
-def test_a_record_of_another_engine_does_not_count(folder):
+def test_a_record_of_another_engine_does_not_count(folder: Path) -> None:
     write_records(folder, [passing(folder, engine="torch")])
     with pytest.raises(UsageError, match="no measurement of openvino"):
         open_engine(folder, EngineOptions(engine="openvino", precision="reduced"))
@@ -126,24 +130,26 @@ NO_RECORDS = [
 
 @pytest.mark.parametrize("content", NO_RECORDS)
 @pytest.mark.parametrize("asked", ["auto", "reduced"])
-def test_a_damaged_record_is_an_error_with_the_remedy(folder, content, asked):
+def test_a_damaged_record_is_an_error_with_the_remedy(
+    folder: Path, content: bytes, asked: str
+) -> None:
     (folder / "precision.json").write_bytes(content)
     with pytest.raises(CheckpointError, match=r"precision\.json.*glpn precision"):
         open_engine(folder, EngineOptions(engine="openvino", precision=asked))
 
 
-def test_an_engine_without_reduced_precision_names_those_with_it(folder):
+def test_an_engine_without_reduced_precision_names_those_with_it(folder: Path) -> None:
     with pytest.raises(UsageError, match="onnxruntime computes float32 only; use openvino"):
         open_engine(folder, EngineOptions(engine="onnxruntime", precision="reduced"))
 
 
-def test_unknown_precision_is_refused_with_the_known_ones(folder):
+def test_unknown_precision_is_refused_with_the_known_ones(folder: Path) -> None:
     with pytest.raises(UsageError, match="auto, float32, reduced; got 'int8'"):
         open_engine(folder, EngineOptions(precision="int8"))
 
 
 @bfloat16_here
-def test_reduced_precision_is_recorded_in_every_depth(folder):
+def test_reduced_precision_is_recorded_in_every_depth(folder: Path) -> None:
     write_records(folder, [passing(folder)])
     estimator = glpn.load(folder, engine="openvino", precision="reduced", threads=1)
     depth = estimator(np.full((64, 96, 3), 127, np.uint8))
@@ -153,7 +159,7 @@ def test_reduced_precision_is_recorded_in_every_depth(folder):
 @bfloat16_here
 @pytest.mark.parametrize("engine", ["openvino", "torch"])
 @pytest.mark.parametrize("size", [(64, 96), (33, 47)])
-def test_bfloat16_stays_near_float32(engine, size):
+def test_bfloat16_stays_near_float32(engine: str, size: tuple[int, int]) -> None:
     pixels = photograph(*size, batch=2).numpy()
     full, reduced = (
         open_candidate(BUNDLED, Candidate(engine, kind), EngineSettings(threads=1))(pixels)
@@ -178,7 +184,9 @@ def test_bfloat16_stays_near_float32(engine, size):
         [1],
     ],
 )
-def test_impossible_ranges_are_refused_by_name(folder, ranges):
+def test_impossible_ranges_are_refused_by_name(
+    folder: Path, ranges: dict[str, Any] | list[int]
+) -> None:
     write_records(folder, [passing(folder, precision=EIGHT_BITS[1])])
     file = folder / "precision.json"
     values = json.loads(file.read_text())
@@ -190,14 +198,14 @@ def test_impossible_ranges_are_refused_by_name(folder, ranges):
 
 @pytest.mark.slow
 @int8_here
-def test_the_fastest_precision_that_passed_is_taken(folder):
+def test_the_fastest_precision_that_passed_is_taken(folder: Path) -> None:
     ranges = read_records(BUNDLED)[0].ranges
     records = [
         passing(folder, precision=kind, ranges=ranges if "int8" in kind else None)
         for kind in computable_precisions(OPENVINO)
     ]
 
-    def opened():
+    def opened() -> str:
         return open_engine(folder, EngineOptions(engine="openvino", precision="auto")).precision
 
     while records:
@@ -221,7 +229,9 @@ def test_the_fastest_precision_that_passed_is_taken(folder):
         ),
     ],
 )
-def test_a_cpu_computes_the_fastest_precision_first(monkeypatch, features, kinds):
+def test_a_cpu_computes_the_fastest_precision_first(
+    monkeypatch: pytest.MonkeyPatch, features: str, kinds: list[Any] | list[str]
+) -> None:
     monkeypatch.setattr(precision, "cpu_features", lambda: {"flags", *features.split()})
     assert available_precisions(BUNDLED, OPENVINO)[0] == kinds
 
@@ -229,7 +239,7 @@ def test_a_cpu_computes_the_fastest_precision_first(monkeypatch, features, kinds
 @pytest.mark.slow
 @int8_here
 @pytest.mark.parametrize("size", [(64, 96), (33, 47)])
-def test_8_bit_products_stay_near_float32(size):
+def test_8_bit_products_stay_near_float32(size: tuple[int, int]) -> None:
     pixels = photograph(*size, batch=2).numpy()
     full, reduced = (
         open_candidate(BUNDLED, Candidate("openvino", kind), EngineSettings(threads=1))(pixels)
@@ -240,12 +250,12 @@ def test_8_bit_products_stay_near_float32(size):
     assert 1e-4 < deviation.mean() <= 0.02  # noise is no photograph
 
 
-def test_8_bit_products_without_ranges_are_refused(folder):
+def test_8_bit_products_without_ranges_are_refused(folder: Path) -> None:
     with pytest.raises(UsageError, match=r"no ranges for int8\+float32; `glpn precision`"):
         open_candidate(folder, Candidate("openvino", "int8+float32"))
 
 
-def test_records_are_written_as_json_that_reads_back(folder):
+def test_records_are_written_as_json_that_reads_back(folder: Path) -> None:
     other = passing(folder, engine="torch")
     records = [passing(folder, precision="int8+float32", ranges={"w": (-1, 2.5)}), passing(folder)]
     write_records(folder, [other, passing(folder, deviation=0.5)])

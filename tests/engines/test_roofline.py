@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -25,7 +27,7 @@ from glpn.errors import UsageError
         {"depths": [3, 8, 27, 3], "hidden_sizes": [64, 128, 320, 512]},
     ],
 )
-def test_multiply_adds_are_those_that_torch_counts(fields):
+def test_multiply_adds_are_those_that_torch_counts(fields: dict[str, Any]) -> None:
     config = GLPNConfig(**fields)
     with torch.device("meta"):
         network = GLPNForDepthEstimation(config).eval()
@@ -35,25 +37,25 @@ def test_multiply_adds_are_those_that_torch_counts(fields):
     assert 2 * multiply_adds(config, 96, 160, written=True) == counter.get_total_flops()
 
 
-def test_the_heads_first_convolution_costs_a_sixteenth_at_a_quarter_of_the_sides():
+def test_the_heads_first_convolution_costs_a_sixteenth_at_a_quarter_of_the_sides() -> None:
     config = GLPNConfig.preset("b0")
     saved = multiply_adds(config, 480, 640, written=True) - multiply_adds(config, 480, 640)
     assert saved == 9 * 64 * 64 * 480 * 640 * 15 // 16
 
 
 @pytest.mark.parametrize("engine", ["onnxruntime", "openvino", "torch"])
-def test_the_measured_peak_is_plausible_for_a_cpu(engine):
+def test_the_measured_peak_is_plausible_for_a_cpu(engine: str) -> None:
     assert (
         1e8 < peak(engine_row(engine), "float32", threads=1) < 1e13
     )  # an old core's and more than any CPU's multiply-adds a second
 
 
-def test_a_precision_that_numpy_does_not_compute_is_refused():
+def test_a_precision_that_numpy_does_not_compute_is_refused() -> None:
     with pytest.raises(UsageError, match="onnxruntime has no bfloat16"):
         peak(engine_row("onnxruntime"), "bfloat16", threads=1)
 
 
-def test_counts_grow_with_pixels_and_attention_faster():
+def test_counts_grow_with_pixels_and_attention_faster() -> None:
     config = GLPNConfig.preset("b0")
     sizes = np.array([multiply_adds(config, 96 * i, 160 * i) for i in (1, 2, 4)])
     ratios = sizes[1:] / sizes[:-1]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,7 +20,7 @@ CPU = EngineOptions(device="cpu", threads=1)
 
 
 @pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A cache of the test's own, on a machine where every engine is installed."""
     monkeypatch.setattr(registry.EngineRow, "is_installed", lambda row: True)
     monkeypatch.setenv("GLPN_CACHE", str(tmp_path / "cache"))
@@ -26,7 +28,7 @@ def cache(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch):
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A network for 480×640 images whose weights passed in bfloat16 on OpenVINO."""
     folder = tmp_path / "model"
     folder.mkdir()
@@ -42,38 +44,42 @@ def folder(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("photos", "chosen"), [(1, LIGHT), (19, LIGHT), (20, FAST), (9999, FAST), (None, FAST)]
 )
-def test_few_photos_take_the_engine_that_starts_fast(folder, photos, chosen):
+def test_few_photos_take_the_engine_that_starts_fast(
+    folder: Path, photos: int | None, chosen: Any
+) -> None:
     assert choose(folder, CPU, photos=photos) == chosen
 
 
-def test_photos_count_by_the_pixels_that_the_network_sees(folder):
+def test_photos_count_by_the_pixels_that_the_network_sees(folder: Path) -> None:
     (folder / "preprocessor_config.json").write_text('{"short_side": 240}')
     assert choose(folder, CPU, photos=79) == LIGHT
     assert choose(folder, CPU, photos=80) == FAST
 
 
-def test_float32_takes_the_engine_that_starts_fast_for_any_job(folder):
+def test_float32_takes_the_engine_that_starts_fast_for_any_job(folder: Path) -> None:
     options = EngineOptions(device="cpu", precision="float32")
     assert {choose(folder, options, photos=n) for n in (1, 9999, None)} == {LIGHT}
 
 
-def test_reduced_precision_is_taken_for_one_photo_if_asked(folder):
+def test_reduced_precision_is_taken_for_one_photo_if_asked(folder: Path) -> None:
     options = EngineOptions(device="cpu", precision="reduced")
     assert choose(folder, options, photos=1) == FAST
 
 
-def test_without_a_graph_torch_runs_the_weights(folder):
+def test_without_a_graph_torch_runs_the_weights(folder: Path) -> None:
     (folder / "model.onnx").unlink()
     assert choose(folder, CPU, photos=1) == Candidate("torch", "float32")
 
 
-def test_without_any_engine_the_error_names_what_to_install(folder, monkeypatch):
+def test_without_any_engine_the_error_names_what_to_install(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(registry.EngineRow, "is_installed", lambda row: False)
     with pytest.raises(MissingDependency, match=r"glpn\[torch\]"):
         choose(folder, CPU, photos=1)
 
 
-def test_saved_measurements_replace_the_rule(folder):
+def test_saved_measurements_replace_the_rule(folder: Path) -> None:
     costs = {LIGHT: Cost(0.1, 0.5), HEAVY: Cost(1.0, 0.2), FAST: Cost(2.0, 0.1)}
     save_costs(folder, 1, costs)
     assert saved_costs(folder, 1) == costs
@@ -82,7 +88,7 @@ def test_saved_measurements_replace_the_rule(folder):
     assert choose(folder, EngineOptions(device="cpu", threads=2), photos=5) == LIGHT
 
 
-def test_measurements_that_miss_an_engine_do_not_decide(folder):
+def test_measurements_that_miss_an_engine_do_not_decide(folder: Path) -> None:
     save_costs(folder, 1, {LIGHT: Cost(9.0, 9.0), FAST: Cost(0.1, 0.1)})
     assert choose(folder, CPU, photos=1) == LIGHT
 
@@ -91,13 +97,15 @@ DAMAGED = [b"", b"{}", b"\xff", b"[" * 100_000, json.dumps({"rows": [["a", "b", 
 
 
 @pytest.mark.parametrize("content", DAMAGED)
-def test_a_damaged_cache_counts_as_none(folder, content):
+def test_a_damaged_cache_counts_as_none(folder: Path, content: Any) -> None:
     save_costs(folder, 1, {LIGHT: Cost(1.0, 1.0)}).write_bytes(content)
     assert saved_costs(folder, 1) == {}
 
 
 @pytest.mark.parametrize("home", ["XDG_CACHE_HOME", "LOCALAPPDATA"])
-def test_the_cache_is_the_users(folder, tmp_path, monkeypatch, home):
+def test_the_cache_is_the_users(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, home: str
+) -> None:
     for name in ("GLPN_CACHE", "XDG_CACHE_HOME", "LOCALAPPDATA"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv(home, str(tmp_path / "user"))
@@ -105,19 +113,23 @@ def test_the_cache_is_the_users(folder, tmp_path, monkeypatch, home):
     assert file.parent == tmp_path / "user" / "glpn" / "engines"
 
 
-def test_a_cache_that_cannot_be_written_is_named(folder, tmp_path, monkeypatch):
+def test_a_cache_that_cannot_be_written_is_named(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("GLPN_CACHE", str(tmp_path / "file" / "cache"))
     with pytest.raises(CannotCreateOutput, match="cache"):
         save_costs(folder, 1, {LIGHT: Cost(1.0, 1.0)})
 
 
-def test_a_fake_engine_needs_only_a_row_and_a_module(folder, monkeypatch):
+def test_a_fake_engine_needs_only_a_row_and_a_module(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     class Fake:
         name, precision = "fake", "float32"
 
         @classmethod
-        def open(cls, folder, settings):
+        def open(cls, folder: Path, settings: Any) -> Any:
             engine = cls()
             engine.settings = settings
             return engine

@@ -6,6 +6,8 @@ everybody's metres.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -24,7 +26,9 @@ MAX_CHANGE = 0.005  # float32 engines agree to 0.0001; reduced precision may dif
 @pytest.mark.parametrize("engine", [row.name for row in TABLE])
 @pytest.mark.parametrize("model", FIGURES)
 @pytest.mark.parametrize("precision", ["float32", "auto"])
-def test_a_bundled_model_has_its_accuracy_on_rendered_rooms(model, engine, precision):
+def test_a_bundled_model_has_its_accuracy_on_rendered_rooms(
+    model: str, engine: Any, precision: str
+) -> None:
     try:
         estimator = glpn.load(model, engine=engine, precision=precision)
     except MissingDependency as e:

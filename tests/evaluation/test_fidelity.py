@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -13,7 +15,7 @@ from tests.networks import twins
 
 
 @pytest.fixture
-def published(tmp_path, monkeypatch):
+def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder of transformers, a photo, and the nine values that transformers computes."""
     reference, _ = twins("b0", decoder_hidden_size=16)
     reference.save_pretrained(tmp_path / "model")
@@ -26,13 +28,13 @@ def published(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_the_published_values_are_recognised(published):
+def test_the_published_values_are_recognised(published: Path) -> None:
     found = fidelity.compare(published / "model", published / "photo.png")
     assert found.matches and found.nearest == "vinvino02/glpn-nyu"
     assert found.deviation <= fidelity.TOLERANCE
 
 
-def test_other_weights_are_reported_with_their_deviation(published):
+def test_other_weights_are_reported_with_their_deviation(published: Path) -> None:
     other, _ = twins("b0", decoder_hidden_size=16, max_depth=10)
     with torch.no_grad():
         other.head.head[2].bias += 0.5
@@ -41,7 +43,7 @@ def test_other_weights_are_reported_with_their_deviation(published):
     assert not found.matches and found.deviation > 0.01
 
 
-def test_another_photo_is_refused(published):
+def test_another_photo_is_refused(published: Path) -> None:
     Image.new("RGB", (64, 64)).save(published / "small.png")
     with pytest.raises(UsageError, match=r"000000039769\.jpg, 480x640"):
         fidelity.compare(published / "model", published / "small.png")

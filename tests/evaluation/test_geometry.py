@@ -6,11 +6,15 @@ import csv
 import io
 import json
 import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from glpn.data.ibims import read_scene
+from glpn.data.sample import Sample
 from glpn.errors import DataError
 from glpn.evaluation.geometry import GEOMETRY_NAMES, SurveyedFrame, scene_errors
 from glpn.evaluation.protocols import PROTOCOLS
@@ -22,33 +26,33 @@ from tests.scenes import FAR
 pytest.importorskip("scipy")
 
 
-def surveyed(tmp_path, name, values=None):
+def surveyed(tmp_path: Path, name: str, values: Any = None) -> SurveyedFrame:
     scene = read_scene(scenes.write(tmp_path / f"{name}.mat", values))
     return SurveyedFrame(name, None, scene.image, scene.depth.astype(np.float32), scene)
 
 
-def flat(image):
+def flat(image: np.ndarray) -> np.ndarray:
     return np.full(image.shape[:2], 2.5, np.float32)
 
 
-def run(frames, predict=flat, **changes):
+def run(frames: Any, predict: Callable[..., Any] = flat, **changes: Any) -> Any:
     rules = PROTOCOLS["ibims"].replace(**changes) if changes else PROTOCOLS["ibims"]
     return evaluate(frames, predict, protocol=rules, model="abc")
 
 
-def floorless():
+def floorless() -> np.ndarray:
     values = scenes.fields()
     values["mask_floor_paras"] = np.zeros((0, 4))
     return values
 
 
-def test_a_flat_prediction_has_the_errors_worked_by_hand(tmp_path):
+def test_a_flat_prediction_has_the_errors_worked_by_hand(tmp_path: Path) -> None:
     [row] = run([surveyed(tmp_path, "a")]).geometry.rows
     assert (row.name, row.planes) == ("a", 3)
     assert row.errors == pytest.approx((0, 30, 10, 10, 1 - FAR, FAR, 0), abs=1e-6)
 
 
-def test_a_perfect_prediction_has_no_errors_of_planes_and_sides(tmp_path):
+def test_a_perfect_prediction_has_no_errors_of_planes_and_sides(tmp_path: Path) -> None:
     frame = surveyed(tmp_path, "a")
     [row] = run([frame], lambda image: frame.depth).geometry.rows
     errors = row.errors._asdict()
@@ -57,7 +61,7 @@ def test_a_perfect_prediction_has_no_errors_of_planes_and_sides(tmp_path):
     assert list(errors.values()) == pytest.approx([0, 0, 1, 0, 0], abs=1e-4)
 
 
-def test_planarity_is_averaged_over_planes_and_not_over_images(tmp_path):
+def test_planarity_is_averaged_over_planes_and_not_over_images(tmp_path: Path) -> None:
     frames = [surveyed(tmp_path, "a"), surveyed(tmp_path, "b", floorless())]
     geometry = run(frames).geometry
     assert [row.planes for row in geometry.rows] == [3, 2]
@@ -65,7 +69,7 @@ def test_planarity_is_averaged_over_planes_and_not_over_images(tmp_path):
     assert geometry.means["pe_orie"].value == pytest.approx(90 / 5)
 
 
-def test_images_without_planes_or_edges_count_where_they_can(tmp_path):
+def test_images_without_planes_or_edges_count_where_they_can(tmp_path: Path) -> None:
     bare = {**floorless(), "mask_wall_paras": np.zeros((0, 4))}
     bare["edges"] = np.zeros(scenes.SIZE, np.uint8)
     geometry = run([surveyed(tmp_path, "a"), surveyed(tmp_path, "b", bare)]).geometry
@@ -78,7 +82,7 @@ def test_images_without_planes_or_edges_count_where_they_can(tmp_path):
     assert Result.from_json(alone.to_json()).to_json() == alone.to_json()
 
 
-def test_what_is_masked_is_in_no_error_but_the_edges(tmp_path):
+def test_what_is_masked_is_in_no_error_but_the_edges(tmp_path: Path) -> None:
     values = scenes.fields()
     values["mask_transp"][:, scenes.EDGE :] = 0  # the far wall and a part of the floor
     [row] = run([surveyed(tmp_path, "a", values)]).geometry.rows
@@ -87,26 +91,26 @@ def test_what_is_masked_is_in_no_error_but_the_edges(tmp_path):
     assert row.errors == pytest.approx((0, 45, 10, 10, 1 - far, far, 0), abs=1e-6)
 
 
-def test_depth_beyond_the_protocols_range_counts(tmp_path):
+def test_depth_beyond_the_protocols_range_counts(tmp_path: Path) -> None:
     values = scenes.fields()
     values["depth"][:30, scenes.EDGE :] = 20
     [row] = run([surveyed(tmp_path, "a", values)]).geometry.rows
     assert row.errors.dde_too_near == pytest.approx(FAR)
 
 
-def test_the_prediction_is_the_one_that_the_protocol_scores(tmp_path):
+def test_the_prediction_is_the_one_that_the_protocol_scores(tmp_path: Path) -> None:
     frame = surveyed(tmp_path, "a")
     doubled = run([frame], lambda image: 2 * frame.depth, alignment="median").geometry
     assert doubled.rows[0].errors.dde_correct == 1
 
 
-def test_a_scene_of_another_size_is_refused_by_name(tmp_path):
+def test_a_scene_of_another_size_is_refused_by_name(tmp_path: Path) -> None:
     scene = surveyed(tmp_path, "a").geometry
     with pytest.raises(DataError, match=r"kitchen: .* one shape"):
         scene_errors(np.ones((10, 10)), scene, name="kitchen")
 
 
-def test_the_part_of_a_result_is_in_every_output_and_comes_back(tmp_path):
+def test_the_part_of_a_result_is_in_every_output_and_comes_back(tmp_path: Path) -> None:
     frames = [surveyed(tmp_path, f"room{i}", floorless() if i % 2 else None) for i in range(24)]
     frames[3] = make_plain(frames[3])
     result = run(frames)
@@ -123,13 +127,13 @@ def test_the_part_of_a_result_is_in_every_output_and_comes_back(tmp_path):
     assert first == list(result.geometry.rows[0].errors) and rows[3]["dbe_acc"] == ""
 
 
-def make_plain(frame):
+def make_plain(frame: Any) -> Sample:
     from glpn.data.sample import Sample
 
     return Sample(frame.name, frame.image, frame.depth, frame.scene)
 
 
-def test_a_result_without_geometry_knows_nothing_of_it(tmp_path):
+def test_a_result_without_geometry_knows_nothing_of_it(tmp_path: Path) -> None:
     frame = surveyed(tmp_path, "a")
     plain, whole = run([make_plain(frame)]), run([frame])
     assert plain.geometry is None and "geometry" not in json.loads(plain.to_json())
@@ -140,7 +144,7 @@ def test_a_result_without_geometry_knows_nothing_of_it(tmp_path):
 
 
 @pytest.mark.parametrize("damage", [{}, {"means": {}, "rows": [{"name": "a"}]}, None])
-def test_a_damaged_part_is_refused_by_name(tmp_path, damage):
+def test_a_damaged_part_is_refused_by_name(tmp_path: Path, damage: dict[str, Any] | None) -> None:
     values = json.loads(run([surveyed(tmp_path, "a")]).to_json())
     with pytest.raises(DataError, match="mine: not a result of glpn evaluate"):
         Result.from_json(json.dumps({**values, "geometry": damage}), name="mine")

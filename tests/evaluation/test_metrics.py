@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from glpn.errors import DataError
 from glpn.evaluation.metrics import METRIC_NAMES, depth_metrics, pixel_sums
 
 
-def by_hand(prediction, target, valid):
+def by_hand(prediction: np.ndarray, target: np.ndarray, valid: np.ndarray) -> dict[str, float]:
     """Every formula once more, pixel by pixel, with exactly rounded sums."""
     pairs = [
         (float(p), float(t))
@@ -23,7 +24,7 @@ def by_hand(prediction, target, valid):
     ]
     n = len(pairs)
 
-    def mean(values):
+    def mean(values: Any) -> float:
         return math.fsum(values) / n
 
     d = [math.log(t) - math.log(p) for p, t in pairs]
@@ -43,7 +44,9 @@ def by_hand(prediction, target, valid):
     }
 
 
-def scene(seed, shape=(120, 160)):
+def scene(
+    seed: int, shape: tuple[int, int] = (120, 160)
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     rng = np.random.default_rng(seed)
     target = rng.uniform(0.5, 9.5, shape).astype(np.float32)
     prediction = (target * rng.lognormal(0.05, 0.3, shape)).astype(np.float32)
@@ -51,7 +54,7 @@ def scene(seed, shape=(120, 160)):
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_every_metric_equals_its_formula(seed):
+def test_every_metric_equals_its_formula(seed: Any) -> None:
     prediction, target, valid = scene(seed)
     measured = depth_metrics(prediction, target, valid)._asdict()
     expected = by_hand(prediction, target, valid)
@@ -60,7 +63,7 @@ def test_every_metric_equals_its_formula(seed):
         assert measured[name] == pytest.approx(value, rel=1e-9, abs=1e-9), name
 
 
-def test_a_hand_worked_image():
+def test_a_hand_worked_image() -> None:
     prediction = np.array([[1.0, 2.0], [4.0, 8.0]])
     target = np.array([[2.0, 2.0], [2.0, 8.0]])
     m = depth_metrics(prediction, target, np.ones((2, 2), bool))
@@ -74,7 +77,7 @@ def test_a_hand_worked_image():
     assert m.silog_kitti == pytest.approx(100 * m.rmse_log)
 
 
-def test_a_ratio_of_exactly_the_threshold_is_outside():
+def test_a_ratio_of_exactly_the_threshold_is_outside() -> None:
     valid = np.ones((1, 2), bool)
     m = depth_metrics(np.array([[1.0, 1.25]]), np.array([[0.8, 1.0]]), valid)
     assert m.delta1 == 0 and m.delta2 == 1
@@ -82,7 +85,7 @@ def test_a_ratio_of_exactly_the_threshold_is_outside():
 
 @given(st.integers(0, 10**6))
 @settings(max_examples=25, deadline=None)
-def test_a_perfect_prediction_scores_perfectly(seed):
+def test_a_perfect_prediction_scores_perfectly(seed: int) -> None:
     _, target, valid = scene(seed, (13, 17))
     valid[0, 0] = True
     assert depth_metrics(target, target, valid) == (1, 1, 1, 0, 0, 0, 0, 0, 0, 0)
@@ -90,7 +93,7 @@ def test_a_perfect_prediction_scores_perfectly(seed):
 
 @given(st.integers(0, 10**6), st.floats(0.2, 5))
 @settings(max_examples=25, deadline=None)
-def test_one_scale_factor_moves_only_the_scale_sensitive_metrics(seed, scale):
+def test_one_scale_factor_moves_only_the_scale_sensitive_metrics(seed: int, scale: float) -> None:
     _, target, valid = scene(seed, (13, 17))
     valid[0, 0] = True
     target = target.astype(np.float64)
@@ -104,7 +107,7 @@ def test_one_scale_factor_moves_only_the_scale_sensitive_metrics(seed, scale):
 
 @given(st.integers(0, 10**6))
 @settings(max_examples=25, deadline=None)
-def test_the_order_of_pixels_does_not_matter(seed):
+def test_the_order_of_pixels_does_not_matter(seed: int) -> None:
     prediction, target, valid = (x.ravel() for x in scene(seed, (40, 50)))
     order = np.random.default_rng(seed).permutation(prediction.size)
     straight = depth_metrics(prediction, target, valid)
@@ -112,21 +115,21 @@ def test_the_order_of_pixels_does_not_matter(seed):
     assert shuffled == pytest.approx(straight, rel=1e-12)
 
 
-def test_pooled_sums_equal_one_image_of_all_pixels():
+def test_pooled_sums_equal_one_image_of_all_pixels() -> None:
     first, second = scene(1), scene(2, (90, 200))
     together = [np.concatenate([a.ravel(), b.ravel()]) for a, b in zip(first, second, strict=True)]
     pooled = (pixel_sums(*first) + pixel_sums(*second)).metrics()
     assert pooled == pytest.approx(depth_metrics(*together), rel=1e-12)
 
 
-def test_an_all_invalid_map_is_an_error_naming_the_frame():
+def test_an_all_invalid_map_is_an_error_naming_the_frame() -> None:
     prediction, target, _ = scene(0)
     with pytest.raises(DataError, match="kitchen_07: no valid pixel"):
         depth_metrics(prediction, target, np.zeros(target.shape, bool), name="kitchen_07")
 
 
 @pytest.mark.parametrize("bad", [0.0, -1.0, math.nan, math.inf])
-def test_an_impossible_prediction_is_an_error_and_never_nan(bad):
+def test_an_impossible_prediction_is_an_error_and_never_nan(bad: Any) -> None:
     prediction, target, valid = scene(0)
     valid[3, 4], prediction[3, 4] = True, bad
     with pytest.raises(DataError, match="hall: prediction must be finite and above 0"):
@@ -135,14 +138,14 @@ def test_an_impossible_prediction_is_an_error_and_never_nan(bad):
     depth_metrics(prediction, target, valid)
 
 
-def test_maps_of_different_shapes_are_refused():
+def test_maps_of_different_shapes_are_refused() -> None:
     prediction, target, valid = scene(0)
     with pytest.raises(DataError, match=r"\(120, 159\)"):
         depth_metrics(prediction[:, 1:], target, valid)
 
 
 @pytest.mark.slow
-def test_a_full_frame_scores_in_under_15_ms():
+def test_a_full_frame_scores_in_under_15_ms() -> None:
     prediction, target, _ = scene(0, (480, 640))
     valid = np.ones(target.shape, bool)
     times = []

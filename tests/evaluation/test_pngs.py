@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -17,28 +20,28 @@ RULES = Protocol("plain")
 NAMES = [frame.name for frame in make_frames(12)]
 
 
-def saved(folder, scale=1000, count=12):
+def saved(folder: Path, scale: float = 1000, count: int = 12) -> Any:
     save = png_saver(folder, scale=scale)
     return evaluate(make_frames(count), model, protocol=RULES, model="m", save=save)
 
 
-def score(folder, **options):
+def score(folder: Path, **options: Any) -> Any:
     frames = options.pop("frames", None) or make_frames(12)
     return from_pngs(
         frames, folder, **{"names": NAMES, "scale": 1000, "protocol": RULES, **options}
     )
 
 
-def test_the_scales_are_the_published_ones():
+def test_the_scales_are_the_published_ones() -> None:
     assert PNG_SCALES == {"nyu": 1000, "kitti": 256}
 
 
-def test_file_names_join_folders_as_the_authors_do():
+def test_file_names_join_folders_as_the_authors_do() -> None:
     assert png_name("bathroom/rgb_00045") == "bathroom_rgb_00045.png"
 
 
 @pytest.mark.parametrize("scale", [1000, 256])
-def test_files_hold_metres_times_scale_rounded(tmp_path, scale):
+def test_files_hold_metres_times_scale_rounded(tmp_path: Path, scale: int) -> None:
     saved(tmp_path, scale, 1)
     with Image.open(tmp_path / "house0_frame00000.png") as image:
         assert image.mode == "I;16"
@@ -47,7 +50,7 @@ def test_files_hold_metres_times_scale_rounded(tmp_path, scale):
     assert np.abs(stored - expected).max() <= 1
 
 
-def test_saved_predictions_score_as_the_model_up_to_rounding(tmp_path):
+def test_saved_predictions_score_as_the_model_up_to_rounding(tmp_path: Path) -> None:
     direct = saved(tmp_path)
     read = score(tmp_path)
     assert [row.name for row in read.rows] == NAMES
@@ -55,7 +58,7 @@ def test_saved_predictions_score_as_the_model_up_to_rounding(tmp_path):
         assert read.means[name].value == pytest.approx(direct.means[name].value, rel=1e-3)
 
 
-def test_missing_and_extra_files_are_errors_that_name_the_first_five(tmp_path):
+def test_missing_and_extra_files_are_errors_that_name_the_first_five(tmp_path: Path) -> None:
     saved(tmp_path)
     for frame in NAMES[2:9]:
         (tmp_path / png_name(frame)).unlink()
@@ -71,7 +74,7 @@ def test_missing_and_extra_files_are_errors_that_name_the_first_five(tmp_path):
         score(tmp_path / "nowhere")
 
 
-def test_a_file_of_another_kind_or_size_is_an_error_by_name(tmp_path):
+def test_a_file_of_another_kind_or_size_is_an_error_by_name(tmp_path: Path) -> None:
     saved(tmp_path)
     Image.new("L", (64, 48), 9).save(tmp_path / "house0_frame00001.png")
     with pytest.raises(DataError, match=r"house0_frame00001\.png: expected a 16-bit .* mode L"):
@@ -81,7 +84,7 @@ def test_a_file_of_another_kind_or_size_is_an_error_by_name(tmp_path):
         score(tmp_path)
 
 
-def test_kitti_files_may_be_of_the_full_image_or_of_the_crop(tmp_path):
+def test_kitti_files_may_be_of_the_full_image_or_of_the_crop(tmp_path: Path) -> None:
     frame = make_frame(0, (375, 1242))
     units = np.rint(model(frame.image) * 256).astype(np.uint16)
     options = {"names": [frame.name], "scale": 256, "protocol": PROTOCOLS["kitti"]}
@@ -92,7 +95,7 @@ def test_kitti_files_may_be_of_the_full_image_or_of_the_crop(tmp_path):
     assert scores[0] == scores[1]
 
 
-def test_a_zero_in_a_file_counts_as_the_nearest_depth(tmp_path):
+def test_a_zero_in_a_file_counts_as_the_nearest_depth(tmp_path: Path) -> None:
     frame = make_frame(0)
     Image.fromarray(np.zeros((48, 64), np.uint16)).save(tmp_path / png_name(frame.name))
     found = score(tmp_path, frames=[frame], names=[frame.name]).rows[0].metrics
@@ -100,7 +103,7 @@ def test_a_zero_in_a_file_counts_as_the_nearest_depth(tmp_path):
     assert found.rmse == pytest.approx(np.sqrt(np.mean((depth - 1e-3) ** 2)), rel=1e-6)
 
 
-def test_nothing_is_overwritten_and_nothing_not_finite_is_saved(tmp_path):
+def test_nothing_is_overwritten_and_nothing_not_finite_is_saved(tmp_path: Path) -> None:
     save = png_saver(tmp_path, scale=1000)
     save("a", np.ones((2, 2)))
     with pytest.raises(CannotCreateOutput, match=r"a\.png: exists already"):
@@ -109,7 +112,7 @@ def test_nothing_is_overwritten_and_nothing_not_finite_is_saved(tmp_path):
         save("b", np.array([[np.nan]]))
 
 
-def test_saved_predictions_are_not_flip_averaged(tmp_path):
+def test_saved_predictions_are_not_flip_averaged(tmp_path: Path) -> None:
     saved(tmp_path)
     with pytest.raises(DataError, match="flip"):
         score(tmp_path, protocol=RULES.replace(flip=True))

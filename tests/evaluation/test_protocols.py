@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -20,7 +22,7 @@ from glpn.evaluation.protocols import (
 )
 
 
-def rows_and_columns(mask):
+def rows_and_columns(mask: np.ndarray) -> tuple[int, int, int, int]:
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     return rows[0], rows[-1] + 1, columns[0], columns[-1] + 1
 
@@ -35,21 +37,23 @@ def rows_and_columns(mask):
         ("sunrgbd", (427, 561), (0, 427, 0, 561)),
     ],
 )
-def test_crops_have_the_published_rows_and_columns(name, size, window):
+def test_crops_have_the_published_rows_and_columns(
+    name: str, size: tuple[int, int], window: tuple[int, int, int, int]
+) -> None:
     mask = valid_mask(PROTOCOLS[name], np.full(size, 2.0, np.float32))
     assert rows_and_columns(mask) == window
     assert mask.sum() == (window[1] - window[0]) * (window[3] - window[2])
 
 
 @pytest.mark.parametrize(("name", "far"), [("nyu", 10.0), ("kitti", 80.0), ("sunrgbd", 8.0)])
-def test_the_valid_range_excludes_both_ends_and_unknowns(name, far):
+def test_the_valid_range_excludes_both_ends_and_unknowns(name: str, far: float) -> None:
     target = np.full((352, 1216), 1.0)
     target[200, 100:107] = [0.0, 1e-3, 1.1e-3, far, far * 0.999, np.nan, np.inf]
     got = valid_mask(PROTOCOLS[name], target)[200, 100:107]
     assert got.tolist() == [False, False, True, False, True, False, False]
 
 
-def test_kb_crop_is_the_bottom_352_rows_and_the_middle_1216_columns():
+def test_kb_crop_is_the_bottom_352_rows_and_the_middle_1216_columns() -> None:
     rows, columns = np.mgrid[:375, :1242]
     image = np.stack([rows, columns], axis=-1)
     cut = kb_crop(image)
@@ -59,7 +63,7 @@ def test_kb_crop_is_the_bottom_352_rows_and_the_middle_1216_columns():
         kb_crop(image[:300], name="street_3")
 
 
-def test_not_finite_predictions_become_the_ends_of_the_range():
+def test_not_finite_predictions_become_the_ends_of_the_range() -> None:
     prediction = np.array([[np.nan, np.inf, -np.inf, -3.0, 0.0, 12.0, 2.0]])
     target = np.ones_like(prediction)
     got = prepare_prediction(PROTOCOLS["nyu"], prediction, target, target > 0)
@@ -81,7 +85,7 @@ ALIGNMENTS = [
 
 @given(seed=st.integers(0, 10**6), scale=st.floats(0.1, 10), kind=st.sampled_from(ALIGNMENTS))
 @settings(max_examples=60, deadline=None)
-def test_every_alignment_undoes_one_scale_factor(seed, scale, kind):
+def test_every_alignment_undoes_one_scale_factor(seed: int, scale: float, kind: str) -> None:
     target = np.random.default_rng(seed).uniform(0.5, 9.5, (20, 30))
     rules = Protocol("test", alignment=kind[0], alignment_space=kind[1])
     valid = valid_mask(rules, target)
@@ -92,7 +96,9 @@ def test_every_alignment_undoes_one_scale_factor(seed, scale, kind):
 
 @given(st.integers(0, 10**6), st.floats(0.2, 5), st.floats(-0.4, 0.4))
 @settings(max_examples=25, deadline=None)
-def test_scale_and_shift_undo_an_affine_change_in_their_own_space(seed, scale, shift):
+def test_scale_and_shift_undo_an_affine_change_in_their_own_space(
+    seed: int, scale: float, shift: float
+) -> None:
     target = np.random.default_rng(seed).uniform(1, 9.5, (20, 30))
     rules = Protocol("test", alignment="scale+shift")
     valid = valid_mask(rules, target)
@@ -104,7 +110,7 @@ def test_scale_and_shift_undo_an_affine_change_in_their_own_space(seed, scale, s
 
 
 @pytest.mark.parametrize("columns", [1, 2])
-def test_least_squares_equal_numpys_solver(columns):
+def test_least_squares_equal_numpys_solver(columns: int) -> None:
     rng = np.random.default_rng(3)
     target = rng.uniform(1, 9, (20, 30))
     prediction = target * rng.uniform(0.5, 1.5, target.shape)
@@ -118,7 +124,7 @@ def test_least_squares_equal_numpys_solver(columns):
     assert np.allclose(prepare_prediction(rules, prediction, target, valid), expected, atol=1e-9)
 
 
-def test_only_valid_pixels_decide_the_alignment():
+def test_only_valid_pixels_decide_the_alignment() -> None:
     target = np.full((4, 4), 2.0)
     prediction = np.full((4, 4), 1.0)
     valid = np.ones((4, 4), bool)
@@ -127,14 +133,14 @@ def test_only_valid_pixels_decide_the_alignment():
     assert prepare_prediction(rules, prediction, target, valid)[1:].tolist() == target[1:].tolist()
 
 
-def test_a_constant_prediction_is_shifted_to_the_mean_of_the_target():
+def test_a_constant_prediction_is_shifted_to_the_mean_of_the_target() -> None:
     target = np.array([[1.0, 3.0]])
     rules = Protocol("test", alignment="scale+shift")
     got = prepare_prediction(rules, np.full((1, 2), 5.0), target, target > 0)
     assert got.tolist() == [[2.0, 2.0]]
 
 
-def test_the_hash_names_the_options_and_not_the_name():
+def test_the_hash_names_the_options_and_not_the_name() -> None:
     nyu = PROTOCOLS["nyu"]
     # Stored once: a change means that old results can no longer be compared with new ones.
     assert nyu.hash() == "af2830122da6398188b01b21e1137786c141eb26b12ca6cdabc75349a2e4080e"
@@ -158,7 +164,7 @@ def test_the_hash_names_the_options_and_not_the_name():
     assert len({p.hash() for p in [nyu, *changed]}) == len(changed) + 1
 
 
-def test_a_changed_protocol_says_so_in_its_name():
+def test_a_changed_protocol_says_so_in_its_name() -> None:
     assert PROTOCOLS["nyu"].replace(flip=True, clamp=True).name == "nyu flip=True"
 
 
@@ -173,20 +179,20 @@ def test_a_changed_protocol_says_so_in_its_name():
         ({"alignment": "median", "alignment_space": "disparity"}, "alignment_space"),
     ],
 )
-def test_impossible_options_are_refused_by_name(fields, message):
+def test_impossible_options_are_refused_by_name(fields: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         Protocol("test", **fields)
     with pytest.raises(UsageError, match=message):
         PROTOCOLS["nyu"].replace(**fields)
 
 
-def test_an_unknown_protocol_or_field_is_refused_by_name():
+def test_an_unknown_protocol_or_field_is_refused_by_name() -> None:
     with pytest.raises(UsageError, match=r"expected one of nyu, kitti.*'nyuv2'"):
         protocol("nyuv2")
     with pytest.raises(UsageError, match=r"protocol nyu: .*'cropping'"):
         protocol("nyu").replace(cropping="none")
 
 
-def test_every_protocol_and_crop_is_consistent():
+def test_every_protocol_and_crop_is_consistent() -> None:
     for name, rules in PROTOCOLS.items():
         assert protocol(name) is rules and rules.name == name and rules.crop in CROPS

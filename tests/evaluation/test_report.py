@@ -6,6 +6,7 @@ import base64
 import io
 import re
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,17 +25,17 @@ from glpn.evaluation.report import html_report
 FRAMES = list(make_frames(12))
 
 
-def found(frames=FRAMES):
+def found(frames: Any = FRAMES) -> Any:
     return evaluate(frames, model, protocol=Protocol("plain"), model="<b>abc</b>")
 
 
-def headings(page):
+def headings(page: Any) -> list[str]:
     return re.findall(r"<h3>(.*?): ", page)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("metric", ["abs_rel", "delta1"])
-def test_the_worst_median_and_best_frames_are_shown(metric):
+def test_the_worst_median_and_best_frames_are_shown(metric: str) -> None:
     result = found()
     ranked = sorted(result.rows, key=lambda row: getattr(row.metrics, metric))
     if metric == "abs_rel":
@@ -49,8 +50,8 @@ def test_the_worst_median_and_best_frames_are_shown(metric):
 
 
 @pytest.mark.slow
-def test_uncertainty_adds_calibration_and_ause():
-    def sigma(image):
+def test_uncertainty_adds_calibration_and_ause() -> None:
+    def sigma(image: np.ndarray) -> np.ndarray:
         return np.abs(model(image) - oracle(image)) + 1e-3
 
     two = FRAMES[:2]
@@ -61,7 +62,7 @@ def test_uncertainty_adds_calibration_and_ause():
 
 
 @pytest.mark.slow
-def test_the_same_result_gives_the_same_page_with_names_escaped():
+def test_the_same_result_gives_the_same_page_with_names_escaped() -> None:
     one = FRAMES[:1]
     page = html_report(found(one), one, predict=model)
     assert page == html_report(found(one), one, predict=model)
@@ -70,7 +71,7 @@ def test_the_same_result_gives_the_same_page_with_names_escaped():
     assert "&lt;b&gt;abc" in page and "<b>abc" not in page
 
 
-def test_unknown_depth_is_grey_and_warnings_are_on_the_page():
+def test_unknown_depth_is_grey_and_warnings_are_on_the_page() -> None:
     depth = FRAMES[0].depth.copy()
     depth[: len(depth) // 2] = 0
     frames = [replace(FRAMES[0], depth=depth)]
@@ -83,7 +84,7 @@ def test_unknown_depth_is_grey_and_warnings_are_on_the_page():
     assert (pixels == UNKNOWN_COLOR).all(axis=-1).mean() > 0.02
 
 
-def test_other_frames_or_metrics_are_refused():
+def test_other_frames_or_metrics_are_refused() -> None:
     with pytest.raises(DataError, match="12 images in the result, 11 frames"):
         html_report(found(), FRAMES[1:], predict=model)
     with pytest.raises(DataError, match="frame 0 is 'other'"):

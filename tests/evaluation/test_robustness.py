@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,12 +23,14 @@ RULES = Protocol("plain")
 STUDY = Study(RULES, corruptions=("contrast", "gaussian_noise"), severities=(1, 3, 5), seed=4)
 
 
-def run(frames=None, predict=model, study=STUDY, **options):
+def run(
+    frames: Any = None, predict: Callable[..., Any] = model, study: Any = STUDY, **options: Any
+) -> Any:
     frames = make_frames(10) if frames is None else frames
     return robustness(frames, predict, study=study, model="abc", **options)
 
 
-def test_every_cell_is_the_mean_over_corrupted_images():
+def test_every_cell_is_the_mean_over_corrupted_images() -> None:
     found = run()
     assert list(found.means) == [
         CLEAN,
@@ -40,7 +45,7 @@ def test_every_cell_is_the_mean_over_corrupted_images():
     assert found.images == 10 and found.scenes == 5
 
 
-def test_relative_loss_is_the_mean_over_severities_against_clean():
+def test_relative_loss_is_the_mean_over_severities_against_clean() -> None:
     found = run()
     for metric, sign in (("abs_rel", 1), ("delta1", -1)):
         values = [found.means[f"contrast {s}"][metric].value for s in (1, 3, 5)]
@@ -51,13 +56,13 @@ def test_relative_loss_is_the_mean_over_severities_against_clean():
     assert found.relative_loss("delta1")["contrast"] > 0
 
 
-def test_a_clean_error_of_zero_has_no_relative_loss():
+def test_a_clean_error_of_zero_has_no_relative_loss() -> None:
     found = run(predict=oracle)
     assert math.isnan(found.relative_loss("rmse")["contrast"])
     assert json.loads(found.to_json())["relative_loss"]["rmse"]["contrast"] is None
 
 
-def test_the_whole_study_has_75_corrupted_conditions():
+def test_the_whole_study_has_75_corrupted_conditions() -> None:
     assert len(Study(RULES).conditions()) == 76
     found = run(make_frames(1), study=Study(RULES))
     assert list(found.relative_loss("rmse")) == list(CORRUPTIONS)
@@ -66,13 +71,13 @@ def test_the_whole_study_has_75_corrupted_conditions():
 
 
 @pytest.mark.parametrize("stop", [0, 1, 7, 8, 25, 69])
-def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(tmp_path, stop):
+def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(tmp_path: Path, stop: int) -> None:
     class Killed(Exception):
         pass
 
     calls = 0
 
-    def dies(image):
+    def dies(image: np.ndarray) -> np.ndarray:
         nonlocal calls
         calls += 1
         if calls > stop:
@@ -95,7 +100,7 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(tmp_path, stop):
     assert calls == 0  # a finished run is only read
 
 
-def test_scores_of_another_run_are_not_mixed_in(tmp_path):
+def test_scores_of_another_run_are_not_mixed_in(tmp_path: Path) -> None:
     kept = tmp_path / "scores.jsonl"
     run(partial=kept)
     with pytest.raises(DataError, match=r"scores\.jsonl: holds the scores of another run \(study"):
@@ -110,7 +115,7 @@ def test_scores_of_another_run_are_not_mixed_in(tmp_path):
         run(make_frames(3), partial=kept)
 
 
-def test_a_damaged_line_is_named(tmp_path):
+def test_a_damaged_line_is_named(tmp_path: Path) -> None:
     kept = tmp_path / "scores.jsonl"
     run(partial=kept)
     lines = kept.read_bytes().splitlines(keepends=True)
@@ -122,8 +127,10 @@ def test_a_damaged_line_is_named(tmp_path):
         run(partial=kept)
 
 
-def test_a_partial_file_that_cannot_be_made_is_an_error_before_any_prediction(tmp_path):
-    def never(image):
+def test_a_partial_file_that_cannot_be_made_is_an_error_before_any_prediction(
+    tmp_path: Path,
+) -> None:
+    def never(image: np.ndarray) -> np.ndarray:
         raise AssertionError
 
     with pytest.raises(CannotCreateOutput, match="cannot be opened"):
@@ -139,6 +146,6 @@ def test_a_partial_file_that_cannot_be_made_is_an_error_before_any_prediction(tm
         {"protocol": RULES.replace(average="pooled")},
     ],
 )
-def test_an_impossible_study_is_refused(options):
+def test_an_impossible_study_is_refused(options: dict[str, Any]) -> None:
     with pytest.raises(UsageError):
         Study(**{"protocol": RULES, **options})

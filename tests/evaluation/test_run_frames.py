@@ -1,7 +1,10 @@
 """A model of a training run is scored on the frames that the run held back."""
 
+from __future__ import annotations
+
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -13,7 +16,7 @@ from tests.cli import sets
 
 
 @pytest.fixture
-def data(tmp_path):
+def data(tmp_path: Path) -> Path:
     for number in range(6):
         sets.put(tmp_path / f"set/rgb/{number}.png", sets.picture(number))
         sets.put(tmp_path / f"set/depth/{number}.png", sets.depth(number))
@@ -22,7 +25,7 @@ def data(tmp_path):
 
 
 @pytest.fixture
-def run(tmp_path, data):
+def run(tmp_path: Path, data: Path) -> Path:
     """A run's folder with the bundled model as its best: frames 0 to 3 learned, 4 and 5 not."""
     folder = tmp_path / "run"
     folder.mkdir()
@@ -34,19 +37,21 @@ def run(tmp_path, data):
     return folder
 
 
-def test_the_held_back_frames_are_scored_by_default_and_a_note_says_so(run, data):
+def test_the_held_back_frames_are_scored_by_default_and_a_note_says_so(
+    run: Path, data: Path
+) -> None:
     frames = RunFrames.of(str(run / "best")).choose(open_dataset(data), data, asked=False)
     assert frames.names == ("4", "5")
     assert "2 frames that the run held back" in frames.notes[-1]
 
 
-def test_frames_that_were_trained_on_are_warned_of(run, data):
+def test_frames_that_were_trained_on_are_warned_of(run: Path, data: Path) -> None:
     frames = RunFrames.of(str(run / "best")).choose(open_dataset(data), data, asked=True)
     assert len(frames) == 6
     assert "4 frames (0, 1, 2, 3) of 6 were trained on" in frames.warnings[-1]
 
 
-def test_another_folder_is_scored_whole(run, data, tmp_path):
+def test_another_folder_is_scored_whole(run: Path, data: Path, tmp_path: Path) -> None:
     other = tmp_path / "other"
     other.symlink_to(data)  # the same folder by another name
     assert len(RunFrames.of(str(run / "best")).choose(open_dataset(other), other, asked=False)) == 2
@@ -58,12 +63,12 @@ def test_another_folder_is_scored_whole(run, data, tmp_path):
     assert RunFrames.of(str(run / "best")).choose(frames, new, asked=False) is frames
 
 
-def test_models_of_no_run_have_no_frames(tmp_path):
+def test_models_of_no_run_have_no_frames(tmp_path: Path) -> None:
     assert RunFrames.of("glpn-b0-indoor") is None
     assert RunFrames.of(str(tmp_path)) is None
 
 
-def test_the_public_function_does_what_the_verb_does(run, data):
+def test_the_public_function_does_what_the_verb_does(run: Path, data: Path) -> None:
     result = glpn.evaluation.evaluate(data, model=str(run / "best"), threads=1)
     assert [row.name for row in result.rows] == ["4", "5"]
     whole = glpn.evaluation.evaluate(

@@ -9,6 +9,8 @@ import json
 import math
 import threading
 import time
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,12 +26,12 @@ from .frames import make_frame, make_frames, model, oracle
 PLAIN = Protocol("plain", max_depth=10.0)
 
 
-def run(frames=None, predict=model, **options):
+def run(frames: Any = None, predict: Callable[..., Any] = model, **options: Any) -> Any:
     frames = make_frames(40) if frames is None else frames
     return evaluate(frames, predict, model="abc123", **{"protocol": PLAIN, **options})
 
 
-def test_rows_hold_each_frames_own_metrics_in_order():
+def test_rows_hold_each_frames_own_metrics_in_order() -> None:
     result = run()
     assert [row.name for row in result.rows] == [f.name for f in make_frames(40)]
     frame = make_frame(7)
@@ -38,7 +40,7 @@ def test_rows_hold_each_frames_own_metrics_in_order():
     assert result.rows[7].pixels == valid.sum() and result.rows[7].scene == "house3"
 
 
-def test_means_are_of_images_not_pixels_and_lie_in_their_intervals():
+def test_means_are_of_images_not_pixels_and_lie_in_their_intervals() -> None:
     result = run()
     for i, name in enumerate(METRIC_NAMES):
         mean = math.fsum(row.metrics[i] for row in result.rows) / 40
@@ -48,7 +50,7 @@ def test_means_are_of_images_not_pixels_and_lie_in_their_intervals():
     assert all(i.high <= 1 for name, i in result.means.items() if name.startswith("delta"))
 
 
-def test_pooled_means_are_of_pixels():
+def test_pooled_means_are_of_pixels() -> None:
     result = run(protocol=PLAIN.replace(average="pooled"))
     frames = list(make_frames(40))
     depth = np.concatenate([f.depth.ravel() for f in frames])
@@ -57,20 +59,20 @@ def test_pooled_means_are_of_pixels():
     assert [i.value for i in result.means.values()] == pytest.approx(list(expected), rel=1e-12)
 
 
-def test_a_perfect_model_scores_perfectly():
+def test_a_perfect_model_scores_perfectly() -> None:
     means = run(predict=oracle).means
     assert [i.value for i in means.values()] == [1, 1, 1, 0, 0, 0, 0, 0, 0, 0]
 
 
-def test_flip_averaging_is_off_unless_asked_for():
+def test_flip_averaging_is_off_unless_asked_for() -> None:
     ramp = np.linspace(1.5, 1.0, 64)
 
-    def leaning(image):  # too far on the left, whatever it sees
+    def leaning(image: np.ndarray) -> np.ndarray:  # too far on the left, whatever it sees
         return oracle(image) * ramp
 
     calls = []
 
-    def counted(image):
+    def counted(image: np.ndarray) -> np.ndarray:
         calls.append(image.flags.c_contiguous)
         return leaning(image)
 
@@ -84,11 +86,11 @@ def test_flip_averaging_is_off_unless_asked_for():
     assert averaged.rows[0].metrics == pytest.approx(expected, rel=1e-6)
 
 
-def test_kitti_frames_are_cut_before_the_model_sees_them():
+def test_kitti_frames_are_cut_before_the_model_sees_them() -> None:
     frame = make_frame(0, (375, 1242))
     seen = []
 
-    def predict(image):
+    def predict(image: np.ndarray) -> np.ndarray:
         seen.append(image.shape)
         assert np.array_equal(image, frame.image[23:, 13:1229])
         return oracle(image)
@@ -99,14 +101,14 @@ def test_kitti_frames_are_cut_before_the_model_sees_them():
     assert result.rows[0].pixels == (inside > 0).sum()
 
 
-def test_the_same_run_twice_gives_the_same_bytes():
+def test_the_same_run_twice_gives_the_same_bytes() -> None:
     first, second = run(), run()
     assert first.to_json() == second.to_json()
     assert first.to_csv() == second.to_csv()
     assert first.to_markdown() == second.to_markdown()
 
 
-def test_json_comes_back_as_it_was_and_names_every_setting():
+def test_json_comes_back_as_it_was_and_names_every_setting() -> None:
     result = run(protocol=PLAIN.replace(alignment="median", max_depth=9.5))
     values = json.loads(result.to_json())
     assert values["protocol"]["hash"] == result.protocol.hash()
@@ -116,21 +118,21 @@ def test_json_comes_back_as_it_was_and_names_every_setting():
     assert back == result and back.to_json() == result.to_json()
 
 
-def test_too_few_scenes_are_null_in_json_and_words_in_markdown():
+def test_too_few_scenes_are_null_in_json_and_words_in_markdown() -> None:
     result = run(make_frames(8))
     assert json.loads(result.to_json())["means"]["rmse"]["low"] is None
     assert "; an interval needs 20" in result.to_markdown()
     assert math.isnan(Result.from_json(result.to_json()).means["rmse"].low)
 
 
-def test_unknown_scenes_are_not_counted_as_scenes():
+def test_unknown_scenes_are_not_counted_as_scenes() -> None:
     frames = [dataclasses.replace(frame, scene=None) for frame in make_frames(3)]
     assert "Images: 3 images, scenes unknown; an" in run(frames).to_markdown()
     assert json.loads(run(frames).to_json())["scenes"] is None
     assert "Images: 4 images in 2 scenes" in run(make_frames(4)).to_markdown()
 
 
-def test_a_unit_that_seems_wrong_is_a_warning_in_every_output():
+def test_a_unit_that_seems_wrong_is_a_warning_in_every_output() -> None:
     result = run(make_frames(8), predict=lambda image: model(image) / 5)
     [warning] = result.warnings
     assert "times the prediction on every frame" in warning
@@ -139,28 +141,28 @@ def test_a_unit_that_seems_wrong_is_a_warning_in_every_output():
     assert run(make_frames(8)).warnings == ()
 
 
-def test_a_comparison_calls_its_results_a_and_b():
+def test_a_comparison_calls_its_results_a_and_b() -> None:
     text = compare(run(), run()).to_markdown()
     assert "A: abc123" in text and "B: abc123" in text and "Model:" not in text
     doubtful = dataclasses.replace(run(), warnings=("the unit seems wrong",))
     assert compare(doubtful, run()).to_markdown().count("Warning: the unit seems wrong") == 1
 
 
-def test_protocols_that_differ_are_named_by_their_options():
+def test_protocols_that_differ_are_named_by_their_options() -> None:
     other = run(protocol=PLAIN.replace(max_depth=8.0))
     with pytest.raises(DataError) as caught:
         compare(run(), other)
     assert "max_depth 10.0 and 8.0" in str(caught.value) and "{" not in str(caught.value)
 
 
-def test_csv_has_a_line_per_image_in_full_precision():
+def test_csv_has_a_line_per_image_in_full_precision() -> None:
     result = run()
     rows = list(csv.DictReader(io.StringIO(result.to_csv())))
     assert len(rows) == 40 and rows[3]["name"] == "house1/frame00003"
     assert float(rows[3]["silog_train"]) == result.rows[3].metrics.silog_train
 
 
-def test_markdown_states_value_interval_protocol_and_model():
+def test_markdown_states_value_interval_protocol_and_model() -> None:
     text = run().to_markdown()
     assert "| abs_rel ↓ | 0." in text and "| rmse [m] ↓ |" in text and "| delta1 ↑ |" in text
     assert PLAIN.hash() in text and "abc123" in text and "flip no" in text
@@ -176,7 +178,7 @@ def test_markdown_states_value_interval_protocol_and_model():
         (lambda v: v["protocol"].update(crop="mine"), "crop: expected one of"),
     ],
 )
-def test_a_damaged_result_file_is_refused_by_name(change, message):
+def test_a_damaged_result_file_is_refused_by_name(change: Any, message: str) -> None:
     values = json.loads(run(make_frames(2)).to_json())
     values["protocol"]["crop"] = "none"
     change(values)
@@ -188,7 +190,7 @@ def test_a_damaged_result_file_is_refused_by_name(change, message):
         Result.from_json("{", name="a.json")
 
 
-def test_comparing_finds_the_better_model_and_pairs_by_name():
+def test_comparing_finds_the_better_model_and_pairs_by_name() -> None:
     worse = run()
     better = run(predict=lambda image: (model(image) + 3 * oracle(image)) / 4)
     shuffled = dataclasses.replace(better, rows=better.rows[::-1])
@@ -201,7 +203,7 @@ def test_comparing_finds_the_better_model_and_pairs_by_name():
     assert "| abs_rel ↓ |" in compare(worse, better).to_markdown()
 
 
-def test_results_of_other_images_or_rules_are_not_compared():
+def test_results_of_other_images_or_rules_are_not_compared() -> None:
     with pytest.raises(DataError, match=r"not of the same images: house19/frame00039"):
         compare(run(), run(make_frames(39)))
     with pytest.raises(DataError, match="protocols differ"):
@@ -215,14 +217,14 @@ def test_results_of_other_images_or_rules_are_not_compared():
         ({"depth": np.ones((48, 63), np.float32)}, "house1/frame00002: depth must have the image"),
     ],
 )
-def test_an_unusable_frame_stops_the_run_by_name(change, message):
+def test_an_unusable_frame_stops_the_run_by_name(change: dict[str, Any], message: str) -> None:
     frames = list(make_frames(5))
     frames[2] = dataclasses.replace(frames[2], **change)
     with pytest.raises(DataError, match=message):
         run(frames)
 
 
-def test_unusable_predictions_and_sets_are_refused():
+def test_unusable_predictions_and_sets_are_refused() -> None:
     with pytest.raises(DataError, match=r"house0/frame00000: prediction must have .*\(24, 32\)"):
         run(predict=lambda image: oracle(image)[::2, ::2])
     with pytest.raises(DataError, match="no frame"):
@@ -234,11 +236,11 @@ def test_unusable_predictions_and_sets_are_refused():
         run(predict=lambda image: oracle(image) * 0, protocol=unclamped)
 
 
-def test_an_error_in_the_model_or_the_reader_reaches_the_caller():
-    def broken_model(image):
+def test_an_error_in_the_model_or_the_reader_reaches_the_caller() -> None:
+    def broken_model(image: np.ndarray) -> np.ndarray:
         raise ZeroDivisionError("model")
 
-    def broken_frames():
+    def broken_frames() -> Iterator[Any]:
         yield make_frame(0)
         raise OSError("disk")
 
@@ -249,15 +251,15 @@ def test_an_error_in_the_model_or_the_reader_reaches_the_caller():
     assert not [t for t in threading.enumerate() if t.name.startswith("glpn-")]
 
 
-def test_reading_and_predicting_overlap():
+def test_reading_and_predicting_overlap() -> None:
     pause, count = 0.03, 12
 
-    def slow_frames():
+    def slow_frames() -> Iterator[Any]:
         for frame in make_frames(count):
             time.sleep(pause)
             yield frame
 
-    def slow_model(image):
+    def slow_model(image: np.ndarray) -> np.ndarray:
         time.sleep(pause)
         return model(image)
 

@@ -12,14 +12,14 @@ from glpn.errors import DataError, UsageError
 from glpn.evaluation.uncertainty import ONE_SIGMA, calibration, sparsification
 
 
-def scene(count=50_000, seed=0):
+def scene(count: int = 50000, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     rng = np.random.default_rng(seed)
     target = rng.uniform(1, 9, count)
     sigma = rng.uniform(0.05, 0.5, count)
     return target + rng.normal(0, sigma), target, sigma
 
 
-def test_an_uncertainty_equal_to_the_error_is_the_oracle():
+def test_an_uncertainty_equal_to_the_error_is_the_oracle() -> None:
     prediction, target, _ = scene()
     for metric, error in (
         ("rmse", np.abs(prediction - target)),
@@ -30,7 +30,7 @@ def test_an_uncertainty_equal_to_the_error_is_the_oracle():
         assert np.all(np.diff(curve.oracle) <= 0)
 
 
-def test_curves_equal_the_metric_of_the_pixels_that_remain():
+def test_curves_equal_the_metric_of_the_pixels_that_remain() -> None:
     prediction, target, sigma = scene(1000)
     curve = sparsification(prediction, target, sigma, metric="rmse")
     assert curve.removed.tolist() == [i / 50 for i in range(50)]
@@ -42,7 +42,7 @@ def test_curves_equal_the_metric_of_the_pixels_that_remain():
     assert relative.error[0] == pytest.approx(np.mean(np.abs(prediction - target) / target))
 
 
-def test_the_area_is_that_between_the_curves():
+def test_the_area_is_that_between_the_curves() -> None:
     prediction, target, sigma = scene(5000)
     curve = sparsification(prediction, target, sigma)
     gap = curve.error - curve.oracle
@@ -51,7 +51,7 @@ def test_the_area_is_that_between_the_curves():
     assert curve.ause_relative == pytest.approx(by_hand / curve.error[0])
 
 
-def test_a_telling_map_beats_a_random_one_and_that_an_inverted_one():
+def test_a_telling_map_beats_a_random_one_and_that_an_inverted_one() -> None:
     prediction, target, sigma = scene()
     shuffled = np.random.default_rng(1).permutation(sigma)
     areas = [sparsification(prediction, target, s).ause for s in (sigma, shuffled, 1 - sigma)]
@@ -60,13 +60,13 @@ def test_a_telling_map_beats_a_random_one_and_that_an_inverted_one():
     assert np.allclose(random.error, random.error[0], rtol=0.1)  # removing at random gains nothing
 
 
-def test_only_the_order_of_the_map_counts_for_sparsification():
+def test_only_the_order_of_the_map_counts_for_sparsification() -> None:
     prediction, target, sigma = scene(2000)
     scaled = sparsification(prediction, target, sigma * 7)
     assert scaled.ause == sparsification(prediction, target, sigma).ause
 
 
-def test_a_right_map_covers_what_it_promises():
+def test_a_right_map_covers_what_it_promises() -> None:
     found = calibration(*scene())
     assert found.within_one_sigma == pytest.approx(ONE_SIGMA, abs=0.01)
     assert abs(ONE_SIGMA - 0.6827) < 1e-4
@@ -75,7 +75,7 @@ def test_a_right_map_covers_what_it_promises():
 
 
 @pytest.mark.parametrize("factor", [0.5, 2.0])
-def test_a_map_that_is_too_sure_or_unsure_says_by_how_much(factor):
+def test_a_map_that_is_too_sure_or_unsure_says_by_how_much(factor: float) -> None:
     prediction, target, sigma = scene()
     found = calibration(prediction, target, sigma * factor)
     assert found.scale == pytest.approx(1 / factor, rel=0.01)
@@ -84,12 +84,12 @@ def test_a_map_that_is_too_sure_or_unsure_says_by_how_much(factor):
     assert found.error > 0.1
 
 
-def test_a_sigma_of_zero_covers_only_an_exact_depth():
+def test_a_sigma_of_zero_covers_only_an_exact_depth() -> None:
     found = calibration(np.array([2.0, 3.0]), np.array([2.0, 2.0]), np.zeros(2))
     assert found.within_one_sigma == 0.5 and set(found.observed) == {0.5}
 
 
-def test_impossible_vectors_are_refused():
+def test_impossible_vectors_are_refused() -> None:
     ones = np.ones(4)
     for bad in ((ones, ones, ones[:3]), (ones[:0],) * 3, (np.ones((2, 2)),) * 3):
         with pytest.raises(DataError, match="three vectors"):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -23,7 +26,7 @@ SIZES = {  # each takes another turn in the processor's rules
 
 
 @pytest.fixture(scope="session")
-def folder(tmp_path_factory):
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny network that was trained at a shorter side of 96 pixels, for one camera."""
     config = GLPNConfig(
         depths=(1, 1, 1, 1),
@@ -41,12 +44,12 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def metres(folder):
+def metres(folder: Path) -> Callable[[np.ndarray], np.ndarray]:
     """What `glpn.load(...)` says in float32 of a batch of images [B, H, W, 3], step by step."""
     network = GLPNForDepthEstimation.from_pretrained(folder)
     processor = GLPNImageProcessor.from_pretrained(folder)
 
-    def of_one(image):
+    def of_one(image: np.ndarray) -> np.ndarray:
         pixels = torch.from_numpy(processor.pixels(image, max_pixels=MAX_INPUT_PIXELS))
         with torch.no_grad():
             depth = network(pixels[None]).predicted_depth[0].numpy()
@@ -55,7 +58,7 @@ def metres(folder):
     return lambda images: np.stack([of_one(image) for image in images])
 
 
-def photographs(height, width, *, batch=1):
+def photographs(height: int, width: int, *, batch: int = 1) -> np.ndarray:
     """Colours that change slowly, an edge, and noise: uint8 [B, H, W, 3]."""
     rng = np.random.default_rng((height, width))
     images = []

@@ -12,7 +12,9 @@ import re
 import shutil
 import subprocess
 import threading
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -40,7 +42,7 @@ FLAGS = (
 
 
 @pytest.fixture(scope="module")
-def runtime():
+def runtime() -> Path:
     """The folder of onnxruntime-web's files, fetched if it was not before."""
     cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "glpn-tests" / PACKAGE
     dist = cache / "node_modules/onnxruntime-web/dist"
@@ -56,7 +58,9 @@ def runtime():
 
 
 @pytest.fixture(scope="module")
-def site(runtime, folder, tmp_path_factory):
+def site(
+    runtime: Path, folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Path, str]]:
     """The example page with its run time and a model, as its README says; served from here."""
     root = tmp_path_factory.mktemp("site")
     shutil.copytree(PAGE, root, dirs_exist_ok=True)
@@ -74,12 +78,12 @@ def site(runtime, folder, tmp_path_factory):
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *_):
+    def log_message(self, *_: Any) -> None:
         pass
 
 
 @pytest.fixture(scope="module")
-def browser():
+def browser() -> Iterator[Any]:
     sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
     if chromium is None:
@@ -91,7 +95,7 @@ def browser():
 
 
 @pytest.fixture
-def page(browser, site):
+def page(browser: Any, site: tuple[Path, str]) -> Iterator[Any]:
     """The open page; fails if it asks anyone else for anything, or complains."""
     page = browser.new_page()
     asked, complaints = [], []
@@ -105,7 +109,7 @@ def page(browser, site):
 
 
 @pytest.fixture
-def photo(tmp_path):
+def photo(tmp_path: Path) -> Path:
     """A PNG, which every decoder reads alike, and what it holds."""
     images = photographs(97, 131)
     path = tmp_path / "photo.png"
@@ -113,7 +117,7 @@ def photo(tmp_path):
     return path, images
 
 
-def test_the_browser_says_what_python_says(page, site, photo):
+def test_the_browser_says_what_python_says(page: Any, site: tuple[Path, str], photo: Path) -> None:
     path, images = photo
     page.set_input_files("#photo", path)
     found = page.evaluate(
@@ -130,7 +134,9 @@ def test_the_browser_says_what_python_says(page, site, photo):
     assert np.abs(metres - expected).max() <= 1e-4
 
 
-def test_the_page_draws_near_dark_and_tells_the_range(page, site, photo):
+def test_the_page_draws_near_dark_and_tells_the_range(
+    page: Any, site: tuple[Path, str], photo: Path
+) -> None:
     path, images = photo
     page.set_input_files("#photo", path)
     expected = opened([(site[0] / "depth.onnx").read_bytes()])(images)[0]
@@ -150,13 +156,13 @@ def test_the_page_draws_near_dark_and_tells_the_range(page, site, photo):
     assert np.abs(np.reshape(reds, expected.shape) - wanted).max() <= 1.01
 
 
-def test_what_is_no_picture_is_said(page, tmp_path):
+def test_what_is_no_picture_is_said(page: Any, tmp_path: Path) -> None:
     (tmp_path / "notes.png").write_text("no picture")
     page.set_input_files("#photo", tmp_path / "notes.png")
     require_answer(page, re.compile("^This did not work: "))
 
 
-def require_answer(page, text):
+def require_answer(page: Any, text: str) -> None:
     """Wait for it: the first photograph also fetches the model."""
     from playwright.sync_api import expect
 

@@ -20,11 +20,16 @@ pytestmark = pytest.mark.slow  # a torch program is traced
 PAGE = (Path(__file__).parents[2] / "docs/export.md").read_text("utf-8")
 
 
-def blocks(language):
+def blocks(language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", PAGE, re.M | re.S)
 
 
-def test_the_page_does_what_it_says(folder, tmp_path, monkeypatch, capsys):
+def test_the_page_does_what_it_says(
+    folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     pytest.importorskip("openvino", reason="openvino is not installed")
     (tmp_path / "my-model").symlink_to(folder)
     (tmp_path / "photos").mkdir()

@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,20 +25,20 @@ NETWORK_SIZES = [(1, 64, 64), (3, 96, 160), (2, 160, 64)]  # batch, height, widt
 MEAN, LARGEST = 1e-3, 1e-2  # end to end: a level may round the other way
 
 
-def onnx():
+def onnx() -> Any:
     from glpn.export.onnx_file import onnx_format
 
     return onnx_format(portable=True)
 
 
-def openvino():
+def openvino() -> Any:
     pytest.importorskip("openvino", reason="openvino is not installed")
     from glpn.export.openvino import openvino_format
 
     return openvino_format()
 
 
-def program():
+def program() -> Any:
     from glpn.export.torch_export import program_format
 
     return program_format()
@@ -44,13 +47,13 @@ def program():
 FORMATS = [onnx, openvino, pytest.param(program, marks=pytest.mark.slow)]  # tracing takes seconds
 
 
-def reopened(form, path):
+def reopened(form: Any, path: Path) -> Any:
     return form.open([path.with_suffix(suffix).read_bytes() for suffix in form.suffixes])
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("make", FORMATS)
-def test_the_network_agrees_with_the_modules(make, folder, tmp_path):
+def test_the_network_agrees_with_the_modules(make: Any, folder: Path, tmp_path: Path) -> None:
     form = make()
     path = tmp_path / f"network{form.suffixes[0]}"
     export(form, Source.of(folder), path)
@@ -66,7 +69,9 @@ def test_the_network_agrees_with_the_modules(make, folder, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("make", FORMATS)
-def test_images_become_the_estimators_metres(make, folder, metres, tmp_path):
+def test_images_become_the_estimators_metres(
+    make: Any, folder: Path, metres: Callable[[np.ndarray], np.ndarray], tmp_path: Path
+) -> None:
     form = make()
     path = tmp_path / f"whole{form.suffixes[0]}"
     export(form, Source.of(folder, end_to_end=True), path)
@@ -80,7 +85,7 @@ def test_images_become_the_estimators_metres(make, folder, metres, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("make", FORMATS[:2])
-def test_files_are_never_replaced_unasked(make, folder, tmp_path):
+def test_files_are_never_replaced_unasked(make: Any, folder: Path, tmp_path: Path) -> None:
     form = make()
     path = tmp_path / f"here{form.suffixes[0]}"
     path.with_suffix(form.suffixes[-1]).write_text("mine")
@@ -90,7 +95,7 @@ def test_files_are_never_replaced_unasked(make, folder, tmp_path):
     assert reopened(form, path)
 
 
-def test_another_suffix_is_refused(folder, tmp_path):
+def test_another_suffix_is_refused(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"depth\.pt: expected a name that ends in \.onnx"):
         export(onnx(), Source.of(folder), tmp_path / "depth.pt")
 
@@ -99,7 +104,7 @@ def test_another_suffix_is_refused(folder, tmp_path):
 
 
 @pytest.mark.slow
-def test_openvinos_file_has_the_facts_and_the_report(folder, tmp_path):
+def test_openvinos_file_has_the_facts_and_the_report(folder: Path, tmp_path: Path) -> None:
     form = openvino()
     import openvino as ov
 
@@ -114,7 +119,9 @@ def test_openvinos_file_has_the_facts_and_the_report(folder, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_program_needs_torch_alone_and_has_the_facts(folder, metres, tmp_path):
+def test_a_program_needs_torch_alone_and_has_the_facts(
+    folder: Path, metres: Callable[[np.ndarray], np.ndarray], tmp_path: Path
+) -> None:
     path, image = tmp_path / "depth.pt2", tmp_path / "image.npy"
     source = Source.of(folder, end_to_end=True)
     report = export(program(), source, path, verify=verifier(source))
@@ -144,12 +151,12 @@ print(facts["verified"])
 # The comparison
 
 
-def shifted(by):
+def shifted(by: float) -> Callable[[np.ndarray], np.ndarray]:
     """Pixels [B, 3, h, w] → a "depth" [B, h, w] that is off by this share everywhere."""
     return lambda pixels: (1 + pixels[:, 0]) * np.float32(1 + by)
 
 
-def test_a_deviation_is_measured_as_a_share_of_the_depth():
+def test_a_deviation_is_measured_as_a_share_of_the_depth() -> None:
     pixels = photograph(20, 30, batch=2).numpy()
     report = compare(shifted(0.25), shifted(0), [pixels, pixels[:1]], Tolerance(0.3, 0.3))
     assert [(row.batch, row.height, row.width) for row in report.rows] == [(2, 20, 30), (1, 20, 30)]
@@ -159,10 +166,12 @@ def test_a_deviation_is_measured_as_a_share_of_the_depth():
 
 
 @pytest.mark.parametrize("wrong", [shifted(2e-4), lambda pixels: pixels[:, 0] * np.nan])
-def test_a_file_that_deviates_too_far_is_not_written(folder, tmp_path, wrong):
+def test_a_file_that_deviates_too_far_is_not_written(
+    folder: Path, tmp_path: Path, wrong: Any
+) -> None:
     path = tmp_path / "depth.onnx"
 
-    def verify(_run) -> Report:
+    def verify(_run: Any) -> Report:
         pixels = photograph(20, 30).numpy()
         return compare(wrong, shifted(0), [pixels], NETWORK)
 

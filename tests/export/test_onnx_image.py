@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import onnx
 import onnxruntime
@@ -24,12 +28,14 @@ from tests.export.conftest import SIZES, photographs
 MEAN, LARGEST = 1e-3, 1e-2
 
 
-def session(content):
+def session(content: bytes) -> onnxruntime.InferenceSession:
     return onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
 
 
 @pytest.fixture(scope="module", params=[False, True], ids=["fused", "portable"])
-def runs(request, folder, tmp_path_factory):
+def runs(
+    request: pytest.FixtureRequest, folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> onnxruntime.InferenceSession:
     """The exported file, opened, with either kind of attention."""
     path = tmp_path_factory.mktemp("onnx") / "whole.onnx"
     export(onnx_format(portable=request.param), Source.of(folder, end_to_end=True), path)
@@ -37,7 +43,9 @@ def runs(request, folder, tmp_path_factory):
 
 
 @pytest.mark.parametrize("size", SIZES.values(), ids=SIZES)
-def test_metres_agree_with_the_estimator(runs, metres, size):
+def test_metres_agree_with_the_estimator(
+    runs: onnxruntime.InferenceSession, metres: Callable[[np.ndarray], np.ndarray], size: Any
+) -> None:
     images = photographs(*size, batch=2)
     expected = metres(images)
     (found,) = runs.run(["predicted_depth"], {"images": images})
@@ -47,7 +55,7 @@ def test_metres_agree_with_the_estimator(runs, metres, size):
     assert deviation.max() <= LARGEST
 
 
-def test_pillows_levels_differ_by_one_at_most():
+def test_pillows_levels_differ_by_one_at_most() -> None:
     """The filter itself, where it shrinks, enlarges and does both; Pillow is the reference."""
     for (height, width), short_side in [((240, 320), 96), ((50, 70), 160), ((333, 500), 192)]:
         processor = GLPNImageProcessor(short_side=short_side, do_rescale=False)
@@ -58,7 +66,7 @@ def test_pillows_levels_differ_by_one_at_most():
         assert (difference > 0).mean() <= 0.05
 
 
-def test_normalised_bicubic_pixels_are_the_processors():
+def test_normalised_bicubic_pixels_are_the_processors() -> None:
     processor = GLPNImageProcessor(
         resample=3, do_normalize=True, image_mean=[0.5, 0.4, 0.3], image_std=[0.2, 0.3, 0.4]
     )
@@ -75,7 +83,9 @@ def test_normalised_bicubic_pixels_are_the_processors():
     st.sampled_from([None, 500, 1024, 76_800, 300_000]),
     st.sampled_from([32, 64]),
 )
-def test_the_networks_size_is_the_processors(height, width, short_side, max_pixels, divisor):
+def test_the_networks_size_is_the_processors(
+    height: int, width: int, short_side: int, max_pixels: int, divisor: int
+) -> None:
     processor = GLPNImageProcessor(
         short_side=short_side, max_pixels=max_pixels, size_divisor=divisor
     )
@@ -83,7 +93,7 @@ def test_the_networks_size_is_the_processors(height, width, short_side, max_pixe
     assert tuple(run_nodes(processor, "input_size", np.array([height, width]))) == expected
 
 
-def run_nodes(processor, name, value):
+def run_nodes(processor: Any, name: str, value: Any) -> np.ndarray:
     """One function of `onnx_image`, as a graph of its own."""
     g = Graph(GLPNConfig(), {}, weights_file="", portable=True)
     output = getattr(onnx_image, name)(g, "x", processor)
@@ -95,7 +105,7 @@ def run_nodes(processor, name, value):
     return session(whole.SerializeToString()).run(None, {"x": value})[0]
 
 
-def test_the_file_holds_its_weights_and_says_what_it_is(folder, tmp_path):
+def test_the_file_holds_its_weights_and_says_what_it_is(folder: Path, tmp_path: Path) -> None:
     path = tmp_path / "elsewhere/whole.onnx"
     path.parent.mkdir()
     export(onnx_format(portable=True), Source.of(folder, end_to_end=True), path)
@@ -112,7 +122,9 @@ def test_the_file_holds_its_weights_and_says_what_it_is(folder, tmp_path):
 @pytest.mark.parametrize(
     ("field", "value"), [("do_resize", False), ("size_divisor", 16), ("resample", 1)]
 )
-def test_a_processor_that_the_graph_cannot_say_is_refused_by_its_key(folder, field, value):
+def test_a_processor_that_the_graph_cannot_say_is_refused_by_its_key(
+    folder: Path, field: str, value: bool | int
+) -> None:
     source = Source.of(folder)
     processor = GLPNImageProcessor(**{field: value})
     with pytest.raises(UsageError, match=rf"^{field}: an end-to-end export wants"):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -19,7 +21,7 @@ from tests.export.conftest import photographs
 
 
 @pytest.fixture(scope="module")
-def photos(tmp_path_factory):
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Eight photographs of three sizes; two of them are held back from calibration."""
     folder = tmp_path_factory.mktemp("photos")
     for i in range(8):
@@ -30,8 +32,12 @@ def photos(tmp_path_factory):
 
 @pytest.mark.parametrize("end_to_end", [False, True])
 def test_the_encoder_alone_is_in_eight_bits_and_the_file_passes(
-    folder, metres, photos, tmp_path, end_to_end
-):
+    folder: Path,
+    metres: Callable[[np.ndarray], np.ndarray],
+    photos: Path,
+    tmp_path: Path,
+    end_to_end: bool,
+) -> None:
     path = tmp_path / "int8.onnx"
     report = export_quantized(Source.of(folder, end_to_end=end_to_end), path, photos=photos)
     assert len(report.rows) == 2
@@ -56,8 +62,8 @@ def test_the_encoder_alone_is_in_eight_bits_and_the_file_passes(
 
 
 def test_what_deviates_by_more_is_not_written_and_the_message_has_the_figures(
-    folder, photos, tmp_path, monkeypatch
-):
+    folder: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(verify, "QUANTIZED", verify.Tolerance(mean=1e-7))
     with pytest.raises(
         InexactExport, match=r"on 2 photographs .*by 0\.\d+ % on average.*mean at most 1e-05 %"
@@ -66,7 +72,7 @@ def test_what_deviates_by_more_is_not_written_and_the_message_has_the_figures(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_fewer_than_four_photographs_are_too_few(folder, tmp_path):
+def test_fewer_than_four_photographs_are_too_few(folder: Path, tmp_path: Path) -> None:
     for i in range(3):
         Image.new("RGB", (40, 30)).save(tmp_path / f"{i}.png")
     (tmp_path / "notes.txt").write_text("no photograph")
@@ -74,7 +80,7 @@ def test_fewer_than_four_photographs_are_too_few(folder, tmp_path):
         export_quantized(Source.of(folder), tmp_path / "int8.onnx", photos=tmp_path)
 
 
-def test_many_photographs_are_thinned_out_evenly(tmp_path):
+def test_many_photographs_are_thinned_out_evenly(tmp_path: Path) -> None:
     for i in range(300):
         (tmp_path / f"{i:03}.jpg").touch()
     chosen = [int(file.stem) for file in find_photos(tmp_path)]
@@ -84,7 +90,9 @@ def test_many_photographs_are_thinned_out_evenly(tmp_path):
 
 
 @pytest.mark.slow
-def test_the_bundled_model_in_eight_bits_passes_on_real_rooms(real_data, tmp_path):
+def test_the_bundled_model_in_eight_bits_passes_on_real_rooms(
+    real_data: Path, tmp_path: Path
+) -> None:
     rooms = tmp_path / "rooms"
     rooms.mkdir()
     for file in sorted((real_data / "nyu795/rgb").iterdir())[::40]:

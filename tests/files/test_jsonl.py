@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 
@@ -16,12 +17,12 @@ from glpn.files.jsonl import JsonLog, parse_line, read_lines
 from glpn.files.lock import file_lock
 
 
-def test_a_full_disk_stops_a_log_by_name():
+def test_a_full_disk_stops_a_log_by_name() -> None:
     with closing(JsonLog("/dev/full")) as log, pytest.raises(OutputFailed, match="/dev/full"):
         log.append({"loss": 0.5})
 
 
-def test_a_log_continues_after_an_unfinished_line(tmp_path):
+def test_a_log_continues_after_an_unfinished_line(tmp_path: Path) -> None:
     path = tmp_path / "log.jsonl"
     path.write_bytes(b'{"a": 1}\n{"b')
     assert list(read_lines(path)) == [b'{"a": 1}\n']
@@ -30,7 +31,7 @@ def test_a_log_continues_after_an_unfinished_line(tmp_path):
     assert list(read_lines(path)) == [b'{"a": 1}\n', b'{"b\n', b'{"c": 3}\n']
 
 
-def test_a_log_is_cut_to_the_size_of_a_checkpoint(tmp_path):
+def test_a_log_is_cut_to_the_size_of_a_checkpoint(tmp_path: Path) -> None:
     path = tmp_path / "log.jsonl"
     with closing(JsonLog(path)) as log:
         log.append([1])
@@ -41,7 +42,7 @@ def test_a_log_is_cut_to_the_size_of_a_checkpoint(tmp_path):
     assert path.read_text() == "[1]\n[3]\n"
 
 
-def test_lines_of_many_threads_stay_whole(tmp_path):
+def test_lines_of_many_threads_stay_whole(tmp_path: Path) -> None:
     path = tmp_path / "log.jsonl"
     with closing(JsonLog(path)) as log:
         threads = [
@@ -55,7 +56,7 @@ def test_lines_of_many_threads_stay_whole(tmp_path):
     assert [parse_line(line) for line in read_lines(path)] == [["x" * 5000]] * 80
 
 
-def test_pipes_and_sockets_have_no_lines_and_make_nobody_wait(tmp_path):
+def test_pipes_and_sockets_have_no_lines_and_make_nobody_wait(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(tmp_path / "socket"))
@@ -66,7 +67,7 @@ def test_pipes_and_sockets_have_no_lines_and_make_nobody_wait(tmp_path):
 
 
 @pytest.mark.parametrize("line", [b"[" * 100_000, b"[" + b"9" * 5000 + b"]", b"\xff", b"{"])
-def test_hostile_lines_are_value_errors(line):
+def test_hostile_lines_are_value_errors(line: bytes) -> None:
     with pytest.raises(ValueError):
         parse_line(line)
 
@@ -81,7 +82,7 @@ with file_lock(Path(sys.argv[1]), doing="busy"):
 """
 
 
-def test_a_lock_names_its_holder_and_ends_with_it(tmp_path):
+def test_a_lock_names_its_holder_and_ends_with_it(tmp_path: Path) -> None:
     path = tmp_path / "lock"
     command = [sys.executable, "-c", HOLD, str(path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:

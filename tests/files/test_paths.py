@@ -9,6 +9,7 @@ import sys
 import textwrap
 import unicodedata
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -25,7 +26,7 @@ from tests.depths import a_depth
 # Whole or not at all
 
 
-def test_existing_file_is_kept_unless_told_otherwise(tmp_path):
+def test_existing_file_is_kept_unless_told_otherwise(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     path.write_text("precious")
     with pytest.raises(CannotCreateOutput, match=r"a\.png: exists"):
@@ -36,7 +37,7 @@ def test_existing_file_is_kept_unless_told_otherwise(tmp_path):
     assert os.listdir(tmp_path) == ["a.png"]
 
 
-def test_failure_on_the_way_keeps_the_previous_file_and_leaves_nothing_else(tmp_path):
+def test_failure_on_the_way_keeps_the_previous_file_and_leaves_nothing_else(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     path.write_text("precious")
 
@@ -56,7 +57,7 @@ def run_python(code: str, *arguments: object) -> subprocess.CompletedProcess[str
     return subprocess.run(command, capture_output=True, text=True, timeout=60)
 
 
-def test_process_that_dies_while_writing_leaves_the_previous_file(tmp_path):
+def test_process_that_dies_while_writing_leaves_the_previous_file(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     path.write_text("precious")
     code = """
@@ -71,7 +72,7 @@ def test_process_that_dies_while_writing_leaves_the_previous_file(tmp_path):
     assert path.read_text() == "precious"
 
 
-def test_full_disk_is_told_apart_and_leaves_no_partial_file(tmp_path):
+def test_full_disk_is_told_apart_and_leaves_no_partial_file(tmp_path: Path) -> None:
     pytest.importorskip("resource")
     for kind in files.FORMATS.values():
         (tmp_path / f"a{kind.suffix}").write_text("precious")
@@ -109,7 +110,9 @@ def test_full_disk_is_told_apart_and_leaves_no_partial_file(tmp_path):
         (errno.EACCES, CannotCreateOutput),
     ],
 )
-def test_reasons_of_the_disk_have_their_own_error_that_names_the_file(tmp_path, number, kind):
+def test_reasons_of_the_disk_have_their_own_error_that_names_the_file(
+    tmp_path: Path, number: Any, kind: type[Exception]
+) -> None:
     def write() -> None:
         with files.atomic_file(tmp_path / "a.png") as file:
             file.write(b"half")
@@ -120,7 +123,7 @@ def test_reasons_of_the_disk_have_their_own_error_that_names_the_file(tmp_path, 
     assert os.listdir(tmp_path) == []
 
 
-def test_outputs_that_cannot_be_begun_are_told_apart(tmp_path):
+def test_outputs_that_cannot_be_begun_are_told_apart(tmp_path: Path) -> None:
     blocker = tmp_path / "file"
     blocker.write_text("")
     (tmp_path / "loop").symlink_to("loop")
@@ -141,7 +144,7 @@ def test_outputs_that_cannot_be_begun_are_told_apart(tmp_path):
         a_depth().save(tmp_path / "pipe.png", overwrite=True)
 
 
-def test_a_link_is_replaced_and_what_it_points_to_stays(tmp_path):
+def test_a_link_is_replaced_and_what_it_points_to_stays(tmp_path: Path) -> None:
     outside = tmp_path / "outside.txt"
     outside.write_text("precious")
     link = tmp_path / "a.png"
@@ -153,7 +156,7 @@ def test_a_link_is_replaced_and_what_it_points_to_stays(tmp_path):
     assert files.valid_output(link, "png16") and not link.is_symlink()
 
 
-def test_new_files_obey_the_umask(tmp_path):
+def test_new_files_obey_the_umask(tmp_path: Path) -> None:
     old = os.umask(0o027)
     try:
         path = a_depth().save(tmp_path / "a.png")
@@ -162,7 +165,7 @@ def test_new_files_obey_the_umask(tmp_path):
     assert path.stat().st_mode & 0o777 == 0o640
 
 
-def test_output_folder_is_made_and_proved_before_any_work(tmp_path):
+def test_output_folder_is_made_and_proved_before_any_work(tmp_path: Path) -> None:
     folder = files.require_writable_folder(tmp_path / "deep" / "er")
     assert folder.is_dir() and os.listdir(folder) == []
     blocker = tmp_path / "file"
@@ -175,7 +178,7 @@ def test_output_folder_is_made_and_proved_before_any_work(tmp_path):
 @pytest.mark.skipif(
     not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write everywhere"
 )
-def test_read_only_folder_is_refused_before_any_work(tmp_path):
+def test_read_only_folder_is_refused_before_any_work(tmp_path: Path) -> None:
     tmp_path.chmod(0o555)
     with pytest.raises(CannotCreateOutput):
         files.require_writable_folder(tmp_path)
@@ -185,7 +188,7 @@ def test_read_only_folder_is_refused_before_any_work(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def tree(tmp_path_factory) -> Path:
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     base = tmp_path_factory.mktemp("tree")
     root = base / "root"
     (root / "in").mkdir(parents=True)
@@ -202,7 +205,7 @@ PARTS = st.sampled_from(["in", "out", "sibling", "home", "loop", "a.png", "..", 
 
 @settings(deadline=None)
 @given(st.lists(PARTS, max_size=6).map("/".join) | st.text(max_size=20))
-def test_joined_name_never_leaves_its_root(tree, name):
+def test_joined_name_never_leaves_its_root(tree: Path, name: str) -> None:
     try:
         joined = files.safe_join(tree, name)
     except DataError:
@@ -211,7 +214,7 @@ def test_joined_name_never_leaves_its_root(tree, name):
     assert ".." not in joined.relative_to(tree).parts
 
 
-def test_plain_names_are_joined_and_others_refused(tree):
+def test_plain_names_are_joined_and_others_refused(tree: Path) -> None:
     assert files.safe_join(tree, "in/a.png") == tree / "in" / "a.png"
     assert files.safe_join(tree, "home/in/a.png") == tree / "home" / "in" / "a.png"
     absolute = str(tree / "in" / "a.png")
@@ -223,23 +226,23 @@ def test_plain_names_are_joined_and_others_refused(tree):
             files.safe_join(tree, name)
 
 
-def test_two_inputs_with_one_stem_get_distinct_names():
+def test_two_inputs_with_one_stem_get_distinct_names() -> None:
     inputs = ["a.jpg", "a.png", "b/a.jpg", "A.JPG", "c.jpg", "a-2.jpg"]
     assert files.output_stems(inputs) == ["a", "a-2", "a-3", "A-4", "c", "a-2-2"]
 
 
-def test_colour_picture_of_one_input_is_never_the_depth_of_another():
+def test_colour_picture_of_one_input_is_never_the_depth_of_another() -> None:
     stems = files.output_stems(["a.jpg", "a.vis.jpg", "b.VIS.png"])
     assert stems == ["a", "a_vis", "b_vis"]
 
 
-def test_awkward_names_become_names_for_any_disk():
+def test_awkward_names_become_names_for_any_disk() -> None:
     inputs = ["-rf.jpg", "new\nline.jpg", os.fsdecode(b"caf\xe9.jpg"), "küche 🛋.jpg", ".jpg", ""]
     expected = ["_rf", "new_line", "caf_", "küche 🛋", ".jpg", "image"]
     assert files.output_stems(inputs) == expected
 
 
-def test_names_that_windows_cannot_store_are_changed():
+def test_names_that_windows_cannot_store_are_changed() -> None:
     devices = ["nul.jpg", "Con.vis.jpg", "aux .png", "COM1.jpg", "lpt³.jpg"]
     expected = ["_nul", "_Con_vis", "_aux ", "_COM1", "_lpt³"]
     assert files.output_stems(devices) == expected
@@ -248,11 +251,11 @@ def test_names_that_windows_cannot_store_are_changed():
     assert files.output_stems(['a:b<c>"d|e?f*g.jpg']) == ["a_b_c__d_e_f_g"]
 
 
-def test_forms_that_macos_counts_as_one_name_get_two():
+def test_forms_that_macos_counts_as_one_name_get_two() -> None:
     assert files.output_stems(["caf\u00e9.jpg", "cafe\u0301.jpg"]) == ["caf\u00e9", "cafe\u0301-2"]
 
 
-def test_long_names_are_cut_between_characters(tmp_path):
+def test_long_names_are_cut_between_characters(tmp_path: Path) -> None:
     long = "ü" * 125 + ".png"  # 254 bytes
     first, second = files.output_stems([long, "x/" + long])
     assert first == "ü" * 115 and second == "ü" * 115 + "-2"
@@ -271,7 +274,7 @@ AWKWARD = st.text(
         st.builds("{}{}".format, AWKWARD, st.sampled_from(["", ".jpg", ".vis.png", ".Sigma.png"]))
     )
 )
-def test_output_names_are_distinct_writable_and_stay_in_their_folder(inputs):
+def test_output_names_are_distinct_writable_and_stay_in_their_folder(inputs: Any) -> None:
     stems = files.output_stems(inputs)
     names = [stem + kind.suffix for stem in stems for kind in files.FORMATS.values()]
     assert len(stems) == len(inputs)
@@ -282,13 +285,13 @@ def test_output_names_are_distinct_writable_and_stay_in_their_folder(inputs):
         assert not {unicodedata.category(c) for c in name} & {"Cc", "Cs"}
 
 
-def test_ten_thousand_inputs_of_one_name_are_named_quickly():
+def test_ten_thousand_inputs_of_one_name_are_named_quickly() -> None:
     stems = files.output_stems([f"scene{i}/rgb.jpg" for i in range(10_000)])
     assert len(set(stems)) == 10_000 and stems[-1] == "rgb-10000"
 
 
 @pytest.mark.parametrize("name", ["x" * 300 + ".png", "x" * 251 + ".vis.png", "é" * 127 + ".npz"])
-def test_a_name_that_is_too_long_cannot_be_created(tmp_path, name):
+def test_a_name_that_is_too_long_cannot_be_created(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     with (
         pytest.raises(CannotCreateOutput, match="cannot") as raised,

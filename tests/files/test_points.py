@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import struct
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +19,7 @@ from glpn.files import valid_output
 from tests.depths import NAME, a_depth, a_plane, save
 
 
-def test_ply_points_lie_as_far_apart_as_the_depth_says(tmp_path):
+def test_ply_points_lie_as_far_apart_as_the_depth_says(tmp_path: Path) -> None:
     depth = a_depth()
     cloud = trimesh.load(depth.save(tmp_path / "a.ply"))
     known = np.argwhere(depth.metres > 0)  # rows of (y, x), in the file's order
@@ -29,7 +31,7 @@ def test_ply_points_lie_as_far_apart_as_the_depth_says(tmp_path):
         assert cloud.colors[i][:3].tolist() == depth.image[tuple(known[i])].tolist()
 
 
-def test_ply_keeps_the_cameras_axes_and_describes_itself_in_a_comment(tmp_path):
+def test_ply_keeps_the_cameras_axes_and_describes_itself_in_a_comment(tmp_path: Path) -> None:
     depth = a_plane([[2, 2], [2, 2]], focal=1)
     path = depth.save(tmp_path / "a.ply")
     expected = [[-1, -1, 2], [1, -1, 2], [-1, 1, 2], [1, 1, 2]]  # X right, Y down, Z forward
@@ -39,7 +41,7 @@ def test_ply_keeps_the_cameras_axes_and_describes_itself_in_a_comment(tmp_path):
     assert json.loads(comment[13:])["camera"]["fx"] == 1
 
 
-def test_step_thins_out_points(tmp_path):
+def test_step_thins_out_points(tmp_path: Path) -> None:
     path = a_plane(np.full((6, 9), 2)).save(tmp_path / "a.ply", step=3)
     assert len(trimesh.load(path).vertices) == 2 * 3
     metres = np.random.default_rng(0).uniform(1, 5, (7, 10)).astype(np.float32)
@@ -52,7 +54,7 @@ def test_step_thins_out_points(tmp_path):
         a_plane([[1]], focal=1).save(tmp_path / "b.ply", step=0)
 
 
-def test_ply_mesh_is_cut_where_the_depth_jumps(tmp_path):
+def test_ply_mesh_is_cut_where_the_depth_jumps(tmp_path: Path) -> None:
     metres = np.ones((4, 6))
     metres[:, 3:] = 3
     metres[0, 0] = 0
@@ -64,14 +66,14 @@ def test_ply_mesh_is_cut_where_the_depth_jumps(tmp_path):
     assert valid_output(path, "ply")
 
 
-def test_ply_mesh_of_points_that_hold_nowhere_together_is_points(tmp_path):
+def test_ply_mesh_of_points_that_hold_nowhere_together_is_points(tmp_path: Path) -> None:
     cloud = trimesh.load(a_plane([[1, 2], [4, 8]]).save(tmp_path / "a.ply", mesh=True))
     assert len(cloud.vertices) == 4 and not hasattr(cloud, "faces")
 
 
 @pytest.mark.parametrize("format", ["ply", "glb"])
 @pytest.mark.parametrize("jump", [0, -1, float("nan")])
-def test_impossible_jump_is_refused(tmp_path, format, jump):
+def test_impossible_jump_is_refused(tmp_path: Path, format: str, jump: Any) -> None:
     with pytest.raises(UsageError, match="jump: expected a share above 0"):
         a_plane([[1, 1], [1, 1]]).save(tmp_path / f"a.{format}", jump=jump)
 
@@ -81,8 +83,8 @@ def test_impossible_jump_is_refused(tmp_path, format, jump):
 )
 @pytest.mark.parametrize("format", ["ply", "glb"])
 def test_points_of_a_file_lie_as_far_apart_as_between_says_whatever_the_lens(
-    tmp_path, format, lens
-):
+    tmp_path: Path, format: str, lens: dict[str, Any]
+) -> None:
     depth = a_depth()
     camera = Camera(20, 21, 15, 12, "calibrated", **lens)
     depth = Depth(depth.metres, camera, depth.provenance)
@@ -96,7 +98,7 @@ def test_points_of_a_file_lie_as_far_apart_as_between_says_whatever_the_lens(
         assert apart == pytest.approx(expected, rel=1e-5)
 
 
-def test_pixels_that_the_lens_has_no_ray_for_are_left_out(tmp_path):
+def test_pixels_that_the_lens_has_no_ray_for_are_left_out(tmp_path: Path) -> None:
     camera = Camera(150, 150, 150, 150, "t", (-1 / 3, 0, 0, 0))  # folds back 100 px off the middle
     depth = Depth(np.full((301, 301), 2, np.float32), camera, a_depth().provenance)
     cloud = trimesh.load(depth.save(tmp_path / "a.ply"))
@@ -104,7 +106,7 @@ def test_pixels_that_the_lens_has_no_ray_for_are_left_out(tmp_path):
     assert np.hypot(cloud.vertices[:, 0], cloud.vertices[:, 1]).max() <= 2
 
 
-def test_glb_has_a_camera_that_sees_what_the_photograph_shows(tmp_path):
+def test_glb_has_a_camera_that_sees_what_the_photograph_shows(tmp_path: Path) -> None:
     plane = a_plane(np.full((30, 40), 2))
     depth = Depth(plane.metres, Camera(20, 15, 19.5, 14.5, "t"), plane.provenance)
     data = depth.save(tmp_path / "a.glb").read_bytes()
@@ -117,7 +119,7 @@ def test_glb_has_a_camera_that_sees_what_the_photograph_shows(tmp_path):
     assert tree["nodes"][node] == {"name": "photograph", "camera": 0}
 
 
-def test_glb_has_y_up_and_looks_along_minus_z(tmp_path):
+def test_glb_has_y_up_and_looks_along_minus_z(tmp_path: Path) -> None:
     path = a_plane([[2, 2], [2, 2]], focal=1).save(tmp_path / "a.glb")
     (mesh,) = trimesh.load(path).geometry.values()
     expected = {(-1, 1, -2), (1, 1, -2), (-1, -1, -2), (1, -1, -2)}
@@ -126,7 +128,7 @@ def test_glb_has_y_up_and_looks_along_minus_z(tmp_path):
     assert np.allclose(mesh.face_normals, [0, 0, 1])  # towards the camera
 
 
-def test_glb_is_cut_where_the_depth_jumps_and_around_unknown_pixels(tmp_path):
+def test_glb_is_cut_where_the_depth_jumps_and_around_unknown_pixels(tmp_path: Path) -> None:
     metres = np.ones((4, 6))
     metres[:, 3:] = 3
     (mesh,) = trimesh.load(a_plane(metres).save(tmp_path / "a.glb")).geometry.values()
@@ -138,13 +140,13 @@ def test_glb_is_cut_where_the_depth_jumps_and_around_unknown_pixels(tmp_path):
     assert len(mesh.faces) == 24 - 1 and mesh.vertices[:, 2].max() == -1
 
 
-def test_glb_joins_everything_if_told_that_nothing_is_a_jump(tmp_path):
+def test_glb_joins_everything_if_told_that_nothing_is_a_jump(tmp_path: Path) -> None:
     path = a_plane([[1, 3], [1, 3]]).save(tmp_path / "a.glb", jump=10)
     (mesh,) = trimesh.load(path).geometry.values()
     assert len(mesh.faces) == 2
 
 
-def test_glb_lays_each_pixel_of_the_photograph_on_its_own_point(tmp_path):
+def test_glb_lays_each_pixel_of_the_photograph_on_its_own_point(tmp_path: Path) -> None:
     image = np.random.default_rng(3).integers(0, 256, (3, 4, 3), dtype=np.uint8)
     plane = a_plane(np.full((3, 4), 2))
     depth = Depth(plane.metres, plane.camera, plane.provenance, image)
@@ -156,7 +158,7 @@ def test_glb_lays_each_pixel_of_the_photograph_on_its_own_point(tmp_path):
         assert (x, y, z) == pytest.approx(((column - 1.5) / 50, (1 - row) / 50, -2), abs=1e-6)
 
 
-def test_glb_points_have_linear_colours(tmp_path):
+def test_glb_points_have_linear_colours(tmp_path: Path) -> None:
     plane = a_plane(np.full((2, 2), 2))
     image = np.full((2, 2, 3), 188, np.uint8)  # ((188/255 + .055) / 1.055)^2.4 · 255 = 128.2
     depth = Depth(plane.metres, plane.camera, plane.provenance, image)
@@ -166,20 +168,20 @@ def test_glb_points_have_linear_colours(tmp_path):
     assert (cloud.colors[:, :3] == 128).all()
 
 
-def test_glb_describes_itself(tmp_path):
+def test_glb_describes_itself(tmp_path: Path) -> None:
     data = a_depth().save(tmp_path / "a.glb").read_bytes()
     (length,) = struct.unpack_from("<I", data, 12)
     facts = json.loads(data[20 : 20 + length])["asset"]["extras"]["glpn"]
     assert facts["model"] == "glpn-b0-indoor" and facts["image"] == NAME
 
 
-def test_a_single_row_has_no_surface_and_becomes_points(tmp_path):
+def test_a_single_row_has_no_surface_and_becomes_points(tmp_path: Path) -> None:
     (cloud,) = trimesh.load(a_plane([[1, 1, 2]]).save(tmp_path / "a.glb")).geometry.values()
     assert len(cloud.vertices) == 3 and not hasattr(cloud, "faces")
 
 
 @pytest.mark.parametrize("format", ["ply", "glb"])
-def test_nothing_known_puts_nothing_in_space(tmp_path, format):
+def test_nothing_known_puts_nothing_in_space(tmp_path: Path, format: str) -> None:
     with pytest.raises(DataError, match="no pixel"):
         save(a_plane(np.zeros((2, 2))), tmp_path, format)
     assert os.listdir(tmp_path) == []

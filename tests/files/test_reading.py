@@ -7,6 +7,8 @@ import os
 import struct
 import zipfile
 import zlib
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,7 +27,7 @@ from glpn.errors import (
 from tests.depths import READABLE, a_depth, save
 
 
-def test_plain_png_needs_its_scale(tmp_path):
+def test_plain_png_needs_its_scale(tmp_path: Path) -> None:
     path = tmp_path / "kitti.png"
     Image.fromarray(np.array([[0, 256, 2560]], np.uint16)).save(path)
     with pytest.raises(UsageError, match=r"kitti\.png.*scale.*256: KITTI"):
@@ -36,7 +38,7 @@ def test_plain_png_needs_its_scale(tmp_path):
     assert (depth.provenance.model, depth.provenance.image) == ("unknown", "kitti.png")
 
 
-def test_a_damaged_archive_is_not_repeated_in_the_message(tmp_path):
+def test_a_damaged_archive_is_not_repeated_in_the_message(tmp_path: Path) -> None:
     """zipfile quotes the header's name, which damage can make as long as the file."""
     path = a_depth().save(tmp_path / "a.npz")
     data = bytearray(path.read_bytes())
@@ -47,7 +49,7 @@ def test_a_damaged_archive_is_not_repeated_in_the_message(tmp_path):
     assert len(str(caught.value)) < 300 + len(str(path))
 
 
-def test_scale_against_the_files_own_is_refused(tmp_path):
+def test_scale_against_the_files_own_is_refused(tmp_path: Path) -> None:
     path = a_depth().save(tmp_path / "a.png")
     assert np.array_equal(read_depth(path, scale=1000).metres, read_depth(path).metres)
     with pytest.raises(UsageError, match="states the scale 1000, not 256"):
@@ -55,34 +57,36 @@ def test_scale_against_the_files_own_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "P", "1"])
-def test_eight_bit_png_is_refused_with_file_and_mode(tmp_path, mode):
+def test_eight_bit_png_is_refused_with_file_and_mode(tmp_path: Path, mode: str) -> None:
     path = tmp_path / "eight.png"
     Image.new(mode, (4, 3)).save(path)
     with pytest.raises(DataError, match=rf"eight\.png: .*16-bit grey.*mode {mode}"):
         read_depth(path, scale=1000)
 
 
-def test_float_files_of_others_may_mark_unknown_with_nan_infinity_or_negatives(tmp_path):
+def test_float_files_of_others_may_mark_unknown_with_nan_infinity_or_negatives(
+    tmp_path: Path,
+) -> None:
     path = tmp_path / "theirs.tiff"
     Image.fromarray(np.array([[1, np.nan, np.inf, -1]], np.float32)).save(path)
     assert read_depth(path, scale=1).metres.tolist() == [[1, 0, 0, 0]]
 
 
-def test_kind_is_decided_by_content_not_by_name(tmp_path):
+def test_kind_is_decided_by_content_not_by_name(tmp_path: Path) -> None:
     depth = a_depth()
     path = depth.save(tmp_path / "a.npz").rename(tmp_path / "a.png")
     assert np.array_equal(read_depth(path).metres, depth.metres)
 
 
 @pytest.mark.parametrize("data", [b"", b"hello, world", b"\x89PNG\r\n\x1a\n", b"PK\x03\x04"])
-def test_files_that_are_no_depth_map_are_refused_by_name(tmp_path, data):
+def test_files_that_are_no_depth_map_are_refused_by_name(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "odd.bin"
     path.write_bytes(data)
     with pytest.raises(DataError, match=r"odd\.bin"):
         read_depth(path)
 
 
-def test_missing_folder_and_special_files_are_refused(tmp_path):
+def test_missing_folder_and_special_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(MissingInput, match=r"none\.png"):
         read_depth(tmp_path / "none.png")
     with pytest.raises(DataError, match="not a regular file"):
@@ -98,7 +102,7 @@ def test_missing_folder_and_special_files_are_refused(tmp_path):
 @pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow warns of a cut TIFF before it fails
 @pytest.mark.parametrize("share", [0.02, 0.25, 0.5, 0.9, 0.99])
 @pytest.mark.parametrize("format", READABLE)
-def test_truncated_file_is_refused_by_name(tmp_path, format, share):
+def test_truncated_file_is_refused_by_name(tmp_path: Path, format: Any, share: float) -> None:
     path = save(a_depth(), tmp_path, format)
     data = path.read_bytes()
     path.write_bytes(data[: int(len(data) * share)])
@@ -107,7 +111,7 @@ def test_truncated_file_is_refused_by_name(tmp_path, format, share):
 
 
 @pytest.fixture(scope="module")
-def written(tmp_path_factory) -> dict[str, bytes]:
+def written(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     folder = tmp_path_factory.mktemp("written")
     return {format: save(a_depth((5, 6)), folder, format).read_bytes() for format in READABLE}
 
@@ -115,7 +119,9 @@ def written(tmp_path_factory) -> dict[str, bytes]:
 @pytest.mark.filterwarnings("ignore")
 @settings(max_examples=60, deadline=None)
 @given(st.sampled_from(["png16", "npz", "tiff"]), st.data())
-def test_flipped_bytes_give_a_depth_or_a_named_error(written, tmp_path_factory, format, data):
+def test_flipped_bytes_give_a_depth_or_a_named_error(
+    written: dict[str, bytes], tmp_path_factory: pytest.TempPathFactory, format: str, data: Any
+) -> None:
     damaged = bytearray(written[format])
     for _ in range(data.draw(st.integers(1, 4))):
         damaged[data.draw(st.integers(0, len(damaged) - 1))] = data.draw(st.integers(0, 255))
@@ -160,20 +166,20 @@ GOOD_CAMERA = b'"camera": {"fx": 1, "fy": 1, "cx": 0, "cy": 0, "source": "x"}'
         b'{"scale": 1000, ' + GOOD_CAMERA + b', "model": "m"}',
     ],
 )
-def test_impossible_metadata_is_refused_by_name(tmp_path, text):
+def test_impossible_metadata_is_refused_by_name(tmp_path: Path, text: Any) -> None:
     path = tmp_path / "odd.png"
     path.write_bytes(a_png(text))
     with pytest.raises(GLPNError, match=r"odd\.png"):
         read_depth(path)
 
 
-def test_hand_made_png_is_read(tmp_path):
+def test_hand_made_png_is_read(tmp_path: Path) -> None:
     path = tmp_path / "made.png"
     path.write_bytes(a_png(b'{"scale": 1000, ' + GOOD_CAMERA + b"}"))
     assert read_depth(path).at(0, 0) == pytest.approx(1.234)
 
 
-def test_bombs_are_refused_from_what_they_declare(tmp_path):
+def test_bombs_are_refused_from_what_they_declare(tmp_path: Path) -> None:
     png = tmp_path / "bomb.png"
     png.write_bytes(a_png(None, side=30_000))
     with pytest.raises(DataError, match=r"bomb\.png"):
@@ -191,7 +197,7 @@ def test_bombs_are_refused_from_what_they_declare(tmp_path):
         read_depth(npz)
 
 
-def test_pickles_inside_an_npz_are_never_opened(tmp_path):
+def test_pickles_inside_an_npz_are_never_opened(tmp_path: Path) -> None:
     path = tmp_path / "pickle.npz"
     np.savez(path, metres=np.array([{}], object), glpn=np.array("{}"))
     with pytest.raises(DataError, match="metres: expected"):
@@ -199,7 +205,7 @@ def test_pickles_inside_an_npz_are_never_opened(tmp_path):
 
 
 @pytest.mark.parametrize("scale", ["1e-320", "1e-7", "1e300", "1" + "0" * 400, "-1", "Infinity"])
-def test_a_scale_that_no_unit_has_is_refused_without_a_warning(tmp_path, scale):
+def test_a_scale_that_no_unit_has_is_refused_without_a_warning(tmp_path: Path, scale: str) -> None:
     path = tmp_path / "odd.png"
     path.write_bytes(a_png(f'{{"scale": {scale}}}'.encode()))
     with pytest.raises(GLPNError, match=r"odd\.png.*scale"):

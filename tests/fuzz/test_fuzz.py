@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -21,7 +22,7 @@ def _tiff_with(tag: int, count: int, kind: int = 3) -> bytes:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", TARGETS)
-def test_only_our_own_errors_leave_a_reader_of_mutated_bytes(name):
+def test_only_our_own_errors_leave_a_reader_of_mutated_bytes(name: Any) -> None:
     assert fuzz(TARGETS[name], seconds=30, inputs=300) > 0  # the same inputs on every machine
 
 
@@ -36,7 +37,7 @@ FINDINGS = {
 
 
 @pytest.mark.parametrize("side", [143_653, 2**31 - 1])
-def test_a_depth_tiff_of_a_huge_size_is_refused_by_its_header(side):
+def test_a_depth_tiff_of_a_huge_size_is_refused_by_its_header(side: int) -> None:
     data = encoded(Image.new("F", (8, 8)), "TIFF")
     for tag in (256, 257):  # ImageWidth, ImageLength
         at = data.index(struct.pack("<H", tag), 8)
@@ -45,6 +46,6 @@ def test_a_depth_tiff_of_a_huge_size_is_refused_by_its_header(side):
 
 
 @pytest.mark.parametrize("name", FINDINGS)
-def test_what_a_fuzzer_found_stays_fixed(name):
+def test_what_a_fuzzer_found_stays_fixed(name: str) -> None:
     target, data = FINDINGS[name]
     check(TARGETS[target], data)

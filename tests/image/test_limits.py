@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import struct
 import time
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,7 +28,7 @@ def files_of(row: int) -> list:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("case", files_of(76), ids=lambda case: case.id)
-def test_a_sliver_is_refused_in_a_tenth_of_a_second(case):
+def test_a_sliver_is_refused_in_a_tenth_of_a_second(case: Any) -> None:
     data = case.make()
     began = time.process_time()
     with pytest.raises(ImageTooLarge):
@@ -35,7 +37,9 @@ def test_a_sliver_is_refused_in_a_tenth_of_a_second(case):
 
 
 @pytest.mark.parametrize("case", files_of(75), ids=lambda case: case.id)
-def test_exif_in_an_unknown_segment_never_reaches_the_decoder(case, tmp_path, capfd):
+def test_exif_in_an_unknown_segment_never_reaches_the_decoder(
+    case: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     path = case.write(tmp_path)
     with pytest.raises(InvalidImage, match="impossible segment FF"):
         read_photo(path)
@@ -52,17 +56,17 @@ def test_exif_in_an_unknown_segment_never_reaches_the_decoder(case, tmp_path, ca
         (5_001, 1, False, "a sliver"),
     ],
 )
-def test_each_limit_names_itself(width, height, jpeg, message):
+def test_each_limit_names_itself(width: int, height: int, jpeg: bool, message: str) -> None:
     with pytest.raises(ImageTooLarge, match=message):
         DEFAULT_LIMITS.require(width, height, name="x", jpeg=jpeg)
 
 
 @pytest.mark.parametrize("size", [(12_000, 9_000), (9504, 6336), (8064, 6048), (1, 5000)])
-def test_photos_of_108_megapixels_are_within_the_limits_as_jpeg(size):
+def test_photos_of_108_megapixels_are_within_the_limits_as_jpeg(size: tuple[int, int]) -> None:
     DEFAULT_LIMITS.require(*size, name="x", jpeg=True)
 
 
-def test_one_number_raises_both_limits_on_pixels():
+def test_one_number_raises_both_limits_on_pixels() -> None:
     raised = DEFAULT_LIMITS.raised_to(240_000_000)
     assert (raised.max_jpeg_pixels, raised.max_pixels) == (240_000_000, 100_000_000)
     assert SERVICE_LIMITS.max_pixels < DEFAULT_LIMITS.max_pixels
@@ -72,7 +76,7 @@ def test_one_number_raises_both_limits_on_pixels():
     ("subsampling", "passes"),  # of Pillow's ten scans: 2 with all components, 8 with one each
     [(0, 2 * 3 + 8), (1, 2 * 2 + 4 + 4 / 2), (2, 2 * 1.5 + 4 + 4 / 4)],
 )
-def test_the_samples_of_all_scans_are_limited(subsampling, passes):
+def test_the_samples_of_all_scans_are_limited(subsampling: int, passes: float) -> None:
     photo = encoded(scene(96, 128), "JPEG", progressive=True, subsampling=subsampling)
     samples = int(96 * 128 * passes)
     read_photo(photo, limits=ImageLimits(max_scan_samples=samples))
@@ -80,11 +84,11 @@ def test_the_samples_of_all_scans_are_limited(subsampling, passes):
         read_photo(photo, limits=ImageLimits(max_scan_samples=samples - 1))
 
 
-def test_a_jpeg_of_one_scan_is_within_any_limit_on_scans():
+def test_a_jpeg_of_one_scan_is_within_any_limit_on_scans() -> None:
     read_photo(encoded(scene(), "JPEG"), limits=ImageLimits(max_scan_samples=1))
 
 
-def test_the_service_reads_usual_progressive_photos_of_24_megapixels_and_no_sharper_ones():
+def test_the_service_reads_usual_progressive_photos_of_24_megapixels_and_no_sharper_ones() -> None:
     SERVICE_LIMITS.require(5712, 4284, name="x", jpeg=True, passes=8)
     with pytest.raises(ImageTooLarge, match="14 passes"):
         SERVICE_LIMITS.require(5712, 4284, name="x", jpeg=True, passes=14)
@@ -93,7 +97,7 @@ def test_the_service_reads_usual_progressive_photos_of_24_megapixels_and_no_shar
 # --- sources that are no photo -------------------------------------------------------------------
 
 
-def test_pillow_images_without_pixels_or_closed_are_refused_by_name():
+def test_pillow_images_without_pixels_or_closed_are_refused_by_name() -> None:
     for size in ((0, 5), (5, 0)):
         with pytest.raises(InvalidImage, match="no pixels"):
             read_photo(Image.new("RGB", size), name="kitchen")
@@ -112,7 +116,7 @@ class Raising:
 
 
 @pytest.mark.parametrize("error", [OSError("gone"), KeyError("x"), ValueError("closed")])
-def test_a_stream_that_raises_is_a_missing_input(error):
+def test_a_stream_that_raises_is_a_missing_input(error: Any) -> None:
     with pytest.raises(MissingInput, match="kitchen: cannot be read"):
         read_photo(Raising(error), name="kitchen")
     closed = io.BytesIO(b"x")
@@ -121,7 +125,7 @@ def test_a_stream_that_raises_is_a_missing_input(error):
         read_photo(closed)
 
 
-def test_a_mask_is_refused_and_an_empty_one_is_none():
+def test_a_mask_is_refused_and_an_empty_one_is_none() -> None:
     image = scene()
     with pytest.raises(InvalidImage, match="masked"):
         read_photo(np.ma.masked_array(image, image > 100))
@@ -147,13 +151,13 @@ def test_a_mask_is_refused_and_an_empty_one_is_none():
         (bytes(range(256)), "not a photo in a format that glpn reads"),
     ],
 )
-def test_an_unsupported_file_is_named_with_a_remedy(data, message):
+def test_an_unsupported_file_is_named_with_a_remedy(data: Any, message: str) -> None:
     with pytest.raises((UnsupportedImage, InvalidImage), match=message):
         read_photo(data)
 
 
 @pytest.mark.parametrize("id", ["dng", "tiff-jpeg", "text-ppm", "mp4"])
-def test_camera_raw_files_and_odd_kinds_say_what_to_do(id):
+def test_camera_raw_files_and_odd_kinds_say_what_to_do(id: str) -> None:
     data = next(case for case in FILES if case.id == id).make()
     with pytest.raises(UnsupportedImage, match=r"develop it|save it|glpn video"):
         read_photo(data)
@@ -163,24 +167,24 @@ def test_camera_raw_files_and_odd_kinds_say_what_to_do(id):
 
 
 @pytest.mark.parametrize("format", ["TIFF", "BMP", "PPM"])
-def test_lossless_formats_have_the_pixels_that_were_saved(format):
+def test_lossless_formats_have_the_pixels_that_were_saved(format: str) -> None:
     np.testing.assert_array_equal(read_photo(encoded(scene(), format)).pixels, scene())
 
 
 @pytest.mark.parametrize("compression", ["tiff_lzw", "tiff_adobe_deflate", "packbits"])
-def test_compressed_tiffs_have_the_pixels_that_were_saved(compression):
+def test_compressed_tiffs_have_the_pixels_that_were_saved(compression: str) -> None:
     data = encoded(scene(), "TIFF", compression=compression)
     np.testing.assert_array_equal(read_photo(data).pixels, scene())
 
 
 @pytest.mark.parametrize("format", ["TIFF", "PPM"])
-def test_16_bit_grey_files_are_scaled(format):
+def test_16_bit_grey_files_are_scaled(format: str) -> None:
     grey = scene()[:, :, 0]
     pixels = read_photo(encoded(grey * np.uint16(257), format)).pixels
     np.testing.assert_array_equal(pixels, np.dstack([grey] * 3))
 
 
-def test_avif_turns_by_its_own_transform_and_keeps_its_exif():
+def test_avif_turns_by_its_own_transform_and_keeps_its_exif() -> None:
     block = Image.Exif()
     block[0x0112] = 6
     block.get_ifd(0x8769).update({0xA002: 256, 0xA003: 192})
@@ -193,7 +197,9 @@ def test_avif_turns_by_its_own_transform_and_keeps_its_exif():
 
 
 @pytest.mark.parametrize(("orientation", "size"), [(1, (300, 400)), (6, (400, 300))])
-def test_the_pixel_dimensions_of_exif_are_exposed_upright(orientation, size):
+def test_the_pixel_dimensions_of_exif_are_exposed_upright(
+    orientation: int, size: tuple[int, int]
+) -> None:
     entries = [
         (0x0112, 3, 1, struct.pack("<HH", orientation, 0)),
         (0xA002, 4, 1, struct.pack("<I", 400)),
@@ -205,7 +211,7 @@ def test_the_pixel_dimensions_of_exif_are_exposed_upright(orientation, size):
 
 
 @pytest.mark.parametrize("form", ["attribute", "element"])
-def test_a_panorama_is_recognised_and_has_no_focal_length(form):
+def test_a_panorama_is_recognised_and_has_no_focal_length(form: str) -> None:
     text = PANORAMA
     if form == "element":
         text = b"<GPano:ProjectionType>equirectangular</GPano:ProjectionType>"

@@ -8,6 +8,8 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
@@ -18,7 +20,7 @@ import glpn
 from tests.cli.conftest import command, model  # noqa: F401  (a fixture)
 
 
-def photographs(folder, count):
+def photographs(folder: Path, count: int) -> Path:
     folder.mkdir()
     for i in range(count):
         coarse = np.random.default_rng(i).integers(0, 256, (4, 6, 3), np.uint8)
@@ -26,11 +28,11 @@ def photographs(folder, count):
     return folder
 
 
-def outputs(folder):
+def outputs(folder: Path) -> dict[str, bytes]:
     return {p.name: p.read_bytes() for p in folder.glob("*.png")}
 
 
-def finished(process):
+def finished(process: Any) -> int:
     process.communicate(timeout=60)
     return process.returncode
 
@@ -38,10 +40,14 @@ def finished(process):
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="needs SIGKILL")
 @pytest.mark.parametrize("number", ["SIGKILL", "SIGINT", "SIGTERM"])
-def test_a_run_that_was_ended_goes_on_to_the_bits_of_one_that_was_not(model, tmp_path, number):  # noqa: F811
+def test_a_run_that_was_ended_goes_on_to_the_bits_of_one_that_was_not(
+    model: Path,  # noqa: F811
+    tmp_path: Path,
+    number: str,
+) -> None:
     photos = photographs(tmp_path / "photos", 60)
 
-    def run(output):
+    def run(output: Path) -> subprocess.Popen[bytes]:
         options = ("-m", model, "--engine", "onnxruntime", "--threads", 2, "--format", "png16")
         line = command("predict", photos, "-o", output, *options, "--quiet")
         return subprocess.Popen(line, stderr=subprocess.PIPE)
@@ -64,14 +70,14 @@ def test_a_run_that_was_ended_goes_on_to_the_bits_of_one_that_was_not(model, tmp
 
 
 @pytest.mark.slow
-def test_memory_does_not_grow_over_many_photographs_of_many_sizes():
+def test_memory_does_not_grow_over_many_photographs_of_many_sizes() -> None:
     estimator = glpn.load(threads=1)
     process = psutil.Process(os.getpid())
     rng = np.random.default_rng(0)
 
     sizes = ((120, 160), (300, 480), (480, 300), (200, 499), (333, 333), (101, 450))
 
-    def predict(rounds):
+    def predict(rounds: int) -> float:
         for height, width in sizes * rounds:
             estimator(rng.integers(0, 256, (height, width, 3), np.uint8)).encode("png16")
         gc.collect()

@@ -29,12 +29,12 @@ def hook() -> ModuleType:
     return module
 
 
-def test_every_c_file_of_the_package_is_built(hook):
+def test_every_c_file_of_the_package_is_built(hook: ModuleType) -> None:
     found = {path.relative_to(ROOT / "src").as_posix() for path in (ROOT / "src").rglob("*.c")}
     assert found == set(hook.SOURCES)
 
 
-def test_a_library_has_the_same_bytes_from_any_folder(hook, tmp_path):
+def test_a_library_has_the_same_bytes_from_any_folder(hook: ModuleType, tmp_path: Path) -> None:
     builder = hook.KernelHook(str(tmp_path), {}, None, None, str(tmp_path), "wheel")
     libraries = []
     for name in ("a", "another-folder"):

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,7 +27,7 @@ SIZES = [(1, 1), (1, 7), (7, 1), (2, 2), (5, 3), (9, 11)]
 LANES = (4, 8, 16)  # of the kernel's clones
 
 
-def make_head(channels, *, max_depth=10.0, seed=0):
+def make_head(channels: int, *, max_depth: float = 10.0, seed: int = 0) -> DepthHead:
     """A random head whose logits spread over the sigmoid's bend."""
     head = DepthHead(GLPNConfig(decoder_hidden_size=channels, max_depth=max_depth)).double()
     generator = torch.Generator().manual_seed(seed)
@@ -35,17 +36,17 @@ def make_head(channels, *, max_depth=10.0, seed=0):
     return head.requires_grad_(False)
 
 
-def make_features(*shape, seed=1):
+def make_features(*shape: Any, seed: int = 1) -> torch.Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
 
-def reference(head, features):
+def reference(head: Any, features: torch.Tensor) -> np.ndarray:
     """The head as decoder.py writes it, in float64, on the full-size map."""
     x = features.double().permute(0, 3, 1, 2)
     return head([upsample(upsample(x))]).numpy()
 
 
-def compiled(head):
+def compiled(head: DepthHead) -> native.HeadWeights:
     """The same weights for the kernel."""
     arrays = [
         value.float().numpy()
@@ -60,7 +61,9 @@ def compiled(head):
 
 @pytest.mark.parametrize("channels", [8, 16, 24, 64])
 @pytest.mark.parametrize(("height", "width"), SIZES)
-def test_metres_are_the_reference_s_at_every_pixel_borders_included(height, width, channels):
+def test_metres_are_the_reference_s_at_every_pixel_borders_included(
+    height: int, width: int, channels: int
+) -> None:
     head = make_head(channels)
     features = make_features(2, height, width, channels)
     expected = reference(head, features)
@@ -72,7 +75,7 @@ def test_metres_are_the_reference_s_at_every_pixel_borders_included(height, widt
             np.testing.assert_allclose(depth, expected, rtol=1e-5)
 
 
-def test_bfloat16_features_give_exactly_what_their_float32_values_give():
+def test_bfloat16_features_give_exactly_what_their_float32_values_give() -> None:
     weights = compiled(make_head(16))
     half = make_features(1, 5, 6, 16).bfloat16()
     bits = half.view(torch.uint16).numpy()
@@ -83,7 +86,7 @@ def test_bfloat16_features_give_exactly_what_their_float32_values_give():
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_a_channels_first_map_seen_through_strides_gives_the_same_bits(dtype):
+def test_a_channels_first_map_seen_through_strides_gives_the_same_bits(dtype: Any) -> None:
     weights = compiled(make_head(16))
     features = make_features(2, 5, 6, 16).to(dtype)
     planes = features.permute(0, 3, 1, 2).contiguous()
@@ -97,7 +100,9 @@ def test_a_channels_first_map_seen_through_strides_gives_the_same_bits(dtype):
 
 @settings(max_examples=25)
 @given(st.integers(1, 9), st.integers(1, 5), st.integers(0, 2), st.integers(2, 12))
-def test_any_number_of_threads_gives_the_same_bits(height, width, batch, threads):
+def test_any_number_of_threads_gives_the_same_bits(
+    height: int, width: int, batch: int, threads: int
+) -> None:
     weights = compiled(make_head(8))
     features = make_features(batch, height, width, 8).numpy()
     alone = native.depth_head(features, weights, threads=1)
@@ -106,7 +111,7 @@ def test_any_number_of_threads_gives_the_same_bits(height, width, batch, threads
 
 
 @pytest.mark.parametrize("logit", [-120.0, -80.0, -1e-3, 0.0, 3.0, 80.0, 120.0])
-def test_the_sigmoid_holds_at_its_ends(logit):
+def test_the_sigmoid_holds_at_its_ends(logit: float) -> None:
     weights = dataclasses.replace(compiled(make_head(8)), bias2=logit)
     weights.dots[:] = 0
     depth = native.depth_head(make_features(1, 1, 1, 8).numpy(), weights, threads=1)
@@ -115,7 +120,7 @@ def test_the_sigmoid_holds_at_its_ends(logit):
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_features_that_are_not_finite_do_not_become_metres(value):
+def test_features_that_are_not_finite_do_not_become_metres(value: Any) -> None:
     features = make_features(1, 3, 3, 8).numpy()
     features[0, 1, 1, 5] = value
     depth = native.depth_head(features, compiled(make_head(8)), threads=1)
@@ -129,7 +134,7 @@ NEEDED = ("cc", "valgrind")
 
 
 @pytest.mark.skipif(not all(map(shutil.which, NEEDED)), reason=f"needs {' and '.join(NEEDED)}")
-def test_the_head_executes_a_fraction_of_the_full_size_convolution(tmp_path):
+def test_the_head_executes_a_fraction_of_the_full_size_convolution(tmp_path: Path) -> None:
     """Counted, not timed: instructions of the whole head for each pixel of its output.
 
     The first convolution on the doubled map would be 9·C² multiply-adds a pixel: 4608 instructions
@@ -182,7 +187,9 @@ def instructions(folder: Path, height: int, width: int, channels: int) -> int:
 # What it refuses
 
 
-def refused(match, features=None, threads=1, clone=None, **fields):
+def refused(
+    match: str, features: Any = None, threads: int = 1, clone: Any = None, **fields: Any
+) -> None:
     weights = compiled(make_head(16))
     if features is None:
         features = np.zeros((1, 2, 3, 16), np.float32)
@@ -192,35 +199,35 @@ def refused(match, features=None, threads=1, clone=None, **fields):
 
 
 @pytest.mark.parametrize("shape", [(2, 3, 16), (1, 2, 3, 8), (1, 0, 3, 16), (1, 2, 0, 16), (16,)])
-def test_features_of_another_shape_are_refused(shape):
+def test_features_of_another_shape_are_refused(shape: tuple[int, ...]) -> None:
     refused(r"features: expected shape \[batch, height, width, 16\]", np.zeros(shape, np.float32))
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float16, np.int16, ">f4", object])
-def test_features_of_another_type_are_refused(dtype):
+def test_features_of_another_type_are_refused(dtype: Any) -> None:
     refused("features: expected float32, or bfloat16", np.zeros((1, 2, 3, 16), dtype))
 
 
-def test_features_that_are_no_array_are_refused():
+def test_features_that_are_no_array_are_refused() -> None:
     refused("features: expected float32.*list", [[[[0.0] * 16]]])
 
 
-def test_features_that_lie_askew_in_memory_are_refused():
+def test_features_that_lie_askew_in_memory_are_refused() -> None:
     askew = np.zeros(4 * 96 + 1, np.uint8)[1:].view(np.float32).reshape(1, 2, 3, 16)
     refused("features: expected an array that is aligned", askew)
 
 
 @pytest.mark.parametrize("threads", [0, -1])
-def test_an_impossible_number_of_threads_is_refused(threads):
+def test_an_impossible_number_of_threads_is_refused(threads: int) -> None:
     refused("threads: expected at least 1", threads=threads)
 
 
 @pytest.mark.parametrize("clone", [-1, 3, 99])
-def test_a_clone_that_is_not_there_is_refused(clone):
+def test_a_clone_that_is_not_there_is_refused(clone: int) -> None:
     refused("clone: expected one of", clone=clone)
 
 
-def test_a_clone_whose_vectors_do_not_divide_the_channels_is_refused():
+def test_a_clone_whose_vectors_do_not_divide_the_channels_is_refused() -> None:
     features, weights = np.zeros((1, 1, 1, 8), np.float32), compiled(make_head(8))
     with pytest.raises(UsageError, match="for 8 channels, got 2"):
         native.depth_head(features, weights, threads=1, clone=2)
@@ -238,17 +245,17 @@ def test_a_clone_whose_vectors_do_not_divide_the_channels_is_refused():
         ("dots", [[0.0]]),
     ],
 )
-def test_weights_that_do_not_fit_are_refused_by_name(field, value):
+def test_weights_that_do_not_fit_are_refused_by_name(field: str, value: Any) -> None:
     refused(f"{field}: expected", **{field: value})
 
 
 @pytest.mark.parametrize("channels", [2, 12, 20])
-def test_channels_that_no_vector_divides_are_refused(channels):
+def test_channels_that_no_vector_divides_are_refused(channels: int) -> None:
     with pytest.raises(UsageError, match=f"multiple of 8 channels, got {channels}"):
         compiled(make_head(channels))
 
 
-def test_without_the_library_the_room_says_so(monkeypatch):
+def test_without_the_library_the_room_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     weights = compiled(make_head(8))
     monkeypatch.setattr(native, "LIBRARY", Path("/nowhere/_head.so"))
     native._library.cache_clear()

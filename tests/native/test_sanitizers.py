@@ -31,13 +31,13 @@ def sanitized(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([*command, *arguments], cwd=ROOT, capture_output=True, text=True)
 
 
-def test_random_shapes_raise_no_report():
+def test_random_shapes_raise_no_report() -> None:
     done = sanitized("--calls", "242")
     assert done.returncode == 0, done.stderr[-2000:]
     assert "rendering 2" in done.stdout
 
 
-def test_a_row_beyond_an_array_is_reported():
+def test_a_row_beyond_an_array_is_reported() -> None:
     done = sanitized("--calls", "0", "--overrun")
     assert done.returncode == 99
     assert "heap-buffer-overflow" in done.stderr

@@ -6,6 +6,8 @@ import copy
 import dataclasses
 import json
 import pickle
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -15,7 +17,7 @@ from glpn import GLPNConfig
 from glpn.errors import ConfigError, MissingInput
 
 
-def test_defaults_equal_the_reference_implementation():
+def test_defaults_equal_the_reference_implementation() -> None:
     from transformers import GLPNConfig as Reference
 
     reference = Reference().to_dict()
@@ -25,7 +27,7 @@ def test_defaults_equal_the_reference_implementation():
     assert {key: ours[key] for key in shared} == {key: reference[key] for key in shared}
 
 
-def test_reference_config_file_loads_and_keeps_its_extra_keys(tmp_path):
+def test_reference_config_file_loads_and_keeps_its_extra_keys(tmp_path: Path) -> None:
     from transformers import GLPNConfig as Reference
 
     Reference(max_depth=80, depths=[3, 8, 27, 3], my_note="kept").save_pretrained(tmp_path)
@@ -36,7 +38,7 @@ def test_reference_config_file_loads_and_keeps_its_extra_keys(tmp_path):
     assert config.to_dict()["my_note"] == "kept"
 
 
-def test_our_config_file_loads_in_the_reference_implementation(tmp_path):
+def test_our_config_file_loads_in_the_reference_implementation(tmp_path: Path) -> None:
     from transformers import GLPNConfig as Reference
 
     config = GLPNConfig.preset("b2", max_depth=12.0, decoder_hidden_size=32)
@@ -46,7 +48,7 @@ def test_our_config_file_loads_in_the_reference_implementation(tmp_path):
     assert (reference.max_depth, reference.decoder_hidden_size) == (12, 32)
 
 
-def test_json_round_trip(tmp_path):
+def test_json_round_trip(tmp_path: Path) -> None:
     config = GLPNConfig.preset("b3", max_depth=80.0, note={"a": [1, 2]})
     (tmp_path / "config.json").write_text(config.to_json())
     again = GLPNConfig.from_json_file(tmp_path / "config.json")
@@ -82,7 +84,7 @@ def test_json_round_trip(tmp_path):
         ({"model_type": "dpt"}, "model_type: expected 'glpn', got 'dpt'"),
     ],
 )
-def test_impossible_values_are_named(fields, named):
+def test_impossible_values_are_named(fields: dict[str, Any], named: str) -> None:
     with pytest.raises(ConfigError) as caught:
         GLPNConfig(**fields)
     assert named in str(caught.value)
@@ -101,25 +103,25 @@ def test_impossible_values_are_named(fields, named):
         ("\x00", "not valid JSON"),
     ],
 )
-def test_hostile_json_is_refused(tmp_path, text, named):
+def test_hostile_json_is_refused(tmp_path: Path, text: str, named: str) -> None:
     path = tmp_path / "config.json"
     path.write_text(text)
     with pytest.raises(ConfigError, match=named):
         GLPNConfig.from_json_file(path)
 
 
-def test_missing_file_is_named(tmp_path):
+def test_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(MissingInput, match=r"config\.json"):
         GLPNConfig.from_json_file(tmp_path / "config.json")
 
 
-def test_binary_config_file_is_refused(tmp_path):
+def test_binary_config_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ConfigError, match="UTF-8"):
         GLPNConfig.from_json_file(tmp_path / "config.json")
 
 
-def test_stage_records_carry_what_the_lists_say():
+def test_stage_records_carry_what_the_lists_say() -> None:
     config = GLPNConfig(drop_path_rate=0.07)
     third = config.stages[2]
     assert (third.in_channels, third.width, third.depth) == (64, 160, 2)
@@ -128,7 +130,7 @@ def test_stage_records_carry_what_the_lists_say():
     assert config.size_divisor == 32
 
 
-def test_presets_are_named_back():
+def test_presets_are_named_back() -> None:
     assert GLPNConfig.preset("b5").variant == "b5"
     assert GLPNConfig().variant == "b0"
     assert GLPNConfig(depths=(1, 1, 1, 1)).variant == "custom"
@@ -136,7 +138,7 @@ def test_presets_are_named_back():
         GLPNConfig.preset("b6")
 
 
-def test_assignment_validates_and_leaves_the_field_alone_on_an_error():
+def test_assignment_validates_and_leaves_the_field_alone_on_an_error() -> None:
     config = GLPNConfig()
     config.max_depth = 80
     with pytest.raises(ConfigError, match="max_depth"):
@@ -149,7 +151,7 @@ def test_assignment_validates_and_leaves_the_field_alone_on_an_error():
     assert GLPNConfig().max_depth == 10
 
 
-def test_fields_that_depend_on_each_other_are_updated_together():
+def test_fields_that_depend_on_each_other_are_updated_together() -> None:
     config = GLPNConfig()
     config.update({"num_attention_heads": (1, 2, 7, 8), "hidden_sizes": (32, 64, 161, 256)})
     assert config.hidden_sizes == (32, 64, 161, 256)
@@ -159,12 +161,12 @@ def test_fields_that_depend_on_each_other_are_updated_together():
     assert config.to_dict() == before
 
 
-def test_derived_records_stay_frozen():
+def test_derived_records_stay_frozen() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         GLPNConfig().stages[0].width = 3
 
 
-def test_attributes_of_the_ecosystem_can_be_read_and_set():
+def test_attributes_of_the_ecosystem_can_be_read_and_set() -> None:
     from transformers import GLPNConfig as Reference
 
     reference, config = Reference(), GLPNConfig()
@@ -183,7 +185,7 @@ def test_attributes_of_the_ecosystem_can_be_read_and_set():
         config.dtype = "int8"
 
 
-def test_folder_file_dictionary_and_overrides_give_the_same_config(tmp_path):
+def test_folder_file_dictionary_and_overrides_give_the_same_config(tmp_path: Path) -> None:
     config = GLPNConfig.preset("b1", max_depth=20, note="kept")
     config.save_pretrained(tmp_path / "folder")
     config.to_json_file(tmp_path / "changed.json")
@@ -198,7 +200,7 @@ def test_folder_file_dictionary_and_overrides_give_the_same_config(tmp_path):
     assert GLPNConfig.from_pretrained("glpn-b0-indoor/").variant == "b0"
 
 
-def test_copies_and_pickles_are_equal_and_independent():
+def test_copies_and_pickles_are_equal_and_independent() -> None:
     config = GLPNConfig(note={"a": 1})
     again = pickle.loads(pickle.dumps(copy.deepcopy(config)))
     assert again == config
@@ -215,7 +217,7 @@ KEYS = st.sampled_from([f.name for f in dataclasses.fields(GLPNConfig) if f.name
 
 
 @given(st.dictionaries(KEYS, JSON, max_size=3))
-def test_any_json_value_gives_a_config_or_a_config_error(values):
+def test_any_json_value_gives_a_config_or_a_config_error(values: Any) -> None:
     try:
         config = GLPNConfig.from_dict(values)
     except ConfigError:

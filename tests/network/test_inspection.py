@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 
@@ -9,17 +11,17 @@ from glpn import GLPNConfig, GLPNForDepthEstimation
 from glpn.network.inspection import inspect
 
 
-def model(**fields):
+def model(**fields: Any) -> GLPNForDepthEstimation:
     torch.manual_seed(0)
     config = GLPNConfig(hidden_sizes=(16, 32, 80, 128), decoder_hidden_size=16, **fields)
     return GLPNForDepthEstimation(config).eval()
 
 
-def pixels():
+def pixels() -> Any:
     return np.random.default_rng(0).random((3, 64, 96), dtype=np.float32)
 
 
-def test_the_gates_are_those_of_each_fusion_and_the_depth_is_the_models():
+def test_the_gates_are_those_of_each_fusion_and_the_depth_is_the_models() -> None:
     network = model()
     found = inspect(network, pixels())
     assert [x.shape[1:] for x in found.maps] == [(16, 24), (8, 12), (4, 6), (2, 3)]
@@ -37,11 +39,11 @@ def test_the_gates_are_those_of_each_fusion_and_the_depth_is_the_models():
     assert np.array_equal(found.metres, expected)
 
 
-def test_inspecting_leaves_no_hook_behind():
+def test_inspecting_leaves_no_hook_behind() -> None:
     network = model()
     inspect(network, pixels())
     assert not any(module._forward_hooks for module in network.modules())
 
 
-def test_a_plain_sum_has_no_gates():
+def test_a_plain_sum_has_no_gates() -> None:
     assert inspect(model(fusion="sum"), pixels()).gates == ()

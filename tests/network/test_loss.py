@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from glpn.network.loss import log_difference_sums, silog_from_sums, silog_loss
 
 
-def test_value_worked_by_hand():
+def test_value_worked_by_hand() -> None:
     prediction = torch.tensor([[[1.0, 2.0, 4.0]]])
     target = torch.tensor([[[2.0, 2.0, 2.0]]])
     # d = (ln 2, 0, -ln 2): mean d² = 2/3 ln² 2, mean d = 0
@@ -23,7 +24,7 @@ def test_value_worked_by_hand():
     assert silog_loss(torch.ones(1, 1, 2), torch.full((1, 1, 2), math.e), weight=1.0) < 1e-6
 
 
-def test_value_and_gradient_equal_the_reference_where_it_is_finite():
+def test_value_and_gradient_equal_the_reference_where_it_is_finite() -> None:
     from transformers.models.glpn.modeling_glpn import SiLogLoss
 
     generator = torch.Generator().manual_seed(0)
@@ -38,7 +39,7 @@ def test_value_and_gradient_equal_the_reference_where_it_is_finite():
     torch.testing.assert_close(b.grad, a.grad, rtol=1e-10, atol=1e-14)
 
 
-def test_perfect_prediction_has_zero_loss_and_a_finite_gradient():
+def test_perfect_prediction_has_zero_loss_and_a_finite_gradient() -> None:
     prediction = torch.full((1, 4, 4), 3.0, requires_grad=True)
     loss = silog_loss(prediction, torch.full((1, 4, 4), 3.0))
     loss.backward()
@@ -47,7 +48,7 @@ def test_perfect_prediction_has_zero_loss_and_a_finite_gradient():
 
 
 @pytest.mark.parametrize("nothing", [0.0, math.nan, math.inf, -math.inf, -2.0])
-def test_pixels_without_a_depth_are_left_out(nothing):
+def test_pixels_without_a_depth_are_left_out(nothing: Any) -> None:
     prediction = torch.tensor([[[1.0, 2.0, 4.0, 5.0]]], requires_grad=True)
     known = torch.tensor([[[2.0, 3.0, 1.0, nothing]]])
     loss = silog_loss(prediction, known)
@@ -56,7 +57,7 @@ def test_pixels_without_a_depth_are_left_out(nothing):
     assert prediction.grad[0, 0, 3] == 0
 
 
-def test_a_map_without_any_depth_costs_nothing():
+def test_a_map_without_any_depth_costs_nothing() -> None:
     prediction = torch.full((1, 4, 4), 3.0, requires_grad=True)
     loss = silog_loss(prediction, torch.zeros(1, 4, 4))
     loss.backward()
@@ -65,7 +66,7 @@ def test_a_map_without_any_depth_costs_nothing():
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
-def test_half_precision_does_not_overflow(dtype):
+def test_half_precision_does_not_overflow(dtype: Any) -> None:
     prediction = torch.full((1, 400, 400), 9.0, dtype=dtype, requires_grad=True)
     loss = silog_loss(prediction, torch.full((1, 400, 400), 0.01, dtype=dtype))
     loss.backward()
@@ -74,7 +75,7 @@ def test_half_precision_does_not_overflow(dtype):
     assert torch.isfinite(prediction.grad).all()
 
 
-def test_shapes_must_agree():
+def test_shapes_must_agree() -> None:
     with pytest.raises(ValueError, match=r"\(1, 2, 2\)"):
         silog_loss(torch.ones(1, 2, 2), torch.ones(1, 3, 3))
 
@@ -86,7 +87,7 @@ DEPTH = st.floats(allow_nan=True, allow_infinity=True, width=32)
     st.lists(DEPTH, min_size=4, max_size=4),
     st.lists(st.floats(0, 80, width=32), min_size=4, max_size=4),
 )
-def test_no_label_makes_it_infinite(labels, predictions):
+def test_no_label_makes_it_infinite(labels: Any, predictions: Any) -> None:
     prediction = torch.tensor([[predictions]], requires_grad=True)
     loss = silog_loss(prediction, torch.tensor([[labels]]))
     loss.backward()
@@ -94,7 +95,7 @@ def test_no_label_makes_it_infinite(labels, predictions):
     assert not torch.isnan(prediction.grad).any()
 
 
-def test_sums_of_two_halves_give_the_loss_of_the_whole():
+def test_sums_of_two_halves_give_the_loss_of_the_whole() -> None:
     prediction = torch.tensor([[[1.0, 2.0]], [[4.0, 3.0]]])
     target = torch.tensor([[[2.0, 2.0]], [[2.0, 0.0]]])
     # d = (ln 2, 0, -ln 2), the last pixel unknown

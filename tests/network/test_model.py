@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -18,14 +20,14 @@ from tests.networks import photograph, randomise
 TINY = {"hidden_sizes": (8, 16, 40, 64), "depths": (1, 1, 1, 1), "decoder_hidden_size": 16}
 
 
-def tiny(**fields) -> GLPNForDepthEstimation:
+def tiny(**fields: Any) -> GLPNForDepthEstimation:
     torch.manual_seed(0)
     model = GLPNForDepthEstimation(GLPNConfig(**{**TINY, **fields}))
     randomise(model)
     return model.eval()
 
 
-def test_parameter_counts_are_the_published_ones():
+def test_parameter_counts_are_the_published_ones() -> None:
     with torch.device("meta"):
         small = GLPNForDepthEstimation(GLPNConfig())
         large = GLPNForDepthEstimation(GLPNConfig.preset("b4"))
@@ -35,7 +37,7 @@ def test_parameter_counts_are_the_published_ones():
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 300), (31, 31), (33, 33), (64, 96), (47, 130)])
-def test_any_size_comes_back_at_its_own_size(size):
+def test_any_size_comes_back_at_its_own_size(size: tuple[int, int]) -> None:
     depth = tiny()(photograph(*size)).predicted_depth
     assert depth.shape == (1, *size)
     assert torch.isfinite(depth).all()
@@ -43,7 +45,7 @@ def test_any_size_comes_back_at_its_own_size(size):
     assert (depth < 10).all()
 
 
-def test_batch_equals_single():
+def test_batch_equals_single() -> None:
     model, pixels = tiny(), photograph(64, 96, batch=3)
     with torch.no_grad():
         together = model(pixels).predicted_depth
@@ -51,7 +53,7 @@ def test_batch_equals_single():
     assert (together - alone).abs().max() <= 1e-5
 
 
-def test_asking_for_attentions_does_not_change_the_depth():
+def test_asking_for_attentions_does_not_change_the_depth() -> None:
     model, pixels = tiny(), photograph(64, 96)
     with torch.no_grad():
         output = model(pixels, output_attentions=True)
@@ -63,7 +65,7 @@ def test_asking_for_attentions_does_not_change_the_depth():
         torch.testing.assert_close(weights.sum(-1), torch.ones_like(weights[..., 0]))
 
 
-def test_max_depth_scales_the_prediction():
+def test_max_depth_scales_the_prediction() -> None:
     near, far = tiny(max_depth=10), tiny(max_depth=80.0)
     pixels = photograph(32, 32)
     torch.testing.assert_close(
@@ -71,7 +73,7 @@ def test_max_depth_scales_the_prediction():
     )
 
 
-def test_fusion_by_sum_has_no_fusion_weights_and_adds_the_maps(tmp_path):
+def test_fusion_by_sum_has_no_fusion_weights_and_adds_the_maps(tmp_path: Path) -> None:
     selective, plain = tiny(), tiny(fusion="sum")
     gone = selective.state_dict().keys() - plain.state_dict().keys()
     assert gone == {name for name in selective.state_dict() if ".fusion." in name}
@@ -94,7 +96,7 @@ def _disk_shapes(model: GLPNForDepthEstimation) -> dict[str, tuple[int, ...]]:
     return shapes
 
 
-def test_epsilon_conventions_differ_and_are_what_they_say():
+def test_epsilon_conventions_differ_and_are_what_they_say() -> None:
     theirs, authors = tiny(), tiny(layer_norm_convention="authors")
     stage = authors.glpn.encoder.stages[0]
     assert (stage.norm.eps, stage.embed.norm.eps) == (1e-6, 1e-5)
@@ -105,7 +107,7 @@ def test_epsilon_conventions_differ_and_are_what_they_say():
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
-def test_half_precision_stays_close(dtype):
+def test_half_precision_stays_close(dtype: Any) -> None:
     model, pixels = tiny(), photograph(64, 96)
     with torch.no_grad():
         exact = model(pixels).predicted_depth
@@ -114,7 +116,7 @@ def test_half_precision_stays_close(dtype):
     assert (half.float() - exact).abs().mean() < 0.1
 
 
-def test_gradient_checkpointing_gives_the_same_gradients():
+def test_gradient_checkpointing_gives_the_same_gradients() -> None:
     labels, pixels = torch.full((2, 32, 64), 3.0), photograph(32, 64, batch=2)
     gradients = []
     for enabled in (False, True):
@@ -127,7 +129,7 @@ def test_gradient_checkpointing_gives_the_same_gradients():
         torch.testing.assert_close(plain, recomputed)
 
 
-def test_drop_path_keeps_the_mean_and_drops_whole_samples():
+def test_drop_path_keeps_the_mean_and_drops_whole_samples() -> None:
     torch.manual_seed(0)
     x = torch.ones(20_000, 2, 2, 1)
     y = drop_path(x, 0.3, training=True)
@@ -136,13 +138,13 @@ def test_drop_path_keeps_the_mean_and_drops_whole_samples():
     assert drop_path(x, 0.3, training=False) is x
 
 
-def test_drop_path_rises_linearly_over_all_blocks():
+def test_drop_path_rises_linearly_over_all_blocks() -> None:
     model = GLPNModel(GLPNConfig(drop_path_rate=0.7))
     rates = [block.drop_path_rate for stage in model.encoder.stages for block in stage.blocks]
     assert rates == pytest.approx([0.1 * i for i in range(8)])
 
 
-def test_dropout_acts_in_training_only():
+def test_dropout_acts_in_training_only() -> None:
     model = tiny(hidden_dropout_prob=0.5, attention_probs_dropout_prob=0.5, drop_path_rate=0.0)
     pixels = photograph(32, 32)
     with torch.no_grad():
@@ -151,7 +153,7 @@ def test_dropout_acts_in_training_only():
         assert not torch.equal(model(pixels).predicted_depth, model(pixels).predicted_depth)
 
 
-def test_scratch_initialisation_follows_the_reference_rules():
+def test_scratch_initialisation_follows_the_reference_rules() -> None:
     torch.manual_seed(0)
     model = GLPNForDepthEstimation(GLPNConfig.preset("b1"))
     block = model.glpn.encoder.stages[2].blocks[0]
@@ -164,7 +166,7 @@ def test_scratch_initialisation_follows_the_reference_rules():
     assert torch.equal(block.norm1.weight, torch.ones_like(block.norm1.weight))
 
 
-def test_wrong_shapes_are_named():
+def test_wrong_shapes_are_named() -> None:
     with pytest.raises(InvalidImage, match=r"\(3, 32, 32\)"):
         tiny()(torch.rand(3, 32, 32))
     with pytest.raises(InvalidImage, match=r"\(1, 1, 32, 32\)"):
@@ -173,7 +175,7 @@ def test_wrong_shapes_are_named():
         tiny()(torch.rand(1, 3, 32, 32), labels=torch.ones(1, 16, 16))
 
 
-def test_records_read_by_name_key_and_position():
+def test_records_read_by_name_key_and_position() -> None:
     output = tiny()(photograph(32, 32), labels=torch.ones(1, 32, 32), output_hidden_states=True)
     assert [*output.keys()] == ["loss", "predicted_depth", "hidden_states"]
     assert output["predicted_depth"] is output.predicted_depth is output[1]
@@ -184,7 +186,7 @@ def test_records_read_by_name_key_and_position():
 
 
 @pytest.mark.slow
-def test_export_has_dynamic_sizes_and_no_graph_break():
+def test_export_has_dynamic_sizes_and_no_graph_break() -> None:
     model, pixels = tiny(), photograph(64, 96, batch=2)
     auto = torch.export.Dim.AUTO
     program = torch.export.export(
@@ -196,13 +198,13 @@ def test_export_has_dynamic_sizes_and_no_graph_break():
 
 
 @pytest.mark.slow
-def test_compile_makes_one_graph():
+def test_compile_makes_one_graph() -> None:
     explanation = torch._dynamo.explain(tiny())(photograph(64, 96))
     assert explanation.graph_break_count == 0, explanation.break_reasons
 
 
 @pytest.mark.slow
-def test_attention_memory_grows_with_the_pixels_not_their_square():
+def test_attention_memory_grows_with_the_pixels_not_their_square() -> None:
     """Full scores at 768×768 would take 36864 × 576 × 4 bytes × 8 images = 650 MB."""
     code = """
 import resource, torch

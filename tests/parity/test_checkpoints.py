@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -28,7 +29,9 @@ def depth(network: nn.Module) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
-def test_a_folder_of_transformers_loads_here(reference, tmp_path: Path, dtype):
+def test_a_folder_of_transformers_loads_here(
+    reference: nn.Module, tmp_path: Path, dtype: Any
+) -> None:
     reference.to(dtype).save_pretrained(tmp_path)
     assert GLPNForDepthEstimation.from_pretrained(tmp_path, dtype="auto").dtype == dtype
     ours = GLPNForDepthEstimation.from_pretrained(tmp_path)
@@ -38,7 +41,9 @@ def test_a_folder_of_transformers_loads_here(reference, tmp_path: Path, dtype):
 
 
 @pytest.mark.slow
-def test_a_folder_of_ours_loads_in_transformers_without_a_missing_key(reference, tmp_path: Path):
+def test_a_folder_of_ours_loads_in_transformers_without_a_missing_key(
+    reference: nn.Module, tmp_path: Path
+) -> None:
     ours = GLPNForDepthEstimation(GLPNConfig()).eval()
     randomise(ours)
     ours.save_pretrained(tmp_path)
@@ -49,7 +54,7 @@ def test_a_folder_of_ours_loads_in_transformers_without_a_missing_key(reference,
     assert (depth(ours) - depth(theirs.eval())).abs().max() <= 1e-5
 
 
-def test_the_way_through_here_changes_no_bit(reference, tmp_path: Path):
+def test_the_way_through_here_changes_no_bit(reference: nn.Module, tmp_path: Path) -> None:
     reference.save_pretrained(tmp_path / "theirs")
     GLPNForDepthEstimation.from_pretrained(tmp_path / "theirs").save_pretrained(tmp_path / "ours")
     theirs = weights.read_tensors(tmp_path / "theirs")
@@ -59,7 +64,7 @@ def test_the_way_through_here_changes_no_bit(reference, tmp_path: Path):
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
 
 
-def test_b4_has_the_972_keys_of_transformers():
+def test_b4_has_the_972_keys_of_transformers() -> None:
     config = GLPNConfig.preset("b4")
     with torch.device("meta"):
         theirs = transformers.GLPNForDepthEstimation(
@@ -72,7 +77,7 @@ def test_b4_has_the_972_keys_of_transformers():
     assert expected == {name: tuple(value.shape) for name, value in theirs.items()}
 
 
-def test_encoders_travel_both_ways(reference, tmp_path: Path):
+def test_encoders_travel_both_ways(reference: nn.Module, tmp_path: Path) -> None:
     reference.glpn.save_pretrained(tmp_path / "theirs")  # without the prefix "glpn."
     ours = GLPNModel.from_pretrained(tmp_path / "theirs")
     ours.save_pretrained(tmp_path / "ours")

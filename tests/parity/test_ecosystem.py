@@ -6,6 +6,7 @@ import copy
 import pickle
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -290,7 +291,7 @@ def test_the_configuration_of_a_loaded_model_acts_on_its_metres() -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
-def test_what_we_save_opens_in_transformers_with_its_defaults(tmp_path: Path, dtype) -> None:
+def test_what_we_save_opens_in_transformers_with_its_defaults(tmp_path: Path, dtype: Any) -> None:
     import transformers
 
     model = tiny().to(dtype)

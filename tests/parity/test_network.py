@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -13,7 +15,7 @@ EVERYTHING = {"output_attentions": True, "output_hidden_states": True}
 
 @pytest.mark.slow
 @pytest.mark.parametrize("preset", PRESETS)
-def test_all_outputs_agree_in_float32(preset):
+def test_all_outputs_agree_in_float32(preset: Any) -> None:
     reference, ours = twins(preset)
     pixels, labels = photograph(64, 96, batch=2), 1 + 8 * photograph(64, 96, batch=2)[:, 0]
     with torch.no_grad():
@@ -32,7 +34,7 @@ def test_all_outputs_agree_in_float32(preset):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("preset", PRESETS)
-def test_depth_agrees_in_float64(preset):
+def test_depth_agrees_in_float64(preset: Any) -> None:
     reference, ours = twins(preset, torch.float64)
     pixels = photograph(64, 96, dtype=torch.float64)
     with torch.no_grad():
@@ -43,7 +45,7 @@ def test_depth_agrees_in_float64(preset):
 @pytest.mark.slow
 @pytest.mark.parametrize("preset", ["b0", "b4"])
 @pytest.mark.parametrize(("dtype", "atol"), [(torch.float32, 1e-4), (torch.float64, 1e-10)])
-def test_depth_agrees_at_the_published_size(preset, dtype, atol):
+def test_depth_agrees_at_the_published_size(preset: str, dtype: Any, atol: float) -> None:
     reference, ours = twins(preset, dtype)
     pixels = photograph(480, 640, dtype=dtype)
     with torch.no_grad():
@@ -52,7 +54,7 @@ def test_depth_agrees_at_the_published_size(preset, dtype, atol):
 
 
 @pytest.mark.slow
-def test_gradients_agree():
+def test_gradients_agree() -> None:
     reference, ours = twins("b0", torch.float64, drop_path_rate=0.0)
     pixels = photograph(64, 96, dtype=torch.float64).requires_grad_()
     twin_pixels = pixels.detach().clone().requires_grad_()
@@ -68,7 +70,7 @@ def test_gradients_agree():
         assert (parameter.grad - theirs[name]).abs().max() <= 1e-8 * max(1.0, scale), name
 
 
-def test_training_mode_agrees_without_randomness():
+def test_training_mode_agrees_without_randomness() -> None:
     reference, ours = twins("b0", torch.float64, drop_path_rate=0.0)
     reference.train()
     ours.train()
@@ -78,7 +80,7 @@ def test_training_mode_agrees_without_randomness():
 
 
 @pytest.mark.parametrize("index", [0, 1, 2, 3, -1])
-def test_head_in_index_agrees(index):
+def test_head_in_index_agrees(index: int) -> None:
     reference, ours = twins("b0", torch.float64, head_in_index=index)
     pixels = photograph(64, 96, dtype=torch.float64)
     with torch.no_grad():
@@ -87,7 +89,7 @@ def test_head_in_index_agrees(index):
     assert (a - b).abs().max() <= 1e-10
 
 
-def test_tuples_come_in_the_reference_order():
+def test_tuples_come_in_the_reference_order() -> None:
     reference, ours = twins("b0")
     pixels, labels = photograph(32, 64), torch.ones(1, 32, 64)
     for options in ({}, {"labels": labels}, EVERYTHING, {"labels": labels, **EVERYTHING}):
@@ -99,7 +101,7 @@ def test_tuples_come_in_the_reference_order():
         assert [_shape(value) for value in b] == shapes
 
 
-def _shape(value):
+def _shape(value: Any) -> Any:
     if isinstance(value, tuple):
         return [tuple(item.shape) for item in value]
     return tuple(value.shape)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import onnx
 import onnxruntime
 import pytest
 import torch
+from torch import nn
 
 from glpn import GLPNConfig, GLPNForDepthEstimation, weights
 from glpn.engines.options import EngineOptions
@@ -27,7 +32,7 @@ SMALL = {
 }
 
 
-def relative_error(depth, expected):
+def relative_error(depth: np.ndarray, expected: Any) -> float:
     """Largest error of a pixel as a share of its depth; both [B, H, W] in metres."""
     expected = expected.numpy()
     assert depth.shape == expected.shape
@@ -35,18 +40,18 @@ def relative_error(depth, expected):
     return np.max(np.abs(depth - expected) / expected)
 
 
-def run(folder, pixels):
+def run(folder: Path, pixels: np.ndarray) -> np.ndarray:
     return open_engine(folder, EngineOptions(engine="onnxruntime", threads=1, precision="float32"))(
         pixels.numpy()
     )
 
 
-def graph_of(folder):
+def graph_of(folder: Path) -> Any:
     return onnx.load(folder / "model.onnx", load_external_data=False).graph
 
 
 @pytest.fixture(scope="module")
-def b0(tmp_path_factory):
+def b0(tmp_path_factory: pytest.TempPathFactory) -> tuple[nn.Module, Path]:
     """The reference with random weights, and our folder with the same and a graph."""
     reference, ours = twins("b0")
     folder = tmp_path_factory.mktemp("b0")
@@ -56,10 +61,10 @@ def b0(tmp_path_factory):
 
 
 @pytest.fixture
-def small(tmp_path):
+def small(tmp_path: Path) -> Callable[..., tuple[GLPNForDepthEstimation, Path]]:
     """Save a small network of the given fields with its graph: (network, folder)."""
 
-    def make(*, portable=False, **fields):
+    def make(*, portable: bool = False, **fields: Any) -> tuple[GLPNForDepthEstimation, Path]:
         network = GLPNForDepthEstimation(GLPNConfig(**{**SMALL, **fields})).eval()
         randomise(network)
         network.save_pretrained(tmp_path)
@@ -70,7 +75,9 @@ def small(tmp_path):
 
 
 @pytest.mark.parametrize(("height", "width", "batch"), [(64, 96, 2), (32, 32, 1), (480, 640, 1)])
-def test_depth_agrees_with_the_reference(b0, height, width, batch):
+def test_depth_agrees_with_the_reference(
+    b0: tuple[nn.Module, Path], height: int, width: int, batch: int
+) -> None:
     reference, folder = b0
     pixels = photograph(height, width, batch=batch)
     with torch.no_grad():
@@ -79,7 +86,7 @@ def test_depth_agrees_with_the_reference(b0, height, width, batch):
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
-def test_weights_of_other_types_are_computed_with_in_float32(tmp_path, dtype):
+def test_weights_of_other_types_are_computed_with_in_float32(tmp_path: Path, dtype: Any) -> None:
     reference, ours = twins("b0")
     ours.to(dtype).save_pretrained(tmp_path)
     write_graph(tmp_path)
@@ -90,7 +97,9 @@ def test_weights_of_other_types_are_computed_with_in_float32(tmp_path, dtype):
 
 
 @pytest.mark.parametrize("width", [24, 20])  # with a trunk for the compiled head, and without
-def test_sum_in_place_of_selective_fusion_agrees_with_the_modules(small, width):
+def test_sum_in_place_of_selective_fusion_agrees_with_the_modules(
+    small: Callable[..., tuple[GLPNForDepthEstimation, Path]], width: int
+) -> None:
     network, folder = small(fusion="sum", decoder_hidden_size=width)
     pixels = photograph(64, 96)
     with torch.inference_mode():
@@ -100,7 +109,9 @@ def test_sum_in_place_of_selective_fusion_agrees_with_the_modules(small, width):
 
 @pytest.mark.parametrize("portable", [False, True])
 @pytest.mark.parametrize("act", ["gelu", "gelu_new", "gelu_pytorch_tanh", "relu", "silu", "swish"])
-def test_any_configuration_agrees_with_the_modules(small, act, portable):
+def test_any_configuration_agrees_with_the_modules(
+    small: Callable[..., tuple[GLPNForDepthEstimation, Path]], act: str, portable: bool
+) -> None:
     network, folder = small(hidden_act=act, portable=portable)
     pixels = photograph(64, 96, batch=2)
     with torch.no_grad():
@@ -111,7 +122,9 @@ def test_any_configuration_agrees_with_the_modules(small, act, portable):
 @pytest.mark.parametrize(
     ("index", "reduction"), [(0, 16), (1, 8), (2, 4), (3, 1), (-1, 1), (-4, 16)]
 )
-def test_head_in_index_picks_the_map(small, index, reduction):
+def test_head_in_index_picks_the_map(
+    small: Callable[..., tuple[GLPNForDepthEstimation, Path]], index: int, reduction: int
+) -> None:
     network, folder = small(head_in_index=index)
     pixels = photograph(70, 101)
     with torch.no_grad():
@@ -122,7 +135,9 @@ def test_head_in_index_picks_the_map(small, index, reduction):
 
 
 @pytest.mark.parametrize(("convention", "block_eps"), [("transformers", 1e-5), ("authors", 1e-6)])
-def test_layer_norms_have_the_epsilons_of_the_convention(small, convention, block_eps):
+def test_layer_norms_have_the_epsilons_of_the_convention(
+    small: Callable[..., tuple[GLPNForDepthEstimation, Path]], convention: str, block_eps: float
+) -> None:
     _, folder = small(layer_norm_convention=convention)
     found = {
         node.name: onnx.helper.get_node_attr_value(node, "epsilon")
@@ -136,18 +151,20 @@ def test_layer_norms_have_the_epsilons_of_the_convention(small, convention, bloc
     assert len(found) == 2 * blocks + reduced + 2 * stages
 
 
-def test_graph_passes_the_checker(b0):
+def test_graph_passes_the_checker(b0: tuple[nn.Module, Path]) -> None:
     _, folder = b0
     onnx.checker.check_model(folder / "model.onnx")
 
 
-def test_portable_graph_passes_the_full_checker_with_standard_operators_alone(small):
+def test_portable_graph_passes_the_full_checker_with_standard_operators_alone(
+    small: Callable[..., tuple[GLPNForDepthEstimation, Path]],
+) -> None:
     _, folder = small(portable=True)
     onnx.checker.check_model(folder / "model.onnx", full_check=True)
     assert {node.domain for node in graph_of(folder).node} == {""}
 
 
-def test_graph_holds_no_weights(b0):
+def test_graph_holds_no_weights(b0: tuple[nn.Module, Path]) -> None:
     _, folder = b0
     assert (folder / "model.onnx").stat().st_size < 200_000
     tensors = weights.read_header(folder / "model.safetensors").tensors
@@ -160,7 +177,7 @@ def test_graph_holds_no_weights(b0):
         assert (int(place["offset"]), int(place["length"])) == (begin, end - begin)
 
 
-def test_weights_at_odd_offsets_are_read_right(b0, tmp_path):
+def test_weights_at_odd_offsets_are_read_right(b0: tuple[nn.Module, Path], tmp_path: Path) -> None:
     reference, folder = b0
     data = (folder / "model.safetensors").read_bytes()
     length = int.from_bytes(data[:8], "little")
@@ -178,7 +195,7 @@ def test_weights_at_odd_offsets_are_read_right(b0, tmp_path):
     assert relative_error(run(tmp_path, pixels), expected) <= 1e-4
 
 
-def test_metadata_says_what_the_graph_is(b0):
+def test_metadata_says_what_the_graph_is(b0: tuple[nn.Module, Path]) -> None:
     _, folder = b0
     session = onnxruntime.InferenceSession(folder / "model.onnx")
     metadata = session.get_modelmeta().custom_metadata_map
@@ -192,13 +209,13 @@ def test_metadata_says_what_the_graph_is(b0):
     assert (depth.name, depth.shape) == ("predicted_depth", ["batch", "height", "width"])
 
 
-def test_writing_twice_gives_the_same_bytes(b0):
+def test_writing_twice_gives_the_same_bytes(b0: tuple[nn.Module, Path]) -> None:
     _, folder = b0
     before = (folder / "model.onnx").read_bytes()
     assert write_graph(folder).read_bytes() == before
 
 
-def test_weights_file_may_have_another_name(b0):
+def test_weights_file_may_have_another_name(b0: tuple[nn.Module, Path]) -> None:
     _, folder = b0
     config = GLPNConfig.from_json_file(folder / "config.json")
     header = weights.read_header(folder / "model.safetensors")
@@ -207,7 +224,7 @@ def test_weights_file_may_have_another_name(b0):
     assert locations == {"other.safetensors"}
 
 
-def test_weights_of_another_network_are_refused(b0, tmp_path):
+def test_weights_of_another_network_are_refused(b0: tuple[nn.Module, Path], tmp_path: Path) -> None:
     _, folder = b0
     (tmp_path / "model.safetensors").symlink_to(folder / "model.safetensors")
     (tmp_path / "config.json").write_text(GLPNConfig.preset("b1").to_json())
@@ -216,7 +233,7 @@ def test_weights_of_another_network_are_refused(b0, tmp_path):
     assert not (tmp_path / "model.onnx").exists()
 
 
-def test_folder_without_weights_is_refused(tmp_path):
+def test_folder_without_weights_is_refused(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(GLPNConfig().to_json())
     with pytest.raises(MissingInput, match=r"model\.safetensors"):
         write_graph(tmp_path)

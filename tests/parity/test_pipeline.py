@@ -6,8 +6,10 @@ import base64
 import functools
 import threading
 import warnings
+from collections.abc import Iterator
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,7 +25,7 @@ PHOTOS = [str(EXAMPLES / "coffee.jpg"), str(EXAMPLES / "chelsea.jpg")]
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small network as transformers saves it, with the processor that belongs to it."""
     from transformers import GLPNImageProcessorPil
 
@@ -35,7 +37,7 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def theirs(folder):
+def theirs(folder: Path) -> Any:
     from transformers import pipeline
 
     with warnings.catch_warnings():
@@ -44,7 +46,7 @@ def theirs(folder):
 
 
 @pytest.fixture(scope="module")
-def ours(folder):
+def ours(folder: Path) -> Any:
     return glpn.pipeline("depth-estimation", model=str(folder), device=-1, threads=1)
 
 
@@ -55,7 +57,7 @@ class QuietHandler(SimpleHTTPRequestHandler):
         pass
 
 
-def require_same(result, expected):
+def require_same(result: Any, expected: Any) -> None:
     assert result.keys() == expected.keys()
     metres, theirs = result["predicted_depth"], expected["predicted_depth"]
     assert (type(metres), metres.dtype, metres.shape) == (torch.Tensor, theirs.dtype, theirs.shape)
@@ -72,27 +74,27 @@ def require_same(result, expected):
 
 
 @pytest.mark.parametrize("source", ["path", "PIL"])
-def test_one_photograph_gives_what_transformers_gives(ours, theirs, source):
+def test_one_photograph_gives_what_transformers_gives(ours: Any, theirs: Any, source: str) -> None:
     photo = PHOTOS[0] if source == "path" else Image.open(PHOTOS[0])
     require_same(ours(photo), theirs(photo))
 
 
-def test_a_list_gives_a_list_in_order(ours, theirs):
+def test_a_list_gives_a_list_in_order(ours: Any, theirs: Any) -> None:
     results, expected = ours(PHOTOS, batch_size=1), theirs(PHOTOS, batch_size=1)
     assert type(results) is type(expected) is list
     for result, reference in zip(results, expected, strict=True):
         require_same(result, reference)
 
 
-def test_a_list_of_one_gives_a_list(ours, theirs):
+def test_a_list_of_one_gives_a_list(ours: Any, theirs: Any) -> None:
     assert len(ours(PHOTOS[:1])) == len(theirs(PHOTOS[:1])) == 1
     assert ours([]) == []
 
 
-def test_a_generator_gives_an_iterator_that_does_not_run_ahead(ours):
+def test_a_generator_gives_an_iterator_that_does_not_run_ahead(ours: Any) -> None:
     pulled = []
 
-    def photographs():
+    def photographs() -> Iterator[Any]:
         for photo in PHOTOS:
             pulled.append(photo)
             yield photo
@@ -103,7 +105,7 @@ def test_a_generator_gives_an_iterator_that_does_not_run_ahead(ours):
     assert pulled == PHOTOS[:1]
 
 
-def test_keywords_of_transformers_are_taken(folder, ours):
+def test_keywords_of_transformers_are_taken(folder: Path, ours: Any) -> None:
     again = glpn.pipeline(
         task="depth-estimation", model=str(folder), device=torch.device("cpu"), dtype=torch.float32
     )
@@ -111,14 +113,14 @@ def test_keywords_of_transformers_are_taken(folder, ours):
     assert torch.equal(metres, ours(inputs=PHOTOS[0])["predicted_depth"])
 
 
-def test_tensors_can_be_changed_and_arrays_be_had(folder):
+def test_tensors_can_be_changed_and_arrays_be_had(folder: Path) -> None:
     pipe = glpn.pipeline(model=str(folder), return_tensors="np", threads=1)
     metres = pipe(PHOTOS[0])["predicted_depth"]
     assert isinstance(metres, np.ndarray) and metres.dtype == np.float32
     metres *= 2
 
 
-def test_the_picture_goes_from_black_to_white_and_a_flat_depth_is_black(ours):
+def test_the_picture_goes_from_black_to_white_and_a_flat_depth_is_black(ours: Any) -> None:
     low, high = ours(PHOTOS[0])["depth"].getextrema()
     assert (low, high) == (0, 255)
     from glpn.depth_pipeline import grey_picture
@@ -126,7 +128,7 @@ def test_the_picture_goes_from_black_to_white_and_a_flat_depth_is_black(ours):
     assert grey_picture(np.full((2, 3), 4, np.float32)).getextrema() == (0, 0)
 
 
-def test_a_url_is_fetched_on_request_only(ours, folder):
+def test_a_url_is_fetched_on_request_only(ours: Any, folder: Path) -> None:
     with pytest.raises(MissingInput, match=r"https://example\.org/a\.jpg.*fetch_urls"):
         ours("https://example.org/a.jpg")
     handler = functools.partial(QuietHandler, directory=str(EXAMPLES))
@@ -141,7 +143,7 @@ def test_a_url_is_fetched_on_request_only(ours, folder):
         server.shutdown()
 
 
-def test_base64_data_addresses_and_rows_are_photos(ours):
+def test_base64_data_addresses_and_rows_are_photos(ours: Any) -> None:
     data = Path(PHOTOS[0]).read_bytes()
     text = base64.b64encode(data).decode()
     expected = ours(PHOTOS[0])["predicted_depth"]
@@ -151,14 +153,14 @@ def test_base64_data_addresses_and_rows_are_photos(ours):
         ours({"picture": PHOTOS[0]})
 
 
-def test_a_long_string_is_never_repeated_in_an_error(ours):
+def test_a_long_string_is_never_repeated_in_an_error(ours: Any) -> None:
     for bad in ("no such file " * 2000, "A" * 20_000, "data:image/png;base64," + "A" * 20_000):
         with pytest.raises(GLPNError) as caught:
             ours(bad)
         assert len(str(caught.value)) < 300
 
 
-def test_datasets_and_key_datasets_give_iterators(ours):
+def test_datasets_and_key_datasets_give_iterators(ours: Any) -> None:
     from transformers.pipelines.pt_utils import KeyDataset
 
     rows = [{"image": photo, "name": photo} for photo in PHOTOS]
@@ -168,7 +170,7 @@ def test_datasets_and_key_datasets_give_iterators(ours):
     ]
 
 
-def test_objects_and_their_names_run_the_torch_module(folder, theirs):
+def test_objects_and_their_names_run_the_torch_module(folder: Path, theirs: Any) -> None:
     model = glpn.GLPNForDepthEstimation.from_pretrained(folder)
     processor = glpn.GLPNImageProcessor.from_pretrained(folder)
     photo = Image.open(PHOTOS[0])
@@ -192,7 +194,7 @@ def test_objects_and_their_names_run_the_torch_module(folder, theirs):
         glpn.pipeline(model=model, image_processor=processor, revision="main")
 
 
-def test_a_pipeline_has_its_parts_and_saves_them(ours, folder, tmp_path):
+def test_a_pipeline_has_its_parts_and_saves_them(ours: Any, folder: Path, tmp_path: Path) -> None:
     assert ours.image_processor.size_divisor == 32
     assert (ours.task, ours.framework, str(ours.device)) == ("depth-estimation", "pt", "cpu")
     ours.save_pretrained(tmp_path)
@@ -200,7 +202,9 @@ def test_a_pipeline_has_its_parts_and_saves_them(ours, folder, tmp_path):
     assert torch.equal(again(PHOTOS[0])["predicted_depth"], ours(PHOTOS[0])["predicted_depth"])
 
 
-def test_errors_are_of_the_kinds_that_callers_of_transformers_catch(ours, tmp_path):
+def test_errors_are_of_the_kinds_that_callers_of_transformers_catch(
+    ours: Any, tmp_path: Path
+) -> None:
     with pytest.raises(ValueError, match="photo"):
         ours(None)
     broken = tmp_path / "broken.jpg"
@@ -209,7 +213,7 @@ def test_errors_are_of_the_kinds_that_callers_of_transformers_catch(ours, tmp_pa
         ours(str(broken))
 
 
-def test_what_glpn_does_not_know_is_refused(folder, ours):
+def test_what_glpn_does_not_know_is_refused(folder: Path, ours: Any) -> None:
     with pytest.raises(UsageError, match="image-classification"):
         glpn.pipeline("image-classification")
     with pytest.raises(UsageError, match="top_k"):

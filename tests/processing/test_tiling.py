@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -31,27 +33,27 @@ class Brightness:
     name = "stand-in"
     config = glpn.GLPNConfig(max_depth=10)
 
-    def __init__(self, power=1.0, factor=1.0):
+    def __init__(self, power: float = 1.0, factor: float = 1.0) -> None:
         self.power, self.factor, self.calls = power, factor, 0
 
-    def __call__(self, pixels):
+    def __call__(self, pixels: np.ndarray) -> np.ndarray:
         depth = 1 + 3 * pixels[:, 0]
         self.calls += 1
         return depth if self.calls == 1 else self.factor * depth**self.power
 
 
-def made_of(network):
+def made_of(network: Any) -> DepthEstimator:
     processor = GLPNImageProcessor(short_side=INPUT[0])
     return DepthEstimator(network, processor, a_depth().provenance)
 
 
 @pytest.fixture
-def estimator():
+def estimator() -> DepthEstimator:
     return made_of(Brightness())
 
 
 @pytest.fixture(scope="module")
-def bundled():
+def bundled() -> DepthEstimator:
     return glpn.load(engine="onnxruntime", threads=1)
 
 
@@ -59,7 +61,7 @@ PICTURES = ("photo", pytest.param("room", marks=pytest.mark.slow))
 
 
 @pytest.fixture(scope="module")
-def picture(request):
+def picture(request: pytest.FixtureRequest) -> np.ndarray:
     """A photograph of 384x576, or a rendered room of 960x1280."""
     if request.param == "photo":
         return np.asarray(Image.open(EXAMPLES / "coffee.jpg"))[:384, :576]
@@ -69,14 +71,14 @@ def picture(request):
     return render([3], (960, 1280)).image[0].numpy()
 
 
-def ramp(height, width):
+def ramp(height: int, width: int) -> np.ndarray:
     """Red rises evenly from corner to corner, over less than the levels' range."""
     y, x = np.mgrid[:height, :width]
     red = 40 + 150 * (x / width + y / height) / 2
     return np.stack([red, np.zeros_like(red), np.zeros_like(red)], -1).round().astype(np.uint8)
 
 
-def log_means(metres, cells):
+def log_means(metres: np.ndarray, cells: int) -> np.ndarray:
     """Mean log depth over cells, for sides that the cells divide."""
     (height, width), (rows, columns) = metres.shape, cells
     blocks = np.log(metres.astype(np.float64)).reshape(
@@ -88,7 +90,7 @@ def log_means(metres, cells):
 soft_windows = tiling.windows
 
 
-def abrupt(length, count):
+def abrupt(length: int, count: int) -> list[tuple[int, float]]:
     """The same tiles with equal weights up to their edges."""
     places = [place for place, _ in soft_windows(length, count)]
     total = np.zeros(length, np.float32)
@@ -97,7 +99,7 @@ def abrupt(length, count):
     return [(place, 1 / total[place]) for place in places]
 
 
-def excess(change, axis, count):
+def excess(change: Callable[..., Any], axis: int, count: int) -> float:
     """How steep a change is within two pixels of the tiles' borders, against everywhere."""
     values = np.moveaxis(change, axis, 1)
     steps = np.abs(np.diff(values, axis=1)).mean(0)
@@ -108,7 +110,7 @@ def excess(change, axis, count):
 
 
 @pytest.mark.parametrize(("length", "count"), [(1280, 2), (961, 3), (37, 4), (5, 2), (4, 4)])
-def test_windows_sum_to_one_and_cover_every_pixel(length, count):
+def test_windows_sum_to_one_and_cover_every_pixel(length: int, count: int) -> None:
     total = np.zeros(length)
     placed = tiling.windows(length, count)
     for place, weights in placed:
@@ -118,7 +120,7 @@ def test_windows_sum_to_one_and_cover_every_pixel(length, count):
     assert len({place.stop - place.start for place, _ in placed}) == 1
 
 
-def test_cell_means_are_means_of_nearly_equal_blocks():
+def test_cell_means_are_means_of_nearly_equal_blocks() -> None:
     values = np.arange(35, dtype=np.float32).reshape(5, 7)
     means = tiling.cell_means(values, [2, 3])  # rows 0-1 and 2-4, columns 0-1, 2-4 and 5-6
     assert means == pytest.approx(
@@ -126,7 +128,7 @@ def test_cell_means_are_means_of_nearly_equal_blocks():
     )
 
 
-def test_a_line_is_found_in_spite_of_outliers():
+def test_a_line_is_found_in_spite_of_outliers() -> None:
     rng = np.random.default_rng(0)
     x = rng.normal(size=(40, 50)).astype(np.float32)
     y = (0.7 * x + 0.3).astype(np.float32)
@@ -134,14 +136,14 @@ def test_a_line_is_found_in_spite_of_outliers():
     assert tiling.fit_line(x, y) == pytest.approx((0.7, 0.3), abs=0.01)
 
 
-def test_a_slope_is_one_where_nothing_tells_it_and_none_where_it_contradicts():
+def test_a_slope_is_one_where_nothing_tells_it_and_none_where_it_contradicts() -> None:
     flat = np.zeros((6, 8), np.float32)
     assert tiling.fit_line(flat, flat + 2) == pytest.approx((1, 2))
     x = np.linspace(-1, 1, 48, dtype=np.float32).reshape(6, 8)
     assert tiling.fit_line(x, -x)[0] == 0
 
 
-def striped():
+def striped() -> np.ndarray:
     """The ramp with stripes of two pixels, which are gone where it is shrunk four times."""
     photo = ramp(384, 512)
     photo[:, ::4, 0] += 30
@@ -149,7 +151,7 @@ def striped():
     return photo
 
 
-def test_stripes_that_only_tiles_can_see_come_into_the_depth(estimator):
+def test_stripes_that_only_tiles_can_see_come_into_the_depth(estimator: DepthEstimator) -> None:
     photo = striped()
     plain, tiled = estimator(photo).metres, estimator(photo, tiles=5).metres
     true = 1 + photo[..., 0] / np.float32(85)
@@ -157,13 +159,13 @@ def test_stripes_that_only_tiles_can_see_come_into_the_depth(estimator):
     assert after < before / 2
 
 
-def test_tiles_that_err_in_scale_and_contrast_are_brought_to_the_whole():
+def test_tiles_that_err_in_scale_and_contrast_are_brought_to_the_whole() -> None:
     wanted = made_of(Brightness())(striped(), tiles=5).metres
     metres = made_of(Brightness(power=0.8, factor=1.2))(striped(), tiles=5).metres
     np.testing.assert_allclose(metres, wanted, rtol=0.015)
 
 
-def test_a_smooth_ramp_stays_one_without_a_seam_though_tiles_err_by_a_fifth():
+def test_a_smooth_ramp_stays_one_without_a_seam_though_tiles_err_by_a_fifth() -> None:
     photo = ramp(480, 640)
     plain = made_of(Brightness())(photo).metres
     tiled = made_of(Brightness(power=0.8, factor=1.2))(photo, tiles=3).metres
@@ -173,7 +175,9 @@ def test_a_smooth_ramp_stays_one_without_a_seam_though_tiles_err_by_a_fifth():
 
 @pytest.mark.parametrize("tiles", [2, True])
 @pytest.mark.parametrize("picture", PICTURES, indirect=True)
-def test_no_seam_shows_where_tiles_begin_and_end(bundled, picture, tiles, monkeypatch):
+def test_no_seam_shows_where_tiles_begin_and_end(
+    bundled: DepthEstimator, picture: str, tiles: int | bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     plain, smooth = bundled(picture).metres, bundled(picture, tiles=tiles).metres
     count = tiling.tiles_a_side(tiles, plain.shape, bundled.processor.input_size(*plain.shape))
     assert count > 1
@@ -186,7 +190,9 @@ def test_no_seam_shows_where_tiles_begin_and_end(bundled, picture, tiles, monkey
 
 
 @pytest.mark.parametrize("picture", PICTURES, indirect=True)
-def test_medians_and_what_the_whole_could_see_stay_its_own(bundled, picture):
+def test_medians_and_what_the_whole_could_see_stay_its_own(
+    bundled: DepthEstimator, picture: str
+) -> None:
     plain, tiled = bundled(picture).metres, bundled(picture, tiles=True).metres
     assert not np.array_equal(plain, tiled)
     assert np.median(tiled) == pytest.approx(np.median(plain), rel=0.01)
@@ -196,7 +202,7 @@ def test_medians_and_what_the_whole_could_see_stay_its_own(bundled, picture):
     assert np.abs(moved).max() < 0.01
 
 
-def test_one_tile_is_the_ordinary_prediction(bundled):
+def test_one_tile_is_the_ordinary_prediction(bundled: DepthEstimator) -> None:
     photo = ramp(384, 512)
     plain = bundled(photo)
     for tiles in (None, False, 1):
@@ -205,25 +211,27 @@ def test_one_tile_is_the_ordinary_prediction(bundled):
 
 
 @pytest.mark.parametrize("size", [(1, 1), (40, 31), (96, 128), (130, 170)])
-def test_a_photo_that_the_network_sees_whole_is_predicted_as_ever(estimator, size):
+def test_a_photo_that_the_network_sees_whole_is_predicted_as_ever(
+    estimator: DepthEstimator, size: tuple[int, int]
+) -> None:
     photo = ramp(*size)
     assert np.array_equal(estimator(photo, tiles=4).metres, estimator(photo).metres)
 
 
 @pytest.mark.parametrize("size", [(487, 641), (641, 487), (300, 1111), (1201, 301)])
-def test_odd_sizes(estimator, size):
+def test_odd_sizes(estimator: DepthEstimator, size: tuple[int, int]) -> None:
     depth = estimator(ramp(*size), tiles=True)
     assert depth.metres.shape == size and "tiles" in depth.provenance.note
     np.testing.assert_allclose(depth.metres, estimator(ramp(*size)).metres, rtol=0.02)
 
 
-def test_no_tile_is_enlarged_for_the_network():
+def test_no_tile_is_enlarged_for_the_network() -> None:
     assert tiling.tiles_a_side(9, (480, 640), (192, 256)) == 3  # 3 tiles of 192 overlap by 48
     assert tiling.tiles_a_side(9, (479, 640), (192, 256)) == 2
     assert tiling.tiles_a_side(True, (9600, 12800), (192, 256)) == tiling.MAX_AUTOMATIC
 
 
-def test_the_metres_follow_a_known_focal_length_as_ever(bundled):
+def test_the_metres_follow_a_known_focal_length_as_ever(bundled: DepthEstimator) -> None:
     photo = read_photo(ramp(384, 512))
     ratio = bundled.processor.focal_ratio or 1.0
     processor = dataclasses.replace(bundled.processor, focal_ratio=ratio)
@@ -234,12 +242,16 @@ def test_the_metres_follow_a_known_focal_length_as_ever(bundled):
 
 
 @pytest.mark.parametrize("tiles", [0, -1, 2.0, "2", "auto"])
-def test_what_is_no_number_of_tiles_is_refused(estimator, tiles):
+def test_what_is_no_number_of_tiles_is_refused(
+    estimator: DepthEstimator, tiles: float | str
+) -> None:
     with pytest.raises(UsageError, match="tiles: expected True or a whole number from 1 on"):
         estimator(ramp(8, 8), tiles=tiles)
 
 
-def test_tiles_have_no_uncertainty_and_need_the_whole_photo(estimator, tmp_path):
+def test_tiles_have_no_uncertainty_and_need_the_whole_photo(
+    estimator: DepthEstimator, tmp_path: Path
+) -> None:
     with pytest.raises(UsageError, match="tiles: there is no uncertainty"):
         estimator(ramp(8, 8), tiles=2, uncertainty="flip")
     path = write_photo(tmp_path / "photo.jpg")

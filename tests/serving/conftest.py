@@ -111,20 +111,20 @@ def serving(model: Path, folder: Path, *options: object, **popen: Any) -> Iterat
 
 
 @pytest.fixture(scope="module")
-def service(model, tmp_path_factory) -> Iterator[Service]:
+def service(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """With the default limits."""
     with serving(model, tmp_path_factory.mktemp("service")) as running:
         yield running
 
 
 @pytest.fixture
-def start_bundled(tmp_path) -> Callable[..., Any]:
+def start_bundled(tmp_path: Path) -> Callable[..., Any]:
     """`serving` of the bundled model in float32, with options of the test's own."""
     options = ("--precision", "float32", "--engine", "onnxruntime")
     return lambda *more: serving(Path("glpn-b0-indoor"), tmp_path, *options, *more)
 
 
 @pytest.fixture
-def start(model, tmp_path) -> Iterator[Callable[..., Any]]:
+def start(model: Path, tmp_path: Path) -> Iterator[Callable[..., Any]]:
     """`serving` with options of the test's own."""
     return lambda *options, **popen: serving(model, tmp_path, *options, **popen)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import base64
+from typing import Any
 
 import pytest
 
 from tests.corpus.bytes_of import encoded, scene
-from tests.serving.conftest import JPEG
+from tests.serving.conftest import JPEG, Service
 
 PHOTO = encoded(scene(), "JPEG")
 FORM = {"Content-Type": "multipart/form-data; boundary=edge"}
@@ -25,18 +26,18 @@ def form(*parts: bytes, end: bytes = b"\r\n--edge--\r\n") -> bytes:
 
 
 @pytest.fixture(scope="module")
-def expected(service):
+def expected(service: Service) -> float:
     return service.post(PHOTO, JPEG).json()["median"]
 
 
 @pytest.mark.parametrize(
     "kind", ["image/jpg", "image/x-anything", "application/x-www-form-urlencoded"]
 )
-def test_a_raw_photo_is_read_by_its_content(service, expected, kind):
+def test_a_raw_photo_is_read_by_its_content(service: Service, expected: float, kind: str) -> None:
     assert service.post(PHOTO, {"Content-Type": kind}).json()["median"] == expected
 
 
-def test_a_form_with_one_file_is_read(service, expected):
+def test_a_form_with_one_file_is_read(service: Service, expected: float) -> None:
     with service.client() as client:
         response = client.post("/v1/depth", files={"image": ("a.jpg", PHOTO, "image/jpeg")})
     assert response.json()["median"] == expected
@@ -51,7 +52,9 @@ def test_a_form_with_one_file_is_read(service, expected):
     ],
     ids=["text-field", "preamble", "no-last-newline"],
 )
-def test_forms_may_hold_text_and_a_short_preamble(service, expected, body):
+def test_forms_may_hold_text_and_a_short_preamble(
+    service: Service, expected: float, body: Any
+) -> None:
     assert service.post(body, FORM).json()["median"] == expected
 
 
@@ -69,19 +72,19 @@ def test_forms_may_hold_text_and_a_short_preamble(service, expected, body):
     ],
     ids=["two", "none", "10000-parts", "preamble", "cut", "big-headers", "no-headers", "empty"],
 )
-def test_other_forms_are_refused_by_name(service, body, says):
+def test_other_forms_are_refused_by_name(service: Service, body: Any, says: str) -> None:
     response = service.post(body, FORM)
     assert response.status_code == 400 and says in response.json()["error"]
 
 
 @pytest.mark.parametrize("boundary", ["", "; boundary=", f"; boundary={'x' * 71}"])
-def test_a_form_needs_a_boundary(service, boundary):
+def test_a_form_needs_a_boundary(service: Service, boundary: str) -> None:
     response = service.post(form(part(PHOTO)), {"Content-Type": f"multipart/form-data{boundary}"})
     assert response.status_code == 400 and "boundary" in response.json()["error"]
 
 
 @pytest.mark.parametrize("prefix", ["", "data:image/jpeg;base64,"])
-def test_base64_in_json_is_read(service, expected, prefix):
+def test_base64_in_json_is_read(service: Service, expected: float, prefix: str) -> None:
     body = f'{{"image": "{prefix}{base64.b64encode(PHOTO).decode()}"}}'
     assert service.post(body, JSON).json()["median"] == expected
 
@@ -100,6 +103,6 @@ def test_base64_in_json_is_read(service, expected, prefix):
         "1" * 10_000,
     ],
 )
-def test_other_json_is_refused(service, body):
+def test_other_json_is_refused(service: Service, body: str) -> None:
     response = service.post(body.encode(), JSON)
     assert response.status_code == 400 and response.json()["error"].startswith("body: ")

@@ -5,14 +5,17 @@ from __future__ import annotations
 import resource
 import socket
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
 
 import pytest
 from starlette.datastructures import Headers
 
 from glpn.serving.limits import Refusal, require_host
 from tests.corpus.bytes_of import encoded, scene
-from tests.serving.conftest import JPEG, read_all, status_of
+from tests.serving.conftest import JPEG, Service, read_all, status_of
 
 PHOTO = encoded(scene(), "JPEG")
 HEAD = b"POST /v1/depth HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/jpeg\r\n"
@@ -43,7 +46,9 @@ DRIPPING, IDLE = (
         ("localhost:8000", "https://depth.example", None),
     ],
 )
-def test_foreign_hosts_and_origins_are_refused(host, origin, status):
+def test_foreign_hosts_and_origins_are_refused(
+    host: str | None, origin: str | None, status: int | None
+) -> None:
     values = {"host": host, "origin": origin}
     headers = Headers({name: value for name, value in values.items() if value is not None})
     try:
@@ -54,11 +59,11 @@ def test_foreign_hosts_and_origins_are_refused(host, origin, status):
     assert refused == status
 
 
-def test_a_star_allows_every_host():
+def test_a_star_allows_every_host() -> None:
     require_host(Headers({"host": "a.example", "origin": "http://b.example"}), frozenset({"*"}))
 
 
-def test_a_foreign_host_may_only_check_health(service):
+def test_a_foreign_host_may_only_check_health(service: Service) -> None:
     foreign = {"Host": "evil.example"}
     assert service.get("/v1/about", headers=foreign).status_code == 421
     assert service.post(PHOTO, {**JPEG, **foreign}).status_code == 421
@@ -77,14 +82,14 @@ def test_a_foreign_host_may_only_check_health(service):
     ],
     ids=["2.0", "preface", "0.9", "named-0.9", "blank", "no-host"],
 )
-def test_other_versions_of_http_are_refused_at_once(service, head):
+def test_other_versions_of_http_are_refused_at_once(service: Service, head: bytes) -> None:
     start = time.monotonic()
     response = service.say(head)
     assert status_of(response) == 400 and b'{"error": ' in response
     assert time.monotonic() - start < 8  # the deadline is 15 s
 
 
-def test_a_chunk_above_the_limit_is_refused_before_it_arrives(service):
+def test_a_chunk_above_the_limit_is_refused_before_it_arrives(service: Service) -> None:
     start = time.monotonic()
     with service.connect() as connection:
         connection.sendall(HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + b"F" * 20 + b"\r\nx")
@@ -92,25 +97,25 @@ def test_a_chunk_above_the_limit_is_refused_before_it_arrives(service):
     assert time.monotonic() - start < 8
 
 
-def test_a_half_closed_client_gets_its_response(service):
+def test_a_half_closed_client_gets_its_response(service: Service) -> None:
     with service.connect() as connection:
         connection.sendall(HEAD + f"Content-Length: {len(PHOTO)}\r\n\r\n".encode() + PHOTO)
         connection.shutdown(socket.SHUT_WR)
         assert status_of(read_all(connection)) == 200
 
 
-def test_options_names_the_methods(service):
+def test_options_names_the_methods(service: Service) -> None:
     with service.client() as client:
         assert client.options("/v1/depth").headers["allow"] == "POST, OPTIONS"
         assert client.options("/v1/about").headers["allow"] == "GET, OPTIONS"
         assert client.options("/nowhere").status_code == 404
 
 
-def test_models_are_listed(service, model):
+def test_models_are_listed(service: Service, model: Path) -> None:
     assert service.get("/v2/models").json() == {"models": [{"name": model.name, "ready": True}]}
 
 
-def test_dripping_bodies_take_no_slot(service):
+def test_dripping_bodies_take_no_slot(service: Service) -> None:
     with ExitStack() as stack:
         for _ in range(DRIPPING):
             connection = stack.enter_context(service.connect())
@@ -120,7 +125,7 @@ def test_dripping_bodies_take_no_slot(service):
 
 
 @pytest.mark.slow
-def test_idle_connections_do_not_block_clients(start):
+def test_idle_connections_do_not_block_clients(start: Callable[..., Any]) -> None:
     """With the usual limit of 1024 open files in the service."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != resource.RLIM_INFINITY and hard < IDLE + 200:
@@ -138,7 +143,7 @@ def test_idle_connections_do_not_block_clients(start):
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-def test_arriving_bodies_share_a_memory_limit(start):
+def test_arriving_bodies_share_a_memory_limit(start: Callable[..., Any]) -> None:
     # One waiting request and four workers: 500 KiB for all bodies that arrive.
     with start("--max-body", "100KiB", "--queue", 1) as service, ExitStack() as stack:
         slots = 1 + 4

@@ -7,7 +7,9 @@ import re
 import shlex
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,6 +18,7 @@ from glpn.depth.depth import read_depth
 from glpn.serving.query import MEDIA_TYPES
 from tests.cli.conftest import write_photo
 from tests.corpus.images import HEIGHT, WIDTH
+from tests.serving.conftest import Service
 
 pytestmark = pytest.mark.slow
 
@@ -27,12 +30,12 @@ COMMANDS = [
 ]
 
 
-def test_the_page_names_every_format_and_colour_map():
+def test_the_page_names_every_format_and_colour_map() -> None:
     assert all(f"`{name}`" in PAGE for name in (*MEDIA_TYPES, *COLORMAPS))
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
-def test_the_documented_requests_are_answered(service, tmp_path):
+def test_the_documented_requests_are_answered(service: Service, tmp_path: Path) -> None:
     write_photo(tmp_path / "photo.jpg")
     lines = [line for line in COMMANDS if line.startswith("curl ")]
     assert len(lines) == 2
@@ -48,7 +51,7 @@ def test_the_documented_requests_are_answered(service, tmp_path):
     assert read_depth(tmp_path / "depth.png").size == (HEIGHT, WIDTH)
 
 
-def test_the_documented_service_commands_start(start):
+def test_the_documented_service_commands_start(start: Callable[..., Any]) -> None:
     lines = [shlex.split(line)[2:] for line in COMMANDS if line.startswith("glpn serve")]
     assert len(lines) == 2
     # The key, but an address of the loopback and a free port.

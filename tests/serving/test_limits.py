@@ -5,20 +5,23 @@ from __future__ import annotations
 import os
 import socket
 import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from glpn.serving.server import listen
 from tests.corpus.bytes_of import encoded, scene
-from tests.serving.conftest import JPEG, read_all, serving, status_of
+from tests.serving.conftest import JPEG, Service, read_all, serving, status_of
 
 PHOTO = encoded(scene(), "JPEG")
 HEAD = b"POST /v1/depth HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/jpeg\r\n"
 
 
 @pytest.fixture(scope="module")
-def small(model, tmp_path_factory):
+def small(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """Takes 100 KiB and waits one second."""
     with serving(
         model, tmp_path_factory.mktemp("small"), "--max-body", "100KiB", "--deadline", 1
@@ -35,7 +38,7 @@ def small(model, tmp_path_factory):
         b"Content-Type: image/jpeg\r\nContent-Encoding: identity\r\nContent-Encoding: br\r\n",
     ],
 )
-def test_other_content_types_are_refused_before_the_body(small, headers):
+def test_other_content_types_are_refused_before_the_body(small: Service, headers: bytes) -> None:
     with small.connect() as connection:
         connection.sendall(
             b"POST /v1/depth HTTP/1.1\r\nHost: localhost\r\n"
@@ -45,18 +48,18 @@ def test_other_content_types_are_refused_before_the_body(small, headers):
         assert status_of(connection.recv(4096)) == 415  # not a byte of the body was sent
 
 
-def test_a_declared_length_over_the_limit_is_refused_before_the_body(small):
+def test_a_declared_length_over_the_limit_is_refused_before_the_body(small: Service) -> None:
     with small.connect() as connection:
         connection.sendall(HEAD + b"Content-Length: 102401\r\nExpect: 100-continue\r\n\r\n")
         assert status_of(connection.recv(4096)) == 413
 
 
-def test_the_limit_itself_is_allowed(small):
+def test_the_limit_itself_is_allowed(small: Service) -> None:
     assert small.post(PHOTO.ljust(102400, b"\0")).status_code == 200
     assert small.post(PHOTO.ljust(102401, b"\0")).status_code == 413
 
 
-def test_a_chunked_body_is_cut_where_it_crosses_the_limit(small):
+def test_a_chunked_body_is_cut_where_it_crosses_the_limit(small: Service) -> None:
     chunk = b"2800\r\n" + bytes(0x2800) + b"\r\n"  # 10 KiB
     with small.connect() as connection:
         connection.sendall(HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + 11 * chunk)
@@ -66,25 +69,25 @@ def test_a_chunked_body_is_cut_where_it_crosses_the_limit(small):
         read_all(connection)
 
 
-def test_a_good_chunked_body_is_read(small):
+def test_a_good_chunked_body_is_read(small: Service) -> None:
     assert small.post(iter([PHOTO[:1000], PHOTO[1000:]])).status_code == 200
 
 
-def test_a_length_that_is_too_short_ends_the_connection(small):
+def test_a_length_that_is_too_short_ends_the_connection(small: Service) -> None:
     answer = small.say(HEAD + b"Content-Length: 100\r\n\r\n" + PHOTO)
     assert status_of(answer) == 422 and answer.count(b"HTTP/1.1 ") <= 2
     assert b" 200 " not in answer
 
 
 @pytest.mark.slow
-def test_a_length_that_is_too_long_ends_at_the_deadline(small):
+def test_a_length_that_is_too_long_ends_at_the_deadline(small: Service) -> None:
     start = time.monotonic()
     answer = small.say(HEAD + b"Content-Length: 90000\r\n\r\n" + PHOTO)
     assert status_of(answer) == 408
     assert 0.9 < time.monotonic() - start < 8
 
 
-def test_a_dripping_body_ends_at_the_deadline(small):
+def test_a_dripping_body_ends_at_the_deadline(small: Service) -> None:
     with small.connect() as connection:
         connection.sendall(HEAD + b"Content-Length: 90000\r\n\r\n")
         for _ in range(8):
@@ -94,7 +97,7 @@ def test_a_dripping_body_ends_at_the_deadline(small):
 
 
 @pytest.mark.parametrize("beginning", [b"", b"GET / HTTP/1.1\r\nHost: "])
-def test_idle_connections_and_slow_headers_are_closed(small, beginning):
+def test_idle_connections_and_slow_headers_are_closed(small: Service, beginning: bytes) -> None:
     with small.connect() as connection:
         connection.sendall(beginning)
         start = time.monotonic()
@@ -112,7 +115,7 @@ def test_idle_connections_and_slow_headers_are_closed(small, beginning):
         assert 0.5 < time.monotonic() - start < 6
 
 
-def test_an_idle_keep_alive_connection_is_closed(small):
+def test_an_idle_keep_alive_connection_is_closed(small: Service) -> None:
     with small.connect() as connection:
         connection.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert status_of(connection.recv(4096)) == 200
@@ -123,7 +126,7 @@ def test_an_idle_keep_alive_connection_is_closed(small):
 
 
 @pytest.mark.slow
-def test_a_client_that_does_not_read_is_cut_off(small):
+def test_a_client_that_does_not_read_is_cut_off(small: Service) -> None:
     large = encoded(np.zeros((2000, 3000, 3), np.uint8), "PNG")  # 24 MB of float32
     head = (
         "POST /v1/depth?format=npz HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\n"
@@ -150,7 +153,7 @@ def test_a_client_that_does_not_read_is_cut_off(small):
     ],
     ids=["both", "two-lengths", "negative", "bad-chunk", "1MB-header", "10000-headers", "no-http"],
 )
-def test_ambiguous_and_oversized_headers_are_refused(small, head):
+def test_ambiguous_and_oversized_headers_are_refused(small: Service, head: bytes) -> None:
     answer = small.say(head + b"GET /smuggled HTTP/1.1\r\nHost: localhost\r\n\r\n")
     # A client that is cut off while it sends may lose the answer; never is there a second one.
     assert status_of(answer) in (400, 431) or (not answer and len(head) > 16_384)
@@ -175,12 +178,12 @@ def test_ambiguous_and_oversized_headers_are_refused(small, head):
         ("GET", "/docs/oauth2-redirect", 404),
     ],
 )
-def test_other_methods_and_paths(small, method, path, status):
+def test_other_methods_and_paths(small: Service, method: str, path: str, status: int) -> None:
     line = f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
     assert status_of(small.say(line.encode())) == status
 
 
-def test_a_missing_or_wrong_key_is_refused(start):
+def test_a_missing_or_wrong_key_is_refused(start: Callable[..., Any]) -> None:
     with start("--api-key-env", "TEST_KEY", env={**os.environ, "TEST_KEY": "open-sesame"}) as kept:
         assert kept.post(PHOTO).status_code == 401
         assert kept.post(PHOTO, {**JPEG, "X-API-Key": "open"}).status_code == 401
@@ -201,21 +204,25 @@ def test_a_missing_or_wrong_key_is_refused(start):
         ["--cors", "https://a.example/path"],
     ],
 )
-def test_impossible_options_are_usage_errors(model, arguments, capsys):
+def test_impossible_options_are_usage_errors(
+    model: Path, arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
     from glpn.cli import main
 
     assert main(["serve", "-m", str(model), "--port", "0", *arguments]) == 2
     assert arguments[0] in capsys.readouterr().err
 
 
-def test_connections_have_tcp_nodelay():
+def test_connections_have_tcp_nodelay() -> None:
     with listen("127.0.0.1", 0) as listener, socket.create_connection(listener.getsockname()):
         accepted, _ = listener.accept()
         with accepted:
             assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
-def test_a_taken_port_is_a_usage_error(model, small, capsys):
+def test_a_taken_port_is_a_usage_error(
+    model: Path, small: Service, capsys: pytest.CaptureFixture[str]
+) -> None:
     from glpn.cli import main
 
     assert main(["serve", "-m", str(model), "--port", str(small.port)]) == 2

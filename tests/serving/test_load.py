@@ -6,8 +6,11 @@ import asyncio
 import os
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
 
 import anyio
 import httpx
@@ -35,7 +38,7 @@ HEAD = (
 
 
 @pytest.mark.slow
-def test_overload_gives_only_200_and_503_and_health_answers(start):
+def test_overload_gives_only_200_and_503_and_health_answers(start: Callable[..., Any]) -> None:
     with start("--queue", 1) as service, ThreadPoolExecutor(24) as clients:
         calls = [clients.submit(service.post, LARGE) for _ in range(24)]
         slowest = 0.0
@@ -52,7 +55,7 @@ def test_overload_gives_only_200_and_503_and_health_answers(start):
 
 
 @pytest.mark.slow
-def test_sigterm_under_load_answers_every_accepted_request(start):
+def test_sigterm_under_load_answers_every_accepted_request(start: Callable[..., Any]) -> None:
     with start() as service, ThreadPoolExecutor(10) as clients:
         calls = [clients.submit(service.post, LARGE) for _ in range(10)]
         wait_for(lambda: service.metric("glpn_queue_length") >= 10 - WORKERS)
@@ -64,7 +67,7 @@ def test_sigterm_under_load_answers_every_accepted_request(start):
 
 
 @pytest.mark.slow
-def test_clients_that_leave_free_their_slots(start):
+def test_clients_that_leave_free_their_slots(start: Callable[..., Any]) -> None:
     with start("--queue", 8) as service:
         service.post(LARGE)
         files = psutil.Process(service.process.pid).num_fds()
@@ -86,7 +89,7 @@ def request_of(*messages: str) -> Request:
     """A request whose client sends these messages, then nothing."""
     left = list(messages)
 
-    async def receive():
+    async def receive() -> dict[str, Any]:
         if left:
             return {"type": left.pop(0)}
         await anyio.sleep_forever()
@@ -118,13 +121,13 @@ def failure_with_busy_workers(limits: Limits, request: Request) -> Exception:
     return failures[0]
 
 
-def test_work_that_does_not_begin_is_refused_at_the_deadline():
+def test_work_that_does_not_begin_is_refused_at_the_deadline() -> None:
     failure = failure_with_busy_workers(Limits(deadline=0.1), request_of())
     assert isinstance(failure, Refusal) and "not begun" in str(failure)
     assert failure.status == 503 and "Retry-After" in failure.headers
 
 
-def test_a_queue_is_full_exactly_while_it_refuses_slots():
+def test_a_queue_is_full_exactly_while_it_refuses_slots() -> None:
     async def main() -> None:
         queue = RequestQueue(Limits(queue=0), workers=WORKERS)
         with ExitStack() as slots:
@@ -139,18 +142,18 @@ def test_a_queue_is_full_exactly_while_it_refuses_slots():
     anyio.run(main)
 
 
-def test_work_of_a_client_that_left_the_queue_never_starts():
+def test_work_of_a_client_that_left_the_queue_never_starts() -> None:
     failure = failure_with_busy_workers(Limits(), request_of("http.disconnect"))
     assert isinstance(failure, ClientDisconnect)
 
 
-def test_work_that_has_begun_finishes_after_its_client_left():
+def test_work_that_has_begun_finishes_after_its_client_left() -> None:
     ended: list[bool] = []
 
     async def main() -> None:
         begun, loop = asyncio.Event(), asyncio.get_running_loop()
 
-        async def receive():
+        async def receive() -> dict[str, Any]:
             await begun.wait()
             return {"type": "http.disconnect"}
 
@@ -173,11 +176,11 @@ class Failing:
     name = "failing"
     precision = "float32"
 
-    def __init__(self, config, error):
+    def __init__(self, config: Any, error: Any) -> None:
         self.config = config
         self.error = error
 
-    def __call__(self, pixels):
+    def __call__(self, pixels: np.ndarray) -> np.ndarray:
         raise self.error
 
 
@@ -187,17 +190,17 @@ class Meeting:
     name = "meeting"
     precision = "float32"
 
-    def __init__(self, config, calls):
+    def __init__(self, config: Any, calls: Any) -> None:
         self.config = config
         self.together = threading.Barrier(calls, timeout=20)
 
-    def __call__(self, pixels):
+    def __call__(self, pixels: np.ndarray) -> np.ndarray:
         self.together.wait()
         return np.ones_like(pixels[:, 0])
 
 
 @pytest.mark.slow
-def test_predictions_run_side_by_side_where_the_engine_allows_it(model):
+def test_predictions_run_side_by_side_where_the_engine_allows_it(model: Path) -> None:
     opened = glpn.load(model, threads=1)
     meeting = Meeting(opened.engine.config, 3)
     estimator = DepthEstimator(meeting, opened.processor, opened.provenance)
@@ -205,7 +208,7 @@ def test_predictions_run_side_by_side_where_the_engine_allows_it(model):
     assert [answer.json()["median"] for answer in answers] == [1.0] * 3
 
 
-def posted(app, *, count: int) -> list[httpx.Response]:
+def posted(app: Any, *, count: int) -> list[httpx.Response]:
     """Responses to `count` photos at once, without a socket."""
     answers: list[httpx.Response] = []
 
@@ -234,7 +237,7 @@ def posted(app, *, count: int) -> list[httpx.Response]:
         (SystemExit(3), "internal error"),
     ],
 )
-def test_a_defect_is_status_500_in_json_without_details(model, error, said):
+def test_a_defect_is_status_500_in_json_without_details(model: Path, error: Any, said: str) -> None:
     opened = glpn.load(model, threads=1)
     failing = Failing(opened.engine.config, error)
     app = make_app(DepthEstimator(failing, opened.processor, opened.provenance), Limits())
@@ -244,7 +247,7 @@ def test_a_defect_is_status_500_in_json_without_details(model, error, said):
 
 
 @pytest.mark.slow
-def test_requests_leave_no_file(start, tmp_path):
+def test_requests_leave_no_file(start: Callable[..., Any], tmp_path: Path) -> None:
     folder = tmp_path / "temporary"
     folder.mkdir()
     with start(env={**os.environ, "TMPDIR": str(folder)}) as service:
@@ -265,11 +268,11 @@ class Doubling:
     precision = "float32"
     config = None
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.batches: list[int] = []
         self.begun, self.go = threading.Event(), threading.Event()
 
-    def __call__(self, pixels):
+    def __call__(self, pixels: np.ndarray) -> np.ndarray:
         self.batches.append(len(pixels))
         self.begun.set()
         assert self.go.wait(20)
@@ -278,7 +281,7 @@ class Doubling:
         return 2 * pixels[:, 0]
 
 
-def shared_calls(engine, arrays):
+def shared_calls(engine: str, arrays: Any) -> list[Any]:
     """One call per thread; all wait until the first is done."""
     shared = SharedEngine(engine)
     with ThreadPoolExecutor(len(arrays)) as threads:
@@ -290,7 +293,7 @@ def shared_calls(engine, arrays):
         return [call.exception() or call.result() for call in calls]
 
 
-def test_waiting_photos_of_one_size_share_a_batch():
+def test_waiting_photos_of_one_size_share_a_batch() -> None:
     arrays = [np.full((1, 3, 4, 4 + n % 2), n, np.float32) for n in range(7)]
     engine = Doubling()
     for array, depth in zip(arrays, shared_calls(engine, arrays), strict=True):
@@ -298,7 +301,7 @@ def test_waiting_photos_of_one_size_share_a_batch():
     assert sorted(engine.batches) == [1, 3, 3]  # the first; the odd; the other even
 
 
-def test_an_error_reaches_only_the_photos_of_its_batch():
+def test_an_error_reaches_only_the_photos_of_its_batch() -> None:
     arrays = [np.full((1, 3, 4, 4), n, np.float32) for n in (1, 2, 200)]
     first, *others = shared_calls(Doubling(), arrays)
     assert (first == 2).all() and all(isinstance(e, ValueError) for e in others)

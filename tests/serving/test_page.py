@@ -8,8 +8,9 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from glpn.depth.depth import read_depth
 from glpn.serving.page import page_files
 from glpn.serving.query import installed_formats
 from tests.corpus.bytes_of import encoded, jpeg_segment, jpeg_with, orientation, scene
+from tests.serving.conftest import Service
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 pytestmark = [
@@ -43,7 +45,7 @@ PATIENCE = 60_000  # milliseconds; busy machines draw slowly
 
 
 @pytest.fixture(scope="module")
-def browser():
+def browser() -> Iterator[Any]:
     sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     with sync_api.sync_playwright() as playwright:
         running = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
@@ -52,13 +54,13 @@ def browser():
 
 
 @pytest.fixture
-def open_page(browser, service) -> Iterator:
+def open_page(browser: Any, service: Service) -> Iterator:
     """Pages of the service; in the end the console is empty and nothing was asked outside."""
     said: list[str] = []
     asked: list[str] = []
     contexts = []
 
-    def make(**options):
+    def make(**options: Any) -> Any:
         context = browser.new_context(**{**DESKTOP, **options})
         context.set_default_timeout(PATIENCE)
         contexts.append(context)
@@ -83,23 +85,23 @@ def photo() -> bytes:
 
 
 @pytest.fixture(scope="module")
-def depth(model, photo):
+def depth(model: Path, photo: Path) -> glpn.Depth:
     """What the library says of the photo."""
     return glpn.load(model, threads=1)(photo)
 
 
-def give(page, data: bytes, name: str = "my room.jpg") -> None:
+def give(page: Any, data: bytes, name: str = "my room.jpg") -> None:
     """Choose a file, and wait for its depth."""
     page.set_input_files("#file", {"name": name, "mimeType": "image/jpeg", "buffer": data})
     page.locator("#result").wait_for()
     settled(page)
 
 
-def settled(page) -> None:
+def settled(page: Any) -> None:
     page.locator('body[aria-busy="false"]').wait_for()
 
 
-def spot(page, x: int, y: int) -> tuple[float, float]:
+def spot(page: Any, x: int, y: int) -> tuple[float, float]:
     """Where pixel (x, y) of the photo lies on the screen."""
     box = page.locator("#frame").bounding_box()
     return (
@@ -108,7 +110,7 @@ def spot(page, x: int, y: int) -> tuple[float, float]:
     )
 
 
-def shown(page, name: str) -> float:
+def shown(page: Any, name: str) -> float:
     """The metres in one of the readings."""
     return float(re.fullmatch(r"([0-9.]+)\sm", page.inner_text(f"#{name}"))[1])
 
@@ -122,7 +124,9 @@ FOCUS = """() => {
 }"""
 
 
-def test_pointing_reads_metres_and_two_clicks_measure(open_page, photo, depth):
+def test_pointing_reads_metres_and_two_clicks_measure(
+    open_page: Callable[..., Any], photo: Path, depth: glpn.Depth
+) -> None:
     page = open_page()
     give(page, photo)
     page.mouse.move(*spot(page, 30, 20))
@@ -141,7 +145,9 @@ def test_pointing_reads_metres_and_two_clicks_measure(open_page, photo, depth):
     assert near <= ends[0] < ends[-1] <= far
 
 
-def test_the_divider_separates_photo_and_depth(open_page, photo, depth):
+def test_the_divider_separates_photo_and_depth(
+    open_page: Callable[..., Any], photo: Path, depth: glpn.Depth
+) -> None:
     page = open_page()
     give(page, photo)
     slider = page.get_by_role("slider", name="Divider between photo and depth")
@@ -165,7 +171,9 @@ def test_the_divider_separates_photo_and_depth(open_page, photo, depth):
     assert np.abs(grey[..., 0] - expected).max() < 2
 
 
-def test_a_field_of_view_changes_distances(open_page, photo, model):
+def test_a_field_of_view_changes_distances(
+    open_page: Callable[..., Any], photo: Path, model: Path
+) -> None:
     page = open_page()
     give(page, photo)
     page.get_by_label("Horizontal field of view in degrees").fill("40")
@@ -183,7 +191,9 @@ def test_a_field_of_view_changes_distances(open_page, photo, model):
     assert "from 1 to 170 degrees" in page.get_by_role("alert").inner_text()
 
 
-def test_a_rotated_photo_is_measured_as_displayed(open_page, photo, model):
+def test_a_rotated_photo_is_measured_as_displayed(
+    open_page: Callable[..., Any], photo: Path, model: Path
+) -> None:
     turned = jpeg_with(jpeg_segment(0xE1, orientation(6)), photo)  # to be turned by a quarter
     depth = glpn.load(model, threads=1)(turned)
     page = open_page()
@@ -197,7 +207,7 @@ def test_a_rotated_photo_is_measured_as_displayed(open_page, photo, model):
     assert shown(page, "here") == pytest.approx(depth.at(20, 99), abs=0.006)
 
 
-def test_a_large_photo_is_displayed_at_a_step(open_page, model):
+def test_a_large_photo_is_displayed_at_a_step(open_page: Callable[..., Any], model: Path) -> None:
     large = encoded(np.kron(scene(), np.ones((16, 16, 1), np.uint8)), "JPEG")  # 1536×2048
     depth = glpn.load(model, threads=1)(large)
     page = open_page()
@@ -210,7 +220,9 @@ def test_a_large_photo_is_displayed_at_a_step(open_page, model):
     assert shown(page, "here") == pytest.approx(depth.at(x, y), abs=0.02)
 
 
-def test_everything_works_with_the_keyboard(open_page, photo, depth):
+def test_everything_works_with_the_keyboard(
+    open_page: Callable[..., Any], photo: Path, depth: glpn.Depth
+) -> None:
     page = open_page()
     give(page, photo)
     assert page.evaluate("document.activeElement.id") == "frame"
@@ -236,7 +248,7 @@ def test_everything_works_with_the_keyboard(open_page, photo, depth):
     assert set(names) <= reached
 
 
-def test_the_scene_is_drawn_and_turns(open_page, photo):
+def test_the_scene_is_drawn_and_turns(open_page: Callable[..., Any], photo: Path) -> None:
     page = open_page(viewport={"width": 700, "height": 560})
     give(page, photo)
     page.mouse.click(*spot(page, 40, 40))
@@ -269,7 +281,9 @@ def test_the_scene_is_drawn_and_turns(open_page, photo):
     assert (np.abs(picture() - first).sum(2) > 30).mean() < 0.01
 
 
-def test_every_format_downloads(open_page, photo, depth, tmp_path):
+def test_every_format_downloads(
+    open_page: Callable[..., Any], photo: Path, depth: glpn.Depth, tmp_path: Path
+) -> None:
     page = open_page()
     give(page, photo)
     for x, y in ((10, 80), (110, 15)):
@@ -296,7 +310,9 @@ def test_every_format_downloads(open_page, photo, depth, tmp_path):
     assert colours.width > WIDTH  # the legend stands beside the colours
 
 
-def test_bad_files_are_explained_and_change_nothing(open_page, photo):
+def test_bad_files_are_explained_and_change_nothing(
+    open_page: Callable[..., Any], photo: Path
+) -> None:
     page = open_page()
     choose = page.locator("#file")
     alert = page.get_by_role("alert")
@@ -322,7 +338,9 @@ def test_bad_files_are_explained_and_change_nothing(open_page, photo):
     page.get_by_role("button", name="Choose a photo").wait_for()
 
 
-def test_photos_can_be_pasted_dropped_and_chosen_from_examples(open_page, photo, depth):
+def test_photos_can_be_pasted_dropped_and_chosen_from_examples(
+    open_page: Callable[..., Any], photo: Path, depth: glpn.Depth
+) -> None:
     page = open_page()
     for kind in ("paste", "drop"):
         page.evaluate(
@@ -343,7 +361,9 @@ def test_photos_can_be_pasted_dropped_and_chosen_from_examples(open_page, photo,
     page.locator("#lens-now", has_text="EXIF FocalLengthIn35mmFilm").wait_for()
 
 
-def test_a_phone_offers_its_camera_and_does_not_scroll_sideways(open_page, photo):
+def test_a_phone_offers_its_camera_and_does_not_scroll_sideways(
+    open_page: Callable[..., Any], photo: Path
+) -> None:
     page = open_page(**PHONE)
     assert page.get_by_role("button", name="Take a photo").is_visible()
     assert page.locator("#camera").get_attribute("capture") == "environment"
@@ -385,7 +405,9 @@ CONTRASTS = """() => {
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_text_has_contrast_and_every_control_has_a_name(open_page, photo, scheme):
+def test_text_has_contrast_and_every_control_has_a_name(
+    open_page: Callable[..., Any], photo: Path, scheme: str
+) -> None:
     page = open_page(color_scheme=scheme)
     ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert (sum(map(int, re.findall(r"\d+", ground)[:3])) < 200) == (scheme == "dark")
@@ -404,7 +426,9 @@ def test_text_has_contrast_and_every_control_has_a_name(open_page, photo, scheme
     assert page.locator("h1").count() == 1
 
 
-def test_the_page_asks_for_a_key_and_sends_it(browser, start, photo):
+def test_the_page_asks_for_a_key_and_sends_it(
+    browser: Any, start: Callable[..., Any], photo: Path
+) -> None:
     with start("--api-key-env", "K", env={**os.environ, "K": "sesame"}) as kept:
         page = browser.new_context(**DESKTOP).new_page()
         page.goto(kept.url)
@@ -419,7 +443,9 @@ def test_the_page_asks_for_a_key_and_sends_it(browser, start, photo):
         page.context.close()
 
 
-def test_a_stopped_service_is_explained(browser, start, photo):
+def test_a_stopped_service_is_explained(
+    browser: Any, start: Callable[..., Any], photo: Path
+) -> None:
     with start() as service:
         page = browser.new_context(**DESKTOP).new_page()
         page.goto(service.url)
@@ -431,13 +457,15 @@ def test_a_stopped_service_is_explained(browser, start, photo):
         page.context.close()
 
 
-def test_the_example_equals_the_repositorys():
+def test_the_example_equals_the_repositorys() -> None:
     root = Path(__file__).parents[2]
     lobby = page_files()["/static/lobby.jpg"].read_bytes()
     assert lobby == (root / "examples/lobby.jpg").read_bytes()
 
 
-def test_points_keep_their_letters_in_both_views(open_page, photo):
+def test_points_keep_their_letters_in_both_views(
+    open_page: Callable[..., Any], photo: Path
+) -> None:
     page = open_page()
     give(page, photo)
     for x, y in ((10, 80), (110, 15)):
@@ -452,7 +480,9 @@ def test_points_keep_their_letters_in_both_views(open_page, photo):
     assert not page.locator("#colormap").is_visible()
 
 
-def test_the_uncertainty_is_shown_beside_the_metres(open_page, photo, model):
+def test_the_uncertainty_is_shown_beside_the_metres(
+    open_page: Callable[..., Any], photo: Path, model: Path
+) -> None:
     page = open_page()
     give(page, photo)
     page.get_by_label("Refine the uncertainty").check()
@@ -466,13 +496,13 @@ def test_the_uncertainty_is_shown_beside_the_metres(open_page, photo, model):
     assert sigma == pytest.approx(depth.sigma[20, 30], abs=0.02)
 
 
-def test_the_model_states_its_terms(open_page, photo):
+def test_the_model_states_its_terms(open_page: Callable[..., Any], photo: Path) -> None:
     page = open_page()
     give(page, photo)
     assert page.inner_text("#terms") == "Terms of the model: not stated."
 
 
-def test_readings_stand_above_the_fold(open_page, photo):
+def test_readings_stand_above_the_fold(open_page: Callable[..., Any], photo: Path) -> None:
     page = open_page(viewport={"width": 1280, "height": 800})
     give(page, photo)
     for name in ("#apart", "#ticks"):
@@ -483,7 +513,7 @@ def test_readings_stand_above_the_fold(open_page, photo):
     assert picture["x"] == pytest.approx(scale["x"], abs=1)
 
 
-def test_the_files_of_the_page_are_small_and_licensed():
+def test_the_files_of_the_page_are_small_and_licensed() -> None:
     files = page_files()
     assert sum(file.stat().st_size for file in files.values()) < 1_000_000
     licence = files["/static/LICENSE-three.txt"].read_text()

@@ -39,7 +39,7 @@ def local(text: str, *, port: int, service: int) -> str:
 
 
 @pytest.fixture(scope="module")
-def proxy(model, tmp_path_factory) -> Iterator[int]:
+def proxy(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     """The port of nginx before a service that allows the public name."""
     folder = tmp_path_factory.mktemp("nginx")
     port = free_port()
@@ -79,17 +79,17 @@ def ask(port: int, path: str, body: bytes | None = None, host: str = NAME) -> ht
         return client.request(method, path, content=body, headers=headers)
 
 
-def test_the_page_and_a_photo_pass(proxy):
+def test_the_page_and_a_photo_pass(proxy: int) -> None:
     assert ask(proxy, "/").status_code == 200
     assert ask(proxy, "/v1/depth?at=10,10", PHOTO).json()["height"] == 96
     assert ask(proxy, "/v2/health/live").json() == {"live": True}
 
 
-def test_other_hosts_stop_at_the_service(proxy):
+def test_other_hosts_stop_at_the_service(proxy: int) -> None:
     assert ask(proxy, "/v1/about", host="evil.example").status_code == 421
 
 
-def test_a_large_body_stops_at_the_proxy(proxy):
+def test_a_large_body_stops_at_the_proxy(proxy: int) -> None:
     head = (
         f"POST /v1/depth HTTP/1.1\r\nHost: {NAME}\r\nContent-Type: image/jpeg\r\n"
         f"Content-Length: {17 * 2**20}\r\nConnection: close\r\n\r\n"
@@ -99,7 +99,7 @@ def test_a_large_body_stops_at_the_proxy(proxy):
         assert status_of(read_all(connection)) == 413
 
 
-def test_slow_uploads_do_not_reach_the_service(proxy):
+def test_slow_uploads_do_not_reach_the_service(proxy: int) -> None:
     head = (
         f"POST /v1/depth HTTP/1.1\r\nHost: {NAME}\r\nContent-Type: image/jpeg\r\n"
         "Content-Length: 90000\r\n\r\n"

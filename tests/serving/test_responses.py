@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,14 +20,14 @@ from glpn.serving.page import ModelCard
 from glpn.serving.query import MEDIA_TYPES
 from tests.corpus.bytes_of import encoded, jpeg_segment, jpeg_with, scene
 from tests.corpus.images import FILES, HEIGHT, WIDTH
-from tests.serving.conftest import JPEG, wait_for
+from tests.serving.conftest import JPEG, Service, wait_for
 
 PHOTO = encoded(scene(), "JPEG")
 ANY = {"Content-Type": "application/octet-stream"}
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 2), (3, 5), (4, 6)])
-def test_the_median_is_numpys(size):
+def test_the_median_is_numpys(size: tuple[int, int]) -> None:
     metres = np.random.default_rng(0).uniform(0.1, 10, size).astype(np.float32)
     before = metres.copy()
     assert responses.median(metres) == np.median(metres)
@@ -33,18 +36,20 @@ def test_the_median_is_numpys(size):
 
 @pytest.mark.parametrize("levels", [1, 2, 7, 1000])
 @pytest.mark.parametrize("size", [(1, 1), (1, 2), (17, 34), (40, 51), (99, 101)])
-def test_the_median_equals_numpys_with_many_equal_values(size, levels):
+def test_the_median_equals_numpys_with_many_equal_values(
+    size: tuple[int, int], levels: int
+) -> None:
     metres = np.random.default_rng(0).integers(1, levels + 1, size).astype(np.float32)
     assert responses.median(metres) == np.median(metres)
 
 
-def test_the_median_equals_numpys_when_the_sample_misleads():
+def test_the_median_equals_numpys_when_the_sample_misleads() -> None:
     metres = np.ones((34, 17), np.float32)
     metres[:, 1:] = np.arange(16) + 2.0  # only the first column is looked at
     assert responses.median(metres) == np.median(metres)
 
 
-def test_json_equals_the_librarys_result(service, model):
+def test_json_equals_the_librarys_result(service: Service, model: Path) -> None:
     depth = glpn.load(model, threads=1)(PHOTO, fov=67)
     answer = service.post(PHOTO, fov="67", at=["3,4", "10.5,20"], between="0,0,100,50")
     assert answer.status_code == 200 and answer.headers["content-type"] == "application/json"
@@ -66,7 +71,9 @@ def test_json_equals_the_librarys_result(service, model):
     ("format", "kind"),
     [("png16", "image/png"), ("npz", "application/x-npz"), ("exr", "image/x-exr")],
 )
-def test_depth_files_equal_the_librarys_depth(service, model, tmp_path, format, kind):
+def test_depth_files_equal_the_librarys_depth(
+    service: Service, model: Path, tmp_path: Path, format: str, kind: str
+) -> None:
     answer = service.post(PHOTO, format=format)
     assert (answer.status_code, answer.headers["content-type"]) == (200, kind)
     path = tmp_path / "depth"
@@ -75,7 +82,7 @@ def test_depth_files_equal_the_librarys_depth(service, model, tmp_path, format, 
     np.testing.assert_allclose(read_depth(path).metres, expected, atol=1e-3)
 
 
-def test_a_step_keeps_metres_and_positions_in_space(service, tmp_path):
+def test_a_step_keeps_metres_and_positions_in_space(service: Service, tmp_path: Path) -> None:
     whole, third = tmp_path / "whole.npz", tmp_path / "third.npz"
     whole.write_bytes(service.post(PHOTO, format="npz", fov=67).content)
     third.write_bytes(service.post(PHOTO, format="npz", fov=67, step=3).content)
@@ -86,7 +93,7 @@ def test_a_step_keeps_metres_and_positions_in_space(service, tmp_path):
         assert service.post(PHOTO, format=format, step=200).status_code == 200  # one pixel
 
 
-def test_about_describes_the_model_and_its_card(service, model):
+def test_about_describes_the_model_and_its_card(service: Service, model: Path) -> None:
     said = service.get("/v1/about").json()
     assert said["model"] == model.name and said["max_depth"] == 10
     assert list(said["formats"]) == list(MEDIA_TYPES) and said["formats"]["png16"] == ".png"
@@ -94,11 +101,11 @@ def test_about_describes_the_model_and_its_card(service, model):
     assert said["failures"] == [] and said["terms"] == "not stated"  # this model has no card
 
 
-def test_about_is_small(service):
+def test_about_is_small(service: Service) -> None:
     assert len(service.get("/v1/about").content) < 2000
 
 
-def test_colour_maps_have_256_colours(service):
+def test_colour_maps_have_256_colours(service: Service) -> None:
     # Smith and van der Walt's viridis starts at RGB 68, 1, 84 and ends at 253, 231, 37.
     viridis = bytes.fromhex(service.get("/v1/colormaps").json()["viridis"])
     assert len(viridis) == 3 * 256
@@ -113,18 +120,18 @@ def test_colour_maps_have_256_colours(service):
         ("# m\n- no\n", 0),
     ],
 )
-def test_failures_are_the_items_under_their_heading(tmp_path, card, items):
+def test_failures_are_the_items_under_their_heading(tmp_path: Path, card: str, items: int) -> None:
     (tmp_path / "README.md").write_text(card)
     assert ModelCard.read(tmp_path).failures == ("Rain: it blurs.", "Glass.")[:items]
 
 
-def test_the_bundled_card_lists_failures():
+def test_the_bundled_card_lists_failures() -> None:
     assert any(
         "Mirrors" in item for item in ModelCard.read(weights.resolve("glpn-b0-indoor")).failures
     )
 
 
-def test_pictures_and_scenes(service):
+def test_pictures_and_scenes(service: Service) -> None:
     picture = Image.open(io.BytesIO(service.post(PHOTO, format="vis", colormap="gray").content))
     assert (picture.mode, picture.height) == ("RGB", HEIGHT)
     assert picture.width >= WIDTH  # and the legend to the right
@@ -133,7 +140,7 @@ def test_pictures_and_scenes(service):
     assert service.post(PHOTO, format="glb").content.startswith(b"glTF")
 
 
-def test_the_texture_of_a_mesh_has_at_most_a_megapixel_and_a_half(service):
+def test_the_texture_of_a_mesh_has_at_most_a_megapixel_and_a_half(service: Service) -> None:
     trimesh = pytest.importorskip("trimesh")
     photo = encoded(np.zeros((1500, 2000, 3), np.uint8), "JPEG")
     data = io.BytesIO(service.post(photo, format="glb").content)
@@ -143,7 +150,7 @@ def test_the_texture_of_a_mesh_has_at_most_a_megapixel_and_a_half(service):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("case", FILES, ids=lambda case: case.id)
-def test_every_kind_of_picture_has_its_status(service, case):
+def test_every_kind_of_picture_has_its_status(service: Service, case: Any) -> None:
     answer = service.post(case.make(), ANY)
     said = answer.json()
     if case.outcome is None:
@@ -196,19 +203,21 @@ def test_every_kind_of_picture_has_its_status(service, case):
         ("%00=%ff", "format, focal"),
     ],
 )
-def test_a_bad_query_is_refused_with_the_allowed_values(service, query, allowed):
+def test_a_bad_query_is_refused_with_the_allowed_values(
+    service: Service, query: str, allowed: str
+) -> None:
     with service.client() as client:
         answer = client.post(f"/v1/depth?{query}", content=PHOTO, headers=JPEG)
     assert answer.status_code == 400 and allowed in answer.json()["error"]
 
 
-def test_markup_is_never_echoed(service):
+def test_markup_is_never_echoed(service: Service) -> None:
     answer = service.post(PHOTO, format="<script>alert(1)</script>")
     assert answer.status_code == 400 and "<script>alert(1)</script>" in answer.json()["error"]
     assert not set("<>&") & set(answer.text)
 
 
-def test_no_response_contains_metadata_of_the_photo(service):
+def test_no_response_contains_metadata_of_the_photo(service: Service) -> None:
     canary = b"Exif\0\0II*\0secret-place-and-name"
     photo = jpeg_with(jpeg_segment(0xE1, canary), PHOTO)
     for format in ("json", "png16", "npz", "exr", "vis", "glb"):
@@ -216,7 +225,7 @@ def test_no_response_contains_metadata_of_the_photo(service):
         assert answer.status_code == 200 and b"secret" not in answer.content
 
 
-def test_pages(service):
+def test_pages(service: Service) -> None:
     assert service.get("/v2/health/live").json() == {"live": True}
     assert service.get("/v2/health/ready").json()["ready"] is True
     for path in service.get("/v1/about").json()["links"].values():
@@ -239,7 +248,7 @@ def test_pages(service):
     ]
 
 
-def test_metrics_count_responses_and_photos(service):
+def test_metrics_count_responses_and_photos(service: Service) -> None:
     refused, images = 'glpn_requests_total{code="415"}', "glpn_images_total"
     before = service.metric(refused), service.metric(images)
     service.post(PHOTO)
@@ -251,7 +260,7 @@ def test_metrics_count_responses_and_photos(service):
     assert service.metric("glpn_request_seconds_count") > 0
 
 
-def test_every_response_has_security_headers(service):
+def test_every_response_has_security_headers(service: Service) -> None:
     responses = [
         service.get(path) for path in ("/", "/static/main.js", "/docs", "/nowhere", "/v1/depth")
     ]
@@ -261,7 +270,7 @@ def test_every_response_has_security_headers(service):
         assert "server" not in answer.headers
 
 
-def test_the_log_has_one_line_per_request_and_no_names(service):
+def test_the_log_has_one_line_per_request_and_no_names(service: Service) -> None:
     service.get("/secret-name.jpg?key=secret")
     service.post(PHOTO, at="77,66")
     wait_for(lambda: service.log[-1].get("method") == "POST")  # written after the answer
@@ -271,7 +280,9 @@ def test_the_log_has_one_line_per_request_and_no_names(service):
     assert "secret" not in json.dumps(service.log) and "77,66" not in json.dumps(service.log)
 
 
-def test_measurements_calibrate_figures_and_files(service, model, tmp_path):
+def test_measurements_calibrate_figures_and_files(
+    service: Service, model: Path, tmp_path: Path
+) -> None:
     from glpn.depth.measurements import Measurements
 
     measured = Measurements(references=[(30, 20, 2.5)], lengths=[(10, 80, 110, 15, 3)])
@@ -286,7 +297,7 @@ def test_measurements_calibrate_figures_and_files(service, model, tmp_path):
     np.testing.assert_allclose(read_depth(path).metres, depth.metres[::2, ::2], atol=1e-3)
 
 
-def test_a_form_of_curl_and_the_type_image_jpg_are_read(service):
+def test_a_form_of_curl_and_the_type_image_jpg_are_read(service: Service) -> None:
     boundary = "-----9"
     form = (
         (
@@ -302,7 +313,9 @@ def test_a_form_of_curl_and_the_type_image_jpg_are_read(service):
     assert service.post(PHOTO, {"Content-Type": "image/jpg"}).json() == plain
 
 
-def test_the_service_states_the_measured_error_of_the_bundled_model(start_bundled):
+def test_the_service_states_the_measured_error_of_the_bundled_model(
+    start_bundled: Callable[..., Any],
+) -> None:
     with start_bundled() as service:
         found = service.post(PHOTO, fov=60, at="30,20").json()
     depth = glpn.load(threads=1, precision="float32")(PHOTO, fov=60)
@@ -310,7 +323,7 @@ def test_the_service_states_the_measured_error_of_the_bundled_model(start_bundle
     assert found["at"][0]["sigma"] == pytest.approx(depth.sigma_at(30, 20), rel=0.02)
 
 
-def test_pages_of_an_allowed_origin_may_use_the_service(start):
+def test_pages_of_an_allowed_origin_may_use_the_service(start: Callable[..., Any]) -> None:
     origin, other = {"Origin": "https://app.example.org"}, {"Origin": "https://evil.example"}
     with start("--cors", "https://App.example.org") as service, service.client() as client:
         asked = client.options("/v1/depth", headers=origin)
@@ -327,14 +340,14 @@ def test_pages_of_an_allowed_origin_may_use_the_service(start):
             assert "access-control-allow-origin" not in refused.headers
 
 
-def test_without_the_option_no_other_origin_is_allowed(service):
+def test_without_the_option_no_other_origin_is_allowed(service: Service) -> None:
     with service.client() as client:
         answer = client.get("/v1/about", headers={"Origin": "https://app.example.org"})
     assert answer.status_code == 403 and "--cors" in answer.json()["error"]
     assert not any(name.startswith("access-control") for name in answer.headers)
 
 
-def test_uncertainty_is_in_json_and_npz(service, model, tmp_path):
+def test_uncertainty_is_in_json_and_npz(service: Service, model: Path, tmp_path: Path) -> None:
     depth = glpn.load(model, threads=1)(PHOTO, uncertainty="flip")
     (point,) = service.post(PHOTO, uncertainty="flip", at="30,20").json()["at"]
     assert point["sigma"] == pytest.approx(depth.sigma[20, 30], abs=1e-3)
@@ -343,7 +356,7 @@ def test_uncertainty_is_in_json_and_npz(service, model, tmp_path):
     np.testing.assert_allclose(read_depth(path).sigma, depth.sigma, atol=1e-3)
 
 
-def test_the_interface_page_shows_the_address_it_was_asked_at(service):
+def test_the_interface_page_shows_the_address_it_was_asked_at(service: Service) -> None:
     page = service.get("/docs").text
     assert f"{service.url}/v1/depth" in page and "8000" not in page
     assert "static/page.css" in page

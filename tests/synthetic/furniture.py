@@ -1,7 +1,12 @@
 """A small library of furniture: boxes as OBJ files, in a catalogue and as loose files."""
 
+from __future__ import annotations
+
 import io
 import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -47,19 +52,19 @@ ROWS = (
 )
 
 
-def reader(files):
+def reader(files: dict[str, Any]) -> Callable[[str], bytes]:
     """What `read_obj` reads from."""
     return lambda name: {key: text.encode() for key, text in files.items()}[name]
 
 
-def picture(colour=(0, 0, 255, 255), size=(4, 4)):
+def picture(colour: tuple[int, ...] = (0, 0, 255, 255), size: tuple[int, int] = (4, 4)) -> bytes:
     """A PNG file of one colour."""
     buffer = io.BytesIO()
     Image.new("RGBA", size, colour).save(buffer, "PNG")
     return buffer.getvalue()
 
 
-def write_catalogue(path, rows=ROWS, texture=None):
+def write_catalogue(path: Path, rows: Any = ROWS, texture: bytes | None = None) -> Path:
     """A `.sh3f` archive with one box per row, red or with a texture."""
     table = ["license=CC0", "name=Boxes"]
     with zipfile.ZipFile(path, "w") as archive:
@@ -76,7 +81,7 @@ def write_catalogue(path, rows=ROWS, texture=None):
     return path
 
 
-def scaled(text, scale, shift=(0, 0, 0)):
+def scaled(text: str, scale: float, shift: tuple[float, float, float] = (0, 0, 0)) -> str:
     """An OBJ file with its vertices scaled and then moved."""
     lines = []
     for line in text.splitlines():

@@ -1,6 +1,9 @@
 """Hand-made scenes whose every distance can be worked out on paper."""
 
+from __future__ import annotations
+
 import math
+from typing import Any
 
 import numpy as np
 
@@ -12,7 +15,7 @@ GREY = Material(dark=(0.4, 0.4, 0.4), light=(0.4, 0.4, 0.4))
 LAMP = Light((0.0, 0.0, 2.0), looking_at((0, 0, 2), (0.01, 0, 0)), (5.0, 5.0, 5.0))
 
 
-def scene(*pieces, view, material=GREY, sensor=None):
+def scene(*pieces: Any, view: Any, material: Any = GREY, sensor: Any = None) -> Any:
     """A scene of some pieces, all in one material, under one lamp."""
     return assemble(
         pieces,
@@ -23,31 +26,39 @@ def scene(*pieces, view, material=GREY, sensor=None):
     )
 
 
-def view(position, yaw=0.0, pitch=0.0, roll=0.0, *, fov=60.0, distortion=(0.0, 0.0)):
+def view(
+    position: tuple[float, float, float],
+    yaw: float = 0.0,
+    pitch: float = 0.0,
+    roll: float = 0.0,
+    *,
+    fov: float = 60.0,
+    distortion: tuple[float, float] = (0.0, 0.0),
+) -> View:
     """A camera; angles in radians."""
     return View(position, looking(yaw, pitch, roll), fov, distortion)
 
 
-def rays(camera, looking_from, size):
+def rays(camera: Any, looking_from: Any, size: tuple[int, int]) -> np.ndarray:
     """World directions (x, y, 1) of all pixels, from the pinhole formula, float64 [H, W, 3]."""
     rows, columns = np.mgrid[: size[0], : size[1]]
     x, y = (columns - camera.cx) / camera.fx, (rows - camera.cy) / camera.fy
     return np.stack([x, y, np.ones_like(x)], -1) @ looking_from.axes
 
 
-def focal(fov, width):
+def focal(fov: float, width: int) -> float:
     """Focal length in pixels of a horizontal field of view in degrees."""
     return width / 2 / math.tan(math.radians(fov) / 2)
 
 
-def block(x, y, z):
+def block(x: Any, y: Any, z: Any) -> Any:
     """One box between two corners."""
     piece = Piece()
     piece.block(0, x, y, z)
     return piece
 
 
-def solid(quadric, x, y, z):
+def solid(quadric: Any, x: Any, y: Any, z: Any) -> Any:
     """One primitive between two corners."""
     piece = Piece()
     piece.solid(0, quadric, x, y, z)

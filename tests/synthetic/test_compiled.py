@@ -1,5 +1,9 @@
 """The compiled kernels against the torch operations that run where there is none."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import pytest
 import torch
 
@@ -34,27 +38,27 @@ pytestmark = pytest.mark.skipif(
 
 
 @pytest.fixture(scope="module", params=["indoor", "street"])
-def world(request):
+def world(request: pytest.FixtureRequest) -> tuple[Any, Any, Any]:
     """Solids, their rays and which are wanted, of a few scenes in one batch."""
     worlds, shots, _ = gather(sample_scenes(range(6), request.param), SIZE, CPU)
     solids = Solids(*(field[shots.world] for field in worlds.solids))
     return solids, shots.eyes, worlds.present[shots.world]
 
 
-def check_same(found, expected):
+def check_same(found: Any, expected: Any) -> None:
     """Faces in one plane may change places by a rounding error; nothing else may."""
     assert torch.equal(found.solid == NO_HIT, expected.solid == NO_HIT)
     torch.testing.assert_close(found.depth, expected.depth, rtol=2e-5, atol=0)
     assert (found.solid != expected.solid).float().mean() < 1e-3
 
 
-def test_every_ray_meets_what_it_meets_in_torch(world):
+def test_every_ray_meets_what_it_meets_in_torch(world: tuple[Any, Any, Any]) -> None:
     solids, eyes, wanted = world
     expected = cast_with_torch(solids, to_local(solids, eyes), eyes, wanted=wanted)
     check_same(cast(solids, eyes, wanted=wanted), expected)
 
 
-def test_what_is_not_wanted_is_not_seen(world):
+def test_what_is_not_wanted_is_not_seen(world: tuple[Any, Any, Any]) -> None:
     solids, eyes, wanted = world
     some = wanted & (torch.arange(wanted.shape[1]) % 3 == 0)
     found = cast(solids, eyes, wanted=some)
@@ -63,7 +67,7 @@ def test_what_is_not_wanted_is_not_seen(world):
     assert (cast(solids, eyes, wanted=torch.zeros_like(wanted)).solid == NO_HIT).all()
 
 
-def test_candidates_are_told_apart_as_in_torch(world):
+def test_candidates_are_told_apart_as_in_torch(world: tuple[Any, Any, Any]) -> None:
     solids, eyes, wanted = world
     local, seen = to_local(solids, eyes), cast(solids, eyes, wanted=wanted).solid
     around = [seen.roll(shift, 2).flatten(1) for shift in (0, 1, 2, 5)]
@@ -72,7 +76,9 @@ def test_candidates_are_told_apart_as_in_torch(world):
     check_same(nearest_of(solids, local, candidates, at=at), expected)
 
 
-def test_threads_and_clones_agree(world, monkeypatch):
+def test_threads_and_clones_agree(
+    world: tuple[Any, Any, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     solids, eyes, wanted = world
     one = cast(solids, eyes, wanted=wanted)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
@@ -83,7 +89,7 @@ def test_threads_and_clones_agree(world, monkeypatch):
         check_same(cast(solids, eyes, wanted=wanted), one)
 
 
-def test_surfaces_look_as_in_torch(world):
+def test_surfaces_look_as_in_torch(world: tuple[Any, Any, Any]) -> None:
     solids, eyes, wanted = world
     hits = cast(solids, eyes, wanted=wanted)
     generator = torch.Generator().manual_seed(0)
@@ -105,7 +111,9 @@ def test_surfaces_look_as_in_torch(world):
 
 
 @pytest.mark.parametrize("kind", ["indoor", "street"])
-def test_pictures_are_the_same_without_the_kernel(kind, monkeypatch):
+def test_pictures_are_the_same_without_the_kernel(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     scenes = sample_scenes(range(6), kind)
     fast = render_scenes(scenes, SIZE)
     monkeypatch.setattr(compiled, "available", lambda device: False)

@@ -1,7 +1,11 @@
 """Furniture meshes: what files hold, true sizes, exact depth, and rooms full of them."""
 
+from __future__ import annotations
+
 import json
 import sys
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -30,17 +34,17 @@ WHITE = (1.0, 1.0, 1.0)
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("furniture")
     write_catalogue(folder / "boxes.sh3f")
     return folder
 
 
-def cube(material=RED):
+def cube(material: Any = RED) -> Any:
     return read_obj("box.obj", reader({"box.obj": CUBE, "box.mtl": material}))
 
 
-def textured(colour):
+def textured(colour: Any) -> Any:
     files = {
         "a/box.obj": CUBE.encode(),
         "a/box.mtl": PICTURE.encode(),
@@ -49,13 +53,13 @@ def textured(colour):
     return read_obj("a/box.obj", files.__getitem__)
 
 
-def mesh_piece(mesh, at=(0, 0, 0), matrix=None):
+def mesh_piece(mesh: Any, at: Any = (0, 0, 0), matrix: Any = None) -> Any:
     piece = Piece()
     piece.things.append(Thing(mesh, np.eye(3) if matrix is None else matrix, np.array(at, float)))
     return piece
 
 
-def mesh_scene(*pieces, view):
+def mesh_scene(*pieces: Any, view: Any) -> Any:
     return assemble(
         pieces,
         [GREY],
@@ -69,14 +73,14 @@ def mesh_scene(*pieces, view):
 # --- files
 
 
-def test_polygons_become_triangles_with_the_colour_of_their_material():
+def test_polygons_become_triangles_with_the_colour_of_their_material() -> None:
     mesh = cube()
     assert mesh.corners.shape == (12, 3, 3)
     assert mesh.bounds.tolist() == [[0, 0, 0], [1, 1, 1]]
     assert [mesh.paints[i].colour for i in set(mesh.paint.tolist())] == [(1, 0, 0)]
 
 
-def test_indices_from_the_end_and_faces_without_texture_are_read():
+def test_indices_from_the_end_and_faces_without_texture_are_read() -> None:
     triangle = "v 0 0 0\nv 1 0 0\nv 0 1 0\nvn 0 0 1\nf -3//-1 -2//-1 -1//-1\nv 0 0 9\nf 1 2 4\n"
     mesh = read_obj("t.obj", reader({"t.obj": triangle}))
     assert mesh.corners.tolist() == [
@@ -90,7 +94,7 @@ def test_indices_from_the_end_and_faces_without_texture_are_read():
 @pytest.mark.parametrize(
     "text", ["", "v 0 0 0\nf 1 1\n", "v 0 0 0\nf 1 2 3\n", "v 0 x 0\nf 1 1 1\n"]
 )
-def test_a_file_without_triangles_is_refused_by_name(text):
+def test_a_file_without_triangles_is_refused_by_name(text: str) -> None:
     with pytest.raises(DataError, match=r"chair\.obj"):
         read_obj("chair.obj", reader({"chair.obj": text}))
 
@@ -98,7 +102,7 @@ def test_a_file_without_triangles_is_refused_by_name(text):
 # --- catalogues
 
 
-def test_models_have_the_size_of_the_catalogue_and_their_back_at_the_wall(folder):
+def test_models_have_the_size_of_the_catalogue_and_their_back_at_the_wall(folder: Path) -> None:
     library = open_library(folder)
     (sofa,) = library.kinds["sofa"]
     low, high = library.load(sofa).bounds
@@ -106,7 +110,7 @@ def test_models_have_the_size_of_the_catalogue_and_their_back_at_the_wall(folder
     np.testing.assert_allclose(high, [0.9, 0.8, 0.8], atol=1e-6)
 
 
-def test_the_front_of_a_catalogues_model_faces_the_room(tmp_path):
+def test_the_front_of_a_catalogues_model_faces_the_room(tmp_path: Path) -> None:
     """Sweet Home 3D models face +z, with y up; pieces face +y, with z up."""
     write_catalogue(tmp_path / "one.sh3f", [("Sofa", "Living room", 100, 100, 100)])
     library = open_library(tmp_path)
@@ -120,16 +124,16 @@ def test_the_front_of_a_catalogues_model_faces_the_room(tmp_path):
     )
 
 
-def test_vehicles_are_left_outside(folder):
+def test_vehicles_are_left_outside(folder: Path) -> None:
     assert "Truck" not in {model.name for model in open_library(folder).models}
 
 
-def test_credits_name_creators_licences_and_models(folder):
+def test_credits_name_creators_licences_and_models(folder: Path) -> None:
     text = open_library(folder).credits()
     assert "boxes.sh3f: CC0" in text and "- A. Maker: Bed, Bookcase" in text
 
 
-def test_loose_files_are_furniture_by_their_names(tmp_path):
+def test_loose_files_are_furniture_by_their_names(tmp_path: Path) -> None:
     (tmp_path / "models").mkdir()
     (tmp_path / "models" / "house_SofaB_01.obj").write_text(scaled(CUBE, (1.8, 0.8, 0.7)))
     (tmp_path / "models" / "house_Wall_01.obj").write_text(scaled(CUBE, (9, 0.1, 3)))
@@ -141,7 +145,7 @@ def test_loose_files_are_furniture_by_their_names(tmp_path):
 
 
 @pytest.mark.parametrize("turns", range(4))
-def test_the_high_side_of_a_chair_is_its_back(turns):
+def test_the_high_side_of_a_chair_is_its_back(turns: Any) -> None:
     seat = scaled(CUBE, (0.5, 0.5, 0.4))
     back = scaled(CUBE, (0.5, 0.05, 0.9))
     parts = [read_obj("c.obj", reader({"c.obj": text})) for text in (seat, back)]
@@ -166,11 +170,13 @@ def test_the_high_side_of_a_chair_is_its_back(turns):
         ("Palm tree", "Exterior", (3, 3, 11), None),
     ],
 )
-def test_the_name_category_and_size_of_a_model_decide_its_kind(name, category, size, kind):
+def test_the_name_category_and_size_of_a_model_decide_its_kind(
+    name: str, category: str, size: tuple[float, float, float], kind: str | None
+) -> None:
     assert kind_of(name, category, size) == kind
 
 
-def test_folders_without_furniture_are_refused(tmp_path):
+def test_folders_without_furniture_are_refused(tmp_path: Path) -> None:
     with pytest.raises(MissingInput, match="nowhere"):
         open_library(tmp_path / "nowhere")
     with pytest.raises(DataError, match="found none"):
@@ -184,7 +190,7 @@ def test_folders_without_furniture_are_refused(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def pair():
+def pair() -> list[Any]:
     """A turned box in front of a wall, as a mesh and as a solid."""
     pytest.importorskip("embreex")
     eye = view((-2.0, 0.3, 1.1), yaw=0.05, pitch=-0.2, roll=0.1)
@@ -197,7 +203,7 @@ def pair():
     return [render_scenes([scene], SIZE) for scene in scenes]
 
 
-def test_depth_normals_and_instances_of_a_mesh_are_those_of_the_same_solid(pair):
+def test_depth_normals_and_instances_of_a_mesh_are_those_of_the_same_solid(pair: list[Any]) -> None:
     mesh, solid = pair
     assert (solid.instance == 2).float().mean() > 0.05
     torch.testing.assert_close(mesh.depth, solid.depth, rtol=2e-5, atol=2e-5)
@@ -205,7 +211,7 @@ def test_depth_normals_and_instances_of_a_mesh_are_those_of_the_same_solid(pair)
     torch.testing.assert_close(mesh.normal, solid.normal, rtol=0, atol=1e-4)
 
 
-def test_a_mesh_is_painted_with_its_colour_and_casts_a_shadow(pair):
+def test_a_mesh_is_painted_with_its_colour_and_casts_a_shadow(pair: list[Any]) -> None:
     mesh, _ = pair
     box = mesh.image[0][mesh.instance[0] == 2].float().mean(0)
     assert box[0] > 3 * box[1]
@@ -213,7 +219,7 @@ def test_a_mesh_is_painted_with_its_colour_and_casts_a_shadow(pair):
     assert maps[0] == pytest.approx(float(maps[1]), rel=0.25)
 
 
-def test_both_sides_of_a_face_are_seen():
+def test_both_sides_of_a_face_are_seen() -> None:
     pytest.importorskip("embreex")
     tracer = Tracer([(cube(), 1, WHITE)])
     rays = np.array([[0, 0, 1], [0, 0, -1], [1, 0, 0]], np.float32)
@@ -223,7 +229,7 @@ def test_both_sides_of_a_face_are_seen():
     np.testing.assert_allclose((skin.normal * rays).sum(1), -1, atol=1e-6)
 
 
-def test_rays_pass_where_a_texture_is_transparent():
+def test_rays_pass_where_a_texture_is_transparent() -> None:
     pytest.importorskip("embreex")
     origin, ray = np.array([0.5, 0.5, -3], np.float32), np.array([[0, 0, 1]], np.float32)
     opaque = Tracer([(textured((0, 0, 255, 255)), 1, WHITE)])
@@ -235,7 +241,7 @@ def test_rays_pass_where_a_texture_is_transparent():
     assert clear.cast(origin, ray).triangle[0] == MISS
 
 
-def test_without_embree_the_error_names_the_extra(monkeypatch):
+def test_without_embree_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "embreex.rtcore_scene", None)
     monkeypatch.setitem(sys.modules, "embreex.mesh_construction", None)
     with pytest.raises(MissingDependency, match="synthetic"):
@@ -245,7 +251,7 @@ def test_without_embree_the_error_names_the_extra(monkeypatch):
 # --- rooms
 
 
-def test_small_things_stand_on_tables_without_touching(folder):
+def test_small_things_stand_on_tables_without_touching(folder: Path) -> None:
     kit = Kit(np.random.default_rng(3), open_library(folder))
     stock = furnishing.Stock(("table",), ("kitchenware", "ornament"), 8)
     table = furnishing.from_stock(kit, stock)
@@ -255,7 +261,7 @@ def test_small_things_stand_on_tables_without_touching(folder):
     assert (boxes[:, 0, 0] > -0.71).all() and (boxes[:, 1, 0] < 0.71).all()
 
 
-def test_furniture_of_a_room_does_not_intersect(folder):
+def test_furniture_of_a_room_does_not_intersect(folder: Path) -> None:
     room = sample_room(Kit(np.random.default_rng((7, 1)), open_library(folder)))
     assert sum(len(piece.things) for piece in room.pieces) > 3
     boxes = np.array(room.taken)
@@ -269,7 +275,7 @@ def test_furniture_of_a_room_does_not_intersect(folder):
     assert not np.delete(np.delete(meet, doors, 0), doors, 1).any()
 
 
-def test_a_seed_gives_the_same_furnished_room_in_any_batch(folder):
+def test_a_seed_gives_the_same_furnished_room_in_any_batch(folder: Path) -> None:
     pytest.importorskip("embreex")
     options = {"furniture": folder, "cameras": "handheld"}
     one = render([2], SIZE, **options)
@@ -279,27 +285,29 @@ def test_a_seed_gives_the_same_furnished_room_in_any_batch(folder):
     assert not torch.equal(one.depth, render([2], SIZE, cameras="handheld").depth)
 
 
-def test_an_empty_library_leaves_procedural_furniture():
+def test_an_empty_library_leaves_procedural_furniture() -> None:
     kit = Kit(np.random.default_rng(0), Library([]))
     piece = furnishing.make(kit, seating.sofa)
     assert piece.solids and not piece.things
 
 
-def test_hand_held_cameras_stay_within_what_people_do():
+def test_hand_held_cameras_stay_within_what_people_do() -> None:
     views = [sample_scene(seed, cameras="handheld").view for seed in range(12)]
     assert all(35 <= view.fov <= 110 and 0.19 <= view.position[2] <= 2.21 for view in views)
     assert all(abs(view.axes[2, 2]) <= np.sin(np.radians(45)) + 1e-6 for view in views)
     assert np.ptp([view.fov for view in views]) > 20
 
 
-def test_a_phone_held_upright_has_its_field_of_view_along_the_long_side():
+def test_a_phone_held_upright_has_its_field_of_view_along_the_long_side() -> None:
     upright = View((0, 0, 1), looking(0, 0), 70.0, long_side=True)
     assert upright.across((480, 640)) == 70
     wide = np.tan(np.radians(70) / 2)
     assert np.tan(np.radians(upright.across((640, 480))) / 2) == pytest.approx(wide * 0.75)
 
 
-def test_datasets_carry_the_credits_and_refuse_other_furniture(folder, tmp_path):
+def test_datasets_carry_the_credits_and_refuse_other_furniture(
+    folder: Path, tmp_path: Path
+) -> None:
     pytest.importorskip("embreex")
     root = tmp_path / "rooms"
     assert list(write_dataset(root, 1, size=(48, 64), furniture=folder))[-1] == 1
@@ -309,12 +317,12 @@ def test_datasets_carry_the_credits_and_refuse_other_furniture(folder, tmp_path)
         list(write_dataset(root, 1, size=(48, 64)))
 
 
-def test_streets_take_no_furniture(folder):
+def test_streets_take_no_furniture(folder: Path) -> None:
     with pytest.raises(UsageError, match="furniture"):
         sample_scene(0, "street", furniture=folder)
 
 
-def test_coverings_leave_doors_and_windows_open(tmp_path):
+def test_coverings_leave_doors_and_windows_open(tmp_path: Path) -> None:
     write_catalogue(tmp_path / "grey.sh3f", texture=picture((90, 90, 90, 255)))
     kit = Kit(np.random.default_rng(0), open_library(tmp_path))
     wall = Wall(4.0, [Opening("door", (-0.5, 0.5), (0, 2)), Opening("window", (1, 1.5), (0.8, 2))])
@@ -330,7 +338,7 @@ def test_coverings_leave_doors_and_windows_open(tmp_path):
     np.testing.assert_allclose(ground.bounds(), [[0, 0, 0.001], [3, 5, 0.001]])
 
 
-def test_a_library_without_textures_covers_nothing(tmp_path):
+def test_a_library_without_textures_covers_nothing(tmp_path: Path) -> None:
     write_catalogue(tmp_path / "red.sh3f")
     kit = Kit(np.random.default_rng(0), open_library(tmp_path))
     assert coverings.carpet(kit, (3.0, 5.0)) is None

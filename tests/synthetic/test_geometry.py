@@ -1,6 +1,9 @@
 """Depth and normals against distances worked out in float64 by other formulas."""
 
+from __future__ import annotations
+
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,18 +17,18 @@ from tests.synthetic.scenes import block, focal, rays, scene, solid, view
 SIZE = (45, 64)  # rows do not fill whole tiles
 
 
-def drawn(*pieces, looking_from):
+def drawn(*pieces: Any, looking_from: Any) -> tuple[Any, Any, Any]:
     rendering = render_scenes([scene(*pieces, view=looking_from)], SIZE)
     world = rays(rendering.cameras[0], looking_from, SIZE)
     return rendering, rendering.depth[0].numpy(), world
 
 
-def test_a_wall_straight_ahead_has_one_depth_everywhere():
+def test_a_wall_straight_ahead_has_one_depth_everywhere() -> None:
     _, depth, _ = drawn(block((3, 3.2), (-9, 9), (-9, 9)), looking_from=view((0, 0, 1)))
     np.testing.assert_allclose(depth, 3, rtol=1e-6)
 
 
-def test_floor_depth_is_height_over_the_rays_fall():
+def test_floor_depth_is_height_over_the_rays_fall() -> None:
     eye = view((0.0, 0.0, 1.5), yaw=0.7, pitch=-0.5, roll=0.1)
     _, depth, world = drawn(block((-99, 99), (-99, 99), (-1, 0)), looking_from=eye)
     expected = 1.5 / -world[..., 2]
@@ -33,7 +36,7 @@ def test_floor_depth_is_height_over_the_rays_fall():
     np.testing.assert_allclose(depth[seen], expected[seen], rtol=2e-5)
 
 
-def test_turned_box_is_hit_where_the_nearest_of_its_six_face_planes_says():
+def test_turned_box_is_hit_where_the_nearest_of_its_six_face_planes_says() -> None:
     eye = view((0.0, 0.0, 1.2), pitch=-0.1)
     piece, half, yaw, centre = Piece(), np.array([0.4, 0.7, 0.5]), 0.6, np.array([2.5, 0.2, 1.0])
     low, high = (-0.4, -0.7, -0.5), half
@@ -57,7 +60,7 @@ def test_turned_box_is_hit_where_the_nearest_of_its_six_face_planes_says():
     assert (rendering.instance[0].numpy() == (depth > 0)).all()
 
 
-def test_ball_is_hit_where_the_quadratic_formula_says():
+def test_ball_is_hit_where_the_quadratic_formula_says() -> None:
     eye, centre, radius = view((0.0, 0.0, 0.0)), np.array([2.0, 0.1, -0.2]), 0.5
     spans = [(c - radius, c + radius) for c in centre]
     rendering, depth, world = drawn(solid(ELLIPSOID, *spans), looking_from=eye)
@@ -72,7 +75,7 @@ def test_ball_is_hit_where_the_quadratic_formula_says():
     np.testing.assert_allclose(normal, outward, atol=1e-4)
 
 
-def test_standing_pole_is_hit_on_its_round_side():
+def test_standing_pole_is_hit_on_its_round_side() -> None:
     eye = view((0.0, 0.0, 1.0))
     pole = solid(CYLINDER, (2.9, 3.1), (-0.1, 0.1), (-5, 5))
     _, depth, world = drawn(pole, looking_from=eye)
@@ -86,26 +89,26 @@ def test_standing_pole_is_hit_on_its_round_side():
     assert (depth[aside > 0.105] == 0).all()
 
 
-def test_nearer_of_two_things_hides_the_other():
+def test_nearer_of_two_things_hides_the_other() -> None:
     wall, box = block((5, 5.2), (-9, 9), (-9, 9)), block((2, 2.5), (-0.3, 0.3), (0.8, 1.2))
     rendering, depth, _ = drawn(wall, box, looking_from=view((0.0, 0.0, 1.0)))
     assert depth[22, 32] == pytest.approx(2) and depth[2, 2] == pytest.approx(5)
     assert rendering.instance[0, 22, 32] == 2 and rendering.instance[0, 2, 2] == 1
 
 
-def test_sky_has_depth_normal_and_instance_zero():
+def test_sky_has_depth_normal_and_instance_zero() -> None:
     floor = block((-9, 9), (-9, 9), (-1, 0))
     rendering, depth, _ = drawn(floor, looking_from=view((0.0, 0.0, 1.0), pitch=1.0))
     assert (depth == 0).all()
     assert (rendering.normal == 0).all() and (rendering.instance == 0).all()
 
 
-def test_nothing_within_the_near_limit_is_seen():
+def test_nothing_within_the_near_limit_is_seen() -> None:
     _, depth, _ = drawn(block((NEAR / 2, 9), (-9, 9), (-9, 9)), looking_from=view((0.0, 0.0, 1.0)))
     assert (depth == 0).all()
 
 
-def test_normals_are_unit_and_face_the_camera():
+def test_normals_are_unit_and_face_the_camera() -> None:
     pieces = [block((4, 4.2), (-9, 9), (-9, 9)), block((-9, 9), (-9, 9), (-1, 0))]
     for number, shape in enumerate((BOX, CYLINDER, ELLIPSOID, CUSHION)):
         y = 0.65 * number - 1.2
@@ -121,7 +124,7 @@ def test_normals_are_unit_and_face_the_camera():
     assert ((normal * ray).sum(-1) < 1e-4).all()
 
 
-def test_a_point_lies_at_one_place_whatever_camera_sees_it():
+def test_a_point_lies_at_one_place_whatever_camera_sees_it() -> None:
     pieces = [block((4, 4.2), (-9, 9), (-9, 9)), block((-9, 9), (-9, 9), (-1, 0))]
     pieces.append(solid(ELLIPSOID, (2, 2.8), (-0.4, 0.4), (0.2, 1.2)))
     first, second = view((0.0, 0.0, 1.4)), view((0.3, -0.5, 1.1), yaw=0.2, roll=0.05)
@@ -139,14 +142,14 @@ def test_a_point_lies_at_one_place_whatever_camera_sees_it():
     assert (gap < 0.05 * seen[..., 2][inside]).mean() > 0.9
 
 
-def test_camera_has_the_field_of_view_of_its_view():
+def test_camera_has_the_field_of_view_of_its_view() -> None:
     rendering, _, _ = drawn(block((3, 4), (-9, 9), (-9, 9)), looking_from=view((0, 0, 1), fov=70))
     camera = rendering.cameras[0]
     assert camera.fx == camera.fy == pytest.approx(focal(70, SIZE[1]))
     assert (camera.cx, camera.cy) == (31.5, 22)
 
 
-def test_distorted_rays_obey_the_radial_model():
+def test_distorted_rays_obey_the_radial_model() -> None:
     k1, k2 = -0.05, 0.01
     floor = block((-99, 99), (-99, 99), (-1, 0))
     eye = view((0.0, 0.0, 2.0), pitch=-math.pi / 2, distortion=(k1, k2))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import trimesh
@@ -29,7 +31,7 @@ LENSES = {"straight": (0.0, 0.0), "barrel": (-0.15, 0.02), "pincushion": (0.12, 
 
 
 @pytest.fixture(scope="module", params=LENSES)
-def room(request) -> tuple[Depth, np.ndarray]:
+def room(request: pytest.FixtureRequest) -> tuple[Depth, np.ndarray]:
     """The depth of the room through a lens, and its camera's axes in the room."""
     eye = view(EYE, yaw=-0.15, pitch=-0.2, roll=0.03, fov=75, distortion=LENSES[request.param])
     rendering = render_scenes([scene(*ROOM, view=eye)], SIZE)
@@ -53,21 +55,27 @@ def errors(points: np.ndarray, axes: np.ndarray) -> np.ndarray:
     return off / np.linalg.norm(points, axis=1)
 
 
-def test_every_point_of_the_ply_lies_on_a_surface_of_the_room(room, tmp_path):
+def test_every_point_of_the_ply_lies_on_a_surface_of_the_room(
+    room: tuple[Depth, np.ndarray], tmp_path: Path
+) -> None:
     depth, axes = room
     cloud = trimesh.load(depth.save(tmp_path / "room.ply"))
     assert len(cloud.vertices) == SIZE[0] * SIZE[1]
     assert errors(cloud.vertices, axes).max() < EXACT
 
 
-def test_every_corner_of_the_glb_lies_on_a_surface_of_the_room(room, tmp_path):
+def test_every_corner_of_the_glb_lies_on_a_surface_of_the_room(
+    room: tuple[Depth, np.ndarray], tmp_path: Path
+) -> None:
     depth, axes = room
     [mesh] = trimesh.load_scene(depth.save(tmp_path / "room.glb")).geometry.values()
     assert len(mesh.vertices) > 0.95 * SIZE[0] * SIZE[1]
     assert errors(mesh.vertices * [1, -1, -1], axes).max() < EXACT
 
 
-def test_no_triangle_spans_from_the_box_to_the_wall_behind(room, tmp_path):
+def test_no_triangle_spans_from_the_box_to_the_wall_behind(
+    room: tuple[Depth, np.ndarray], tmp_path: Path
+) -> None:
     depth, axes = room
     [mesh] = trimesh.load_scene(depth.save(tmp_path / "room.glb")).geometry.values()
     corners = in_the_room(mesh.vertices * [1, -1, -1], axes)[mesh.faces]  # [F, 3, 3]
@@ -77,7 +85,7 @@ def test_no_triangle_spans_from_the_box_to_the_wall_behind(room, tmp_path):
     assert not (on_the_box.any(axis=1) & behind.any(axis=1)).any()
 
 
-def test_distances_between_pixels_are_the_rooms_own(room):
+def test_distances_between_pixels_are_the_rooms_own(room: tuple[Depth, np.ndarray]) -> None:
     depth, axes = room
     rng = np.random.default_rng(0)
     places = rng.integers(0, (SIZE[1], SIZE[0]), (200, 2)).astype(float)
@@ -94,7 +102,9 @@ def test_distances_between_pixels_are_the_rooms_own(room):
             assert between == pytest.approx(true, rel=EXACT)
 
 
-def test_a_bent_lens_taken_for_a_straight_one_bends_the_walls(room):
+def test_a_bent_lens_taken_for_a_straight_one_bends_the_walls(
+    room: tuple[Depth, np.ndarray],
+) -> None:
     depth, axes = room
     camera = Camera(depth.camera.fx, depth.camera.fy, depth.camera.cx, depth.camera.cy, "wrong")
     points = Depth(depth.metres, camera, depth.provenance).points().reshape(-1, 3)

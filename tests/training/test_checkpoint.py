@@ -42,20 +42,20 @@ def same(a: Checkpoint | None, b: Checkpoint) -> bool:
     return a.step == b.step and a.values == b.values and equal
 
 
-def test_what_is_written_is_read(tmp_path):
+def test_what_is_written_is_read(tmp_path: Path) -> None:
     path = write_checkpoint(tmp_path, make(3), keep=2)
     assert path.name == "step-00000003"
     assert same(read_checkpoint(path), make(3))
 
 
-def test_the_last_few_are_kept_and_nothing_else(tmp_path):
+def test_the_last_few_are_kept_and_nothing_else(tmp_path: Path) -> None:
     for step in (10, 20, 30, 40):
         write_checkpoint(tmp_path, make(step), keep=2)
     assert [path.name for path in list_checkpoints(tmp_path)] == ["step-00000040", "step-00000030"]
     assert len(list(tmp_path.iterdir())) == 2
 
 
-def test_a_hundred_bit_flips_and_cuts_are_all_detected(tmp_path):
+def test_a_hundred_bit_flips_and_cuts_are_all_detected(tmp_path: Path) -> None:
     whole = write_checkpoint(tmp_path / "whole", make(7), keep=1)
     rng = np.random.default_rng(0)
     files = sorted(path.name for path in whole.iterdir())
@@ -73,7 +73,7 @@ def test_a_hundred_bit_flips_and_cuts_are_all_detected(tmp_path):
             read_checkpoint(damaged)
 
 
-def test_a_missing_file_is_detected(tmp_path):
+def test_a_missing_file_is_detected(tmp_path: Path) -> None:
     for name in ("manifest", "values.json", "tensors.safetensors"):
         path = write_checkpoint(tmp_path, make(1), keep=1)
         (path / name).unlink()
@@ -81,7 +81,7 @@ def test_a_missing_file_is_detected(tmp_path):
             read_checkpoint(path)
 
 
-def test_the_newest_sound_one_is_found_and_the_damage_told(tmp_path):
+def test_the_newest_sound_one_is_found_and_the_damage_told(tmp_path: Path) -> None:
     for step in (10, 20, 30):
         write_checkpoint(tmp_path, make(step), keep=3)
     (tmp_path / "step-00000030/values.json").write_text("{}")
@@ -96,7 +96,7 @@ def test_the_newest_sound_one_is_found_and_the_damage_told(tmp_path):
     assert newest_checkpoint(tmp_path / "nothing") == (None, [])
 
 
-def test_what_a_killed_process_left_is_ignored_and_cleaned_away(tmp_path):
+def test_what_a_killed_process_left_is_ignored_and_cleaned_away(tmp_path: Path) -> None:
     write_checkpoint(tmp_path, make(10), keep=3)
     for leftover in ("step-00000020.part", "step-00000005.old"):
         shutil.copytree(tmp_path / "step-00000010", tmp_path / leftover)
@@ -106,7 +106,7 @@ def test_what_a_killed_process_left_is_ignored_and_cleaned_away(tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {"step-00000010", "step-00000020"}
 
 
-def test_a_full_disk_leaves_the_last_good_one(tmp_path):
+def test_a_full_disk_leaves_the_last_good_one(tmp_path: Path) -> None:
     write_checkpoint(tmp_path, make(10), keep=1)
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, limits[1]))
@@ -121,7 +121,7 @@ def test_a_full_disk_leaves_the_last_good_one(tmp_path):
     assert [path.name for path in Path(tmp_path).iterdir()] == ["step-00000010"]
 
 
-def test_another_format_is_refused(tmp_path, monkeypatch):
+def test_another_format_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checkpoints, "FORMAT", 3)
     path = write_checkpoint(tmp_path, make(1), keep=1)
     monkeypatch.setattr(checkpoints, "FORMAT", 2)

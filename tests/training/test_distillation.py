@@ -36,7 +36,7 @@ from tests.training.test_resume import has_begun, wait_for
 
 
 @pytest.fixture(scope="module")
-def folders(tmp_path_factory) -> dict[str, Path]:
+def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Frames with depth, photos without, and a teacher that learned the frames."""
     root = tmp_path_factory.mktemp("distillation")
     frames = write_frames(root / "frames", 8)
@@ -56,7 +56,9 @@ def distilling(folders: dict[str, Path], run: Path, *changes: str) -> Recipe:
 
 
 @pytest.mark.slow
-def test_a_student_of_random_weights_learns_the_teachers_depth_and_features(folders, tmp_path):
+def test_a_student_of_random_weights_learns_the_teachers_depth_and_features(
+    folders: dict[str, Path], tmp_path: Path
+) -> None:
     changes = (
         "loop.steps=30",
         "schedule.kind=constant",
@@ -75,7 +77,9 @@ def test_a_student_of_random_weights_learns_the_teachers_depth_and_features(fold
 
 
 @pytest.mark.slow
-def test_a_killed_distillation_resumes_with_the_same_bits(folders, tmp_path):
+def test_a_killed_distillation_resumes_with_the_same_bits(
+    folders: dict[str, Path], tmp_path: Path
+) -> None:
     frames = folders["frames"]
     steps = ("loop.steps=12", f"data.val={frames}", "loop.validate_every=6")
     train(distilling(folders, tmp_path / "alone", *steps))
@@ -98,7 +102,9 @@ def test_a_killed_distillation_resumes_with_the_same_bits(folders, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_mix_of_real_and_unlabelled_frames_trains_in_one_part_or_two(folders, tmp_path):
+def test_a_mix_of_real_and_unlabelled_frames_trains_in_one_part_or_two(
+    folders: dict[str, Path], tmp_path: Path
+) -> None:
     for parts in (1, 2):
         values = distilling(folders, tmp_path / str(parts)).to_dict()
         values["data"]["mix"] = {
@@ -118,13 +124,17 @@ def test_a_mix_of_real_and_unlabelled_frames_trains_in_one_part_or_two(folders, 
     assert names[-1] == str(folders["photos"] / "007.png")
 
 
-def test_a_teacher_that_sees_farther_than_the_student_is_refused(folders, tmp_path):
+def test_a_teacher_that_sees_farther_than_the_student_is_refused(
+    folders: dict[str, Path], tmp_path: Path
+) -> None:
     recipe = distilling(folders, tmp_path, "model.config.max_depth=5")
     with pytest.raises(ConfigError, match=r"up to 10 m.*5 m; set model\.config\.max_depth"):
         train(recipe)
 
 
-def test_the_teacher_sees_windows_at_its_own_scale_and_speaks_the_students_metres(tmp_path):
+def test_the_teacher_sees_windows_at_its_own_scale_and_speaks_the_students_metres(
+    tmp_path: Path,
+) -> None:
     torch.manual_seed(0)
     config = GLPNConfig(hidden_sizes=(8, 16, 40, 64), depths=(1, 1, 1, 1), decoder_hidden_size=16)
     network = GLPNForDepthEstimation(config).eval()
@@ -147,7 +157,7 @@ def test_the_teacher_sees_windows_at_its_own_scale_and_speaks_the_students_metre
 # --- losses, by hand ----------------------------------------------------------------------------
 
 
-def test_each_dataset_counts_by_its_share_and_its_weight():
+def test_each_dataset_counts_by_its_share_and_its_weight() -> None:
     # SiLog of a constant factor k is |log k| sqrt(1 - 0.5)
     prediction = torch.full((4, 8, 8), 2.0)
     target = torch.cat((torch.full((1, 8, 8), 4.0), torch.full((3, 8, 8), 16.0)))
@@ -162,7 +172,7 @@ def test_each_dataset_counts_by_its_share_and_its_weight():
     torch.testing.assert_close(halves[0] + halves[1], sums)  # processes add theirs
 
 
-def test_the_edge_loss_is_the_slope_of_the_log_error():
+def test_the_edge_loss_is_the_slope_of_the_log_error() -> None:
     target = torch.ones(1, 16, 16)
     prediction = torch.exp(0.1 * torch.arange(16.0)).expand(1, 16, 16)  # 0.1 per column
     slopes, pairs = edge_sums(prediction, target).view(2, 4)
@@ -172,7 +182,7 @@ def test_the_edge_loss_is_the_slope_of_the_log_error():
     assert far[4] < pairs[0]  # unknown pixels do not count
 
 
-def test_the_invariant_loss_ignores_the_scale_and_the_shift_of_inverse_depth():
+def test_the_invariant_loss_ignores_the_scale_and_the_shift_of_inverse_depth() -> None:
     generator = torch.Generator().manual_seed(0)
     disparity = torch.rand((2, 8, 8), generator=generator) + 0.5
     error, frames = invariant_sums(1 / (3 * disparity + 0.2), 1 / disparity)
@@ -183,13 +193,13 @@ def test_the_invariant_loss_ignores_the_scale_and_the_shift_of_inverse_depth():
     assert float(invariant_sums(disparity, 1 / disparity)[0]) > 0.5
 
 
-def test_the_teacher_fills_only_frames_without_any_depth():
+def test_the_teacher_fills_only_frames_without_any_depth() -> None:
     target = torch.tensor([[[0.0, 2.0]], [[0.0, 0.0]]])
     filled = fill_unknown(target, torch.full((2, 1, 2), 5.0))
     assert filled.tolist() == [[[0.0, 2.0]], [[5.0, 5.0]]]
 
 
-def test_features_that_point_the_same_way_have_no_distance():
+def test_features_that_point_the_same_way_have_no_distance() -> None:
     projections = FeatureProjections((2,), (2,))
     with torch.no_grad():
         for name, value in projections.named_parameters():
@@ -203,7 +213,7 @@ def test_features_that_point_the_same_way_have_no_distance():
 # --- frames -------------------------------------------------------------------------------------
 
 
-def test_every_part_of_a_mixed_batch_holds_frames_of_every_dataset():
+def test_every_part_of_a_mixed_batch_holds_frames_of_every_dataset() -> None:
     share = Share(consecutive([(10, 4), (6, 2)], seed=0), accumulate=2)
     for step in range(4):
         for part in share.parts(step):
@@ -212,7 +222,7 @@ def test_every_part_of_a_mixed_batch_holds_frames_of_every_dataset():
     assert sorted(i for i in seen if i >= 10) == [10, 11, 12, 13, 14, 15]
 
 
-def test_joined_frames_are_numbered_one_after_another(folders):
+def test_joined_frames_are_numbered_one_after_another(folders: dict[str, Path]) -> None:
     photos = PhotoFrames.of(str(folders["photos"]), limit=3)
     joined = JoinedFrames((photos, photos))
     assert len(joined) == 6
@@ -222,7 +232,7 @@ def test_joined_frames_are_numbered_one_after_another(folders):
         PhotoFrames.of(str(folders["teacher"]), limit=None)
 
 
-def test_the_teacher_sees_the_window_without_cutdepth_and_colour_changes():
+def test_the_teacher_sees_the_window_without_cutdepth_and_colour_changes() -> None:
     image = np.random.default_rng(0).integers(0, 256, (32, 48, 3), np.uint8)
     sample = Sample("a", image, np.full((32, 48), 2.0, np.float32))
     augment = AugmentConfig(cutdepth_probability=1, hsv_probability=1, crop=(16, 16))
@@ -237,7 +247,7 @@ def test_the_teacher_sees_the_window_without_cutdepth_and_colour_changes():
     np.testing.assert_array_equal(seen.clean, expected)
 
 
-def test_photos_are_widened_within_the_range_of_their_dataset():
+def test_photos_are_widened_within_the_range_of_their_dataset() -> None:
     image = np.zeros((32, 32, 3), np.uint8)
     frames = KeptFrames((Sample("a", image, np.zeros((32, 32), np.float32)),) * 2)
     augment = AugmentConfig(cutdepth="none", crop=None)
@@ -251,7 +261,7 @@ def test_photos_are_widened_within_the_range_of_their_dataset():
 
 
 @pytest.mark.slow
-def test_the_exported_student_is_a_plain_model(folders, tmp_path):
+def test_the_exported_student_is_a_plain_model(folders: dict[str, Path], tmp_path: Path) -> None:
     train(distilling(folders, tmp_path, "loop.steps=1"))
     model = GLPNForDepthEstimation.from_pretrained(tmp_path / "last")
     assert isinstance(model.config, GLPNConfig)

@@ -26,7 +26,7 @@ CALM = ("model.config.drop_path_rate=0", "model.config.hidden_dropout_prob=0")
 
 
 @pytest.fixture(scope="module")
-def frames(tmp_path_factory) -> Path:
+def frames(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_frames(tmp_path_factory.mktemp("frames") / "set", 9)
 
 
@@ -53,7 +53,9 @@ def start_two(frames: Path, run: Path, *changes: str) -> list[subprocess.Popen[s
 
 
 @pytest.mark.parametrize("accumulate", [1, pytest.param(2, marks=pytest.mark.slow)])
-def test_two_processes_follow_the_loss_of_one(frames, tmp_path, accumulate):
+def test_two_processes_follow_the_loss_of_one(
+    frames: Path, tmp_path: Path, accumulate: int
+) -> None:
     changes = (*CALM, f"loop.accumulate={accumulate}")
     both = start_two(frames, tmp_path / "two", *changes)
     train(tiny_recipe(frames, tmp_path / "one", *changes))
@@ -73,7 +75,7 @@ def test_two_processes_follow_the_loss_of_one(frames, tmp_path, accumulate):
         torch.testing.assert_close(shared.state_dict()[name], value, rtol=1e-3, atol=2e-3)
 
 
-def test_a_signal_to_one_of_two_ends_both_with_a_checkpoint(frames, tmp_path):
+def test_a_signal_to_one_of_two_ends_both_with_a_checkpoint(frames: Path, tmp_path: Path) -> None:
     both = start_two(frames, tmp_path, "loop.steps=100000", "run.save_every=1000")
     while not (tmp_path / "log.jsonl").exists() or len(log_of(tmp_path)) < 2:
         assert all(process.poll() is None for process in both)
@@ -83,7 +85,7 @@ def test_a_signal_to_one_of_two_ends_both_with_a_checkpoint(frames, tmp_path):
     assert os.listdir(tmp_path / "checkpoints")
 
 
-def test_the_shares_of_all_processes_are_the_batch():
+def test_the_shares_of_all_processes_are_the_batch() -> None:
     sampler = Sampler(frames=10, batch=8, seed=0)
     for step in range(3):
         shares = [
@@ -95,7 +97,7 @@ def test_the_shares_of_all_processes_are_the_batch():
         Share((sampler,), processes=3)
 
 
-def test_numbers_that_torchrun_would_not_write_are_refused(monkeypatch):
+def test_numbers_that_torchrun_would_not_write_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORLD_SIZE", "two")
     with pytest.raises(ConfigError, match="WORLD_SIZE"):
         World.from_environment()

@@ -31,7 +31,7 @@ GOLDEN = Path(__file__).parents[1] / "golden/training.json"
 
 
 @pytest.fixture(scope="module")
-def frames(tmp_path_factory) -> Path:
+def frames(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_frames(tmp_path_factory.mktemp("frames") / "set", 8)
 
 
@@ -40,7 +40,7 @@ def losses(run: Path) -> list[float]:
 
 
 @pytest.mark.slow
-def test_losses_are_the_golden_ones(frames, tmp_path):
+def test_losses_are_the_golden_ones(frames: Path, tmp_path: Path) -> None:
     train(tiny_recipe(frames, tmp_path))
     golden = json.loads(GOLDEN.read_text())
     # processors of one capability round differently too: the bits are held by repeating a run
@@ -48,7 +48,7 @@ def test_losses_are_the_golden_ones(frames, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_run_repeats_itself_and_another_seed_does_not(frames, tmp_path):
+def test_a_run_repeats_itself_and_another_seed_does_not(frames: Path, tmp_path: Path) -> None:
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
         train(tiny_recipe(frames, tmp_path / name, f"loop.seed={seed}", "loop.steps=3"))
     assert losses(tmp_path / "a") == losses(tmp_path / "b") != losses(tmp_path / "c")
@@ -56,14 +56,16 @@ def test_a_run_repeats_itself_and_another_seed_does_not(frames, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("how", ["run.workers=1", "data.keep=memory"])
-def test_how_frames_are_read_does_not_change_what_is_learnt(frames, tmp_path, how):
+def test_how_frames_are_read_does_not_change_what_is_learnt(
+    frames: Path, tmp_path: Path, how: str
+) -> None:
     train(tiny_recipe(frames, tmp_path / "plain", "loop.steps=3"))
     train(tiny_recipe(frames, tmp_path / "other", "loop.steps=3", how))
     assert losses(tmp_path / "plain") == losses(tmp_path / "other")
 
 
 @pytest.mark.slow
-def test_frames_kept_on_the_device_are_augmented_alike(frames, tmp_path):
+def test_frames_kept_on_the_device_are_augmented_alike(frames: Path, tmp_path: Path) -> None:
     train(tiny_recipe(frames, tmp_path / "disk", "loop.steps=1"))
     train(tiny_recipe(frames, tmp_path / "device", "loop.steps=1", "data.keep=device"))
     # but for the rounding to 8 bits between the augmentations on the CPU
@@ -71,7 +73,7 @@ def test_frames_kept_on_the_device_are_augmented_alike(frames, tmp_path):
 
 
 @pytest.mark.slow
-def test_it_learns_four_frames_by_heart(frames, tmp_path):
+def test_it_learns_four_frames_by_heart(frames: Path, tmp_path: Path) -> None:
     result = train(
         tiny_recipe(
             frames,
@@ -117,7 +119,7 @@ def test_it_learns_four_frames_by_heart(frames, tmp_path):
         "schedule.warmup=2",
     ],
 )
-def test_every_option_trains(frames, tmp_path, change):
+def test_every_option_trains(frames: Path, tmp_path: Path, change: str) -> None:
     result = train(tiny_recipe(frames, tmp_path, "loop.steps=2", change))
     assert result.step == 2
     assert all(math.isfinite(loss) for loss in losses(tmp_path))
@@ -125,7 +127,7 @@ def test_every_option_trains(frames, tmp_path, change):
 
 
 @pytest.mark.slow
-def test_gradient_checkpointing_changes_nothing_but_memory(frames, tmp_path):
+def test_gradient_checkpointing_changes_nothing_but_memory(frames: Path, tmp_path: Path) -> None:
     for name in ("false", "true"):
         recipe = tiny_recipe(frames, tmp_path / name, "loop.steps=3", f"loop.checkpointing={name}")
         train(recipe)
@@ -134,7 +136,7 @@ def test_gradient_checkpointing_changes_nothing_but_memory(frames, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:torch")  # the compiler's own imports
-def test_a_compiled_step_computes_the_same(frames, tmp_path):
+def test_a_compiled_step_computes_the_same(frames: Path, tmp_path: Path) -> None:
     calm = ("loop.steps=2", "model.config.drop_path_rate=0", "model.config.hidden_dropout_prob=0")
     train(tiny_recipe(frames, tmp_path / "eager", *calm))
     train(tiny_recipe(frames, tmp_path / "compiled", *calm, "loop.compile=true"))
@@ -142,7 +144,9 @@ def test_a_compiled_step_computes_the_same(frames, tmp_path):
 
 
 @pytest.mark.slow
-def test_best_and_last_are_models_that_predict_what_was_validated(frames, tmp_path):
+def test_best_and_last_are_models_that_predict_what_was_validated(
+    frames: Path, tmp_path: Path
+) -> None:
     result = train(tiny_recipe(frames, tmp_path, "data.short_side=32", "augment.crop=[32, 32]"))
     estimator = glpn.load(tmp_path / "last", engine="torch", device="cpu")
     assert estimator.processor.short_side == 32
@@ -160,7 +164,7 @@ def test_best_and_last_are_models_that_predict_what_was_validated(frames, tmp_pa
 
 
 @pytest.mark.slow
-def test_it_stops_when_nothing_is_gained(frames, tmp_path):
+def test_it_stops_when_nothing_is_gained(frames: Path, tmp_path: Path) -> None:
     recipe = tiny_recipe(
         frames,
         tmp_path,
@@ -177,13 +181,15 @@ def test_it_stops_when_nothing_is_gained(frames, tmp_path):
 
 
 @pytest.mark.slow
-def test_pictures_of_validation_frames_are_written(frames, tmp_path):
+def test_pictures_of_validation_frames_are_written(frames: Path, tmp_path: Path) -> None:
     train(tiny_recipe(frames, tmp_path, "loop.steps=2", "run.samples=2"))
     names = sorted(path.name for path in (tmp_path / "samples").iterdir())
     assert names == ["step-00000000.png", "step-00000002.png"]
 
 
-def test_the_frames_learnt_and_held_back_are_recorded_as_lists(frames, tmp_path):
+def test_the_frames_learnt_and_held_back_are_recorded_as_lists(
+    frames: Path, tmp_path: Path
+) -> None:
     result = train(tiny_recipe(frames, tmp_path / "run", "loop.steps=1"))
     assert result.held_back is not None
     assert result.held_back == tmp_path / "run/held_back.txt"
@@ -195,7 +201,7 @@ def test_the_frames_learnt_and_held_back_are_recorded_as_lists(frames, tmp_path)
 
 
 @pytest.mark.slow
-def test_a_fine_tuned_model_inherits_the_terms_of_its_start(frames, tmp_path):
+def test_a_fine_tuned_model_inherits_the_terms_of_its_start(frames: Path, tmp_path: Path) -> None:
     start = ("model.start=glpn-b0-indoor", "model.config={}", "loop.steps=1")
     train(tiny_recipe(frames, tmp_path / "run", *start))
     card = (tmp_path / "run/last/README.md").read_text()
@@ -212,7 +218,7 @@ def test_a_fine_tuned_model_inherits_the_terms_of_its_start(frames, tmp_path):
 
 
 @pytest.mark.slow
-def test_it_starts_from_a_whole_model_and_keeps_its_scale(frames, tmp_path):
+def test_it_starts_from_a_whole_model_and_keeps_its_scale(frames: Path, tmp_path: Path) -> None:
     train(tiny_recipe(frames, tmp_path / "first", "data.short_side=32", "augment.crop=[32, 32]"))
     start = tmp_path / "first/last"
     recipe = tiny_recipe(
@@ -232,7 +238,7 @@ def test_it_starts_from_a_whole_model_and_keeps_its_scale(frames, tmp_path):
 
 
 @pytest.mark.slow
-def test_it_starts_from_an_encoder_alone(frames, tmp_path):
+def test_it_starts_from_an_encoder_alone(frames: Path, tmp_path: Path) -> None:
     torch.manual_seed(5)
     config = GLPNConfig(hidden_sizes=(8, 16, 40, 64), depths=(1, 1, 1, 1))
     encoder = GLPNModel(config)
@@ -253,7 +259,7 @@ def test_it_starts_from_an_encoder_alone(frames, tmp_path):
 
 
 @pytest.mark.slow
-def test_frozen_parameters_stay_and_unknown_ones_are_refused(frames, tmp_path):
+def test_frozen_parameters_stay_and_unknown_ones_are_refused(frames: Path, tmp_path: Path) -> None:
     train(tiny_recipe(frames, tmp_path, "optimiser.freeze=['glpn']", "run.save_every=1"))
     checkpoint, _ = newest_checkpoint(tmp_path / "checkpoints")
     assert checkpoint is not None
@@ -268,7 +274,9 @@ def test_frozen_parameters_stay_and_unknown_ones_are_refused(frames, tmp_path):
 # --- what can be wrong ---------------------------------------------------------------------
 
 
-def test_a_loss_that_is_no_number_stops_before_the_update_and_names_the_frames(frames, tmp_path):
+def test_a_loss_that_is_no_number_stops_before_the_update_and_names_the_frames(
+    frames: Path, tmp_path: Path
+) -> None:
     recipe = tiny_recipe(
         frames, tmp_path, "schedule.kind=constant", "schedule.rate=1e18", "run.save_every=1"
     )
@@ -282,7 +290,7 @@ def test_a_loss_that_is_no_number_stops_before_the_update_and_names_the_frames(f
     assert checkpoint.step == stopped_at - 1
 
 
-def test_maps_without_a_valid_pixel_are_skipped_and_counted(tmp_path):
+def test_maps_without_a_valid_pixel_are_skipped_and_counted(tmp_path: Path) -> None:
     frames = write_frames(tmp_path / "set", 4)
     image = np.random.default_rng(0).integers(0, 256, (*SIZE, 3), np.uint8)
     write_frame(frames, "000", image, np.zeros(SIZE))
@@ -301,7 +309,7 @@ def test_maps_without_a_valid_pixel_are_skipped_and_counted(tmp_path):
     assert not any(name.startswith("optimiser.") for name in checkpoint.tensors)
 
 
-def test_depth_beyond_the_networks_reach_is_unknown_to_it(tmp_path):
+def test_depth_beyond_the_networks_reach_is_unknown_to_it(tmp_path: Path) -> None:
     frames = write_frames(tmp_path / "set", 4)
     image = np.random.default_rng(0).integers(0, 256, (*SIZE, 3), np.uint8)
     write_frame(frames, "000", image, np.full(SIZE, 30.0))
@@ -309,7 +317,7 @@ def test_depth_beyond_the_networks_reach_is_unknown_to_it(tmp_path):
     assert log_of(tmp_path / "run")[0]["empty"] == 1
 
 
-def test_depth_beyond_the_networks_reach_can_stay_a_target(tmp_path):
+def test_depth_beyond_the_networks_reach_can_stay_a_target(tmp_path: Path) -> None:
     frames = write_frames(tmp_path / "set", 4)
     image = np.random.default_rng(0).integers(0, 256, (*SIZE, 3), np.uint8)
     write_frame(frames, "000", image, np.full(SIZE, 30.0))
@@ -318,7 +326,7 @@ def test_depth_beyond_the_networks_reach_can_stay_a_target(tmp_path):
     assert log_of(tmp_path / "run")[0]["empty"] == 0
 
 
-def test_an_all_invalid_validation_frame_is_an_error_before_the_first_step(tmp_path):
+def test_an_all_invalid_validation_frame_is_an_error_before_the_first_step(tmp_path: Path) -> None:
     frames = write_frames(tmp_path / "set", 4)
     write_frame(frames, "003", np.zeros((*SIZE, 3), np.uint8), np.zeros(SIZE))
     with pytest.raises(DataError, match="003"):
@@ -327,7 +335,9 @@ def test_an_all_invalid_validation_frame_is_an_error_before_the_first_step(tmp_p
 
 
 @pytest.mark.slow
-def test_a_frame_that_disappears_stops_the_run_by_name_and_the_checkpoint_is_sound(tmp_path):
+def test_a_frame_that_disappears_stops_the_run_by_name_and_the_checkpoint_is_sound(
+    tmp_path: Path,
+) -> None:
     frames = write_frames(tmp_path / "set", 8)
     recipe = tiny_recipe(frames, tmp_path / "run", "loop.steps=100000", "run.save_every=1")
 
@@ -345,7 +355,9 @@ def test_a_frame_that_disappears_stops_the_run_by_name_and_the_checkpoint_is_sou
 
 
 @pytest.mark.slow
-def test_a_killed_reading_process_is_a_clear_error_and_no_hang(frames, tmp_path):
+def test_a_killed_reading_process_is_a_clear_error_and_no_hang(
+    frames: Path, tmp_path: Path
+) -> None:
     recipe = tiny_recipe(frames, tmp_path, "loop.steps=100000", "run.workers=1")
 
     def kill_a_reader() -> None:
@@ -365,7 +377,7 @@ def test_a_killed_reading_process_is_a_clear_error_and_no_hang(frames, tmp_path)
     assert time.monotonic() - killed_at[0] < 60
 
 
-def test_bad_pairs_are_refused_before_the_first_step(tmp_path):
+def test_bad_pairs_are_refused_before_the_first_step(tmp_path: Path) -> None:
     frames = write_frames(tmp_path / "set", 4)
     write_frame(frames, "002", np.zeros((*SIZE, 3), np.uint8), np.ones((80, 96)))
     with pytest.raises(DataError, match=r"1 frame .*002"):
@@ -373,7 +385,9 @@ def test_bad_pairs_are_refused_before_the_first_step(tmp_path):
     assert not (tmp_path / "run/log.jsonl").exists()
 
 
-def test_a_photo_without_depth_is_reported_and_left_out(tmp_path, capsys):
+def test_a_photo_without_depth_is_reported_and_left_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     frames = write_frames(tmp_path / "set", 4)
     (frames / "depth/002.png").unlink()
     train(tiny_recipe(frames, tmp_path / "run", "run.progress=true"))
@@ -384,7 +398,7 @@ def test_a_photo_without_depth_is_reported_and_left_out(tmp_path, capsys):
     assert sorted("".join(names).split()) == ["000", "001", "003"]
 
 
-def test_the_doctor_stops_a_run_on_bad_data(tmp_path):
+def test_the_doctor_stops_a_run_on_bad_data(tmp_path: Path) -> None:
     frames = write_frames(tmp_path / "set", 6)
     shutil.copy(frames / "depth/001.png", frames / "depth/000.png")
     for index in range(6):
@@ -393,12 +407,12 @@ def test_the_doctor_stops_a_run_on_bad_data(tmp_path):
         train(tiny_recipe(frames, tmp_path / "run", "run.doctor=true"))
 
 
-def test_a_recipe_without_data_says_which_key_to_add(tmp_path):
+def test_a_recipe_without_data_says_which_key_to_add(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"data\.train=FOLDER"):
         train(read_recipe(RECIPES / "smoke.toml", [f"run.folder={tmp_path}"]))
 
 
-def test_frames_of_different_sizes_need_a_crop(tmp_path):
+def test_frames_of_different_sizes_need_a_crop(tmp_path: Path) -> None:
     frames = write_frames(tmp_path / "set", 3)
     write_frame(frames, "001", np.zeros((80, 96, 3), np.uint8), np.ones((80, 96)))
     changes = ("data.val_share=0", "augment.crop=none")
@@ -406,18 +420,18 @@ def test_frames_of_different_sizes_need_a_crop(tmp_path):
         train(tiny_recipe(frames, tmp_path / "run", *changes))
 
 
-def test_a_crop_larger_than_a_frame_names_the_frame(frames, tmp_path):
+def test_a_crop_larger_than_a_frame_names_the_frame(frames: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"^00\d: crop"):
         train(tiny_recipe(frames, tmp_path, "augment.crop=[128, 128]"))
 
 
-def test_every_step_has_random_numbers_of_its_own():
+def test_every_step_has_random_numbers_of_its_own() -> None:
     seeds = {_step_seed(*key) for key in np.ndindex(5, 20, 3)}
     assert len(seeds) == 300
 
 
 @pytest.mark.slow
-def test_the_model_remembers_the_focal_length_it_learnt_from(tmp_path):
+def test_the_model_remembers_the_focal_length_it_learnt_from(tmp_path: Path) -> None:
     frames = write_frames(tmp_path / "set", 4)
     train(tiny_recipe(frames, tmp_path / "unknown", "loop.steps=1"))
     assert glpn.GLPNImageProcessor.from_pretrained(tmp_path / "unknown/last").focal_ratio is None
@@ -429,7 +443,7 @@ def test_the_model_remembers_the_focal_length_it_learnt_from(tmp_path):
     assert processor.focal_ratio == pytest.approx(80 / SIZE[0])  # not the starting model's 1.081
 
 
-def test_the_best_model_keeps_its_errors_on_held_back_frames(frames, tmp_path):
+def test_the_best_model_keeps_its_errors_on_held_back_frames(frames: Path, tmp_path: Path) -> None:
     train(tiny_recipe(frames, tmp_path))
     depth = glpn.load(tmp_path / "best", engine="torch", device="cpu")(frames / "rgb/006.png")
     assert depth.relative_error > 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -31,7 +32,7 @@ def network() -> GLPNForDepthEstimation:
     return GLPNForDepthEstimation(TINY)
 
 
-def test_each_block_learns_slower_than_the_one_above():
+def test_each_block_learns_slower_than_the_one_above() -> None:
     net = network()
     options = OptimiserOptions(kind="adamw", layer_decay=0.5, weight_decay=0.1)
     optimiser = build_optimiser(dict(net.named_parameters()), TINY.depths, options)
@@ -56,7 +57,7 @@ def test_each_block_learns_slower_than_the_one_above():
     assert found[f"{stages}.0.embed.proj.weight"] == (0.0625, 0.1)
 
 
-def test_the_average_follows_quickly_at_first_and_slowly_later():
+def test_the_average_follows_quickly_at_first_and_slowly_later() -> None:
     net = network()
     average = AveragedNetwork(net, 0.5)
     bias, own = average.network.head.conv2.bias, net.head.conv2.bias
@@ -77,7 +78,7 @@ def test_the_average_follows_quickly_at_first_and_slowly_later():
     assert bias.requires_grad is False
 
 
-def test_frames_come_at_the_size_that_the_processor_gives_photographs():
+def test_frames_come_at_the_size_that_the_processor_gives_photographs() -> None:
     depth = np.repeat(np.arange(1, 5, dtype=np.float32), 32)[:, None] * np.ones(
         (1, 192), np.float32
     )
@@ -89,7 +90,7 @@ def test_frames_come_at_the_size_that_the_processor_gives_photographs():
     assert ScaledFrames(frames, GLPNImageProcessor())[0] is frames[0]
 
 
-def test_frames_of_two_cameras_get_the_metres_of_one():
+def test_frames_of_two_cameras_get_the_metres_of_one() -> None:
     depth = np.full((64, 96), 2.0, np.float32)
     image = np.zeros((64, 96, 3), np.uint8)
     cameras = (Camera(80, 80, 48, 32, "given"), Camera(40, 40, 48, 32, "given"), None)
@@ -98,7 +99,7 @@ def test_frames_of_two_cameras_get_the_metres_of_one():
     assert [float(one[i].depth[0, 0]) for i in range(3)] == pytest.approx([2.0, 4.0, 2.0])
 
 
-def test_the_last_share_of_a_folder_is_held_back_in_one_block(tmp_path):
+def test_the_last_share_of_a_folder_is_held_back_in_one_block(tmp_path: Path) -> None:
     folder = write_frames(tmp_path / "set", 10)
     train, held_back = open_frames(DataOptions(train=str(folder), val_share=0.25))
     assert train.names == tuple(f"{i:03d}" for i in range(8))
@@ -116,7 +117,7 @@ def test_the_last_share_of_a_folder_is_held_back_in_one_block(tmp_path):
 
 
 @pytest.mark.slow
-def test_the_first_signal_is_a_wish_and_the_second_acts():
+def test_the_first_signal_is_a_wish_and_the_second_acts() -> None:
     """In a process of its own: sent to one that runs many tests, the second ended it at times."""
     script = """
         import os, signal
@@ -143,7 +144,7 @@ def test_the_first_signal_is_a_wish_and_the_second_acts():
     assert child.stdout.splitlines() == ["True", "a wish", "at once"]
 
 
-def test_pictures_of_validation_frames_end_in_a_legend(tmp_path):
+def test_pictures_of_validation_frames_end_in_a_legend(tmp_path: Path) -> None:
     metres = np.tile(np.linspace(1, 5, 320, dtype=np.float32), (240, 1))
     metres[:40] = 0
     image = np.full((240, 320, 3), 90, np.uint8)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,7 +20,7 @@ def write(folder: Path, text: str) -> Path:
     return path
 
 
-def test_keys_of_every_section_arrive(tmp_path):
+def test_keys_of_every_section_arrive(tmp_path: Path) -> None:
     recipe = read_recipe(
         write(
             tmp_path,
@@ -57,7 +58,9 @@ def test_keys_of_every_section_arrive(tmp_path):
         ("[data.folder]\nuint = 'mm'", "data.folder.uint", "data.folder.unit"),
     ],
 )
-def test_an_unknown_key_is_refused_naming_the_nearest(tmp_path, text, key, nearest):
+def test_an_unknown_key_is_refused_naming_the_nearest(
+    tmp_path: Path, text: str, key: str, nearest: str
+) -> None:
     with pytest.raises(ConfigError, match=rf"recipe.toml.*{key}.*did you mean '{nearest}'"):
         read_recipe(write(tmp_path, text))
 
@@ -89,12 +92,12 @@ def test_an_unknown_key_is_refused_naming_the_nearest(tmp_path, text, key, neare
         ("run.folder.deeper=4", "run.folder"),
     ],
 )
-def test_an_impossible_value_is_refused_by_its_key(change, named):
+def test_an_impossible_value_is_refused_by_its_key(change: str, named: str) -> None:
     with pytest.raises(ConfigError, match=named):
         Recipe().override([change])
 
 
-def test_overrides_are_toml_or_plain_text_and_the_last_wins():
+def test_overrides_are_toml_or_plain_text_and_the_last_wins() -> None:
     recipe = Recipe().override(
         [
             "data.train=/a folder/with spaces",
@@ -114,7 +117,7 @@ def test_overrides_are_toml_or_plain_text_and_the_last_wins():
     assert recipe.model.network().max_depth == 80
 
 
-def test_the_hash_tells_what_decides_the_result_from_what_does_not():
+def test_the_hash_tells_what_decides_the_result_from_what_does_not() -> None:
     recipe = Recipe()
     assert recipe.hash() == Recipe().hash()
     assert recipe.override(["run.folder=elsewhere", "run.workers=3"]).hash() == recipe.hash()
@@ -122,13 +125,13 @@ def test_the_hash_tells_what_decides_the_result_from_what_does_not():
     assert recipe.override(["model.config.fusion=sum"]).hash() != recipe.hash()
 
 
-def test_a_recipe_survives_the_way_to_a_dictionary_and_back():
+def test_a_recipe_survives_the_way_to_a_dictionary_and_back() -> None:
     recipe = Recipe().override(["augment.crop=none", "data.folder.unit=mm", "model.start=there"])
     assert Recipe.from_dict(recipe.to_dict()) == recipe
 
 
 @pytest.mark.parametrize("path", sorted(RECIPES.glob("*.toml")), ids=lambda path: path.stem)
-def test_the_recipes_that_come_with_the_project_are_valid(path):
+def test_the_recipes_that_come_with_the_project_are_valid(path: Any) -> None:
     read_recipe(path)
     header = path.read_text().split("\n\n")[0]
     for word in ("glpn train", "Hardware", "Hours", "Expected"):
@@ -145,8 +148,8 @@ def test_the_recipes_that_come_with_the_project_are_valid(path):
     ],
 )
 def test_the_recipes_for_nyu_and_kitti_are_as_published(
-    name, crop, max_depth, peak, end_rate, raw_scale
-):
+    name: str, crop: tuple[int, int], max_depth: int, peak: float, end_rate: float, raw_scale: int
+) -> None:
     recipe = read_recipe(name)
     network = recipe.model.network()
     assert (network.variant, network.max_depth, network.drop_path_rate) == ("b4", max_depth, 0.1)
@@ -163,7 +166,7 @@ def test_the_recipes_for_nyu_and_kitti_are_as_published(
     assert augment.raw_scale == raw_scale
 
 
-def test_a_recipe_is_found_by_its_name_and_an_unknown_one_lists_the_names():
+def test_a_recipe_is_found_by_its_name_and_an_unknown_one_lists_the_names() -> None:
     assert read_recipe("finetune").model.start == "glpn-b0-indoor"
     with pytest.raises(MissingInput, match=r"finetuen.*one of .*finetune, kitti, nyu, smoke"):
         read_recipe("finetuen")
@@ -181,7 +184,7 @@ MIX = {
 }
 
 
-def test_a_mix_of_datasets_arrives_in_records():
+def test_a_mix_of_datasets_arrives_in_records() -> None:
     recipe = Recipe.from_dict(MIX)
     assert recipe.data.mix["real"].edges == 0.5
     assert recipe.data.mix["photos"].labels is False
@@ -202,12 +205,12 @@ def test_a_mix_of_datasets_arrives_in_records():
         ("schedule.peak=1", "schedule.peak"),
     ],
 )
-def test_an_impossible_mix_or_teacher_is_refused_by_its_key(change, named):
+def test_an_impossible_mix_or_teacher_is_refused_by_its_key(change: str, named: str) -> None:
     with pytest.raises(ConfigError, match=named):
         Recipe.from_dict(MIX).override([change])
 
 
-def test_missing_and_damaged_files_are_named(tmp_path):
+def test_missing_and_damaged_files_are_named(tmp_path: Path) -> None:
     with pytest.raises(MissingInput, match=r"absent\.toml"):
         read_recipe(tmp_path / "absent.toml")
     with pytest.raises(ConfigError, match=r"recipe\.toml"):

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
@@ -26,40 +28,40 @@ PATIENCE = 180  # seconds for a process to get anywhere on a busy machine
 
 
 @pytest.fixture(scope="module")
-def frames(tmp_path_factory) -> Path:
+def frames(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_frames(tmp_path_factory.mktemp("frames") / "set", 8)
 
 
 @pytest.fixture(scope="module")
-def undisturbed(frames, tmp_path_factory) -> dict[str, str]:
+def undisturbed(frames: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """What LONG ends with, trained here in one go; the processes below must do the same."""
     run = tmp_path_factory.mktemp("undisturbed")
     train(tiny_recipe(frames, run, *LONG))
     return traces(run)
 
 
-def wait_for(condition, process) -> None:
+def wait_for(condition: Callable[[], bool], process: Any) -> None:
     deadline = time.monotonic() + PATIENCE
     while not condition() and process.poll() is None:
         assert time.monotonic() < deadline
         time.sleep(0.0005)
 
 
-def has_begun(run: Path):
+def has_begun(run: Path) -> Callable[[], bool]:
     before = len((run / "speed.jsonl").read_bytes()) if (run / "speed.jsonl").exists() else 0
     return lambda: (
         (run / "speed.jsonl").exists() and (len((run / "speed.jsonl").read_bytes()) > before)
     )
 
 
-def is_saving(run: Path):
+def is_saving(run: Path) -> Callable[[], bool]:
     folder = run / "checkpoints"
     return lambda: folder.exists() and any(n.endswith(".part") for n in os.listdir(folder))
 
 
 def test_killed_at_random_and_inside_a_save_it_ends_with_the_same_bits(
-    frames, undisturbed, tmp_path
-):
+    frames: Path, undisturbed: dict[str, str], tmp_path: Path
+) -> None:
     rng = np.random.default_rng(0)
     for kill in range(4):
         process = child.start(frames, tmp_path, *LONG)
@@ -78,8 +80,8 @@ def test_killed_at_random_and_inside_a_save_it_ends_with_the_same_bits(
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_saves_at_the_next_step_and_ends_with_its_code(
-    frames, undisturbed, tmp_path, number
-):
+    frames: Path, undisturbed: dict[str, str], tmp_path: Path, number: Any
+) -> None:
     changes = (*LONG[:2], "run.save_every=1000")
     process = child.start(frames, tmp_path, *changes)
     wait_for(has_begun(tmp_path), process)
@@ -94,8 +96,8 @@ def test_a_signal_saves_at_the_next_step_and_ends_with_its_code(
 
 
 def test_a_damaged_newest_checkpoint_is_told_and_the_one_before_taken(
-    frames, undisturbed, tmp_path
-):
+    frames: Path, undisturbed: dict[str, str], tmp_path: Path
+) -> None:
     train(tiny_recipe(frames, tmp_path, *LONG))
     newest, before = list_checkpoints(tmp_path / "checkpoints")[:2]
     file = newest / "tensors.safetensors"
@@ -113,7 +115,9 @@ def test_a_damaged_newest_checkpoint_is_told_and_the_one_before_taken(
         train(tiny_recipe(frames, tmp_path, *LONG), resume=True)
 
 
-def test_a_second_writer_is_refused_at_once_by_the_holders_number(frames, tmp_path):
+def test_a_second_writer_is_refused_at_once_by_the_holders_number(
+    frames: Path, tmp_path: Path
+) -> None:
     process = child.start(frames, tmp_path, "loop.steps=100000", "run.save_every=1000")
     wait_for(has_begun(tmp_path), process)
     began = time.monotonic()
@@ -129,7 +133,7 @@ def test_a_second_writer_is_refused_at_once_by_the_holders_number(frames, tmp_pa
         pass
 
 
-def test_a_run_is_not_overwritten_unless_it_is_to_be_resumed(frames, tmp_path):
+def test_a_run_is_not_overwritten_unless_it_is_to_be_resumed(frames: Path, tmp_path: Path) -> None:
     recipe = tiny_recipe(frames, tmp_path, "loop.steps=2")
     train(recipe)
     before = traces(tmp_path)
@@ -139,13 +143,13 @@ def test_a_run_is_not_overwritten_unless_it_is_to_be_resumed(frames, tmp_path):
     assert traces(tmp_path) == before
 
 
-def test_another_recipe_cannot_go_on_with_a_run(frames, tmp_path):
+def test_another_recipe_cannot_go_on_with_a_run(frames: Path, tmp_path: Path) -> None:
     train(tiny_recipe(frames, tmp_path, "loop.steps=2"))
     with pytest.raises(UsageError, match=r"loop\.batch was 4, is 2"):
         train(tiny_recipe(frames, tmp_path, "loop.steps=2", "loop.batch=2"), resume=True)
 
 
-def test_a_validation_that_a_signal_cut_short_is_made_up_for(frames, tmp_path):
+def test_a_validation_that_a_signal_cut_short_is_made_up_for(frames: Path, tmp_path: Path) -> None:
     changes = ("loop.steps=4", "loop.validate_every=1", "data.val_share=0.5")
     train(tiny_recipe(frames, tmp_path / "alone", *changes))
     process = child.start(frames, tmp_path / "stopped", *changes)
@@ -156,7 +160,7 @@ def test_a_validation_that_a_signal_cut_short_is_made_up_for(frames, tmp_path):
     assert traces(tmp_path / "stopped") == traces(tmp_path / "alone")
 
 
-def test_reading_processes_end_with_the_one_that_trains(frames, tmp_path):
+def test_reading_processes_end_with_the_one_that_trains(frames: Path, tmp_path: Path) -> None:
     process = child.start(frames, tmp_path, "loop.steps=100000", "run.workers=2")
     wait_for(has_begun(tmp_path), process)
     readers = psutil.Process(process.pid).children()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -21,14 +23,14 @@ TO_BT2020 = np.array([[0.6274, 0.3293, 0.0433], [0.0691, 0.9195, 0.0114], [0.016
     ("aspect", "size"),
     [(Fraction(4, 3), (48, 85)), (Fraction(1, 2), (96, 64)), (Fraction(1), (48, 64))],
 )
-def test_pixels_become_square(tmp_path, aspect, size):
+def test_pixels_become_square(tmp_path: Path, aspect: Any, size: tuple[int, int]) -> None:
     path = write_video(tmp_path / "a.mp4", [ramp()] * 2, pixel_aspect=aspect)
     video = open_video(path)
     assert video.pixel_aspect == aspect and video.size == size
     assert video.first_frame().pixels.shape == (*size, 3)
 
 
-def test_an_implausible_pixel_shape_is_ignored(tmp_path):
+def test_an_implausible_pixel_shape_is_ignored(tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.mp4", [ramp()] * 2, pixel_aspect=Fraction(255, 1))
     assert open_video(path).size == (48, 64)
 
@@ -49,20 +51,20 @@ def hlg_signal(picture: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize(("encode", "transfer"), [(pq_signal, hdr.PQ), (hlg_signal, hdr.HLG)])
-def test_hdr_is_mapped_to_its_sdr_twin(encode, transfer):
+def test_hdr_is_mapped_to_its_sdr_twin(encode: Any, transfer: Any) -> None:
     rng = np.random.default_rng(0)
     picture = rng.integers(20, 230, (20, 30, 3), np.uint8)  # above 230, light is compressed
     mapped = hdr.tone_map(encode(picture), transfer)
     assert np.abs(mapped.astype(int) - picture).max() <= 3
 
 
-def test_hdr_highlights_keep_their_order():
+def test_hdr_highlights_keep_their_order() -> None:
     grey = np.linspace(0, 65535, 256).astype(np.uint16)[None, :, None].repeat(3, axis=2)
     levels = hdr.tone_map(grey, hdr.PQ)[0, :, 0].astype(int)
     assert (np.diff(levels) >= 0).all() and levels[0] == 0 and levels[-1] == 255
 
 
-def test_a_pq_video_looks_like_its_sdr_twin(tmp_path):
+def test_a_pq_video_looks_like_its_sdr_twin(tmp_path: Path) -> None:
     picture = ramp(48, 64)
     path = tmp_path / "hdr.mp4"
     with av.open(str(path), "w") as output:
@@ -80,14 +82,14 @@ def test_a_pq_video_looks_like_its_sdr_twin(tmp_path):
     assert np.abs(video.first_frame().pixels.astype(int) - picture).mean() < 4
 
 
-def test_an_animated_webp_is_refused_with_a_remedy(tmp_path):
+def test_an_animated_webp_is_refused_with_a_remedy(tmp_path: Path) -> None:
     first, second = (Image.fromarray(ramp(start=start)) for start in (10, 90))
     first.save(tmp_path / "a.webp", save_all=True, append_images=[second])
     with pytest.raises(DataError, match="animated WEBP cannot be read; convert it to GIF or MP4"):
         open_video(tmp_path / "a.webp")
 
 
-def test_an_animated_gif_is_a_video(tmp_path):
+def test_an_animated_gif_is_a_video(tmp_path: Path) -> None:
     first, second = (Image.fromarray(ramp(start=start)) for start in (10, 90))
     first.save(tmp_path / "a.gif", save_all=True, append_images=[second])
     assert len(list(open_video(tmp_path / "a.gif").frames())) == 2

@@ -6,6 +6,7 @@ import os
 import socket
 import sys
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from glpn.video import open_video
 from tests.video.videos import ramp, stamps, write_video
 
 
-def test_frames_have_their_time_stamps_and_pictures(tmp_path):
+def test_frames_have_their_time_stamps_and_pictures(tmp_path: Path) -> None:
     shown = [ramp(start=10 * index) for index in range(12)]
     path = write_video(tmp_path / "a.mp4", shown)
     video = open_video(path)
@@ -27,7 +28,7 @@ def test_frames_have_their_time_stamps_and_pictures(tmp_path):
 
 
 @pytest.mark.parametrize(("degrees", "turns"), [(90, 1), (-90, 3), (180, 2)])
-def test_a_video_held_upright_is_read_upright(tmp_path, degrees, turns):
+def test_a_video_held_upright_is_read_upright(tmp_path: Path, degrees: int, turns: int) -> None:
     corner = np.zeros((48, 64, 3), np.uint8)
     corner[:16, :16] = 255
     video = open_video(write_video(tmp_path / "a.mp4", [corner] * 2, turned=degrees))
@@ -36,7 +37,7 @@ def test_a_video_held_upright_is_read_upright(tmp_path, degrees, turns):
     assert np.abs(next(iter(video.frames())).pixels.astype(int) - wanted).mean() < 8
 
 
-def test_a_cut_off_video_gives_what_can_be_decoded(tmp_path):
+def test_a_cut_off_video_gives_what_can_be_decoded(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     whole = write_video(tmp_path / "a.mkv", [rng.integers(0, 255, (48, 64, 3), np.uint8)] * 30)
     data = whole.read_bytes()
@@ -44,7 +45,7 @@ def test_a_cut_off_video_gives_what_can_be_decoded(tmp_path):
     assert 5 < len(list(open_video(whole).frames())) < 30
 
 
-def test_leaving_early_ends_the_thread(tmp_path):
+def test_leaving_early_ends_the_thread(tmp_path: Path) -> None:
     video = open_video(write_video(tmp_path / "a.mp4", [ramp()] * 50))
     frames = video.frames()
     next(frames)
@@ -53,7 +54,7 @@ def test_leaving_early_ends_the_thread(tmp_path):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="names are text there")
-def test_a_name_may_hold_any_byte(tmp_path):
+def test_a_name_may_hold_any_byte(tmp_path: Path) -> None:
     path = tmp_path / os.fsdecode(b"-http:%d \xff\n.mp4")
     write_video(tmp_path / "a.mp4", [ramp()]).rename(path)
     video = open_video(path)
@@ -64,7 +65,7 @@ def test_a_name_may_hold_any_byte(tmp_path):
 @pytest.mark.parametrize(
     ("content", "says"), [(b"no video" * 99, "cannot be read as a video"), (b"", "cannot be read")]
 )
-def test_other_files_are_refused_by_name(tmp_path, content, says):
+def test_other_files_are_refused_by_name(tmp_path: Path, content: bytes, says: str) -> None:
     path = tmp_path / "a:b.mp4"
     path.write_bytes(content)
     with pytest.raises(DataError, match=says) as caught:
@@ -72,7 +73,7 @@ def test_other_files_are_refused_by_name(tmp_path, content, says):
     assert "a:b.mp4" in str(caught.value)
 
 
-def test_a_playlist_in_disguise_reaches_no_network(tmp_path):
+def test_a_playlist_in_disguise_reaches_no_network(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.settimeout(0.2)
         url = f"http://127.0.0.1:{server.getsockname()[1]}/a.ts"
@@ -83,7 +84,7 @@ def test_a_playlist_in_disguise_reaches_no_network(tmp_path):
             server.accept()
 
 
-def test_a_sound_file_is_refused(tmp_path):
+def test_a_sound_file_is_refused(tmp_path: Path) -> None:
     import av
 
     with av.open(str(tmp_path / "a.wav"), "w") as output:
@@ -95,7 +96,9 @@ def test_a_sound_file_is_refused(tmp_path):
         open_video(tmp_path / "a.wav")
 
 
-def test_a_missing_file_and_a_missing_library_are_reported(tmp_path, monkeypatch):
+def test_a_missing_file_and_a_missing_library_are_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with pytest.raises(MissingInput):
         open_video(tmp_path / "none.mp4")
     monkeypatch.setitem(sys.modules, "av", None)

@@ -8,7 +8,7 @@ from glpn.video.smoothing import STRENGTH, ChangeDetector, FlickerMeter, Smoothe
 from tests.video.videos import noisy, ramp
 
 
-def test_a_static_noisy_scene_flickers_less_than_half():
+def test_a_static_noisy_scene_flickers_less_than_half() -> None:
     rng = np.random.default_rng(0)
     watch, smoother, before, after = ChangeDetector(), Smoother(), FlickerMeter(), FlickerMeter()
     for _ in range(40):
@@ -20,7 +20,7 @@ def test_a_static_noisy_scene_flickers_less_than_half():
     assert after.value < before.value / 2
 
 
-def test_a_cut_is_detected_without_lag():
+def test_a_cut_is_detected_without_lag() -> None:
     rng = np.random.default_rng(1)
     watch, smoother = ChangeDetector(), Smoother()
     for index in range(20):
@@ -31,7 +31,7 @@ def test_a_cut_is_detected_without_lag():
         assert np.allclose(smoother(metres, change), metres, rtol=1e-6)
 
 
-def test_a_moved_square_is_not_smoothed_and_the_wall_behind_it_is():
+def test_a_moved_square_is_not_smoothed_and_the_wall_behind_it_is() -> None:
     rng = np.random.default_rng(2)
     watch, smoother = ChangeDetector(), Smoother()
     for index in range(12):
@@ -46,7 +46,7 @@ def test_a_moved_square_is_not_smoothed_and_the_wall_behind_it_is():
     assert 0 < abs(float(smooth[40, 50]) - 4.05) < 0.03
 
 
-def test_where_the_camera_moves_its_plain_walls_move_too():
+def test_where_the_camera_moves_its_plain_walls_move_too() -> None:
     watch = ChangeDetector()
     stripes = np.tile(np.repeat([60, 180], 8), 20)
     for index in range(6):
@@ -56,7 +56,7 @@ def test_where_the_camera_moves_its_plain_walls_move_too():
     assert weight[46].min() == 1
 
 
-def test_slow_drift_adds_up_until_it_is_detected():
+def test_slow_drift_adds_up_until_it_is_detected() -> None:
     watch, weights = ChangeDetector(), []
     for index in range(40):
         photo = ramp()
@@ -67,7 +67,7 @@ def test_slow_drift_adds_up_until_it_is_detected():
     assert not np.any(np.array(weights[1:])[:, :, 24:])
 
 
-def test_smoothing_follows_the_formula():
+def test_smoothing_follows_the_formula() -> None:
     watch, smoother = ChangeDetector(), Smoother()
     still = ramp()
     smoother(np.full((48, 64), 1.0, np.float32), watch(still))
@@ -75,7 +75,7 @@ def test_smoothing_follows_the_formula():
     assert np.allclose(np.log(smooth), STRENGTH, atol=1e-6)
 
 
-def test_flicker_has_no_figure_for_one_frame():
+def test_flicker_has_no_figure_for_one_frame() -> None:
     meter = FlickerMeter()
     meter.add(np.ones((48, 64), np.float32), ChangeDetector()(ramp()))
     assert meter.value is None

@@ -6,6 +6,8 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,7 +24,7 @@ ENDLESS = Device("lavfi", "testsrc=size=64x48:rate=50,realtime")
 COLORS = Colors("inferno", 1.0, 5.0)
 
 
-def test_a_slow_reader_misses_pictures_and_gets_none_twice():
+def test_a_slow_reader_misses_pictures_and_gets_none_twice() -> None:
     with open_webcam(ENDLESS) as webcam:
         frames = webcam.frames()
         began, stamps = time.monotonic(), []
@@ -35,7 +37,7 @@ def test_a_slow_reader_misses_pictures_and_gets_none_twice():
     assert took < 1.5, "pictures were queued, not dropped"
 
 
-def test_frames_come_from_the_newest_picture(tmp_path):
+def test_frames_come_from_the_newest_picture(tmp_path: Path) -> None:
     video = write_video(tmp_path / "a.mp4", [ramp(start=8 * index) for index in range(12)])
     with open_webcam(Device("mp4", str(video))) as webcam:  # at the speed of the disk
         while not webcam.ended:
@@ -44,7 +46,7 @@ def test_frames_come_from_the_newest_picture(tmp_path):
     assert np.abs(frame.pixels.astype(int) - pictures(video)[-1]).max() <= 1
 
 
-def test_stop_ends_the_frames_and_the_thread():
+def test_stop_ends_the_frames_and_the_thread() -> None:
     with open_webcam(ENDLESS) as webcam:
         for frame in webcam.frames():
             if frame.index == 2:
@@ -53,14 +55,16 @@ def test_stop_ends_the_frames_and_the_thread():
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="cameras are files there")
-def test_a_missing_camera_is_named():
+def test_a_missing_camera_is_named() -> None:
     assert webcam_device(7) == Device("v4l2", "/dev/video7")
     with pytest.raises(MissingInput, match=r"/dev/video97: cannot be opened"):  # noqa: SIM117
         with open_webcam(webcam_device(97)):
             pass
 
 
-def test_a_camera_without_a_picture_and_a_missing_library_are_reported(monkeypatch):
+def test_a_camera_without_a_picture_and_a_missing_library_are_reported(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     with pytest.raises(DataError, match="no picture"), open_webcam(Device("lavfi", "sine=d=1")):
         pass
     monkeypatch.setitem(sys.modules, "av", None)
@@ -68,7 +72,7 @@ def test_a_camera_without_a_picture_and_a_missing_library_are_reported(monkeypat
         pass
 
 
-def test_without_a_display_a_needed_window_is_refused(monkeypatch):
+def test_without_a_display_a_needed_window_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("tkinter")
     monkeypatch.delenv("DISPLAY", raising=False)
     if sys.platform != "linux":
@@ -80,14 +84,14 @@ def test_without_a_display_a_needed_window_is_refused(monkeypatch):
             show(Frame(0, 0, ramp()), np.ones((48, 64), np.float32))
 
 
-def test_without_tkinter_a_needed_window_names_the_package(monkeypatch):
+def test_without_tkinter_a_needed_window_names_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "tkinter", None)
     with pytest.raises(MissingDependency, match="python3-tk"):
         Window(COLORS, on_close=lambda: None)
 
 
 @pytest.fixture
-def display(monkeypatch):
+def display(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """A display of its own; skips where Xvfb or tkinter is absent."""
     pytest.importorskip("tkinter")
     if shutil.which("Xvfb") is None:
@@ -102,7 +106,7 @@ def display(monkeypatch):
         server.terminate()
 
 
-def test_the_window_shows_picture_and_depth_and_closes_with_q(display):
+def test_the_window_shows_picture_and_depth_and_closes_with_q(display: str) -> None:
     from PIL import ImageGrab
 
     closed = []
@@ -122,7 +126,7 @@ def test_the_window_shows_picture_and_depth_and_closes_with_q(display):
     assert closed == [True]
 
 
-def _lies_in(screen, picture):
+def _lies_in(screen: np.ndarray, picture: np.ndarray) -> bool:
     """Whether a picture lies somewhere on the screen, pixel for pixel."""
     height, width = picture.shape[:2]
     rows, columns = np.nonzero((screen == picture[0, 0]).all(axis=2))

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -22,7 +23,7 @@ THIN = {"hidden_sizes": (8, 16, 40, 64), "decoder_hidden_size": 8}
 B4_DEPTHS = (3, 8, 27, 3)
 
 
-def network(depths: tuple[int, ...] = (2, 1, 1, 1), **fields) -> GLPNForDepthEstimation:
+def network(depths: tuple[int, ...] = (2, 1, 1, 1), **fields: Any) -> GLPNForDepthEstimation:
     torch.manual_seed(0)
     model = GLPNForDepthEstimation(GLPNConfig(**{**THIN, "depths": depths, **fields}))
     randomise(model)
@@ -104,7 +105,9 @@ def assert_same(ours: dict[str, Tensor], wanted: dict[str, Tensor]) -> None:
 
 @pytest.mark.parametrize("prefix", ["model.", "net.glpn_model."])
 @pytest.mark.parametrize("key", ["state_dict", "model_state_dict"])
-def test_files_of_lightning_and_of_training_loops_are_read(tmp_path, prefix, key):
+def test_files_of_lightning_and_of_training_loops_are_read(
+    tmp_path: Path, prefix: str, key: str
+) -> None:
     model = network()
     state = {f"{prefix}{name}": value for name, value in disk_state(model).items()}
     state["criterion.weight"] = torch.ones(3)
@@ -119,7 +122,9 @@ def test_files_of_lightning_and_of_training_loops_are_read(tmp_path, prefix, key
     torch.testing.assert_close(again(pixels)[0], model(pixels)[0], rtol=0, atol=0)
 
 
-def test_a_network_that_the_authors_format_lacks_is_refused_before_anything_else(tmp_path):
+def test_a_network_that_the_authors_format_lacks_is_refused_before_anything_else(
+    tmp_path: Path,
+) -> None:
     network(decoder_hidden_size=16).save_pretrained(tmp_path / "wide")
     with pytest.raises(UsageError, match=r"decoder_hidden_size 16 .*hidden_sizes, 8"):
         weights.convert(tmp_path / "wide", tmp_path / "new.ckpt", form="authors")
@@ -130,7 +135,9 @@ def test_a_network_that_the_authors_format_lacks_is_refused_before_anything_else
 
 
 @pytest.mark.parametrize("wrapping", ["plain", "module", "state_dict", "model"])
-def test_the_authors_files_become_a_folder_that_gives_the_same_depth(tmp_path, wrapping):
+def test_the_authors_files_become_a_folder_that_gives_the_same_depth(
+    tmp_path: Path, wrapping: str
+) -> None:
     model = network(layer_norm_convention="authors")
     state = authors_state(disk_state(model))
     if wrapping == "module":
@@ -155,7 +162,7 @@ def test_the_authors_files_become_a_folder_that_gives_the_same_depth(tmp_path, w
     torch.testing.assert_close(again(pixels)[0], model(pixels)[0], rtol=0, atol=0)
 
 
-def test_b4_has_890_authors_names_and_972_here_and_the_way_back_is_exact(tmp_path):
+def test_b4_has_890_authors_names_and_972_here_and_the_way_back_is_exact(tmp_path: Path) -> None:
     state = authors_state(disk_state(network(B4_DEPTHS)))
     torch.save(state, tmp_path / "theirs.ckpt")
     there = weights.convert(tmp_path / "theirs.ckpt", tmp_path / "folder", max_depth=80)
@@ -168,7 +175,7 @@ def test_b4_has_890_authors_names_and_972_here_and_the_way_back_is_exact(tmp_pat
     assert_same(torch.load(tmp_path / "back.ckpt", weights_only=True), state)
 
 
-def test_key_comes_before_value_in_the_authors_matrix(tmp_path):
+def test_key_comes_before_value_in_the_authors_matrix(tmp_path: Path) -> None:
     state = authors_state(disk_state(network()))
     matrix = state["encoder.block2.0.attn.kv.weight"]
     matrix[:16] = 1.0
@@ -183,7 +190,7 @@ def test_key_comes_before_value_in_the_authors_matrix(tmp_path):
 # --- Hugging Face files ----------------------------------------------------------------------
 
 
-def test_a_pickled_folder_keeps_its_configuration(tmp_path):
+def test_a_pickled_folder_keeps_its_configuration(tmp_path: Path) -> None:
     model = network(max_depth=40, hidden_act="relu", custom_key="kept")
     model.save_pretrained(tmp_path / "old")
     (tmp_path / "old" / "model.safetensors").unlink()
@@ -197,7 +204,7 @@ def test_a_pickled_folder_keeps_its_configuration(tmp_path):
     assert_same(again.state_dict(), model.state_dict())
 
 
-def test_a_pickle_without_a_configuration_tells_its_own_numbers(tmp_path):
+def test_a_pickle_without_a_configuration_tells_its_own_numbers(tmp_path: Path) -> None:
     model = network(
         depths=(1, 2, 1, 1),
         sr_ratios=(4, 2, 1, 1),
@@ -213,14 +220,14 @@ def test_a_pickle_without_a_configuration_tells_its_own_numbers(tmp_path):
     assert config == model.config.to_dict()
 
 
-def test_b0_has_250_names(tmp_path):
+def test_b0_has_250_names(tmp_path: Path) -> None:
     torch.save(disk_state(GLPNForDepthEstimation(GLPNConfig())), tmp_path / "b0.bin")
     report = weights.convert(tmp_path / "b0.bin", tmp_path / "new", variant="b0")
     assert (report.read, report.written) == (250, 250)
     assert report.config == GLPNConfig()
 
 
-def test_a_configuration_that_the_tensors_contradict_is_refused(tmp_path):
+def test_a_configuration_that_the_tensors_contradict_is_refused(tmp_path: Path) -> None:
     model = network()
     model.save_pretrained(tmp_path)
     (tmp_path / "config.json").write_text(model.config.replace(depths=(2, 2, 1, 1)).to_json())
@@ -228,7 +235,7 @@ def test_a_configuration_that_the_tensors_contradict_is_refused(tmp_path):
         weights.convert(tmp_path, tmp_path / "new")
 
 
-def test_another_variant_than_asked_for_is_refused(tmp_path):
+def test_another_variant_than_asked_for_is_refused(tmp_path: Path) -> None:
     network().save_pretrained(tmp_path)
     with pytest.raises(CheckpointError, match=r"'b4'.*'custom'"):
         weights.convert(tmp_path, tmp_path / "new", variant="b4")
@@ -237,7 +244,7 @@ def test_another_variant_than_asked_for_is_refused(tmp_path):
 # --- encoders --------------------------------------------------------------------------------
 
 
-def test_an_imagenet_file_becomes_an_encoder_without_its_classifier(tmp_path):
+def test_an_imagenet_file_becomes_an_encoder_without_its_classifier(tmp_path: Path) -> None:
     model = network(layer_norm_convention="authors")
     encoder = weights.to_disk_names(model.glpn.state_dict(), prefix="glpn.")
     state = {name.removeprefix("encoder."): value for name, value in authors_state(encoder).items()}
@@ -259,7 +266,9 @@ def test_an_imagenet_file_becomes_an_encoder_without_its_classifier(tmp_path):
 
 @pytest.mark.parametrize("head", ["classification", "segmentation", "none"])
 @pytest.mark.parametrize("pickled", [False, True])
-def test_a_segformer_of_transformers_starts_a_depth_network(tmp_path, head, pickled):
+def test_a_segformer_of_transformers_starts_a_depth_network(
+    tmp_path: Path, head: str, pickled: bool
+) -> None:
     transformers = pytest.importorskip("transformers")
     kinds = {
         "classification": transformers.SegformerForImageClassification,
@@ -291,13 +300,13 @@ def test_a_segformer_of_transformers_starts_a_depth_network(tmp_path, head, pick
         assert_same(weights.encoder_state(source), ours.state_dict())
 
 
-def test_an_encoder_is_taken_out_of_a_whole_network(tmp_path):
+def test_an_encoder_is_taken_out_of_a_whole_network(tmp_path: Path) -> None:
     model = network()
     model.save_pretrained(tmp_path)
     assert_same(weights.encoder_state(tmp_path), model.glpn.state_dict())
 
 
-def test_training_never_opens_a_pickle(tmp_path):
+def test_training_never_opens_a_pickle(tmp_path: Path) -> None:
     torch.save({"patch_embed1.proj.weight": torch.ones(1)}, tmp_path / "mit_b0.pth")
     with pytest.raises(CheckpointError, match="glpn convert"):
         weights.encoder_state(tmp_path / "mit_b0.pth")
@@ -310,13 +319,15 @@ class Bomb:
     def __init__(self, canary: Path) -> None:
         self.canary = canary
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, ...]:
         return os.system, (f"touch {self.canary}",)
 
 
 @pytest.mark.parametrize("suffix", [".pt", ".bin", ".ckpt", ".pth"])
 @pytest.mark.parametrize("modern", [True, False])
-def test_a_pickle_bomb_is_refused_and_never_goes_off(tmp_path, suffix, modern):
+def test_a_pickle_bomb_is_refused_and_never_goes_off(
+    tmp_path: Path, suffix: str, modern: bool
+) -> None:
     canary = tmp_path / "canary"
     file = tmp_path / f"bomb{suffix}"
     contents = {"encoder.patch_embed1.proj.weight": Bomb(canary)}
@@ -358,7 +369,7 @@ def repeating_bomb(file: Path) -> None:
 
 
 @pytest.mark.slow
-def test_refusing_size_bombs_costs_no_memory(tmp_path):
+def test_refusing_size_bombs_costs_no_memory(tmp_path: Path) -> None:
     bombs = (compressed_bomb, lying_bomb, repeating_bomb)
     for bomb in bombs:
         bomb(tmp_path / f"{bomb.__name__}.ckpt")
@@ -384,20 +395,22 @@ assert grown < 100 * 1024, grown
 @pytest.mark.parametrize(
     "contents", [[1, 2], torch.ones(2), {}, {"a": 1}, {"a": "text"}, {1: torch.ones(1)}, None]
 )
-def test_what_is_no_state_dict_is_refused(tmp_path, contents):
+def test_what_is_no_state_dict_is_refused(tmp_path: Path, contents: Any) -> None:
     torch.save(contents, tmp_path / "x.ckpt")
     with pytest.raises(CheckpointError, match=r"x\.ckpt"):
         weights.convert(tmp_path / "x.ckpt", tmp_path / "new")
 
 
-def test_tensors_of_another_network_are_refused_by_name(tmp_path):
+def test_tensors_of_another_network_are_refused_by_name(tmp_path: Path) -> None:
     torch.save({"backbone.stem.weight": torch.ones(3)}, tmp_path / "x.ckpt")
     with pytest.raises(CheckpointError, match=r"backbone\.stem\.weight"):
         weights.convert(tmp_path / "x.ckpt", tmp_path / "new")
 
 
 @pytest.mark.parametrize("shape", [(), (0, 3, 7, 7), (8,), (10**5, 3, 7, 7)])
-def test_a_first_tensor_of_impossible_shape_is_refused(tmp_path, shape):
+def test_a_first_tensor_of_impossible_shape_is_refused(
+    tmp_path: Path, shape: tuple[Any, ...]
+) -> None:
     state = authors_state(disk_state(network()))
     state["encoder.patch_embed1.proj.weight"] = torch.ones(shape)
     torch.save(state, tmp_path / "x.ckpt")
@@ -406,7 +419,7 @@ def test_a_first_tensor_of_impossible_shape_is_refused(tmp_path, shape):
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_weights_that_are_no_numbers_are_refused_by_name(tmp_path, value):
+def test_weights_that_are_no_numbers_are_refused_by_name(tmp_path: Path, value: Any) -> None:
     state = authors_state(disk_state(network()))
     state["encoder.norm3.bias"][5] = value
     torch.save(state, tmp_path / "x.ckpt")
@@ -414,7 +427,7 @@ def test_weights_that_are_no_numbers_are_refused_by_name(tmp_path, value):
         weights.convert(tmp_path / "x.ckpt", tmp_path / "new")
 
 
-def test_missing_and_left_over_tensors_are_refused_by_name(tmp_path):
+def test_missing_and_left_over_tensors_are_refused_by_name(tmp_path: Path) -> None:
     state = authors_state(disk_state(network()))
     del state["encoder.norm3.bias"]
     state["encoder.norm9.bias"] = torch.ones(1)
@@ -423,7 +436,7 @@ def test_missing_and_left_over_tensors_are_refused_by_name(tmp_path):
         weights.convert(tmp_path / "x.ckpt", tmp_path / "new")
 
 
-def test_every_cut_of_a_pickle_is_refused(tmp_path):
+def test_every_cut_of_a_pickle_is_refused(tmp_path: Path) -> None:
     torch.save(authors_state(disk_state(network())), tmp_path / "whole.ckpt")
     data = (tmp_path / "whole.ckpt").read_bytes()
     for share in (0, 0.01, 0.25, 0.5, 0.99):
@@ -432,7 +445,7 @@ def test_every_cut_of_a_pickle_is_refused(tmp_path):
             weights.convert(tmp_path / "cut.ckpt", tmp_path / "new")
 
 
-def test_a_missing_source_a_bad_form_and_a_bad_destination_are_told_apart(tmp_path):
+def test_a_missing_source_a_bad_form_and_a_bad_destination_are_told_apart(tmp_path: Path) -> None:
     with pytest.raises(MissingInput, match="absent"):
         weights.convert(tmp_path / "absent.ckpt", tmp_path / "new")
     network().save_pretrained(tmp_path / "model")

@@ -161,14 +161,18 @@ def published(hub: Hub, model: GLPNForDepthEstimation, tmp_path: Path) -> Hub:
     return hub
 
 
-def test_a_hub_id_downloads_the_model_and_never_a_pickle(published, model, tmp_path):
+def test_a_hub_id_downloads_the_model_and_never_a_pickle(
+    published: Hub, model: Path, tmp_path: Path
+) -> None:
     again = GLPNForDepthEstimation.from_pretrained("someone/depth", cache_dir=tmp_path / "cache")
     state, wanted = again.state_dict(), model.state_dict()
     assert all(torch.equal(state[name], wanted[name]) for name in wanted)
     assert not any(request.endswith(".bin") for request in published.requests)
 
 
-def test_what_was_downloaded_loads_again_without_the_network(published, tmp_path):
+def test_what_was_downloaded_loads_again_without_the_network(
+    published: Hub, tmp_path: Path
+) -> None:
     cache = tmp_path / "cache"
     folder = weights.resolve("someone/depth", cache_dir=cache)
     assert (folder / "README.md").read_text() == "# a card"
@@ -177,17 +181,17 @@ def test_what_was_downloaded_loads_again_without_the_network(published, tmp_path
     assert published.requests == []
 
 
-def test_an_unknown_repository_lists_the_choices(hub, tmp_path):
+def test_an_unknown_repository_lists_the_choices(hub: Hub, tmp_path: Path) -> None:
     with pytest.raises(MissingInput, match=r"someone/absent: .*no such repository.*bundled name"):
         weights.resolve("someone/absent", cache_dir=tmp_path)
 
 
-def test_an_unknown_revision_is_named(published, tmp_path):
+def test_an_unknown_revision_is_named(published: Hub, tmp_path: Path) -> None:
     with pytest.raises(MissingInput, match=r"'v9'.*no such revision"):
         weights.resolve("someone/depth", revision="v9", cache_dir=tmp_path)
 
 
-def test_a_gated_repository_needs_the_token(published, tmp_path):
+def test_a_gated_repository_needs_the_token(published: Hub, tmp_path: Path) -> None:
     published.gated.add("someone/depth")
     with pytest.raises(MissingInput, match="access is restricted"):
         weights.resolve("someone/depth", cache_dir=tmp_path / "a", token=False)
@@ -195,19 +199,23 @@ def test_a_gated_repository_needs_the_token(published, tmp_path):
     assert (folder / "config.json").is_file()
 
 
-def test_a_repository_with_a_pickle_alone_is_sent_to_convert(published, tmp_path):
+def test_a_repository_with_a_pickle_alone_is_sent_to_convert(
+    published: Hub, tmp_path: Path
+) -> None:
     del published.repositories["someone/depth"]["model.safetensors"]
     with pytest.raises(CheckpointError, match=r"someone/depth: .*glpn convert"):
         weights.resolve("someone/depth", cache_dir=tmp_path)
 
 
-def test_a_repository_without_a_configuration_is_no_model(published, tmp_path):
+def test_a_repository_without_a_configuration_is_no_model(published: Hub, tmp_path: Path) -> None:
     del published.repositories["someone/depth"]["config.json"]
     with pytest.raises(MissingInput, match=r"no config\.json"):
         weights.resolve("someone/depth", cache_dir=tmp_path)
 
 
-def test_a_hub_out_of_reach_is_missing_input(tmp_path, monkeypatch):
+def test_a_hub_out_of_reach_is_missing_input(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -217,19 +225,21 @@ def test_a_hub_out_of_reach_is_missing_input(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("source", ["no-such-model", "./someone/depth", "/no/folder", "a/b/c", ""])
-def test_what_is_no_folder_name_or_id_is_refused_without_the_network(hub, source):
+def test_what_is_no_folder_name_or_id_is_refused_without_the_network(hub: Hub, source: str) -> None:
     with pytest.raises(MissingInput, match="bundled name"):
         weights.resolve(source)
     assert hub.requests == []
 
 
-def test_a_path_object_is_never_a_hub_id(published):
+def test_a_path_object_is_never_a_hub_id(published: Hub) -> None:
     with pytest.raises(MissingInput, match="no such folder"):
         weights.resolve(Path("someone/depth"))
     assert published.requests == []
 
 
-def test_an_existing_folder_and_a_bundled_name_are_found_without_the_network(hub, tmp_path):
+def test_an_existing_folder_and_a_bundled_name_are_found_without_the_network(
+    hub: Hub, tmp_path: Path
+) -> None:
     assert weights.resolve(str(tmp_path)) == tmp_path
     for name, folder in weights.bundled().items():
         assert weights.resolve(name) == folder
@@ -237,13 +247,15 @@ def test_an_existing_folder_and_a_bundled_name_are_found_without_the_network(hub
     assert hub.requests == []
 
 
-def test_a_slash_at_the_end_of_a_name_or_folder_changes_nothing(hub, model, tmp_path):
+def test_a_slash_at_the_end_of_a_name_or_folder_changes_nothing(
+    hub: Hub, model: Path, tmp_path: Path
+) -> None:
     model.save_pretrained(tmp_path / "run")
     assert weights.resolve(f"{tmp_path}/run/") == tmp_path / "run"
     assert weights.resolve("glpn-b0-indoor/") == weights.resolve("glpn-b0-indoor")
 
 
-def test_a_pushed_model_can_be_loaded_from_the_hub(hub, model, tmp_path):
+def test_a_pushed_model_can_be_loaded_from_the_hub(hub: Hub, model: Path, tmp_path: Path) -> None:
     url = model.push_to_hub("someone/mine", token=TOKEN, commit_message="First")
     assert url == f"{hub.url}/someone/mine/commit/{COMMIT}"
     written = {"checksums.json", "config.json", "model.safetensors"}
@@ -254,12 +266,12 @@ def test_a_pushed_model_can_be_loaded_from_the_hub(hub, model, tmp_path):
     assert all(torch.equal(state[name], wanted[name]) for name in wanted)
 
 
-def test_a_refused_upload_is_an_output_error(hub, model):
+def test_a_refused_upload_is_an_output_error(hub: Hub, model: Path) -> None:
     hub.refuse_uploads = True
     with pytest.raises(OutputFailed, match="someone/mine"):
         model.push_to_hub("someone/mine", token=TOKEN)
 
 
-def test_a_bad_repository_name_is_a_usage_error(model):
+def test_a_bad_repository_name_is_a_usage_error(model: Path) -> None:
     with pytest.raises(UsageError, match="user/name"):
         model.push_to_hub("../etc/passwd", token=TOKEN)

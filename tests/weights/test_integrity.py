@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import shutil
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,17 +21,17 @@ ENGINES = ["onnxruntime", "openvino", "torch"]
 
 
 @pytest.fixture
-def folder(tmp_path):
+def folder(tmp_path: Path) -> Path:
     return shutil.copytree(BUNDLED, tmp_path / "model")
 
 
-def flip(file):
+def flip(file: Path) -> None:
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 1
     file.write_bytes(content)
 
 
-def listed(folder):
+def listed(folder: Path) -> set[str]:
     return set(json.loads((folder / "checksums.json").read_text())["files"])
 
 
@@ -37,19 +39,21 @@ def listed(folder):
 @pytest.mark.parametrize(
     "name", ["model.safetensors", "model.onnx", "trunk.onnx", "precision.json"]
 )
-def test_a_changed_file_is_refused_by_name_with_the_command(folder, engine, name):
+def test_a_changed_file_is_refused_by_name_with_the_command(
+    folder: Path, engine: str, name: str
+) -> None:
     flip(folder / name)
     with pytest.raises(CheckpointError, match=rf"{name}: differs .*`glpn sign .*model`"):
         glpn.load(folder, engine=engine, precision="float32")
 
 
-def test_the_torch_door_refuses_changed_weights_too(folder):
+def test_the_torch_door_refuses_changed_weights_too(folder: Path) -> None:
     flip(folder / "model.safetensors")
     with pytest.raises(CheckpointError, match=r"model\.safetensors: differs"):
         GLPNForDepthEstimation.from_pretrained(folder)
 
 
-def test_a_signed_change_opens(folder):
+def test_a_signed_change_opens(folder: Path) -> None:
     flip(folder / "model.safetensors")
     weights.sign(folder)
     assert glpn.load(folder, precision="float32").engine.config.max_depth == 10
@@ -62,7 +66,9 @@ def test_a_signed_change_opens(folder):
         ("preprocessor_config.json", '"do_rescale": true', '"do_rescale": false'),
     ],
 )
-def test_an_edited_configuration_opens_with_a_warning(folder, name, old, new):
+def test_an_edited_configuration_opens_with_a_warning(
+    folder: Path, name: str, old: str, new: str
+) -> None:
     file = folder / name
     text = file.read_text()
     assert old in text
@@ -71,7 +77,7 @@ def test_an_edited_configuration_opens_with_a_warning(folder, name, old, new):
         glpn.load(folder, precision="float32")
 
 
-def test_a_file_that_is_not_listed_is_refused(folder):
+def test_a_file_that_is_not_listed_is_refused(folder: Path) -> None:
     values = json.loads((folder / "checksums.json").read_text())
     del values["files"]["trunk.onnx"]
     (folder / "checksums.json").write_text(json.dumps(values))
@@ -80,20 +86,22 @@ def test_a_file_that_is_not_listed_is_refused(folder):
 
 
 @pytest.mark.parametrize("content", ["", "{}", "[]", "[" * 100_000, '{"files": {"a": 1}}'])
-def test_damaged_checksums_are_refused_by_name(folder, content):
+def test_damaged_checksums_are_refused_by_name(folder: Path, content: str) -> None:
     (folder / "checksums.json").write_text(content)
     with pytest.raises(CheckpointError, match=r"checksums\.json: .*glpn sign"):
         glpn.load(folder)
 
 
-def test_a_folder_without_checksums_opens_with_a_note(folder, caplog):
+def test_a_folder_without_checksums_opens_with_a_note(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     (folder / "checksums.json").unlink()
     with caplog.at_level(logging.INFO, "glpn"):
         glpn.load(folder, precision="float32")
     assert "no checksums.json" in caplog.text
 
 
-def test_every_writer_signs_what_it_writes(tmp_path):
+def test_every_writer_signs_what_it_writes(tmp_path: Path) -> None:
     GLPNForDepthEstimation(GLPNConfig(depths=(1, 1, 1, 1))).save_pretrained(tmp_path)
     assert listed(tmp_path) == {"config.json", "model.safetensors"}
     GLPNImageProcessor(short_side=240).save_pretrained(tmp_path)
@@ -104,46 +112,48 @@ def test_every_writer_signs_what_it_writes(tmp_path):
     glpn.load(tmp_path, precision="float32")
 
 
-def test_a_writer_does_not_sign_another_ones_damage(folder):
+def test_a_writer_does_not_sign_another_ones_damage(folder: Path) -> None:
     flip(folder / "model.safetensors")
     GLPNImageProcessor().save_pretrained(folder)
     with pytest.raises(CheckpointError, match=r"model\.safetensors: differs"):
         glpn.load(folder)
 
 
-def test_a_failed_write_leaves_the_checksums(folder):
+def test_a_failed_write_leaves_the_checksums(folder: Path) -> None:
     before = (folder / "checksums.json").read_bytes()
     with pytest.raises(ZeroDivisionError), integrity.signing(folder, "model.onnx"):
         raise ZeroDivisionError
     assert (folder / "checksums.json").read_bytes() == before
 
 
-def test_a_folder_of_a_published_model_stays_without_checksums(folder):
+def test_a_folder_of_a_published_model_stays_without_checksums(folder: Path) -> None:
     (folder / "checksums.json").unlink()
     GLPNImageProcessor().save_pretrained(folder)
     assert not (folder / "checksums.json").exists()
 
 
-def test_bundled_models_are_pinned():
+def test_bundled_models_are_pinned() -> None:
     assert set(integrity.PINS) == set(weights.bundled())
     for folder in weights.bundled().values():
         weights.require_intact(folder)
 
 
-def test_a_bundled_model_signed_by_somebody_else_is_refused(monkeypatch):
+def test_a_bundled_model_signed_by_somebody_else_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setitem(integrity.PINS, BUNDLED.name, "0" * 64)
     with pytest.raises(CheckpointError, match=r"checksums\.json: not the one that glpn came with"):
         glpn.load(BUNDLED)
 
 
-def test_bundled_models_are_never_written_to():
+def test_bundled_models_are_never_written_to() -> None:
     before = {file.name: file.stat().st_mtime_ns for file in BUNDLED.iterdir()}
     with pytest.raises(UsageError, match="never changed: copy the folder"):
         write_graph(BUNDLED)
     assert {file.name: file.stat().st_mtime_ns for file in BUNDLED.iterdir()} == before
 
 
-def test_a_folder_without_weights_is_not_signed(tmp_path):
+def test_a_folder_without_weights_is_not_signed(tmp_path: Path) -> None:
     with pytest.raises(MissingInput, match=r"no model\.safetensors"):
         weights.sign(tmp_path)
 
@@ -157,7 +167,9 @@ def test_a_folder_without_weights_is_not_signed(tmp_path):
         {"focal_ratio": 1e-320},
     ],
 )
-def test_impossible_values_of_the_preprocessor_are_refused_by_key(folder, values):
+def test_impossible_values_of_the_preprocessor_are_refused_by_key(
+    folder: Path, values: dict[str, Any]
+) -> None:
     file = folder / "preprocessor_config.json"
     file.write_text(json.dumps(json.loads(file.read_text()) | values))
     weights.sign(folder)
@@ -166,7 +178,7 @@ def test_impossible_values_of_the_preprocessor_are_refused_by_key(folder, values
 
 
 @pytest.mark.parametrize("max_depth", ["1e-320", "1e300", "0.001"])
-def test_an_impossible_range_is_refused_by_key(folder, max_depth):
+def test_an_impossible_range_is_refused_by_key(folder: Path, max_depth: str) -> None:
     file = folder / "config.json"
     file.write_text(file.read_text().replace('"max_depth": 10', f'"max_depth": {max_depth}'))
     weights.sign(folder)
@@ -174,7 +186,7 @@ def test_an_impossible_range_is_refused_by_key(folder, max_depth):
         glpn.load(folder)
 
 
-def test_transformers_opens_a_signed_folder(folder):
+def test_transformers_opens_a_signed_folder(folder: Path) -> None:
     transformers = pytest.importorskip("transformers")
     model = transformers.GLPNForDepthEstimation.from_pretrained(folder, local_files_only=True)
     assert model.config.max_depth == 10

@@ -10,7 +10,9 @@ import resource
 import struct
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,7 +26,7 @@ from tests.networks import photograph, randomise
 TINY = {"hidden_sizes": (8, 16, 40, 64), "depths": (1, 1, 1, 1), "decoder_hidden_size": 16}
 
 
-def tiny(**fields) -> GLPNForDepthEstimation:
+def tiny(**fields: Any) -> GLPNForDepthEstimation:
     torch.manual_seed(0)
     model = GLPNForDepthEstimation(GLPNConfig(**{**TINY, **fields}))
     randomise(model)
@@ -46,7 +48,7 @@ def tensor(begin: int, end: int, shape: list, dtype: str = "F32") -> dict:
     return {"dtype": dtype, "shape": shape, "data_offsets": [begin, end]}
 
 
-def damage(folder: Path, change) -> None:
+def damage(folder: Path, change: Callable[[Path], object]) -> None:
     """Rewrite the folder's weights after `change` edited the tensors."""
     state = weights.read_tensors(folder)
     state = {name: value.clone() for name, value in state.items()}
@@ -58,7 +60,7 @@ def damage(folder: Path, change) -> None:
 # --- round trips -----------------------------------------------------------------------------
 
 
-def test_a_saved_model_loads_to_the_same_depth(folder):
+def test_a_saved_model_loads_to_the_same_depth(folder: Path) -> None:
     pixels = photograph(64, 96)
     model = GLPNForDepthEstimation.from_pretrained(folder)
     assert not model.training
@@ -67,7 +69,7 @@ def test_a_saved_model_loads_to_the_same_depth(folder):
     )
 
 
-def test_max_depth_can_be_told_at_loading(folder):
+def test_max_depth_can_be_told_at_loading(folder: Path) -> None:
     pixels = photograph(32, 32)
     near = GLPNForDepthEstimation.from_pretrained(folder)
     far = GLPNForDepthEstimation.from_pretrained(folder, max_depth=80)
@@ -76,7 +78,7 @@ def test_max_depth_can_be_told_at_loading(folder):
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
-def test_half_precision_files_are_widened_unless_told_otherwise(tmp_path, dtype):
+def test_half_precision_files_are_widened_unless_told_otherwise(tmp_path: Path, dtype: Any) -> None:
     tiny().to(dtype).save_pretrained(tmp_path)
     assert GLPNForDepthEstimation.from_pretrained(tmp_path, dtype="auto").dtype == dtype
     wide = GLPNForDepthEstimation.from_pretrained(tmp_path)
@@ -84,12 +86,14 @@ def test_half_precision_files_are_widened_unless_told_otherwise(tmp_path, dtype)
     assert torch.isfinite(wide(photograph(32, 32)).predicted_depth).all()
 
 
-def test_an_impossible_dtype_is_named(folder):
+def test_an_impossible_dtype_is_named(folder: Path) -> None:
     with pytest.raises(UsageError, match="float31"):
         GLPNForDepthEstimation.from_pretrained(folder, dtype="float31")
 
 
-def test_the_encoder_alone_loads_from_a_whole_checkpoint_and_from_its_own(folder, tmp_path):
+def test_the_encoder_alone_loads_from_a_whole_checkpoint_and_from_its_own(
+    folder: Path, tmp_path: Path
+) -> None:
     encoder = GLPNModel.from_pretrained(folder)
     encoder.save_pretrained(tmp_path / "encoder")
     again = GLPNModel.from_pretrained(tmp_path / "encoder")
@@ -99,7 +103,7 @@ def test_the_encoder_alone_loads_from_a_whole_checkpoint_and_from_its_own(folder
         assert all(torch.equal(state[name], whole[name]) for name in whole)
 
 
-def test_every_name_survives_the_way_to_disk_and_back():
+def test_every_name_survives_the_way_to_disk_and_back() -> None:
     state = tiny().state_dict()
     disk = weights.to_disk_names(state, prefix="")
     assert weights.to_memory_names(disk, prefix="").keys() == state.keys()
@@ -107,7 +111,7 @@ def test_every_name_survives_the_way_to_disk_and_back():
 
 
 @pytest.mark.parametrize("preset", ["b0", "b1", "b2", "b3", "b4", "b5"])
-def test_expected_shapes_are_those_of_the_modules(preset):
+def test_expected_shapes_are_those_of_the_modules(preset: str) -> None:
     config = GLPNConfig.preset(preset)
     with torch.device("meta"):
         state = GLPNForDepthEstimation(config).state_dict()
@@ -116,7 +120,7 @@ def test_expected_shapes_are_those_of_the_modules(preset):
     assert weights.expected_shapes(config) == expected
 
 
-def test_shards_named_by_an_index_load_like_one_file(folder):
+def test_shards_named_by_an_index_load_like_one_file(folder: Path) -> None:
     state = weights.read_tensors(folder)
     names = sorted(state)
     halves = {"model-00001-of-00002.safetensors": names[::2]}
@@ -133,7 +137,7 @@ def test_shards_named_by_an_index_load_like_one_file(folder):
 
 
 @pytest.mark.parametrize("name", ["../secret.safetensors", "/etc/passwd", "weights.bin", ""])
-def test_an_index_that_leaves_its_folder_is_refused(tmp_path, name):
+def test_an_index_that_leaves_its_folder_is_refused(tmp_path: Path, name: str) -> None:
     index = {"weight_map": {"head.head.0.weight": name}}
     (tmp_path / "model.safetensors.index.json").write_text(json.dumps(index))
     with pytest.raises(CheckpointError, match=r"index\.json"):
@@ -144,7 +148,7 @@ def test_an_index_that_leaves_its_folder_is_refused(tmp_path, name):
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16, torch.float64])
-def test_arrays_hold_the_tensors_values(tmp_path, dtype):
+def test_arrays_hold_the_tensors_values(tmp_path: Path, dtype: Any) -> None:
     values = torch.randn(3, 5).to(dtype)
     counter = torch.tensor(7)
     save_file({"a": values, "x.num_batches_tracked": counter}, tmp_path / "x.safetensors")
@@ -154,7 +158,7 @@ def test_arrays_hold_the_tensors_values(tmp_path, dtype):
     assert arrays["x.num_batches_tracked"] == 7
 
 
-def test_a_header_tells_names_shapes_and_places(tmp_path):
+def test_a_header_tells_names_shapes_and_places(tmp_path: Path) -> None:
     file = tmp_path / "x.safetensors"
     save_file({"a": torch.ones(2, 3), "b": torch.zeros(4)}, file, metadata={"format": "pt"})
     header = weights.read_header(file)
@@ -165,7 +169,7 @@ def test_a_header_tells_names_shapes_and_places(tmp_path):
     assert header.metadata == {"format": "pt"}
 
 
-def test_headers_and_arrays_need_no_torch(folder):
+def test_headers_and_arrays_need_no_torch(folder: Path) -> None:
     code = (
         "import sys; from glpn import weights;"
         f"weights.read_header({str(folder / weights.WEIGHTS_NAME)!r});"
@@ -175,7 +179,7 @@ def test_headers_and_arrays_need_no_torch(folder):
     subprocess.run([sys.executable, "-W", "error", "-c", code], check=True)
 
 
-def test_the_hash_is_sha256_of_the_whole_file(tmp_path):
+def test_the_hash_is_sha256_of_the_whole_file(tmp_path: Path) -> None:
     data = random.Random(0).randbytes(3 * 2**20 + 17)
     (tmp_path / "x").write_bytes(data)
     assert weights.file_hash(tmp_path / "x") == hashlib.sha256(data).hexdigest()
@@ -183,7 +187,7 @@ def test_the_hash_is_sha256_of_the_whole_file(tmp_path):
         weights.file_hash(tmp_path / "absent")
 
 
-def test_the_hash_follows_the_file(tmp_path):
+def test_the_hash_follows_the_file(tmp_path: Path) -> None:
     path = tmp_path / "x"
     for second, data in enumerate((b"first", b"other", b"third")):  # equal in length
         path.write_bytes(data)
@@ -239,7 +243,7 @@ DAMAGED = {
 
 
 @pytest.mark.parametrize("kind", DAMAGED)
-def test_a_damaged_safetensors_file_is_refused_by_name(tmp_path, kind):
+def test_a_damaged_safetensors_file_is_refused_by_name(tmp_path: Path, kind: str) -> None:
     file = tmp_path / "model.safetensors"
     file.write_bytes(DAMAGED[kind])
     for read in (weights.read_header, weights.read_tensors, weights.read_arrays):
@@ -247,7 +251,7 @@ def test_a_damaged_safetensors_file_is_refused_by_name(tmp_path, kind):
             read(file)
 
 
-def test_a_hundred_cuts_and_bit_flips_of_the_header_are_refused_or_harmless(tmp_path):
+def test_a_hundred_cuts_and_bit_flips_of_the_header_are_refused_or_harmless(tmp_path: Path) -> None:
     tiny().save_pretrained(tmp_path)
     file = tmp_path / weights.WEIGHTS_NAME
     whole = file.read_bytes()
@@ -270,7 +274,7 @@ def test_a_hundred_cuts_and_bit_flips_of_the_header_are_refused_or_harmless(tmp_
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
-def test_a_weight_that_is_no_number_is_refused_by_name(folder, value):
+def test_a_weight_that_is_no_number_is_refused_by_name(folder: Path, value: Any) -> None:
     name = "decoder.stages.1.fusion.convolutional_layer1.1.running_var"
     damage(folder, lambda state: state[name].view(-1)[3:4].fill_(value))
     for read in (weights.read_tensors, weights.read_arrays, GLPNForDepthEstimation.from_pretrained):
@@ -278,7 +282,7 @@ def test_a_weight_that_is_no_number_is_refused_by_name(folder, value):
             read(folder)
 
 
-def test_a_file_of_a_newer_format_says_which_glpn_it_needs(folder):
+def test_a_file_of_a_newer_format_says_which_glpn_it_needs(folder: Path) -> None:
     state = weights.read_tensors(folder)
     metadata = {"format": "pt", "glpn_format": "2", "glpn_needs": "3.1"}
     save_file(state, folder / weights.WEIGHTS_NAME, metadata=metadata)
@@ -288,7 +292,7 @@ def test_a_file_of_a_newer_format_says_which_glpn_it_needs(folder):
 
 
 @pytest.mark.slow
-def test_refusing_a_hostile_header_costs_no_memory(tmp_path):
+def test_refusing_a_hostile_header_costs_no_memory(tmp_path: Path) -> None:
     sparse = tmp_path / "huge-header.safetensors"
     with sparse.open("wb") as stream:
         stream.write(struct.pack("<Q", 4 * 2**30))
@@ -315,21 +319,21 @@ assert grown < 100 * 1024, grown
 
 
 @pytest.mark.parametrize("suffix", [".bin", ".pt", ".pth", ".ckpt"])
-def test_a_pickle_is_never_opened_but_sent_to_convert(tmp_path, suffix):
+def test_a_pickle_is_never_opened_but_sent_to_convert(tmp_path: Path, suffix: str) -> None:
     file = tmp_path / f"weights{suffix}"
     torch.save({"a": torch.ones(1)}, file)
     with pytest.raises(CheckpointError, match="glpn convert"):
         weights.read_tensors(file)
 
 
-def test_a_folder_with_a_pickle_alone_is_sent_to_convert(folder):
+def test_a_folder_with_a_pickle_alone_is_sent_to_convert(folder: Path) -> None:
     torch.save(weights.read_tensors(folder), folder / "pytorch_model.bin")
     (folder / weights.WEIGHTS_NAME).unlink()
     with pytest.raises(CheckpointError, match="glpn convert"):
         GLPNForDepthEstimation.from_pretrained(folder)
 
 
-def test_missing_files_are_missing_input(folder, tmp_path):
+def test_missing_files_are_missing_input(folder: Path, tmp_path: Path) -> None:
     (folder / weights.WEIGHTS_NAME).unlink()
     with pytest.raises(MissingInput, match=r"model\.safetensors"):
         weights.read_tensors(folder)
@@ -343,12 +347,12 @@ def test_missing_files_are_missing_input(folder, tmp_path):
 # --- weights against configuration -----------------------------------------------------------
 
 
-def test_misfits_are_counted_and_the_first_five_of_each_kind_named(folder):
+def test_misfits_are_counted_and_the_first_five_of_each_kind_named(folder: Path) -> None:
     removed = [
         f"glpn.encoder.layer_norm.{i}.{leaf}" for i in range(4) for leaf in ("weight", "bias")
     ]
 
-    def change(state):
+    def change(state: Any) -> None:
         for name in removed:
             del state[name]
         state["head.head.4.weight"] = torch.ones(1)
@@ -365,7 +369,7 @@ def test_misfits_are_counted_and_the_first_five_of_each_kind_named(folder):
     assert "1 wrong shape: head.head.2.bias [3] instead of [1]" in message
 
 
-def test_one_tensor_under_two_names_is_refused(folder):
+def test_one_tensor_under_two_names_is_refused(folder: Path) -> None:
     state = weights.read_tensors(folder)
     name = "glpn.encoder.layer_norm.0.weight"
     doubled = {**state, name.removeprefix("glpn."): state[name]}
@@ -373,7 +377,7 @@ def test_one_tensor_under_two_names_is_refused(folder):
         weights.to_memory_names(doubled, prefix="glpn.")
 
 
-def test_another_networks_weights_are_refused(folder):
+def test_another_networks_weights_are_refused(folder: Path) -> None:
     config = GLPNConfig(**{**TINY, "depths": (2, 1, 1, 1)})
     (folder / "config.json").write_text(config.to_json())
     weights.sign(folder)
@@ -384,7 +388,7 @@ def test_another_networks_weights_are_refused(folder):
 # --- writing ---------------------------------------------------------------------------------
 
 
-def test_a_full_disk_leaves_the_previous_model_intact(folder):
+def test_a_full_disk_leaves_the_previous_model_intact(folder: Path) -> None:
     before = {file.name: file.read_bytes() for file in folder.iterdir()}
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
@@ -396,28 +400,30 @@ def test_a_full_disk_leaves_the_previous_model_intact(folder):
     assert {file.name: file.read_bytes() for file in folder.iterdir()} == before
 
 
-def test_a_folder_that_cannot_be_made_is_refused_by_name(tmp_path):
+def test_a_folder_that_cannot_be_made_is_refused_by_name(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     for place in (tmp_path / "file", tmp_path / "file" / "below"):
         with pytest.raises(CannotCreateOutput, match="file"):
             tiny().save_pretrained(place)
 
 
-def test_saving_again_replaces_both_files_and_leaves_nothing_else(folder):
+def test_saving_again_replaces_both_files_and_leaves_nothing_else(folder: Path) -> None:
     tiny(max_depth=5).save_pretrained(folder)
     written = {"checksums.json", "config.json", "model.safetensors"}
     assert {file.name for file in folder.iterdir()} == written
     assert GLPNForDepthEstimation.from_pretrained(folder).config.max_depth == 5
 
 
-def test_equal_weights_make_equal_files(tmp_path):
+def test_equal_weights_make_equal_files(tmp_path: Path) -> None:
     for attempt in range(8):  # the order of metadata would be one of two by chance
         tiny().save_pretrained(tmp_path / str(attempt))
     hashes = {weights.file_hash(path) for path in tmp_path.glob("*/model.safetensors")}
     assert len(hashes) == 1
 
 
-def test_written_files_carry_the_format_and_channels_last_weights_are_laid_out_plainly(tmp_path):
+def test_written_files_carry_the_format_and_channels_last_weights_are_laid_out_plainly(
+    tmp_path: Path,
+) -> None:
     model = tiny().to(memory_format=torch.channels_last)
     model.save_pretrained(tmp_path)
     header = weights.read_header(tmp_path / weights.WEIGHTS_NAME)

@@ -6,6 +6,7 @@ import importlib.util
 import shutil
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -30,14 +31,14 @@ def script() -> ModuleType:
 
 
 @pytest.fixture(scope="module")
-def staged(script, tmp_path_factory) -> Path:
+def staged(script: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("hub") / "model"
     script.stage("glpn-b0-rooms", out)
     return out
 
 
 @pytest.mark.parametrize("name", sorted(hub.bundled()))
-def test_the_front_matter_of_every_card_is_valid_metadata(script, name):
+def test_the_front_matter_of_every_card_is_valid_metadata(script: ModuleType, name: Any) -> None:
     card = ModelCard(script.hub_card(name, read_card(hub.bundled()[name])))
     assert card.data.pipeline_tag == "depth-estimation"
     assert card.data.library_name == "glpn"
@@ -50,13 +51,13 @@ def test_the_front_matter_of_every_card_is_valid_metadata(script, name):
 
 
 @pytest.mark.slow
-def test_terms_are_a_file_of_their_own(staged):
+def test_terms_are_a_file_of_their_own(staged: Path) -> None:
     terms = (staged / "LICENSE.md").read_text("utf-8")
     assert terms.startswith("# Terms of glpn-b0-rooms\n\n") and len(terms) > 200
 
 
 @pytest.mark.slow
-def test_the_file_for_transformers_js_has_its_names_and_the_metres_of_glpn(staged):
+def test_the_file_for_transformers_js_has_its_names_and_the_metres_of_glpn(staged: Path) -> None:
     import onnxruntime
 
     session = onnxruntime.InferenceSession(staged / "onnx/model.onnx")
@@ -68,15 +69,17 @@ def test_the_file_for_transformers_js_has_its_names_and_the_metres_of_glpn(stage
     np.testing.assert_allclose(depth, estimator.engine(pixels), rtol=1e-4)
 
 
-def test_an_upload_creates_the_repository_and_commits_the_folder(script, staged, tmp_path):
+def test_an_upload_creates_the_repository_and_commits_the_folder(
+    script: ModuleType, staged: Path, tmp_path: Path
+) -> None:
     class Stand:
         """The hub as a folder on this disk."""
 
-        def create_repo(self, repo_id, *, private, exist_ok):
+        def create_repo(self, repo_id: str, *, private: bool, exist_ok: bool) -> None:
             assert private and exist_ok
             (tmp_path / repo_id).mkdir(parents=True, exist_ok=True)
 
-        def upload_folder(self, *, repo_id, folder_path, commit_message):
+        def upload_folder(self, *, repo_id: str, folder_path: Path, commit_message: str) -> None:
             assert commit_message == f"glpn {glpn.__version__}"
             shutil.copytree(folder_path, tmp_path / repo_id, dirs_exist_ok=True)
 
