@@ -21,9 +21,23 @@ from glpn.errors import (
     DataError,
     OutputFailed,
 )
+from glpn.files.paths import locked_folder, part_beside
 from tests.depths import a_depth
 
 # Whole or not at all
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="folders have no locks there")
+def test_a_temporary_folder_is_removed_unless_its_writer_lives(tmp_path: Path) -> None:
+    part = part_beside(tmp_path / "frames")
+    part.mkdir()
+    (part / "1.png").write_bytes(b"half")
+    os.utime(part, (0, 0))
+    with locked_folder(part):
+        files.require_writable_folder(tmp_path)
+        assert part.exists()
+    files.require_writable_folder(tmp_path)
+    assert not part.exists()
 
 
 def test_existing_file_is_kept_unless_told_otherwise(tmp_path: Path) -> None:

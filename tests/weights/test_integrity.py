@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +126,26 @@ def test_a_failed_write_leaves_the_checksums(folder: Path) -> None:
     with pytest.raises(ZeroDivisionError), integrity.signing(folder, "model.onnx"):
         raise ZeroDivisionError
     assert (folder / "checksums.json").read_bytes() == before
+
+
+def test_checksums_survive_a_killed_writer_and_a_changed_byte_is_found_after_it(
+    folder: Path,
+) -> None:
+    before = (folder / "checksums.json").read_bytes()
+    writer = (
+        "import os, sys\nfrom glpn.weights import signing\n"
+        "with signing(sys.argv[1], 'errors.json'):\n    os.kill(os.getpid(), 9)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", writer, str(folder)]).returncode == -9
+    with pytest.warns(integrity.EditedFileWarning, match="writing it was interrupted: .*glpn sign"):
+        glpn.load(folder, engine="onnxruntime")
+    flip(folder / "model.onnx")
+    with weights.signing(folder, "errors.json"):
+        pass
+    assert (folder / "checksums.json").read_bytes() == before
+    assert not (folder / ".checksums.json").exists()
+    with pytest.raises(CheckpointError, match=r"model\.onnx"):
+        glpn.load(folder, engine="onnxruntime")
 
 
 def test_a_folder_of_a_published_model_stays_without_checksums(folder: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,9 +62,9 @@ def export(
         facts["verified"] = report.to_json()
         report.require_exact(str(path))
     contents = format.encode(network, facts)
-    for file, content in reversed(list(zip(paths, contents, strict=True))):  # named one last
-        with atomic_file(file, overwrite=overwrite) as stream:
-            stream.write(content)
+    with ExitStack() as stack:  # all are on the disk before the first gets its name
+        for file, content in zip(paths, contents, strict=True):
+            stack.enter_context(atomic_file(file, overwrite=overwrite)).write(content)
     return report
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import secrets
+import shutil
 import stat
 import tempfile
 import time
@@ -54,7 +55,7 @@ def atomic_file(path: str | Path, *, overwrite: bool = False) -> Iterator[Binary
     """
     path = Path(path)
     _require_free(path, overwrite=overwrite)
-    temporary = path.with_name(f".glpn-{secrets.token_hex(8)}.part")
+    temporary = part_beside(path)
     try:
         with open(temporary, "xb") as file:
             hold_lock(file.fileno())  # tells `remove_stale_parts` that this file has a writer
@@ -71,15 +72,38 @@ def atomic_file(path: str | Path, *, overwrite: bool = False) -> Iterator[Binary
             temporary.unlink()
 
 
+def part_beside(path: Path) -> Path:
+    """A new name for the temporary file or folder that becomes `path`."""
+    return path.with_name(f".glpn-{secrets.token_hex(8)}.part")
+
+
+@contextmanager
+def locked_folder(folder: Path) -> Iterator[None]:
+    """Tell `remove_stale_parts` that a temporary folder has a writer, where folders have locks."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError:  # Windows opens no folders, and removes none that has open files
+        yield
+        return
+    try:
+        hold_lock(descriptor)
+        yield
+    finally:
+        os.close(descriptor)
+
+
 def remove_stale_parts(folder: Path) -> None:
-    """Remove temporary files of `atomic_file` whose process was killed."""
+    """Remove temporary files and folders whose process was killed."""
     for path in folder.glob(".glpn-*.part"):
         with suppress(OSError):
             if time.time() - path.lstat().st_mtime < _NEW_PART_SECONDS:
                 continue
-            with open(path, "rb") as file:
-                if hold_lock(file.fileno()):
-                    path.unlink()
+            descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+            try:
+                if hold_lock(descriptor):
+                    shutil.rmtree(path) if path.is_dir() else path.unlink()
+            finally:
+                os.close(descriptor)
 
 
 def _require_free(path: Path, *, overwrite: bool) -> None:
@@ -107,6 +131,8 @@ def _output_error(path: Path, error: OSError) -> GLPNError:
 def require_writable_folder(folder: str | Path) -> Path:
     """Create the folder if necessary and check, by writing a byte, that it takes files.
 
+    Temporary files that killed processes left there are removed.
+
     Raises:
         CannotCreateOutput, OutputFailed: they cannot.
     """
@@ -120,6 +146,7 @@ def require_writable_folder(folder: str | Path) -> Path:
         raise _output_error(folder, e) from e
     except ValueError as e:  # a NUL in the name
         raise CannotCreateOutput(f"{folder}: {e}") from e
+    remove_stale_parts(folder)
     return folder
 
 

@@ -16,7 +16,6 @@ from typing import Generic, TypeVar
 from glpn import files
 from glpn.concurrency import map_ordered
 from glpn.files.lock import file_lock
-from glpn.files.paths import remove_stale_parts
 from glpn.jobs.manifest import Manifest
 from glpn.jobs.memory import keep_large_blocks
 from glpn.jobs.photo_job import FATAL_ERRORS, PhotoJob, PhotoResult, Present
@@ -97,7 +96,6 @@ class FolderJob(Generic[T]):
                 files.require_writable_folder(self.folder)
                 if self._records:
                     stack.enter_context(self._lock())
-                remove_stale_parts(self.folder)
             self._job.require_same(self.photos)
             threads = 0
             if len(self.photos) > 1:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from glpn.depth.depth import Depth
 from glpn.errors import CannotCreateOutput, OutputFailed
 from glpn.files import atomic_file, output_stems
 from glpn.files.contents import METADATA_KEY, Contents
+from glpn.files.paths import locked_folder, part_beside, remove_stale_parts
 from glpn.video.reading import Frame, Video
 
 CHUNK_BYTES = 64 << 20  # of metres in one NPZ
@@ -37,22 +37,28 @@ def new_folder(path: Path, stem: str, *, overwrite: bool) -> Iterator[Path]:
         CannotCreateOutput: something else exists there, or the folder cannot be created.
         OutputFailed: the folder cannot take its final name.
     """
+    remove_stale_parts(path.parent)
     _require_free(path, stem, overwrite=overwrite)
-    temporary = path.with_name(f".glpn-{secrets.token_hex(8)}.part")
+    temporary = part_beside(path)
     try:
         temporary.mkdir()
     except (OSError, ValueError) as e:
         raise CannotCreateOutput(f"{path}: cannot be created: {e}") from e
     try:
-        yield temporary
-        try:
-            if path.is_dir():
-                shutil.rmtree(path)
-            os.replace(temporary, path)
-        except OSError as e:
-            raise OutputFailed(f"{path}: cannot be written: {e.strerror or e}") from e
+        with locked_folder(temporary):
+            yield temporary
+            _put_in_place(temporary, path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _put_in_place(temporary: Path, path: Path) -> None:
+    try:
+        if path.is_dir():
+            shutil.rmtree(path)
+        os.replace(temporary, path)
+    except OSError as e:
+        raise OutputFailed(f"{path}: cannot be written: {e.strerror or e}") from e
 
 
 def _require_free(path: Path, stem: str, *, overwrite: bool) -> None:

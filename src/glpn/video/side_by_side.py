@@ -18,6 +18,7 @@ from glpn.depth.depth import Depth
 from glpn.depth.legend import MIN_HEIGHT, legend
 from glpn.errors import GLPNError, OutputFailed
 from glpn.files import atomic_file
+from glpn.files.paths import remove_stale_parts
 from glpn.video.reading import Frame, Video, open_input, require_av
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ def side_by_side(
     Raises:
         CannotCreateOutput, OutputFailed: as `atomic_file`.
     """
+    remove_stale_parts(path.parent)
     with (
         atomic_file(path, overwrite=overwrite) as file,
         _muxer(file, path) as output,

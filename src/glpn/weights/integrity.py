@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -24,6 +25,7 @@ from glpn.errors import (
     UsageError,
 )
 from glpn.files import atomic_file
+from glpn.files.paths import remove_stale_parts
 from glpn.network.config import CONFIG_NAME
 from glpn.records import read_json
 from glpn.weights import hub_client
@@ -44,6 +46,7 @@ _SIGNED = (GRAPH_NAME, TRUNK_NAME, PRECISION_NAME, ERRORS_NAME, *EDITABLE)
 _WEIGHTS = "*.safetensors*"  # one file, or shards and their index; also of other variants
 
 _FORMAT = "glpn-checksums-1"
+_ASIDE_NAME = ".checksums.json"  # the checksums of a folder that is being written
 
 # Bundled model → SHA-256 of its checksums.json. `scripts/pin_models.py` rewrites them.
 PINS: dict[str, str] = {
@@ -75,9 +78,9 @@ def sign(folder: str | Path) -> Path:
 def signing(folder: str | Path, *names: str) -> Iterator[None]:
     """Sign the files that the body writes; the checksums of other files stay as they are.
 
-    Meanwhile the folder has no checksums, so if the process is killed, the folder still opens. A
-    folder without checksums is signed as a whole when its weights are written, and stays without
-    them when only other files are written.
+    Meanwhile the checksums lie aside. If the process is killed, the folder still opens, with a
+    warning, and the next writer takes them up. A folder without checksums is signed as a whole when
+    its weights are written, and stays without them when only other files are written.
 
     Args:
         folder: the model's; need not exist yet.
@@ -90,12 +93,8 @@ def signing(folder: str | Path, *names: str) -> Iterator[None]:
     """
     folder = Path(folder)
     require_changeable(folder)
-    try:
-        known = _read(folder)
-    except CheckpointError:  # it will be replaced
-        known = None
-    with suppress(OSError):  # the error of the body is more useful
-        (folder / CHECKSUMS_NAME).unlink()
+    remove_stale_parts(folder)
+    known = _set_aside(folder)
     try:
         yield
     except BaseException:
@@ -115,6 +114,16 @@ def signing(folder: str | Path, *names: str) -> Iterator[None]:
         elif name in known:
             digests[name] = known[name]
     _write(folder, digests)
+
+
+def _set_aside(folder: Path) -> dict[str, str] | None:
+    """Move a folder's checksums aside and return them, or those that a killed process moved."""
+    with suppress(OSError):  # the error of the body is more useful
+        os.replace(folder / CHECKSUMS_NAME, folder / _ASIDE_NAME)
+    try:
+        return _read(folder, _ASIDE_NAME)
+    except CheckpointError:  # it will be replaced
+        return None
 
 
 def require_changeable(folder: Path) -> None:
@@ -146,6 +155,9 @@ def require_intact(folder: Path) -> None:
     if known is None:
         if _is_bundled(folder):
             raise CheckpointError(f"{folder / CHECKSUMS_NAME}: missing: install glpn again")
+        if (folder / _ASIDE_NAME).exists():
+            message = f"{folder}: writing it was interrupted: {_remedy(folder)}"
+            warnings.warn(message, EditedFileWarning, stacklevel=2)
         _log.info("%s: no %s: the files are not checked", folder, CHECKSUMS_NAME)
         return
     _require_pinned(folder)
@@ -168,9 +180,9 @@ def _signable(folder: Path) -> list[str]:
     return [name for name in names if (folder / name).is_file()]
 
 
-def _read(folder: Path) -> dict[str, str] | None:
+def _read(folder: Path, name: str = CHECKSUMS_NAME) -> dict[str, str] | None:
     """Name → SHA-256; None without a file."""
-    file = folder / CHECKSUMS_NAME
+    file = folder / name
     try:
         values = read_json(file)
     except MissingInput:
@@ -194,6 +206,7 @@ def _write(folder: Path, digests: dict[str, str]) -> Path:
     values = {"format": _FORMAT, "files": dict(sorted(digests.items()))}
     with atomic_file(file, overwrite=True) as stream:
         stream.write((json.dumps(values, indent=2) + "\n").encode())
+    (folder / _ASIDE_NAME).unlink(missing_ok=True)
     return file
 
 
