@@ -121,7 +121,7 @@ def test_stop_signals_reach_the_action_and_the_previous_handler_returns() -> Non
 
 def test_stop_signals_do_nothing_outside_the_main_thread() -> None:
     before = signal.getsignal(signal.SIGTERM)
-    found = []
+    found: list[object] = []
 
     def listen() -> None:
         with stop_signals(found.append):

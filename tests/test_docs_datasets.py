@@ -6,6 +6,7 @@ import json
 import re
 import shlex
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -103,7 +104,7 @@ def test_the_page_leads_from_the_download_to_a_number_twice(
     assert result(reader, "kitti-eigen")["protocol"]["crop"] == "eigen-kitti"
 
 
-def result(reader: Path, name: str) -> dict:
+def result(reader: Path, name: str) -> dict[str, Any]:
     return json.loads((reader / f"results/{name}/result.json").read_text())
 
 

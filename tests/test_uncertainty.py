@@ -56,8 +56,9 @@ def test_sigma_is_the_standard_deviation_of_two_mirrored_predictions(
 
 
 def test_a_mirror_image_of_itself_has_no_flip_disagreement(estimator: DepthEstimator) -> None:
-    estimator.engine = lambda pixels: pixels.mean(axis=1) + 1
-    estimator.engine.config = LeftIsFar.config
+    engine: Any = lambda pixels: pixels.mean(axis=1) + 1  # noqa: E731
+    engine.config = LeftIsFar.config
+    estimator.engine = engine
     photo = np.concatenate([PHOTO, PHOTO[:, ::-1]], axis=1)
     assert estimator(photo, uncertainty="flip").sigma.max() == pytest.approx(0, abs=1e-6)
 
@@ -140,7 +141,7 @@ def test_dropout_alone_is_uncertainty_too(tmp_path: Path) -> None:
 
 
 def test_random_passes_do_not_disturb_predictions_beside_them(droppable: Path) -> None:
-    engine = load(droppable).engine
+    engine: Any = load(droppable).engine
     pixels = np.random.default_rng(0).random((2, 3, 40, 33), dtype=np.float32)
     before = engine(pixels)
     passes = engine.stochastic(pixels, 3, seed=1)

@@ -152,7 +152,8 @@ def test_the_ros_node_answers_images_and_logs_what_it_refuses() -> None:
     ros = script("ros2/glpn_ros/conversion")
     sys.modules["conversion"] = ros
     node = script("ros2/glpn_ros/node")
-    estimator, logged = glpn.load(threads=1), []
+    estimator = glpn.load(threads=1)
+    logged: list[Any] = []
     pixels = np.full((120, 160, 3), 90, np.uint8)
     header = ros.Header(ros.Time(5, 6), "camera_optical_frame")
     image = ros.Image(header, 120, 160, "rgb8", 0, 480, pixels.tobytes())

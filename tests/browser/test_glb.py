@@ -98,9 +98,9 @@ def page(folder: Path) -> Iterator[Any]:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
         page = browser.new_page()
         local = (home, "blob:", "data:")
-        page.on("request", lambda r: r.url.startswith(local) or wrong.append(r.url))
+        page.on("request", lambda r: wrong.extend([r.url] * (not r.url.startswith(local))))
         page.on("pageerror", lambda e: wrong.append(str(e)))
-        page.on("console", lambda m: m.type == "error" and wrong.append(m.text))
+        page.on("console", lambda m: wrong.extend([m.text] * (m.type == "error")))
         page.goto(f"{home}page.html")
         page.wait_for_function("window.ready === true")
         yield page

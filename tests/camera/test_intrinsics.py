@@ -15,7 +15,7 @@ from glpn.camera.camera import Camera
 from glpn.camera.intrinsics_files import read_intrinsics
 from glpn.errors import DataError, MissingInput
 
-K = [[500.5, 0, 310.25], [0, 510.5, 250.75], [0, 0, 1]]
+K: list[list[float]] = [[500.5, 0, 310.25], [0, 510.5, 250.75], [0, 0, 1]]
 D = [-0.28, 0.07, 0.001, -0.002, 0.01]
 PLAIN = (500.5, 510.5, 310.25, 250.75)
 SIZE = (480, 640)

@@ -29,7 +29,7 @@ def a_photo(width: int, height: int, *, exif_size: tuple[int, int] | None) -> Ph
     return read_photo(file.getvalue())
 
 
-def exif_camera(photo: Photo) -> Camera:
+def exif_camera(photo: Photo) -> Camera | None:
     return choose_camera(photo, focal=None, fov=None)
 
 

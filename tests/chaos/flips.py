@@ -44,7 +44,7 @@ def study(folder: Path, count: int, *, seed: int = 0) -> dict[str, Counter[str]]
 
 
 def outcome_of_change(
-    file: Path, content: bytes, rng: np.random.Generator, image: np.ndarray, expected: Any
+    file: Path, content: bytes, rng: random.Random, image: np.ndarray, expected: Any
 ) -> str:
     """Change one byte of a file to another value, and tell what becomes of it."""
     changed = bytearray(content)
@@ -54,7 +54,7 @@ def outcome_of_change(
     return outcome(file.parent, image, expected)
 
 
-def outcome(folder: Path, image: np.ndarray, expected: Any) -> str:
+def outcome(folder: Path, image: np.ndarray, expected: Any) -> Any:
     """The metres' bytes where nothing is expected; else "detected", "harmless" or "silent"."""
     with warnings.catch_warnings():
         warnings.simplefilter("error", weights.EditedFileWarning)

@@ -108,7 +108,7 @@ def test_signals_end_the_run_without_traceback_and_keep_what_is_finished(
     model: Path, photo: Path, tmp_path: Path, number: Any
 ) -> None:
     arguments = ("predict", photo, "-", "-m", model, "-o", tmp_path / "out", "--json")
-    pipes = {name: subprocess.PIPE for name in ("stdin", "stdout", "stderr")}
+    pipes: dict[str, Any] = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
     with subprocess.Popen(command(*arguments), **pipes) as process:
         assert b"predicted" in process.stdout.readline()  # now it waits for standard input
         process.send_signal(number)
@@ -123,7 +123,7 @@ def test_a_reader_that_leaves_ends_the_run_in_silence(
 ) -> None:
     second = write_photo(tmp_path / "second.jpg")
     arguments = ("predict", photo, "-", second, "-m", model, "-o", tmp_path / "out")
-    pipes = {name: subprocess.PIPE for name in ("stdin", "stdout", "stderr")}
+    pipes: dict[str, Any] = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
     with subprocess.Popen(command(*arguments), **pipes) as process:
         process.stdout.readline()
         process.stdout.close()

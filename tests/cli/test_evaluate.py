@@ -47,7 +47,7 @@ def read(folder: Path) -> dict[str, Any]:
 # Figures
 
 
-def by_hand(model: Path, rgb: np.ndarray, truth: np.ndarray) -> list[float]:
+def by_hand(model: Path, rgb: Path, truth: str) -> list[float]:
     """delta1, AbsRel, RMSE of one frame from their formulas, in float64."""
     prediction = library.load(model, threads=1)(rgb).metres.astype(np.float64)
     target = np.asarray(Image.open(truth)) / 1000

@@ -45,7 +45,7 @@ def found(photos: Path) -> list[tuple[str, str]]:
     return [(path.name, str(path)) for path in sorted(photos.glob("*.jpg"))]
 
 
-def outputs(place: Place) -> dict[str, bytes]:
+def outputs(place: Place) -> dict[str, bytes | None]:
     return {n: place.get(n) for n in place.names(recursive=False) if n.endswith(".png")}
 
 

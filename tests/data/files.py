@@ -17,7 +17,7 @@ def put_image(path: Path, size: tuple[int, int] = SIZE, value: int = 100) -> Non
     Image.fromarray(np.full((*size, 3), value, np.uint8)).save(path)
 
 
-def put_depth(path: Path, size: tuple[int, int] = SIZE, raw: np.ndarray = 2000) -> None:
+def put_depth(path: Path, size: tuple[int, int] = SIZE, raw: int | np.ndarray = 2000) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     array = raw if isinstance(raw, np.ndarray) else np.full(size, raw, np.uint16)
     if path.suffix == ".npy":

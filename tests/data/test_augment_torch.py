@@ -32,7 +32,7 @@ def frames(count: int) -> tuple[Any, ...]:
 def both(config: Any, count: int = 24) -> tuple[Any, ...]:
     images, depths, image_tensor, depth_tensor = frames(count)
     draws = [draw(sample_rng(5, 1, i), config, size=SIZE) for i in range(count)]
-    arrays = [apply(*pair, fate, config) for *pair, fate in zip(images, depths, draws, strict=True)]
+    arrays = [apply(*frame, config) for frame in zip(images, depths, draws, strict=True)]
     pixels, depth = augment_batch(image_tensor, depth_tensor, draws, config)
     return arrays, pixels, depth
 

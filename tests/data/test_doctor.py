@@ -205,7 +205,7 @@ def test_empty_set_is_refused() -> None:
 
 
 def test_limit_spreads_over_the_set_and_progress_counts(healthy: Frames) -> None:
-    seen = []
+    seen: list[int] = []
     assert check(healthy, limit=4, progress=seen.append).checked == 4
     assert seen == [1, 2, 3, 4]
 

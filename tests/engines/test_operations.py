@@ -63,7 +63,7 @@ def running(trunk: Path, precision: str) -> list[Any]:
 
 def layers(trunk: Path, precision: str) -> Any:
     """OpenVINO's layers for 480×640 → how many; copies that only rename a layout do not count."""
-    found = Counter()
+    found: Counter[str] = Counter()
     for node in running(trunk, precision):
         kind = node.get_rt_info()["layerType"].astype(str)
         found[kind] += not node.get_friendly_name().endswith("_fake")
@@ -118,7 +118,7 @@ def test_openvino_fuses_attention_norms_and_activations(
 
 @pytest.mark.skipif("avx512_vnni" not in cpu_features(), reason="the kernels are AVX-512 VNNI's")
 def test_openvino_multiplies_8_bits_in_every_product_but_the_biggest_kernels(trunk: Path) -> None:
-    found = Counter()
+    found: Counter[str] = Counter()
     for node in running(trunk, "int8+float32"):
         facts = node.get_rt_info()
         if "i8" in facts["primitiveType"].astype(str).lower():

@@ -34,11 +34,11 @@ def make_frames(count: int, size: tuple[int, int] = (48, 64)) -> Iterator[Synthe
     return (make_frame(index, size) for index in range(count))
 
 
-def oracle(image: NDArray[np.uint8]) -> NDArray[np.float32]:
+def oracle(image: NDArray[np.uint8]) -> np.ndarray:
     """The exact depth of a synthetic frame."""
     return image[..., 0].astype(np.float32) / 25
 
 
-def model(image: NDArray[np.uint8]) -> NDArray[np.float32]:
+def model(image: NDArray[np.uint8]) -> np.ndarray:
     """The depth with errors that depend on the image."""
     return oracle(image) * (0.8 + image[..., 2].astype(np.float32) / 600)

@@ -28,7 +28,7 @@ def photograph(seed: int, size: tuple[int, int] = (224, 288)) -> np.ndarray:
     return (np.clip(image, 0, 1) * 255).astype(np.uint8)
 
 
-def distance(corruption: Any, images: np.ndarray) -> float:
+def distance(corruption: Any, images: list[np.ndarray]) -> float:
     errors = [
         corruption(image, i).astype(float) - image.astype(float) for i, image in enumerate(images)
     ]

@@ -40,7 +40,7 @@ def run(frames: Any, predict: Callable[..., Any] = flat, **changes: Any) -> Any:
     return evaluate(frames, predict, protocol=rules, model="abc")
 
 
-def floorless() -> np.ndarray:
+def floorless() -> dict[str, Any]:
     values = scenes.fields()
     values["mask_floor_paras"] = np.zeros((0, 4))
     return values
@@ -70,7 +70,7 @@ def test_planarity_is_averaged_over_planes_and_not_over_images(tmp_path: Path) -
 
 
 def test_images_without_planes_or_edges_count_where_they_can(tmp_path: Path) -> None:
-    bare = {**floorless(), "mask_wall_paras": np.zeros((0, 4))}
+    bare: dict[str, Any] = {**floorless(), "mask_wall_paras": np.zeros((0, 4))}
     bare["edges"] = np.zeros(scenes.SIZE, np.uint8)
     geometry = run([surveyed(tmp_path, "a"), surveyed(tmp_path, "b", bare)]).geometry
     none = [name for name, error in geometry.rows[1].errors._asdict().items() if math.isnan(error)]
@@ -111,7 +111,9 @@ def test_a_scene_of_another_size_is_refused_by_name(tmp_path: Path) -> None:
 
 
 def test_the_part_of_a_result_is_in_every_output_and_comes_back(tmp_path: Path) -> None:
-    frames = [surveyed(tmp_path, f"room{i}", floorless() if i % 2 else None) for i in range(24)]
+    frames: list[Any] = [
+        surveyed(tmp_path, f"room{i}", floorless() if i % 2 else None) for i in range(24)
+    ]
     frames[3] = make_plain(frames[3])
     result = run(frames)
     again = Result.from_json(result.to_json())

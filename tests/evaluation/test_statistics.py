@@ -25,7 +25,7 @@ SHAPES = {
 }
 
 
-def coverage(intervals: Any, truth: np.ndarray) -> float:
+def coverage(intervals: Any, truth: float) -> float:
     return np.mean([i.low <= truth <= i.high for i in intervals])
 
 

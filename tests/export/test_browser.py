@@ -109,7 +109,7 @@ def page(browser: Any, site: tuple[Path, str]) -> Iterator[Any]:
 
 
 @pytest.fixture
-def photo(tmp_path: Path) -> Path:
+def photo(tmp_path: Path) -> tuple[Path, np.ndarray]:
     """A PNG, which every decoder reads alike, and what it holds."""
     images = photographs(97, 131)
     path = tmp_path / "photo.png"
@@ -117,7 +117,9 @@ def photo(tmp_path: Path) -> Path:
     return path, images
 
 
-def test_the_browser_says_what_python_says(page: Any, site: tuple[Path, str], photo: Path) -> None:
+def test_the_browser_says_what_python_says(
+    page: Any, site: tuple[Path, str], photo: tuple[Path, np.ndarray]
+) -> None:
     path, images = photo
     page.set_input_files("#photo", path)
     found = page.evaluate(
@@ -135,7 +137,7 @@ def test_the_browser_says_what_python_says(page: Any, site: tuple[Path, str], ph
 
 
 def test_the_page_draws_near_dark_and_tells_the_range(
-    page: Any, site: tuple[Path, str], photo: Path
+    page: Any, site: tuple[Path, str], photo: tuple[Path, np.ndarray]
 ) -> None:
     path, images = photo
     page.set_input_files("#photo", path)
@@ -162,7 +164,7 @@ def test_what_is_no_picture_is_said(page: Any, tmp_path: Path) -> None:
     require_answer(page, re.compile("^This did not work: "))
 
 
-def require_answer(page: Any, text: str) -> None:
+def require_answer(page: Any, text: re.Pattern[str]) -> None:
     """Wait for it: the first photograph also fetches the model."""
     from playwright.sync_api import expect
 

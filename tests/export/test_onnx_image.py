@@ -28,7 +28,7 @@ from tests.export.conftest import SIZES, photographs
 MEAN, LARGEST = 1e-3, 1e-2
 
 
-def session(content: bytes) -> onnxruntime.InferenceSession:
+def session(content: bytes | Path) -> onnxruntime.InferenceSession:
     return onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
 
 

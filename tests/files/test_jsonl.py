@@ -46,7 +46,7 @@ def test_lines_of_many_threads_stay_whole(tmp_path: Path) -> None:
     path = tmp_path / "log.jsonl"
     with closing(JsonLog(path)) as log:
         threads = [
-            threading.Thread(target=lambda: [log.append(["x" * 5000]) for _ in range(20)])
+            threading.Thread(target=lambda: list(map(log.append, [["x" * 5000]] * 20)))
             for _ in range(4)
         ]
         for thread in threads:

@@ -19,9 +19,13 @@ from glpn.files import valid_output
 from tests.depths import NAME, a_depth, a_plane, save
 
 
+def opened(path: Path, **options: Any) -> Any:
+    return trimesh.load(path, **options)
+
+
 def test_ply_points_lie_as_far_apart_as_the_depth_says(tmp_path: Path) -> None:
     depth = a_depth()
-    cloud = trimesh.load(depth.save(tmp_path / "a.ply"))
+    cloud = opened(depth.save(tmp_path / "a.ply"))
     known = np.argwhere(depth.metres > 0)  # rows of (y, x), in the file's order
     assert len(cloud.vertices) == len(known) == 24 * 32 - 6
     for i, j in ((0, 700), (33, 34), (400, 761)):
@@ -35,7 +39,7 @@ def test_ply_keeps_the_cameras_axes_and_describes_itself_in_a_comment(tmp_path: 
     depth = a_plane([[2, 2], [2, 2]], focal=1)
     path = depth.save(tmp_path / "a.ply")
     expected = [[-1, -1, 2], [1, -1, 2], [-1, 1, 2], [1, 1, 2]]  # X right, Y down, Z forward
-    assert trimesh.load(path).vertices.tolist() == expected
+    assert opened(path).vertices.tolist() == expected
     lines = path.read_bytes().split(b"\n")
     comment = next(line for line in lines if line.startswith(b"comment glpn "))
     assert json.loads(comment[13:])["camera"]["fx"] == 1
@@ -43,10 +47,10 @@ def test_ply_keeps_the_cameras_axes_and_describes_itself_in_a_comment(tmp_path: 
 
 def test_step_thins_out_points(tmp_path: Path) -> None:
     path = a_plane(np.full((6, 9), 2)).save(tmp_path / "a.ply", step=3)
-    assert len(trimesh.load(path).vertices) == 2 * 3
+    assert len(opened(path).vertices) == 2 * 3
     metres = np.random.default_rng(0).uniform(1, 5, (7, 10)).astype(np.float32)
     every, some = (
-        trimesh.load(a_plane(metres).save(tmp_path / f"c{step}.ply", step=step)).vertices
+        opened(a_plane(metres).save(tmp_path / f"c{step}.ply", step=step)).vertices
         for step in (1, 3)
     )
     np.testing.assert_array_equal(every.reshape(7, 10, 3)[::3, ::3].reshape(-1, 3), some)
@@ -59,7 +63,7 @@ def test_ply_mesh_is_cut_where_the_depth_jumps(tmp_path: Path) -> None:
     metres[:, 3:] = 3
     metres[0, 0] = 0
     path = a_plane(metres).save(tmp_path / "a.ply", mesh=True)
-    mesh = trimesh.load(path, process=False)
+    mesh = opened(path, process=False)
     assert len(mesh.faces) == 2 * 2 * 3 * 2 - 1 and len(mesh.vertices) == 24 - 1
     assert np.ptp(mesh.vertices[mesh.faces][:, :, 2], axis=1).max() == 0
     assert mesh.face_normals[:, 2].max() < -0.99  # towards the camera, which looks along +Z
@@ -67,7 +71,7 @@ def test_ply_mesh_is_cut_where_the_depth_jumps(tmp_path: Path) -> None:
 
 
 def test_ply_mesh_of_points_that_hold_nowhere_together_is_points(tmp_path: Path) -> None:
-    cloud = trimesh.load(a_plane([[1, 2], [4, 8]]).save(tmp_path / "a.ply", mesh=True))
+    cloud = opened(a_plane([[1, 2], [4, 8]]).save(tmp_path / "a.ply", mesh=True))
     assert len(cloud.vertices) == 4 and not hasattr(cloud, "faces")
 
 
@@ -101,7 +105,7 @@ def test_points_of_a_file_lie_as_far_apart_as_between_says_whatever_the_lens(
 def test_pixels_that_the_lens_has_no_ray_for_are_left_out(tmp_path: Path) -> None:
     camera = Camera(150, 150, 150, 150, "t", (-1 / 3, 0, 0, 0))  # folds back 100 px off the middle
     depth = Depth(np.full((301, 301), 2, np.float32), camera, a_depth().provenance)
-    cloud = trimesh.load(depth.save(tmp_path / "a.ply"))
+    cloud = opened(depth.save(tmp_path / "a.ply"))
     assert len(cloud.vertices) == pytest.approx(np.pi * 100**2, rel=0.01)
     assert np.hypot(cloud.vertices[:, 0], cloud.vertices[:, 1]).max() <= 2
 
@@ -121,7 +125,7 @@ def test_glb_has_a_camera_that_sees_what_the_photograph_shows(tmp_path: Path) ->
 
 def test_glb_has_y_up_and_looks_along_minus_z(tmp_path: Path) -> None:
     path = a_plane([[2, 2], [2, 2]], focal=1).save(tmp_path / "a.glb")
-    (mesh,) = trimesh.load(path).geometry.values()
+    (mesh,) = opened(path).geometry.values()
     expected = {(-1, 1, -2), (1, 1, -2), (-1, -1, -2), (1, -1, -2)}
     assert {tuple(vertex) for vertex in mesh.vertices.tolist()} == expected
     assert len(mesh.faces) == 2
@@ -131,18 +135,18 @@ def test_glb_has_y_up_and_looks_along_minus_z(tmp_path: Path) -> None:
 def test_glb_is_cut_where_the_depth_jumps_and_around_unknown_pixels(tmp_path: Path) -> None:
     metres = np.ones((4, 6))
     metres[:, 3:] = 3
-    (mesh,) = trimesh.load(a_plane(metres).save(tmp_path / "a.glb")).geometry.values()
+    (mesh,) = opened(a_plane(metres).save(tmp_path / "a.glb")).geometry.values()
     assert len(mesh.faces) == 2 * 2 * 3 * 2  # two halves, each 2 × 3 squares of two triangles
     heights = mesh.vertices[mesh.faces][:, :, 2]
     assert (heights == heights[:, :1]).all()
     metres[0, 0] = 0
-    (mesh,) = trimesh.load(a_plane(metres).save(tmp_path / "b.glb")).geometry.values()
+    (mesh,) = opened(a_plane(metres).save(tmp_path / "b.glb")).geometry.values()
     assert len(mesh.faces) == 24 - 1 and mesh.vertices[:, 2].max() == -1
 
 
 def test_glb_joins_everything_if_told_that_nothing_is_a_jump(tmp_path: Path) -> None:
     path = a_plane([[1, 3], [1, 3]]).save(tmp_path / "a.glb", jump=10)
-    (mesh,) = trimesh.load(path).geometry.values()
+    (mesh,) = opened(path).geometry.values()
     assert len(mesh.faces) == 2
 
 
@@ -150,7 +154,7 @@ def test_glb_lays_each_pixel_of_the_photograph_on_its_own_point(tmp_path: Path) 
     image = np.random.default_rng(3).integers(0, 256, (3, 4, 3), dtype=np.uint8)
     plane = a_plane(np.full((3, 4), 2))
     depth = Depth(plane.metres, plane.camera, plane.provenance, image)
-    (mesh,) = trimesh.load(depth.save(tmp_path / "a.glb")).geometry.values()
+    (mesh,) = opened(depth.save(tmp_path / "a.glb")).geometry.values()
     texture = np.asarray(mesh.visual.material.baseColorTexture.convert("RGB"))
     assert np.array_equal(texture, image)
     for (u, v), (x, y, z) in zip(mesh.visual.uv, mesh.vertices, strict=True):
@@ -163,7 +167,7 @@ def test_glb_points_have_linear_colours(tmp_path: Path) -> None:
     image = np.full((2, 2, 3), 188, np.uint8)  # ((188/255 + .055) / 1.055)^2.4 · 255 = 128.2
     depth = Depth(plane.metres, plane.camera, plane.provenance, image)
     path = depth.save(tmp_path / "a.glb", mesh=False)
-    (cloud,) = trimesh.load(path).geometry.values()
+    (cloud,) = opened(path).geometry.values()
     assert cloud.vertices.shape == (4, 3)
     assert (cloud.colors[:, :3] == 128).all()
 
@@ -176,7 +180,7 @@ def test_glb_describes_itself(tmp_path: Path) -> None:
 
 
 def test_a_single_row_has_no_surface_and_becomes_points(tmp_path: Path) -> None:
-    (cloud,) = trimesh.load(a_plane([[1, 1, 2]]).save(tmp_path / "a.glb")).geometry.values()
+    (cloud,) = opened(a_plane([[1, 1, 2]]).save(tmp_path / "a.glb")).geometry.values()
     assert len(cloud.vertices) == 3 and not hasattr(cloud, "faces")
 
 

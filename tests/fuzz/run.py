@@ -99,7 +99,7 @@ def _mutated(random: Random, data: bytes, target: Target) -> bytes:
         elif kind == 5:
             number = random.choice((0, 1, 0x7F, 0xFF, 0xFFFF, 0x7FFFFFFF, 0xFFFFFFFF))
             order = random.choice(("little", "big"))
-            mutated[at : at + 4] = number.to_bytes(4, order)  # type: ignore[arg-type]
+            mutated[at : at + 4] = number.to_bytes(4, order)
     return bytes(mutated[:_MAX_INPUT_BYTES])
 
 
@@ -109,7 +109,7 @@ def _peak_megabytes() -> float:
 
 def _with_atheris(target: Target, seconds: float) -> None:
     """Guided by coverage; atheris ends the process."""
-    import atheris  # type: ignore[import-not-found]
+    import atheris
 
     corpus = Path("fuzz-corpus")
     corpus.mkdir(exist_ok=True)

@@ -22,7 +22,7 @@ from tests.image.test_photo import peak_growth_mb
 PANORAMA = b'<x GPano:ProjectionType="equirectangular"/>'
 
 
-def files_of(row: int) -> list:
+def files_of(row: int) -> list[Any]:
     return [case for case in FILES if case.row == row]
 
 

@@ -14,6 +14,7 @@ import time
 from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -110,7 +111,15 @@ def test_bytes_files_streams_and_pil_images_give_the_same_pixels(
     path.write_bytes(data)
     expected = np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
     with path.open("rb") as file:
-        sources = [path, str(path), data, bytearray(data), memoryview(data), io.BytesIO(data), file]
+        sources: list[Any] = [
+            path,
+            str(path),
+            data,
+            bytearray(data),
+            memoryview(data),
+            io.BytesIO(data),
+            file,
+        ]
         sources.append(Image.open(path))
         for source in sources:
             np.testing.assert_array_equal(read_photo(source).pixels, expected)
@@ -431,11 +440,10 @@ def test_an_unreadable_file_is_missing_input(tmp_path: Path) -> None:
 def test_names_are_escaped_in_messages_and_kept_in_the_photo(tmp_path: Path) -> None:
     folder = os.fsencode(tmp_path)
     for raw, shown in ((b"a\nb\x1b[1m.jpg", r"a\\nb\\x1b\[1m"), (b"\xff.jpg", r"\\udcff")):
-        path = folder + b"/" + raw
-        with open(path, "wb") as file:
-            file.write(b"no image")
+        name = os.fsdecode(folder + b"/" + raw)
+        Path(name).write_bytes(b"no image")
         with pytest.raises(InvalidImage, match=shown) as raised:
-            read_photo(os.fsdecode(path))
+            read_photo(name)
         assert str(raised.value).isprintable()
     path = tmp_path / "küche 🍳.png"
     path.write_bytes(encoded(scene(), "PNG"))

@@ -89,7 +89,7 @@ LIVE = b"GET /v2/health/live HTTP/1.1\r\nHost: localhost\r\n\r\n"
 async def ask(port: int, request: bytes) -> int:
     """The status of one response on a new connection; 0 where the connection broke."""
     try:
-        async with asyncio.timeout(_TIMEOUT):
+        async with asyncio.timeout(_TIMEOUT):  # type: ignore[attr-defined]  # Python 3.11
             reader, writer = await asyncio.open_connection(HOST, port)
             try:
                 writer.write(request)

@@ -107,7 +107,7 @@ def overrun() -> None:
     def short(size: Any, dtype: Any) -> Any:
         return empty((size[0] - 1, size[1]) if size == (8, 8) else size, dtype)
 
-    np.empty = short  # type: ignore[assignment]
+    np.empty = short  # type: ignore[misc, assignment]
     enlarge.enlarged(np.ones((4, 4), np.float32), taps, taps, (0.0, 10.0), clone=0)
 
 

@@ -45,7 +45,12 @@ def test_a_photograph_takes_the_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
     expected = by_numpy(depth, (960, 1280))
     called = []
     real = enlarge.enlarged
-    monkeypatch.setattr(enlarge, "enlarged", lambda *a: called.append(a) or real(*a))
+
+    def recorded(*arguments: Any) -> Any:
+        called.append(arguments)
+        return real(*arguments)
+
+    monkeypatch.setattr(enlarge, "enlarged", recorded)
     assert np.array_equal(resize_depth(depth, (960, 1280)), expected)
     assert len(called) == 1
     transposed = np.ascontiguousarray(depth.T).T  # no row is contiguous

@@ -76,7 +76,12 @@ def test_a_photograph_takes_the_kernel(
     image = picture(*size)
     called = []
     real = shrink.network_input
-    monkeypatch.setattr(shrink, "network_input", lambda *a: called.append(a) or real(*a))
+
+    def recorded(*arguments: Any) -> Any:
+        called.append(arguments)
+        return real(*arguments)
+
+    monkeypatch.setattr(shrink, "network_input", recorded)
     found = processor.pixels(image)
     assert len(called) == 1
     monkeypatch.setattr(shrink, "available", lambda: False)

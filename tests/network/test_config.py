@@ -30,7 +30,8 @@ def test_defaults_equal_the_reference_implementation() -> None:
 def test_reference_config_file_loads_and_keeps_its_extra_keys(tmp_path: Path) -> None:
     from transformers import GLPNConfig as Reference
 
-    Reference(max_depth=80, depths=[3, 8, 27, 3], my_note="kept").save_pretrained(tmp_path)
+    extra: dict[str, Any] = {"my_note": "kept"}
+    Reference(max_depth=80, depths=[3, 8, 27, 3], **extra).save_pretrained(tmp_path)
     config = GLPNConfig.from_json_file(tmp_path / "config.json")
     assert config.max_depth == 80
     assert config.depths == (3, 8, 27, 3)
@@ -163,13 +164,14 @@ def test_fields_that_depend_on_each_other_are_updated_together() -> None:
 
 def test_derived_records_stay_frozen() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
-        GLPNConfig().stages[0].width = 3
+        GLPNConfig().stages[0].width = 3  # type: ignore[misc]
 
 
 def test_attributes_of_the_ecosystem_can_be_read_and_set() -> None:
     from transformers import GLPNConfig as Reference
 
-    reference, config = Reference(), GLPNConfig()
+    reference: Any = Reference()
+    config: Any = GLPNConfig()
     for name in (
         *("architectures", "chunk_size_feed_forward", "dtype", "id2label", "is_encoder_decoder"),
         *("label2id", "model_type", "name_or_path", "num_labels", "output_attentions"),

@@ -50,7 +50,7 @@ def trying(rows: tuple[Row, ...]) -> list[Row]:
 
 
 def parameters(function: object, *without: str) -> set[str]:
-    names = inspect.signature(function).parameters.values()  # type: ignore[arg-type]
+    names = inspect.signature(function).parameters.values()
     plain = {p.name for p in names if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}
     return plain - {"self", "cls", *without}
 

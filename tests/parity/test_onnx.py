@@ -40,7 +40,7 @@ def relative_error(depth: np.ndarray, expected: Any) -> float:
     return np.max(np.abs(depth - expected) / expected)
 
 
-def run(folder: Path, pixels: np.ndarray) -> np.ndarray:
+def run(folder: Path, pixels: torch.Tensor) -> np.ndarray:
     return open_engine(folder, EngineOptions(engine="onnxruntime", threads=1, precision="float32"))(
         pixels.numpy()
     )

@@ -84,7 +84,7 @@ def test_the_fast_path_has_no_operation_at_the_size_of_the_picture() -> None:
     assert [len(found) for found in doublings] == [3, 5]
     used = [{t.name for t in g.initializer if t.external_data} for g in (trunk, whole)]
     assert {name.split(".")[0] for name in used[1] - used[0]} == {"head"}
-    engine = open_engine(
+    engine: Any = open_engine(
         BUNDLED, EngineOptions(engine="onnxruntime", threads=1, precision="float32")
     )
     assert [output.name for output in engine._session.get_outputs()] == ["features"]

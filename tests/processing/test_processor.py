@@ -359,7 +359,8 @@ def test_impossible_target_sizes_and_outputs_are_usage_errors() -> None:
     ):
         with pytest.raises(UsageError, match=message):
             processor.post_process_depth_estimation(outputs, sizes)
-    for bad in ({}, None, SimpleNamespace(predicted_depth=np.ones((3, 4)))):
+    wrong: tuple[Any, ...] = ({}, None, SimpleNamespace(predicted_depth=np.ones((3, 4))))
+    for bad in wrong:
         with pytest.raises(UsageError, match="predicted_depth"):
             processor.post_process_depth_estimation(bad)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +77,7 @@ def ramp(height: int, width: int) -> np.ndarray:
     return np.stack([red, np.zeros_like(red), np.zeros_like(red)], -1).round().astype(np.uint8)
 
 
-def log_means(metres: np.ndarray, cells: int) -> np.ndarray:
+def log_means(metres: np.ndarray, cells: tuple[int, int]) -> np.ndarray:
     """Mean log depth over cells, for sides that the cells divide."""
     (height, width), (rows, columns) = metres.shape, cells
     blocks = np.log(metres.astype(np.float64)).reshape(
@@ -90,7 +89,7 @@ def log_means(metres: np.ndarray, cells: int) -> np.ndarray:
 soft_windows = tiling.windows
 
 
-def abrupt(length: int, count: int) -> list[tuple[int, float]]:
+def abrupt(length: int, count: int) -> list[tuple[slice, np.ndarray]]:
     """The same tiles with equal weights up to their edges."""
     places = [place for place, _ in soft_windows(length, count)]
     total = np.zeros(length, np.float32)
@@ -99,7 +98,7 @@ def abrupt(length: int, count: int) -> list[tuple[int, float]]:
     return [(place, 1 / total[place]) for place in places]
 
 
-def excess(change: Callable[..., Any], axis: int, count: int) -> float:
+def excess(change: np.ndarray, axis: int, count: int) -> float:
     """How steep a change is within two pixels of the tiles' borders, against everywhere."""
     values = np.moveaxis(change, axis, 1)
     steps = np.abs(np.diff(values, axis=1)).mean(0)
@@ -242,9 +241,7 @@ def test_the_metres_follow_a_known_focal_length_as_ever(bundled: DepthEstimator)
 
 
 @pytest.mark.parametrize("tiles", [0, -1, 2.0, "2", "auto"])
-def test_what_is_no_number_of_tiles_is_refused(
-    estimator: DepthEstimator, tiles: float | str
-) -> None:
+def test_what_is_no_number_of_tiles_is_refused(estimator: DepthEstimator, tiles: Any) -> None:
     with pytest.raises(UsageError, match="tiles: expected True or a whole number from 1 on"):
         estimator(ramp(8, 8), tiles=tiles)
 

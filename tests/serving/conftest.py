@@ -125,6 +125,6 @@ def start_bundled(tmp_path: Path) -> Callable[..., Any]:
 
 
 @pytest.fixture
-def start(model: Path, tmp_path: Path) -> Iterator[Callable[..., Any]]:
+def start(model: Path, tmp_path: Path) -> Callable[..., Any]:
     """`serving` with options of the test's own."""
     return lambda *options, **popen: serving(model, tmp_path, *options, **popen)

@@ -90,9 +90,9 @@ def request_of(*messages: str) -> Request:
     left = list(messages)
 
     async def receive() -> dict[str, Any]:
-        if left:
-            return {"type": left.pop(0)}
-        await anyio.sleep_forever()
+        if not left:
+            await anyio.sleep_forever()
+        return {"type": left.pop(0)}
 
     return Request({"type": "http", "headers": []}, receive)
 
@@ -281,7 +281,7 @@ class Doubling:
         return 2 * pixels[:, 0]
 
 
-def shared_calls(engine: str, arrays: Any) -> list[Any]:
+def shared_calls(engine: Any, arrays: Any) -> list[Any]:
     """One call per thread; all wait until the first is done."""
     shared = SharedEngine(engine)
     with ThreadPoolExecutor(len(arrays)) as threads:

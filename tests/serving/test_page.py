@@ -54,7 +54,7 @@ def browser() -> Iterator[Any]:
 
 
 @pytest.fixture
-def open_page(browser: Any, service: Service) -> Iterator:
+def open_page(browser: Any, service: Service) -> Iterator[Callable[..., Any]]:
     """Pages of the service; in the end the console is empty and nothing was asked outside."""
     said: list[str] = []
     asked: list[str] = []
@@ -85,7 +85,7 @@ def photo() -> bytes:
 
 
 @pytest.fixture(scope="module")
-def depth(model: Path, photo: Path) -> glpn.Depth:
+def depth(model: Path, photo: bytes) -> glpn.Depth:
     """What the library says of the photo."""
     return glpn.load(model, threads=1)(photo)
 
@@ -125,7 +125,7 @@ FOCUS = """() => {
 
 
 def test_pointing_reads_metres_and_two_clicks_measure(
-    open_page: Callable[..., Any], photo: Path, depth: glpn.Depth
+    open_page: Callable[..., Any], photo: bytes, depth: glpn.Depth
 ) -> None:
     page = open_page()
     give(page, photo)
@@ -146,7 +146,7 @@ def test_pointing_reads_metres_and_two_clicks_measure(
 
 
 def test_the_divider_separates_photo_and_depth(
-    open_page: Callable[..., Any], photo: Path, depth: glpn.Depth
+    open_page: Callable[..., Any], photo: bytes, depth: glpn.Depth
 ) -> None:
     page = open_page()
     give(page, photo)
@@ -172,7 +172,7 @@ def test_the_divider_separates_photo_and_depth(
 
 
 def test_a_field_of_view_changes_distances(
-    open_page: Callable[..., Any], photo: Path, model: Path
+    open_page: Callable[..., Any], photo: bytes, model: Path
 ) -> None:
     page = open_page()
     give(page, photo)
@@ -192,7 +192,7 @@ def test_a_field_of_view_changes_distances(
 
 
 def test_a_rotated_photo_is_measured_as_displayed(
-    open_page: Callable[..., Any], photo: Path, model: Path
+    open_page: Callable[..., Any], photo: bytes, model: Path
 ) -> None:
     turned = jpeg_with(jpeg_segment(0xE1, orientation(6)), photo)  # to be turned by a quarter
     depth = glpn.load(model, threads=1)(turned)
@@ -221,7 +221,7 @@ def test_a_large_photo_is_displayed_at_a_step(open_page: Callable[..., Any], mod
 
 
 def test_everything_works_with_the_keyboard(
-    open_page: Callable[..., Any], photo: Path, depth: glpn.Depth
+    open_page: Callable[..., Any], photo: bytes, depth: glpn.Depth
 ) -> None:
     page = open_page()
     give(page, photo)
@@ -248,7 +248,7 @@ def test_everything_works_with_the_keyboard(
     assert set(names) <= reached
 
 
-def test_the_scene_is_drawn_and_turns(open_page: Callable[..., Any], photo: Path) -> None:
+def test_the_scene_is_drawn_and_turns(open_page: Callable[..., Any], photo: bytes) -> None:
     page = open_page(viewport={"width": 700, "height": 560})
     give(page, photo)
     page.mouse.click(*spot(page, 40, 40))
@@ -282,7 +282,7 @@ def test_the_scene_is_drawn_and_turns(open_page: Callable[..., Any], photo: Path
 
 
 def test_every_format_downloads(
-    open_page: Callable[..., Any], photo: Path, depth: glpn.Depth, tmp_path: Path
+    open_page: Callable[..., Any], photo: bytes, depth: glpn.Depth, tmp_path: Path
 ) -> None:
     page = open_page()
     give(page, photo)
@@ -311,7 +311,7 @@ def test_every_format_downloads(
 
 
 def test_bad_files_are_explained_and_change_nothing(
-    open_page: Callable[..., Any], photo: Path
+    open_page: Callable[..., Any], photo: bytes
 ) -> None:
     page = open_page()
     choose = page.locator("#file")
@@ -339,7 +339,7 @@ def test_bad_files_are_explained_and_change_nothing(
 
 
 def test_photos_can_be_pasted_dropped_and_chosen_from_examples(
-    open_page: Callable[..., Any], photo: Path, depth: glpn.Depth
+    open_page: Callable[..., Any], photo: bytes, depth: glpn.Depth
 ) -> None:
     page = open_page()
     for kind in ("paste", "drop"):
@@ -362,7 +362,7 @@ def test_photos_can_be_pasted_dropped_and_chosen_from_examples(
 
 
 def test_a_phone_offers_its_camera_and_does_not_scroll_sideways(
-    open_page: Callable[..., Any], photo: Path
+    open_page: Callable[..., Any], photo: bytes
 ) -> None:
     page = open_page(**PHONE)
     assert page.get_by_role("button", name="Take a photo").is_visible()
@@ -406,7 +406,7 @@ CONTRASTS = """() => {
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_text_has_contrast_and_every_control_has_a_name(
-    open_page: Callable[..., Any], photo: Path, scheme: str
+    open_page: Callable[..., Any], photo: bytes, scheme: str
 ) -> None:
     page = open_page(color_scheme=scheme)
     ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
@@ -427,7 +427,7 @@ def test_text_has_contrast_and_every_control_has_a_name(
 
 
 def test_the_page_asks_for_a_key_and_sends_it(
-    browser: Any, start: Callable[..., Any], photo: Path
+    browser: Any, start: Callable[..., Any], photo: bytes
 ) -> None:
     with start("--api-key-env", "K", env={**os.environ, "K": "sesame"}) as kept:
         page = browser.new_context(**DESKTOP).new_page()
@@ -444,7 +444,7 @@ def test_the_page_asks_for_a_key_and_sends_it(
 
 
 def test_a_stopped_service_is_explained(
-    browser: Any, start: Callable[..., Any], photo: Path
+    browser: Any, start: Callable[..., Any], photo: bytes
 ) -> None:
     with start() as service:
         page = browser.new_context(**DESKTOP).new_page()
@@ -464,7 +464,7 @@ def test_the_example_equals_the_repositorys() -> None:
 
 
 def test_points_keep_their_letters_in_both_views(
-    open_page: Callable[..., Any], photo: Path
+    open_page: Callable[..., Any], photo: bytes
 ) -> None:
     page = open_page()
     give(page, photo)
@@ -481,7 +481,7 @@ def test_points_keep_their_letters_in_both_views(
 
 
 def test_the_uncertainty_is_shown_beside_the_metres(
-    open_page: Callable[..., Any], photo: Path, model: Path
+    open_page: Callable[..., Any], photo: bytes, model: Path
 ) -> None:
     page = open_page()
     give(page, photo)
@@ -496,13 +496,13 @@ def test_the_uncertainty_is_shown_beside_the_metres(
     assert sigma == pytest.approx(depth.sigma[20, 30], abs=0.02)
 
 
-def test_the_model_states_its_terms(open_page: Callable[..., Any], photo: Path) -> None:
+def test_the_model_states_its_terms(open_page: Callable[..., Any], photo: bytes) -> None:
     page = open_page()
     give(page, photo)
     assert page.inner_text("#terms") == "Terms of the model: not stated."
 
 
-def test_readings_stand_above_the_fold(open_page: Callable[..., Any], photo: Path) -> None:
+def test_readings_stand_above_the_fold(open_page: Callable[..., Any], photo: bytes) -> None:
     page = open_page(viewport={"width": 1280, "height": 800})
     give(page, photo)
     for name in ("#apart", "#ticks"):
@@ -521,7 +521,9 @@ def test_the_files_of_the_page_are_small_and_licensed() -> None:
     assert "SPDX-License-Identifier: MIT" in files["/static/three.js"].read_text()
 
 
-def test_one_true_length_calibrates_everything(open_page, photo, model, tmp_path):
+def test_one_true_length_calibrates_everything(
+    open_page: Callable[..., Any], photo: bytes, model: Path, tmp_path: Path
+) -> None:
     page = open_page()
     give(page, photo)
     use, metres = page.get_by_role("button", name="Use", exact=True), page.locator("#tape-metres")
@@ -552,7 +554,9 @@ def test_one_true_length_calibrates_everything(open_page, photo, model, tmp_path
     assert shown(page, "apart") == pytest.approx(plain.between((10, 80), (110, 15)), abs=0.006)
 
 
-def test_the_distance_from_the_camera_is_a_tape_measure_too(open_page, photo):
+def test_the_distance_from_the_camera_is_a_tape_measure_too(
+    open_page: Callable[..., Any], photo: bytes
+) -> None:
     page = open_page()
     give(page, photo)
     page.mouse.click(*spot(page, 3, 90))
@@ -565,7 +569,9 @@ def test_the_distance_from_the_camera_is_a_tape_measure_too(open_page, photo):
     assert shown(page, "a") == pytest.approx(3 / slant, abs=0.02)
 
 
-def test_several_photos_keep_their_lengths_and_make_one_report(open_page, photo, depth, tmp_path):
+def test_several_photos_keep_their_lengths_and_make_one_report(
+    open_page: Callable[..., Any], photo: bytes, depth: glpn.Depth, tmp_path: Path
+) -> None:
     page = open_page()
     other = encoded(scene()[:, ::-1].copy(), "JPEG")
     files = [
@@ -599,7 +605,9 @@ def test_several_photos_keep_their_lengths_and_make_one_report(open_page, photo,
     page.get_by_role("button", name="Choose a photo").wait_for()
 
 
-def test_the_picture_fills_a_desktop_screen_and_nothing_is_cut_off(open_page, photo):
+def test_the_picture_fills_a_desktop_screen_and_nothing_is_cut_off(
+    open_page: Callable[..., Any], photo: bytes
+) -> None:
     page = open_page(viewport={"width": 1440, "height": 900})
     give(page, encoded(scene(), "JPEG"))
     box = page.locator("#frame").bounding_box()
@@ -613,7 +621,9 @@ def test_the_picture_fills_a_desktop_screen_and_nothing_is_cut_off(open_page, ph
     assert cut == []
 
 
-def test_the_guide_and_the_interface_are_linked(open_page, service):
+def test_the_guide_and_the_interface_are_linked(
+    open_page: Callable[..., Any], service: Service
+) -> None:
     page = open_page()
     page.get_by_role("link", name="How to measure").click()
     page.get_by_role("heading", name="How to measure in a photo").wait_for()

@@ -81,7 +81,9 @@ def write_catalogue(path: Path, rows: Any = ROWS, texture: bytes | None = None) 
     return path
 
 
-def scaled(text: str, scale: float, shift: tuple[float, float, float] = (0, 0, 0)) -> str:
+def scaled(
+    text: str, scale: tuple[float, float, float], shift: tuple[float, float, float] = (0, 0, 0)
+) -> str:
     """An OBJ file with its vertices scaled and then moved."""
     lines = []
     for line in text.splitlines():

@@ -149,7 +149,8 @@ def test_the_high_side_of_a_chair_is_its_back(turns: Any) -> None:
     seat = scaled(CUBE, (0.5, 0.5, 0.4))
     back = scaled(CUBE, (0.5, 0.05, 0.9))
     parts = [read_obj("c.obj", reader({"c.obj": text})) for text in (seat, back)]
-    chair = type(parts[0])(
+    make: Any = type(parts[0])
+    chair = make(
         *(
             np.concatenate([getattr(part, name) for part in parts])
             for name in ("corners", "normals", "uv", "paint")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -59,7 +60,7 @@ def test_every_point_of_the_ply_lies_on_a_surface_of_the_room(
     room: tuple[Depth, np.ndarray], tmp_path: Path
 ) -> None:
     depth, axes = room
-    cloud = trimesh.load(depth.save(tmp_path / "room.ply"))
+    cloud: Any = trimesh.load(depth.save(tmp_path / "room.ply"))
     assert len(cloud.vertices) == SIZE[0] * SIZE[1]
     assert errors(cloud.vertices, axes).max() < EXACT
 

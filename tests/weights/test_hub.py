@@ -64,15 +64,18 @@ class Handler(BaseHTTPRequestHandler):
             return
         name = "/".join(parts[4:])
         if name not in files:
-            return self.fail(404, "EntryNotFound")
+            self.fail(404, "EntryNotFound")
+            return
         self.answer(files[name], ETag=f'"{digest(files[name])}"', **{"X-Repo-Commit": COMMIT})
 
     def repository(self, repo_id: str) -> dict[str, bytes] | None:
         if repo_id not in self.server.repositories:
-            return self.fail(404, "RepoNotFound")
+            self.fail(404, "RepoNotFound")
+            return None
         permitted = self.headers.get("Authorization") == f"Bearer {TOKEN}"
         if repo_id in self.server.gated and not permitted:
-            return self.fail(403, "GatedRepo")
+            self.fail(403, "GatedRepo")
+            return None
         return self.server.repositories[repo_id]
 
     def metadata(self, repo_id: str, rest: list[str], files: dict[str, bytes]) -> None:
@@ -162,7 +165,7 @@ def published(hub: Hub, model: GLPNForDepthEstimation, tmp_path: Path) -> Hub:
 
 
 def test_a_hub_id_downloads_the_model_and_never_a_pickle(
-    published: Hub, model: Path, tmp_path: Path
+    published: Hub, model: GLPNForDepthEstimation, tmp_path: Path
 ) -> None:
     again = GLPNForDepthEstimation.from_pretrained("someone/depth", cache_dir=tmp_path / "cache")
     state, wanted = again.state_dict(), model.state_dict()
@@ -248,14 +251,16 @@ def test_an_existing_folder_and_a_bundled_name_are_found_without_the_network(
 
 
 def test_a_slash_at_the_end_of_a_name_or_folder_changes_nothing(
-    hub: Hub, model: Path, tmp_path: Path
+    hub: Hub, model: GLPNForDepthEstimation, tmp_path: Path
 ) -> None:
     model.save_pretrained(tmp_path / "run")
     assert weights.resolve(f"{tmp_path}/run/") == tmp_path / "run"
     assert weights.resolve("glpn-b0-indoor/") == weights.resolve("glpn-b0-indoor")
 
 
-def test_a_pushed_model_can_be_loaded_from_the_hub(hub: Hub, model: Path, tmp_path: Path) -> None:
+def test_a_pushed_model_can_be_loaded_from_the_hub(
+    hub: Hub, model: GLPNForDepthEstimation, tmp_path: Path
+) -> None:
     url = model.push_to_hub("someone/mine", token=TOKEN, commit_message="First")
     assert url == f"{hub.url}/someone/mine/commit/{COMMIT}"
     written = {"checksums.json", "config.json", "model.safetensors"}
@@ -266,12 +271,12 @@ def test_a_pushed_model_can_be_loaded_from_the_hub(hub: Hub, model: Path, tmp_pa
     assert all(torch.equal(state[name], wanted[name]) for name in wanted)
 
 
-def test_a_refused_upload_is_an_output_error(hub: Hub, model: Path) -> None:
+def test_a_refused_upload_is_an_output_error(hub: Hub, model: GLPNForDepthEstimation) -> None:
     hub.refuse_uploads = True
     with pytest.raises(OutputFailed, match="someone/mine"):
         model.push_to_hub("someone/mine", token=TOKEN)
 
 
-def test_a_bad_repository_name_is_a_usage_error(model: Path) -> None:
+def test_a_bad_repository_name_is_a_usage_error(model: GLPNForDepthEstimation) -> None:
     with pytest.raises(UsageError, match="user/name"):
         model.push_to_hub("../etc/passwd", token=TOKEN)

@@ -44,11 +44,11 @@ def safetensors_bytes(header: object, data: bytes = b"", length: int | None = No
     return struct.pack("<Q", len(text) if length is None else length) + text + data
 
 
-def tensor(begin: int, end: int, shape: list, dtype: str = "F32") -> dict:
+def tensor(begin: int, end: int, shape: list[Any], dtype: str = "F32") -> dict[str, Any]:
     return {"dtype": dtype, "shape": shape, "data_offsets": [begin, end]}
 
 
-def damage(folder: Path, change: Callable[[Path], object]) -> None:
+def damage(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
     """Rewrite the folder's weights after `change` edited the tensors."""
     state = weights.read_tensors(folder)
     state = {name: value.clone() for name, value in state.items()}
@@ -424,7 +424,7 @@ def test_equal_weights_make_equal_files(tmp_path: Path) -> None:
 def test_written_files_carry_the_format_and_channels_last_weights_are_laid_out_plainly(
     tmp_path: Path,
 ) -> None:
-    model = tiny().to(memory_format=torch.channels_last)
+    model = tiny().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     model.save_pretrained(tmp_path)
     header = weights.read_header(tmp_path / weights.WEIGHTS_NAME)
     assert header.metadata["format"] == "pt"
