@@ -104,6 +104,18 @@ def test_the_python_lines_run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert (folder / "lobby.npz").exists()
 
 
+def test_what_people_search_for_can_be_found() -> None:
+    text = README.lower()
+    wanted = ("uncertainty", "point cloud", "video", "fine-tune", "commercial use", "safety device")
+    assert [words for words in wanted if words not in text] == []
+    assert "docs/compare.md" in text and "@article" in text
+
+
+def test_the_commands_name_no_minor_version_of_python() -> None:
+    blocks = "".join(block for language, block in BLOCKS if language == "bash")
+    assert "python3 -m venv" in blocks and not re.search(r"python3\.\d", blocks)
+
+
 def test_the_names_of_the_switch_exist() -> None:
     block = next(b for language, b in BLOCKS if language == "python" and "from_pretrained" in b)
     line = next(line for line in block.splitlines() if line.startswith("from glpn"))
