@@ -54,8 +54,8 @@ def main() -> None:
             for kept in ("yes", "no"):
                 where = Path(scratch, f"{kept}{turn}")
                 command = [sys.executable, "-c", JOB, str(photos), str(where), kept]
-                told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-                print(f"folder, blocks kept: {kept}: {told.strip()}", flush=True)
+                output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+                print(f"folder, blocks kept: {kept}: {output.strip()}", flush=True)
 
 
 def compare_kernels() -> None:

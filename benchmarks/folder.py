@@ -1,13 +1,13 @@
-"""A folder of photographs against the engine alone: images a second, in one run.
+"""Images per second of a folder of photos and of the engine without the folder, in one run.
 
     python benchmarks/folder.py [--photos 200] [--formats png16 png16,vis] [--json folder.json]
 
-The photographs are synthetic JPEGs of 1280×960. The engine alone repeats one prepared input, as one
-picture after the other on all cores and, where `glpn predict` would, as several side by side on one
-core each; the better of the two counts, as the mean of before and after the folder: machines are
-faster now and slower then. The folder is `glpn predict DIR` in the same process, from
-the opening of the model to the last file. The bundled weights run twice: at their own scale
-(192×256) and, told short_side 480, at the published 480×640.
+The photos are synthetic JPEGs of 1280×960. The engine repeats one prepared input: one image after
+the other on all cores and, where `glpn predict` would do so, several side by side on one core each.
+The better of the two counts. It is measured before and after the folder and averaged, because a
+machine's speed varies. The folder is `glpn predict DIR` in the same process, from opening the model
+to the last file. The bundled weights run twice: at their own scale (192×256) and, with short_side
+480, at the published 480×640.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def alone(model: Path, photo: Path, seconds: float) -> dict[str, float]:
 
 
 def rate(run: Callable[[], object], seconds: float, *, lanes: int) -> float:
-    """Calls a second, median of three stretches, on so many threads."""
+    """Calls per second on `lanes` threads, the median of three stretches."""
 
     def stretch(until: float) -> int:
         done = 0
@@ -123,8 +123,8 @@ def main() -> None:
                 engine = {name: (before[name] + after[name]) / 2 for name in before}
                 before = after
                 rows.append({"short_side": scale, "formats": formats, "folder": rate_, **engine})
-                told = ", ".join(f"{rate_ / r:.0%} of {name}" for name, r in engine.items())
-                print(f"{scale:4} {formats:10} {rate_:6.2f} photos/s: {told}", flush=True)
+                shares = ", ".join(f"{rate_ / r:.0%} of {name}" for name, r in engine.items())
+                print(f"{scale:4} {formats:10} {rate_:6.2f} photos/s: {shares}", flush=True)
     if options.json:
         options.json.write_text(json.dumps(rows, indent=2) + "\n")
 

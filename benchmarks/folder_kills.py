@@ -2,10 +2,10 @@
 
     python benchmarks/folder_kills.py --json folder_kills.json
 
-A tiny random model predicts 2,000 small photographs, made from their numbers alone. One run is left
-alone; another is killed (SIGKILL) five times, each at a random picture and a random moment after
-it, and then run to its end. Every output must be there once, with the bits of the run left alone.
-Exits with 1 if not, or if a kill cost more pictures than were in flight. Needs glpn[torch].
+A tiny random model predicts 2,000 small generated photos. One run is undisturbed. Another is killed
+(SIGKILL) five times, each at a random photo and a random moment after it, and then runs to its end.
+Every output must exist once, with the bits of the undisturbed run. Exits with 1 if not, or if a
+kill cost more photos than were in flight. Needs glpn[torch].
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def noted(output: Path) -> list[dict[str, object]]:
 def torment(work: Path, output: Path, kills: int, total: int) -> list[dict[str, int]]:
     """Kill as often; what was there and what was noted at each kill."""
     rng = np.random.default_rng(0)
-    told = []
+    after_kills = []
     for at in sorted(rng.choice(np.arange(1, total - 20), kills, replace=False)):
         process = start(work, output)
         while process.poll() is None and count(output) < at:
@@ -81,16 +81,19 @@ def torment(work: Path, output: Path, kills: int, total: int) -> list[dict[str, 
         time.sleep(rng.uniform(0, 0.02))
         process.kill()
         process.wait()
-        told.append({"outputs": count(output), "noted": len(noted(output))})
-        print(f"killed with {told[-1]['outputs']} outputs, {told[-1]['noted']} noted", flush=True)
+        after_kills.append({"outputs": count(output), "noted": len(noted(output))})
+        print(
+            f"killed with {after_kills[-1]['outputs']} outputs, {after_kills[-1]['noted']} noted",
+            flush=True,
+        )
     if start(work, output).wait() != 0:
         raise SystemExit("the last run failed")
-    return told
+    return after_kills
 
 
-def compare(alone: Path, killed: Path, total: int) -> dict[str, int]:
+def compare(undisturbed: Path, killed: Path, total: int) -> dict[str, int]:
     """How the folders differ, and how often photographs were noted."""
-    wanted = {path.name: path.read_bytes() for path in alone.glob("*.png")}
+    wanted = {path.name: path.read_bytes() for path in undisturbed.glob("*.png")}
     got = {path.name: path.read_bytes() for path in killed.glob("*.png")}
     lines = Counter(str(entry["image"]) for entry in noted(killed))
     return {
@@ -113,11 +116,11 @@ def main() -> int:
         write_photographs(work / "photos", options.pictures)
         write_model(work / "model")
         began = time.perf_counter()
-        if start(work, work / "alone").wait() != 0:
+        if start(work, work / "undisturbed").wait() != 0:
             raise SystemExit("the undisturbed run failed")
         print(f"undisturbed: {time.perf_counter() - began:.0f} s", flush=True)
         kills = torment(work, work / "killed", options.kills, options.pictures)
-        outcome = compare(work / "alone", work / "killed", options.pictures)
+        outcome = compare(work / "undisturbed", work / "killed", options.pictures)
     lost = max((kill["outputs"] - kill["noted"] for kill in kills), default=0)
     print(", ".join(f"{value} {name.replace('_', ' ')}" for name, value in outcome.items()))
     print(f"written but not yet noted at a kill: at most {lost}")

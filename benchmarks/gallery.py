@@ -5,7 +5,7 @@
 
 Of photographs: each beside its depth, one colour scale for all. Of a dataset (anything `glpn.data`
 reads): frames from the lowest to the highest AbsRel in equal steps, each with its photo, the true
-depth, the predicted one, and log(predicted / true). The camera is not told, no scale is fitted.
+depth, the predicted one, and log(predicted / true). The camera is not given and no scale is fitted.
 """
 
 from __future__ import annotations

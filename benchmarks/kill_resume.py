@@ -2,7 +2,7 @@
 
     python benchmarks/kill_resume.py --json kill_resume.json
 
-For each seed one run is left alone and one is killed (SIGKILL) ten times: a third of the times
+For each seed one run is undisturbed and one is killed (SIGKILL) ten times: a third of the times
 while a checkpoint is being written, a third at any moment since the process began, a third between
 the first step and half a second later. Both must end with the same log, models and state. Prints a
 table; exits with 1 if anything differs or more than one interval between saves was ever lost.
@@ -146,17 +146,17 @@ def _size(run: Path) -> int:
 
 
 def torment(work: Path, seed: int, kills: int) -> Outcome:
-    """One seed: a run left alone against a run killed so many times."""
+    """One seed: an undisturbed run against a run that is killed `kills` times."""
     outcome, rng = Outcome(seed), np.random.default_rng(seed)
-    alone, killed = work / f"alone-{seed}", work / f"killed-{seed}"
-    if start(work, alone, seed).wait() != 0:
+    undisturbed, killed = work / f"undisturbed-{seed}", work / f"killed-{seed}"
+    if start(work, undisturbed, seed).wait() != 0:
         raise SystemExit(f"the undisturbed run of seed {seed} failed")
     for _ in range(kills):
         kill_once(work, killed, outcome, rng)
     if start(work, killed, seed).wait() != 0:
         outcome.differing.append("the last resumption failed")
         return outcome
-    wanted, got = traces(alone), traces(killed)
+    wanted, got = traces(undisturbed), traces(killed)
     outcome.differing = [name for name in wanted if got.get(name) != wanted[name]]
     return outcome
 
@@ -175,9 +175,9 @@ def main() -> int:
         (work / "recipe.toml").write_text(RECIPE)
         for seed in range(options.seeds):
             o = torment(work, seed, options.kills)
-            told = ", ".join(o.differing) or "nothing"
+            names = ", ".join(o.differing) or "nothing"
             print(
-                f"{o.seed:4}  {o.kills:5}  {o.inside_a_save:13}  {o.most_steps_lost:15}  {told}",
+                f"{o.seed:4}  {o.kills:5}  {o.inside_a_save:13}  {o.most_steps_lost:15}  {names}",
                 flush=True,
             )
             outcomes.append(o)

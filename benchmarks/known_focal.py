@@ -1,8 +1,8 @@
-"""What a known focal length is worth: metric errors with the camera told and not told.
+"""Metric errors with the camera given and with the camera unknown.
 
     python benchmarks/known_focal.py FOLDER [FOLDER ...] [--model glpn-b0-indoor] [--stride 1]
 
-FOLDER is a dataset that tells its camera (K.txt, for example), or give --focal in pixels. Per-image
+FOLDER is a dataset with a known camera (K.txt, for example), or give --focal in pixels. Per-image
 means over valid pixels, no alignment, no crop.
 """
 
@@ -28,12 +28,12 @@ def main() -> None:
     estimator = glpn.load(arguments.model)
     for folder in arguments.folders:
         frames = open_dataset(folder)
-        scores: dict[str, list[tuple[float, float]]] = {"not told": [], "told": []}
+        scores: dict[str, list[tuple[float, float]]] = {"unknown": [], "given": []}
         for index in range(0, len(frames), arguments.stride):
             sample = frames[index]
             camera = None if arguments.focal else sample.camera
             known = estimator(sample.image, camera=camera, focal=arguments.focal)
-            for name, depth in (("not told", estimator(sample.image)), ("told", known)):
+            for name, depth in (("unknown", estimator(sample.image)), ("given", known)):
                 metrics = depth_metrics(depth.metres, sample.depth, sample.depth > 0)
                 scores[name].append((metrics.delta1, metrics.abs_rel))
         for name, values in scores.items():

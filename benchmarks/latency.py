@@ -8,8 +8,8 @@ calls for a few seconds. Cases alternate, round after round, and a ratio compare
 round. Weights are random, none left at its initial value. "tuned" is the
 same process under an allocator that keeps its memory in huge pages instead of giving it back to
 the system after each call. Each process's figures go into benchmarks/results/latency.json when it
-ends, and what is there is not measured again (`--fresh` forgets it, and so do other versions of the
-packages or another number of threads): a run that was cut off goes on where it was.
+ends, so an interrupted run resumes. `--fresh` starts again, as do other versions of the packages or
+another number of threads.
 
 Reduced precision (bfloat16, 8-bit products) runs here whether or not the weights passed
 `glpn precision`:

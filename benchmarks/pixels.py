@@ -28,7 +28,7 @@ import numpy as np
 MEGAPIXELS = (0.05, 0.1, 0.3, 0.7, 1.5, 3, 6, 12)
 FITTED_FROM = 0.3
 LONGEST_SECONDS = 3.0  # of calls at one size
-MOST_BYTES = 8 << 30  # of address space: a size that wants more is told as failed
+MOST_BYTES = 8 << 30  # of address space; a size that needs more counts as failed
 
 
 def size_of(megapixels: float) -> tuple[int, int]:
@@ -78,10 +78,10 @@ def plot(results: dict[str, list[dict[str, Any]]], path: Path) -> None:
         axes, ("seconds", "peak_mb"), ("seconds", "peak memory, MB"), strict=True
     ):
         for what, rows in results.items():
-            told = f"{labels[what]}" + (
+            label = f"{labels[what]}" + (
                 f", ~ pixels^{exponent(rows, key):.2f}" if what == "network" else ""
             )
-            ax.plot([r["megapixels"] for r in rows], [r[key] for r in rows], "o-", label=told)
+            ax.plot([r["megapixels"] for r in rows], [r[key] for r in rows], "o-", label=label)
         ax.set(xscale="log", yscale="log", xlabel="megapixels", ylabel=unit)
         ax.grid(True, which="both", alpha=0.3)
         ax.legend()
@@ -113,8 +113,8 @@ def main() -> None:
                 continue
             row = {"megapixels": size[0] * size[1] / 1e6, "size": size, **json.loads(done.stdout)}
             rows.append(row)
-            told = f"{row['seconds']:8.3f} s  {row['peak_mb']:6.0f} MB"
-            print(f"{what:8} {size[0]:5}x{size[1]:<5} {told}", flush=True)
+            figures = f"{row['seconds']:8.3f} s  {row['peak_mb']:6.0f} MB"
+            print(f"{what:8} {size[0]:5}x{size[1]:<5} {figures}", flush=True)
     for key in ("seconds", "peak_mb"):
         print(f"network: {key} ~ pixels^{exponent(results['network'], key):.2f}")
     if options.json:

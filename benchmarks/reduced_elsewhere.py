@@ -52,8 +52,10 @@ def main() -> None:
             for kind, estimator in reduced.items():
                 metres = estimator.metres(image)
                 found[kind].append(float(np.mean(np.abs(metres - expected) / expected)))
-        told = ", ".join(f"{k} {np.mean(v):.2%} (at most {max(v):.2%})" for k, v in found.items())
-        print(f"{photographs}, {len(files)} photographs: {told}", flush=True)
+        figures = ", ".join(
+            f"{k} {np.mean(v):.2%} (at most {max(v):.2%})" for k, v in found.items()
+        )
+        print(f"{photographs}, {len(files)} photographs: {figures}", flush=True)
 
 
 if __name__ == "__main__":

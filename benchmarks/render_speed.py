@@ -65,8 +65,8 @@ def main() -> None:
         with multiprocessing.get_context("spawn").Pool(arguments.workers) as pool:
             times = [value for row in pool.starmap(seconds, jobs) for value in row]
     rate = arguments.workers * BATCH / statistics.median(times)
-    told = {**vars(arguments), "threads": torch.get_num_threads()}
-    print(json.dumps({**told, "images_per_s": round(rate, 1)}))
+    settings = {**vars(arguments), "threads": torch.get_num_threads()}
+    print(json.dumps({**settings, "images_per_s": round(rate, 1)}))
 
 
 if __name__ == "__main__":

@@ -12,12 +12,12 @@ capacity  engine: the library's own rate in this process, as `glpn predict` runs
           all; the medians count, of the share too.
 steady    Requests come evenly spaced (as wrk2 and vegeta send them) at 0.8 of capacity for MINUTES;
           100 % answered 200 and p99 at most four times the single median.
-random    The same with exponential gaps, for a minute; told, not judged: by queueing theory alone,
+random    The same with exponential gaps, for a minute; reported, not judged: by queueing theory,
           two servers at 0.8 have a p99 of some six service times then.
 overload  The same, evenly spaced, at four times capacity; only 200 and 503, at least 0.9 of
           capacity (the mean of right before and after) answered 200, /v2/health/live within 100 ms
           each time.
-ends      A service under load is told to end by SIGTERM, again and again; every request it
+ends      A service under load gets SIGTERM, again and again; every request it
           accepted, one whose body it had begun to read, is answered whole.
 
 The clients run in a process of their own beside the service and take their share of the same cores.

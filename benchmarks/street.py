@@ -2,8 +2,8 @@
 
     python benchmarks/street.py FOLDER [--models glpn-b0-rooms RUNS/street/glpn-b0-street]
 
-FOLDER is a dataset of streets that tells its cameras. Means over its frames of δ1 and AbsRel over
-valid pixels up to 80 m, no crop: metric with the camera told, and after one scale per image.
+FOLDER is a dataset of streets with known cameras. Means over its frames of δ1 and AbsRel over
+valid pixels up to 80 m, no crop: metric with the camera given, and after one scale per image.
 "floor" is the mean of log depth, place by place, over rendered streets, brought to each camera.
 """
 

@@ -142,8 +142,8 @@ def main() -> None:
         results["rooms 960x1280"] = measure(estimator, rendered_frames(options.rooms))
     for what, rows in results.items():
         for name, row in rows.items():
-            told = "  ".join(f"{key} {value:.4f}" for key, value in row.items())
-            print(f"{what}  {name:11}  {told}")
+            figures = "  ".join(f"{key} {value:.4f}" for key, value in row.items())
+            print(f"{what}  {name:11}  {figures}")
     if options.json:
         options.json.write_text(json.dumps(results, indent=2) + "\n")
 

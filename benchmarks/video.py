@@ -95,9 +95,9 @@ def tone(second: int) -> av.AudioFrame:
 
 @dataclass
 class Run:
-    """One `glpn video`: what it said, how long it took, its memory as it went."""
+    """One run of `glpn video`: its JSON record, its duration and its memory over time."""
 
-    told: dict[str, object]
+    record: dict[str, object]
     seconds: float
     rss_mb: list[float]
 
@@ -121,10 +121,10 @@ def run(video: Path, output: Path, *options: str) -> Run:
         while process.poll() is None:
             rss.append(watched.memory_info().rss / 1e6)
             time.sleep(LOOK_EVERY)
-        told = process.stdout.read() if process.stdout else ""
+        output_text = process.stdout.read() if process.stdout else ""
     if process.returncode:
         raise SystemExit(f"glpn video ended with {process.returncode}")
-    return Run(json.loads(told), time.perf_counter() - began, rss)
+    return Run(json.loads(output_text), time.perf_counter() - began, rss)
 
 
 def stamps(path: Path) -> list[float]:
@@ -163,16 +163,16 @@ def whole(
     middle = float(np.median(warm))
     frames, before, after = seconds * rate, stamps(video), stamps(output)
     figures = {
-        "frames": done.told["frames"],
+        "frames": done.record["frames"],
         "seconds": done.seconds,
         "frames_per_second": frames / done.seconds,
         "rss_mb": {"median": middle, "least": min(warm), "most": max(warm)},
-        "cuts": {"made": (seconds - 1) // SCENE, "found": done.told["cuts"]},
-        "flicker": [done.told["flicker"], done.told["flicker_smoothed"]],
+        "cuts": {"made": (seconds - 1) // SCENE, "found": done.record["cuts"]},
+        "flicker": [done.record["flicker"], done.record["flicker_smoothed"]],
     }
     claims = {
         "memory is flat": max(warm) < middle * (1 + FLAT) and min(warm) > middle * (1 - FLAT),
-        "frame count is kept": done.told["frames"] == len(before) == len(after) == frames,
+        "frame count is kept": done.record["frames"] == len(before) == len(after) == frames,
         "rate is kept": len(before) == len(after) and bool(np.allclose(before, after, atol=1e-3)),
         "audio is kept": audio(video) == audio(output),
     }

@@ -4,7 +4,7 @@
 
 Every candidate is made to be as slow or as large as its format allows. One request is answered
 first, so that the engine is warm. Printed: seconds of processor time and of the clock, and the
-growth of the peak of resident memory, for reading alone and for the whole answer.
+growth of the peak resident memory, for reading only and for the whole response.
 """
 
 from __future__ import annotations

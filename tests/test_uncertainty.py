@@ -178,9 +178,9 @@ def test_the_second_png_holds_sigma_in_millimetres_and_says_so(tmp_path: Path) -
     path = depth.save(tmp_path / "a.sigma.png")
     with Image.open(path) as picture:
         assert np.array_equal(np.asarray(picture), np.rint(depth.sigma * 1000))
-        told = json.loads(picture.info["glpn"])
-    assert (told["quantity"], told["unit"], told["scale"]) == ("sigma", "metre", 1000)
-    assert told["invalid"] is None  # 0 is a value here
+        about = json.loads(picture.info["glpn"])
+    assert (about["quantity"], about["unit"], about["scale"]) == ("sigma", "metre", 1000)
+    assert about["invalid"] is None  # 0 is a value here
     assert files.read(depth.save(tmp_path / "b.sigma.png", scale=256)).metadata["scale"] == 256
 
 

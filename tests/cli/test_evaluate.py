@@ -183,7 +183,9 @@ def test_geometry_errors_come_out_where_the_matlab_files_are(glpn: RunGlpn, tmp_
     assert list(found.values()) == pytest.approx(
         [0, 30, 10, 10, 1 - scenes.FAR, scenes.FAR, 0], abs=1e-6
     )
-    [record] = glpn("evaluate", *options, "--json", "--overwrite").records  # told by its files
+    [record] = glpn(
+        "evaluate", *options, "--json", "--overwrite"
+    ).records  # recognised by its files
     assert list(record["geometry"]) == ["means"] and record["settings"]["dataset"] == "ibims"
 
 
@@ -234,10 +236,10 @@ def test_a_plain_folder_is_described_by_options_or_a_file(
     data = sets.plain(tmp_path / "plain")
     spec = tmp_path / "spec.toml"
     spec.write_text("scale = 25.5\noffset = 0.5\ninvalid = []\nborder = [1, 2, 3, 4]\n")
-    told = ("--scale", 25.5, "--offset", 0.5, "--invalid", "none", "--border", "1,2,3,4")
+    options_given = ("--scale", 25.5, "--offset", 0.5, "--invalid", "none", "--border", "1,2,3,4")
     by_options, by_file = (
         evaluate("--data", data, "--dataset", "folder", "--json", *options).records[0]
-        for options in (told, ("--spec", spec))
+        for options in (options_given, ("--spec", spec))
     )
     assert by_options == by_file
     assert by_options["protocol"]["name"] == "folder" and by_options["images"] == 4

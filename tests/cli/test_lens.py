@@ -31,8 +31,8 @@ def test_intrinsics_are_fitted_to_the_photograph_and_measured_with(
     assert record["camera"]["fx"] == 100  # 256 pixels calibrated, 128 taken
     assert record["camera"]["distortion"] == [-0.1, 0.02, 0.001, 0.002]
     assert record["camera"]["source"] == "intrinsics of head.yaml"
-    told = library.read_intrinsics(path)
-    depth = library.load(model, threads=1)(photo, camera=told)
+    known = library.read_intrinsics(path)
+    depth = library.load(model, threads=1)(photo, camera=known)
     [between] = record["between"]
     assert between["metres"] == pytest.approx(depth.between((7, 9), (80, 60)), abs=1e-4)
     saved = library.read_depth(tmp_path / "out/room.png")

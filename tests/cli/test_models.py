@@ -337,12 +337,12 @@ DAMAGES = {
 def test_a_damaged_model_is_refused_before_any_photograph(
     predict: RunGlpn, photo: Path, copy: Path, kind: str, engine: str
 ) -> None:
-    damage, told = DAMAGES[kind]
+    damage, message = DAMAGES[kind]
     damage(copy)
     weights.sign(copy)  # intact by its checksums: what it holds is refused all the same
     run = predict(photo, "-m", copy, "--engine", engine)
     assert (run.code, run.out) == (65, "")
-    assert told in run.err and "Traceback" not in run.err
+    assert message in run.err and "Traceback" not in run.err
     assert len(run.err.splitlines()) == 1
 
 

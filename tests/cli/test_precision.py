@@ -42,7 +42,7 @@ def test_measured_figures_lie_beside_the_weights_and_decide(glpn: RunGlpn, tmp_p
     eight_bits = any(kind.startswith("int8") for kind in kinds)
     for record in run.records:
         assert record["deviation"] > 0 and record["score_frames"] == 4
-        assert record["deviation_frames"] == (2 if eight_bits else 4)  # others told the ranges
+        assert record["deviation_frames"] == (2 if eight_bits else 4)  # the others calibrate
         assert bool(record["ranges"]) == record["precision"].startswith("int8")
     kept = json.loads((folder / "precision.json").read_text())["records"]
     assert [(record["engine"], record["precision"]) for record in kept] == [

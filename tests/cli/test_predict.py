@@ -334,7 +334,7 @@ def test_a_leading_dash_needs_the_double_dash(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["--format", "png16,exe"], "'exe'"),
         (["--colormap", "jet"], "colormap"),
@@ -355,11 +355,11 @@ def test_a_leading_dash_needs_the_double_dash(
     ],
 )
 def test_wrong_usage_exits_2_and_says_what_was_expected(
-    predict: RunGlpn, photo: Path, arguments: list[str], told: str
+    predict: RunGlpn, photo: Path, arguments: list[str], message: str
 ) -> None:
     run = predict(photo, *arguments)
     assert (run.code, run.out) == (2, "")
-    assert told in run.err and "Traceback" not in run.err
+    assert message in run.err and "Traceback" not in run.err
 
 
 def test_a_place_outside_one_photograph_fails_that_one_alone(

@@ -55,10 +55,10 @@ def test_a_folder_keeps_a_manifest_with_a_line_for_each_photograph(
     noted = lines(tmp_path)
     assert sorted(line["image"] for line in noted) == [str(folder / f"p{i}.jpg") for i in range(4)]
     for line in noted:
-        told = library.read_depth(tmp_path / "out" / line["files"]["png16"]["name"]).provenance
+        origin = library.read_depth(tmp_path / "out" / line["files"]["png16"]["name"]).provenance
         assert line["origin"] == {
-            "image_hash": told.image_hash,
-            "model_hash": told.model_hash,
+            "image_hash": origin.image_hash,
+            "model_hash": origin.model_hash,
             "asked": "fov=60.0",
         }
         assert line["seconds"] > 0 and line["error"] == ""

@@ -58,8 +58,8 @@ def test_sixty_frames_with_a_tone_keep_count_rate_and_audio(
     source = write_video(tmp_path / "in.mp4", shown, rate=rate, tone="aac")
     done = video(source, "-o", tmp_path / "out.mp4", "--json")
     assert done.code == 0, done.err
-    (told,) = done.records
-    assert told["frames"] == 60 and told["audio"] == ["aac"] and told["warnings"] == []
+    (record,) = done.records
+    assert record["frames"] == 60 and record["audio"] == ["aac"] and record["warnings"] == []
     assert packets(tmp_path / "out.mp4") == packets(source)
     assert stamps(tmp_path / "out.mp4") == pytest.approx(stamps(source), abs=1e-3)
     with av.open(str(tmp_path / "out.mp4")) as out:
@@ -170,9 +170,9 @@ def test_smoothing_halves_the_flicker_of_a_static_noisy_scene(
     rng = np.random.default_rng(0)
     source = write_video(tmp_path / "in.mp4", [noisy(ramp(), rng, 5) for _ in range(30)])
     done = video(source, "-o", tmp_path / "out.mp4", "--smooth", "--json")
-    (told,) = done.records
-    assert told["cuts"] == 0
-    assert 0 < told["flicker_smoothed"] < told["flicker"] / 2
+    (record,) = done.records
+    assert record["cuts"] == 0
+    assert 0 < record["flicker_smoothed"] < record["flicker"] / 2
 
 
 @pytest.mark.slow

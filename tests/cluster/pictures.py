@@ -15,7 +15,7 @@ ENGINE = EngineOptions(engine="onnxruntime", device="cpu", threads=1)
 
 
 def write_photos(folder: Path, count: int, side: int = 64) -> Path:
-    """So many different pictures, 000.jpg and on."""
+    """`count` different photos, named 000.jpg, 001.jpg, …"""
     rng = np.random.default_rng(0)
     for number in range(count):
         coarse = Image.fromarray(rng.integers(0, 256, (5, 7, 3), np.uint8))

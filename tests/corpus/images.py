@@ -120,7 +120,7 @@ def _polyglot() -> bytes:
 
 
 def cmyk(adobe: bool = True) -> bytes:
-    """One flat colour with ink shares (10, 60, 120, 30)/255; without Adobe's marker if told."""
+    """One flat colour with ink shares (10, 60, 120, 30)/255; with Adobe's marker by default."""
     inks = (10, 60, 120, 30)
     if adobe:
         return encoded(Image.new("CMYK", (WIDTH, HEIGHT), inks), "JPEG", quality=100)

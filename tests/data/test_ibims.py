@@ -42,7 +42,7 @@ def test_the_camera_counts_from_0_however_the_matrix_lies(tmp_path: Path, turned
 
 
 @pytest.mark.parametrize(
-    ("field", "value", "told"),
+    ("field", "value", "message"),
     [
         ("edges", None, "no field 'edges'"),
         ("mask_floor_paras", None, "no field 'mask_floor_paras'"),
@@ -57,13 +57,13 @@ def test_the_camera_counts_from_0_however_the_matrix_lies(tmp_path: Path, turned
     ],
 )
 def test_a_field_that_is_missing_or_wrong_is_named(
-    tmp_path: Path, field: str, value: Any, told: str
+    tmp_path: Path, field: str, value: Any, message: str
 ) -> None:
     values = scenes.fields()
     del values[field]
     if value is not None:
         values[field] = value
-    with pytest.raises(DataError, match=rf"bad\.mat: .*{told}"):
+    with pytest.raises(DataError, match=rf"bad\.mat: .*{message}"):
         read_scene(scenes.write(tmp_path / "bad.mat", values))
 
 

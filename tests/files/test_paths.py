@@ -98,8 +98,8 @@ def test_full_disk_is_told_apart_and_leaves_no_partial_file(tmp_path: Path) -> N
         from glpn.depth.provenance import Provenance
         from glpn.errors import OutputFailed
         metres = np.random.default_rng(0).uniform(1, 9, (100, 100)).astype("f4")
-        told = Camera.assumed((100, 100)), Provenance("m", "", "", "")
-        depth = Depth(metres, *told, sigma=metres)
+        origin = Camera.assumed((100, 100)), Provenance("m", "", "", "")
+        depth = Depth(metres, *origin, sigma=metres)
         resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))  # no file may grow beyond this
         for path in sys.argv[1:]:
             try:

@@ -40,7 +40,7 @@ def finished(process: Any) -> int:
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="needs SIGKILL")
 @pytest.mark.parametrize("number", ["SIGKILL", "SIGINT", "SIGTERM"])
-def test_a_run_that_was_ended_goes_on_to_the_bits_of_one_that_was_not(
+def test_a_killed_run_resumes_to_the_bits_of_an_undisturbed_one(
     model: Path,  # noqa: F811
     tmp_path: Path,
     number: str,

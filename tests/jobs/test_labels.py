@@ -14,10 +14,10 @@ from tests.depths import a_depth, save
 @pytest.mark.parametrize("format", files.FORMATS)
 def test_every_format_tells_its_origin_without_its_pixels(tmp_path: Path, format: Any) -> None:
     depth = a_depth()
-    told = files.label(save(depth, tmp_path, format), format)
-    assert told["model_hash"] == "ab" * 32
-    assert told["image"] == depth.provenance.image
-    assert told["camera"]["fx"] == depth.camera.fx
+    recorded = files.label(save(depth, tmp_path, format), format)
+    assert recorded["model_hash"] == "ab" * 32
+    assert recorded["image"] == depth.provenance.image
+    assert recorded["camera"]["fx"] == depth.camera.fx
 
 
 @pytest.mark.parametrize("format", files.FORMATS)

@@ -28,8 +28,8 @@ def noted(folder: Path, *entries: Entry, name: str = "") -> Manifest:
 
 def test_what_was_noted_is_told_again_with_the_files_own_keys(tmp_path: Path) -> None:
     noted(tmp_path, entry("/p/x.jpg", seconds=1.5))
-    told = Manifest(tmp_path).read().recorded("/p/x.jpg", "png16", "x.png")
-    assert told == {**MADE, "name": "x.png", "scale": 1000}
+    entry_read = Manifest(tmp_path).read().recorded("/p/x.jpg", "png16", "x.png")
+    assert entry_read == {**MADE, "name": "x.png", "scale": 1000}
     [line] = (tmp_path / "manifest.jsonl").read_text().splitlines()
     assert json.loads(line)["seconds"] == 1.5 and json.loads(line)["time"].endswith("+00:00")
 

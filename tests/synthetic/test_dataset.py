@@ -1,4 +1,4 @@
-"""Datasets on disk: what is written is what was rendered, and an interrupted run goes on."""
+"""Datasets on disk: the files hold the rendered frames, and an interrupted run resumes."""
 
 from __future__ import annotations
 

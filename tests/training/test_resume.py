@@ -1,4 +1,4 @@
-"""Whatever ends a run, resuming it leads to the very bits of one that was left alone."""
+"""A resumed run ends with the same bits as an undisturbed one, whatever stopped it."""
 
 from __future__ import annotations
 

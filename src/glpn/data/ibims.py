@@ -82,7 +82,9 @@ def read_scene(path: str | Path) -> Scene:
         image = fields["rgb"]
         depth, edges, invalid, transparent = (_map(fields, name) for name in _MAPS)
         if image.dtype != np.uint8 or image.shape != (*depth.shape, 3):
-            raise DataError(f"rgb: expected uint8 {[*depth.shape, 3]}, got {_told(image)}")
+            raise DataError(
+                f"rgb: expected uint8 {[*depth.shape, 3]}, got {_type_and_shape(image)}"
+            )
         known = np.isfinite(depth) & (depth > 0) & (invalid != 0) & (transparent != 0)
         return Scene(
             image=np.ascontiguousarray(image),
@@ -126,7 +128,7 @@ def _map(fields: Mapping[str, np.ndarray], name: str) -> np.ndarray:
         or not all(shape)
     ):
         raise DataError(
-            f"{name}: expected numbers of the depth's shape [H, W], got {_told(values)}"
+            f"{name}: expected numbers of the depth's shape [H, W], got {_type_and_shape(values)}"
         )
     return values
 
@@ -134,7 +136,7 @@ def _map(fields: Mapping[str, np.ndarray], name: str) -> np.ndarray:
 def _camera(calib: np.ndarray) -> Camera:
     """The camera of a 3x3 matrix or of its transpose, which MATLAB's toolbox uses."""
     if calib.dtype.kind not in "iuf" or calib.shape != (3, 3) or not np.isfinite(calib).all():
-        raise DataError(f"calib: expected 3x3 finite numbers, got {_told(calib)}")
+        raise DataError(f"calib: expected 3x3 finite numbers, got {_type_and_shape(calib)}")
     matrix = calib.astype(np.float64)
     if matrix[0, 2] == 0 and matrix[1, 2] == 0:
         matrix = matrix.T
@@ -154,12 +156,14 @@ def _planes(fields: Mapping[str, np.ndarray], kind: str) -> list[Plane]:
     labels = _map(fields, name)
     number = parameters.dtype.kind in "iuf" and parameters.ndim == 2 and parameters.shape[1] == 4
     if not number or not np.isfinite(parameters).all():
-        raise DataError(f"{name}_paras: expected finite rows of 4, got {_told(parameters)}")
+        raise DataError(
+            f"{name}_paras: expected finite rows of 4, got {_type_and_shape(parameters)}"
+        )
     return [
         Plane(kind, labels == label, (float(x), float(y), float(z)))
         for label, (x, y, z, _) in enumerate(parameters, 1)
     ]
 
 
-def _told(values: np.ndarray) -> str:
+def _type_and_shape(values: np.ndarray) -> str:
     return f"{values.dtype} {list(values.shape)}"
