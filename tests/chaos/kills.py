@@ -67,7 +67,12 @@ def study(job: str, work: Path, *, every: int = 1) -> int:
     whole, prepared = work / "whole", work / "prepared"
     if not prepared.exists():
         prepared.mkdir()
-        _in_a_fork(lambda: prepare(prepared) or 0)
+
+        def prepared_here() -> int:
+            prepare(prepared)
+            return 0
+
+        _in_a_fork(prepared_here)
     shutil.rmtree(whole, ignore_errors=True)
     shutil.copytree(prepared, whole)
     count_file = work / "count"
@@ -113,7 +118,7 @@ class Changes:
     def __init__(self, folder: Path, kill_at: int) -> None:
         self.folder, self.kill_at, self.count = str(folder.resolve()), kill_at, 0
         self._fsync = os.fsync
-        os.fsync = self._forced  # no audit event tells of it
+        os.fsync = self._forced  # type: ignore[assignment]  # fsync raises no audit event
         sys.addaudithook(self._event)
 
     def _forced(self, descriptor: int) -> None:

@@ -137,7 +137,7 @@ def test_checksums_survive_a_killed_writer_and_a_changed_byte_is_found_after_it(
         "with signing(sys.argv[1], 'errors.json'):\n    os.kill(os.getpid(), 9)\n"
     )
     assert subprocess.run([sys.executable, "-c", writer, str(folder)]).returncode == -9
-    with pytest.warns(integrity.EditedFileWarning, match="writing it was interrupted: .*glpn sign"):
+    with pytest.warns(weights.EditedFileWarning, match="writing it was interrupted: .*glpn sign"):
         glpn.load(folder, engine="onnxruntime")
     flip(folder / "model.onnx")
     with weights.signing(folder, "errors.json"):
