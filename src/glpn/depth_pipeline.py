@@ -258,7 +258,7 @@ class _Module:
     def open(
         cls, model: Any, processor: Any, options: dict[str, object], *, device: str, dtype: Any
     ) -> _Module:
-        """Load what is given by name, and bring the model to its device and type."""
+        """Load the parts given by name, and move the model to its device and type."""
         source = model
         if model is None or isinstance(model, (str, Path)):
             source = model or DEFAULT_MODEL

@@ -237,7 +237,7 @@ class Depth:
 
         A robust scale and shift, then a smooth local factor where the points are dense enough to
         show that it helps: see `sparse.fit_sparse`. The provenance records the change and the
-        leave-one-out error: how far each point is from what the others predict, on average.
+        leave-one-out error: the mean distance of each point from its prediction by the others.
 
         Args:
             sparse: points (x, y, metres), metres along the optical axis; or a depth map of the same

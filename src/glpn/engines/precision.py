@@ -41,7 +41,7 @@ class Record:
 
     Attributes:
         weights_sha256: of `model.safetensors`.
-        engine, precision: what was measured.
+        engine, precision: the measured combination.
         version: of the engine's package.
         data: name of the folder of frames.
         deviation_frames: number of frames behind the mean deviation.

@@ -127,7 +127,7 @@ def read_metadata(file: BinaryIO) -> str | None:
 def _units(
     metres: NDArray[np.float32], scale: float, name: str, *, least: int
 ) -> NDArray[np.generic]:
-    """Metres [H, W] → units >u2 [H, W]; what is more than 0 metres becomes at least `least`.
+    """Metres [H, W] → units >u2 [H, W]; positive depth becomes at least `least`.
 
     Raises:
         UsageError: the farthest pixel does not fit.

@@ -232,7 +232,7 @@ class ResidentLoader:
 
     Args:
         frames: read once, here; all of one size.
-        augment: what is done to them.
+        augment: how they are augmented.
         share: decides which frames, and when.
         device: where they are kept.
 

@@ -208,7 +208,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
 
 
 def clean(folder: Path) -> None:
-    """Delete what a killed process left unfinished."""
+    """Delete the unfinished files of a killed process."""
     if folder.is_dir():
         for path in folder.iterdir():
             if path.name.endswith((_PART, _OLD)):

@@ -48,7 +48,7 @@ class Reader:
 
     Attributes:
         frames: of all datasets.
-        augment: what is done to them.
+        augment: how they are augmented.
         seed: of the run.
         clean: also give the window as the teacher sees it.
         aspects: (index of the first frame, least and greatest widening) of each dataset whose

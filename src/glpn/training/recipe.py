@@ -35,7 +35,7 @@ else:
 # Tables whose keys are the fields of a record that the section itself builds.
 _FREE_TABLES: Mapping[str, type] = {"model.config": GLPNConfig, "data.folder": DatasetSpec}
 _DERIVED = {"augment.max_depth": "it is the network's: set model.config.max_depth"}
-_NO_INFLUENCE = "run"  # the section that does not decide what is learnt
+_NO_INFLUENCE = "run"  # the only section that does not affect what is learnt
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ from glpn.network.model import GLPNForDepthEstimation
 from glpn.processing.processor import GLPNImageProcessor
 from glpn.training.distributed import World
 
-MAX_ERROR_FRAMES = 200  # more frames make the errors of a model hardly more exact
+MAX_ERROR_FRAMES = 200  # more frames hardly make the measured errors more exact
 _TILE = (320, 240)  # largest width and height of a picture in the sheet
 
 

@@ -45,7 +45,7 @@ class VideoOptions:
         colormap, near, far: colours of mp4; the first second determines an end that is None.
         scale: units per metre of png16.
         overwrite: replace existing outputs.
-        camera: what is known about the video's camera.
+        camera: the known properties of the video's camera.
 
     Raises:
         UsageError: a value is impossible.
@@ -133,7 +133,7 @@ def convert(
         output: a file for mp4, a folder for png16 and npz; None writes nothing.
         model: predicts each frame; a `SharedEstimator` predicts several at a time if that is
             faster.
-        options: what is written; `VideoOptions()` if None.
+        options: of the outputs; `VideoOptions()` if None.
         on_frame: called with each frame and its metres [H, W] after they are written.
 
     Raises:

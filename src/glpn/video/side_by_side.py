@@ -99,7 +99,7 @@ class SideBySide:
             self._output.mux(packet)
 
     def finish(self) -> None:
-        """Write what the encoder still holds, and the rest of the audio."""
+        """Write the frames still in the encoder, and the rest of the audio."""
         self._output.mux(self._stream.encode(None))
         for packet in self.sound.until(None):
             self._output.mux(packet)

@@ -153,7 +153,7 @@ def _unescaped(text: str) -> str:
 
 
 def _loose(root: Path) -> Iterator[Model]:
-    """OBJ files in metres, z up; the file names say what they are."""
+    """OBJ files in metres, z up; the file names give their kinds."""
     licence = "see LICENSE beside the models"
     for path in sorted(root.rglob("*.obj")):
         if path.stat().st_size > MAX_OBJ_BYTES:

@@ -1,4 +1,4 @@
-"""Kinds: what a model is, from the words of its name, its category and its size."""
+"""Kinds of furniture, recognised by the words of a model's name, its category and its size."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """OBJ and MTL files: triangles with normals, texture coordinates and colours.
 
-Only what a static model needs is read: v, vt, vn, f, usemtl, mtllib; newmtl, Kd, d, map_Kd.
+Only the statements that a static model needs are read: v, vt, vn, f, usemtl, mtllib; newmtl, Kd,
+d, map_Kd.
 """
 
 from __future__ import annotations

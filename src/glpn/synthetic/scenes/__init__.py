@@ -1,1 +1,1 @@
-"""Scenes: what a room or a street holds, chosen from a seed."""
+"""Scenes: the contents of a room or a street, drawn from a seed."""

@@ -12,7 +12,7 @@ from glpn.synthetic.scenes.kit import Kit
 from glpn.synthetic.scenes.shell import Wall
 from glpn.synthetic.scenes.solids import Piece, Span, Thing, Vector
 
-_PROUD = 0.001  # metres in front of what is covered
+_PROUD = 0.001  # metres in front of the covered surface
 _TRIES = 4  # models looked at for a texture
 _EVEN = 20  # the greatest difference, of 255, between a quarter's mean and the whole's
 _QUARTERS = texture.LEVELS - 2  # the level with two texels a side

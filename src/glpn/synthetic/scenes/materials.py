@@ -1,4 +1,4 @@
-"""Materials: what a surface is painted, woven or built of, drawn at random within reason.
+"""Materials of surfaces (paint, cloth, wood, brick), drawn from plausible ranges.
 
 Colours are linear reflectances. Every function takes the scene's random generator and gives one
 `Material`; its texture's value per channel runs from colour `dark` to colour `light`.
