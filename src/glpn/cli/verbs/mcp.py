@@ -32,7 +32,7 @@ def mcp(
       glpn mcp --root ~/Pictures
     """
     try:
-        from glpn.model_context import make_server
+        from glpn.serving.model_context import make_server
     except ImportError as e:
         raise MissingDependency(f"mcp needs {e.name}", extra="mcp") from e
     from glpn.estimator import DepthEstimator
