@@ -432,19 +432,28 @@ def label_houses(data: Path, runs: Path) -> None:
 
 
 @torch.no_grad()
-def validate(predict: Callable[[Tensor], Tensor], data: Path) -> dict[str, list[float]]:
-    """Figures per frame of val.txt, Eigen crop, metric: seen at 192×256, depth at 480×640."""
+def validate(
+    predict: Callable[[Tensor], Tensor], data: Path, rows: int = FRAME[0]
+) -> dict[str, list[float]]:
+    """Figures per frame of val.txt, Eigen crop, metric, for a network that sees `rows` a frame.
+
+    Depth is compared at 480×640. Where `rows` is no multiple of 32, the frame is seen a little
+    larger, and the metres are scaled back.
+    """
     names = ("delta1", "abs_rel", "rmse", "delta1_scaled")
     scores: dict[str, list[float]] = {name: [] for name in names}
     top, bottom, left, right = EIGEN_CROP
+    height = math.ceil(rows / 32) * 32
+    size = (round(height / 24) * 32, height)
     for stem in (data / "nyu795/val.txt").read_text().split():
         photo = Image.open(data / f"nyu795/rgb/{stem}.jpg").convert("RGB")
-        levels = np.asarray(Image.open(data / f"nyu795/depth/{stem}.png"), np.float32)
-        small = np.array(photo.resize(FRAME[::-1], Image.Resampling.BILINEAR))
+        levels = Image.open(data / f"nyu795/depth/{stem}.png")
+        small = np.array(photo.resize(size, Image.Resampling.BILINEAR))
         pixels = torch.from_numpy(small).permute(2, 0, 1)[None] / 255
-        depth = F.interpolate(predict(pixels)[None], (480, 640), mode="bicubic")[0, 0]
+        depth = predict(pixels)[None] * (height / rows)
+        depth = F.interpolate(depth, (480, 640), mode="bicubic")[0, 0]
         p = depth.numpy()[top:bottom, left:right].clip(1e-3, 10)
-        t = ((levels + 0.5) / 25.5)[top:bottom, left:right]
+        t = ((np.asarray(levels, np.float32) + 0.5) / 25.5)[top:bottom, left:right]
         scaled = p * np.exp(np.median(np.log(t) - np.log(p)))
         scores["delta1"].append(float((np.maximum(p / t, t / p) < 1.25).mean()))
         scores["abs_rel"].append(float((np.abs(p - t) / t).mean()))
@@ -453,10 +462,10 @@ def validate(predict: Callable[[Tensor], Tensor], data: Path) -> dict[str, list[
     return scores
 
 
-def bundle(network: GLPNForDepthEstimation, folder: Path) -> None:
-    """Write the folder that the package ships: half-precision weights, processor, graph."""
+def bundle(network: GLPNForDepthEstimation, folder: Path, rows: int = FRAME[0]) -> None:
+    """Write what the package ships: half-precision weights, the processor, the graph."""
     network.half().save_pretrained(folder)
-    GLPNImageProcessor(short_side=FRAME[0], focal_ratio=NYU_FOCAL).save_pretrained(folder)
+    GLPNImageProcessor(short_side=rows, focal_ratio=NYU_FOCAL).save_pretrained(folder)
     write_graph(folder)
 
 
