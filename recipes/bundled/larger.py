@@ -17,7 +17,7 @@ indoor-240  GLPN continues at half size, with the photos too: their depth and al
           the teacher's.
 indoor-384  The same at 384×512 for a whole frame: `glpn-b0-indoor`.
 
-Windows zoom by a factor of up to 3.3; metres follow, so the network learns every focal length as a
+Windows zoom by a factor of up to 3; metres follow, so the network learns every focal length as a
 crop. The head and the loss see half the columns of a window, which halves their time.
 `val.txt` is measured once, at the end of a stage; nothing is tuned on it.
 """
@@ -71,6 +71,7 @@ class Stage:
     steps: int
     rate: float
     zoom: tuple[float, float] = (0.6, 2.0)
+    nyu_zoom: tuple[float, float] | None = None  # where it differs
     whole: tuple[dict[str, int], tuple[int, int]] | None = None
     feature_weight: float = 0.0
     start: str | None = None
@@ -101,6 +102,7 @@ STAGES = {
         1500,
         4e-4,
         zoom=(0.7, 2.0),
+        nyu_zoom=(0.8, 1.5),
         whole=({"nyu": 3, "furnished": 2, "places": 1, "houses": 1}, (384, 512)),
         feature_weight=1.0,
         start="indoor-240",
@@ -171,16 +173,21 @@ def open_sets(names: Sequence[str], data: Path, runs: Path) -> dict[str, list[Fr
 
 
 def window(
-    frame: Frame, rng: np.random.Generator, stage: Stage, size: tuple[int, int]
+    frame: Frame,
+    rng: np.random.Generator,
+    *,
+    rows_of_frame: int,
+    zoom_range: tuple[float, float],
+    size: tuple[int, int],
 ) -> tuple[Tensor, Tensor]:
     """One window at a random zoom, maybe mirrored: RGB 0..1 [3, h, w] and metres [h, w].
 
     Zooming in by s at the same focal length shows what a camera s times closer sees: depth / s.
     """
     aspect = rng.uniform(*ASPECTS) if frame.aspect is None else frame.aspect
-    low, high = stage.zoom
+    low, high = zoom_range
     zoom = math.exp(rng.uniform(math.log(low), math.log(high)))
-    scale = frame.rows / stage.rows / zoom
+    scale = frame.rows / rows_of_frame / zoom
     rows, columns = size[0] * scale, size[1] * scale / aspect
     shrink = min(1.0, frame.image.shape[0] / rows, frame.image.shape[1] / columns)
     rows, columns, zoom = int(rows * shrink), int(columns * shrink), zoom / shrink
@@ -207,11 +214,13 @@ def batches(
     while True:
         rng = np.random.default_rng((0, step))
         mix, size = stage.plan(step)
-        pairs = [
-            window(sets[name][i], rng, stage, size)
-            for name, count in mix.items()
-            for i in rng.integers(0, len(sets[name]), count)
-        ]
+        pairs = []
+        for name, count in mix.items():
+            zoom = stage.nyu_zoom if name == "nyu" and stage.nyu_zoom else stage.zoom
+            pairs += [
+                window(sets[name][i], rng, rows_of_frame=stage.rows, zoom_range=zoom, size=size)
+                for i in rng.integers(0, len(sets[name]), count)
+            ]
         clean, metres = (torch.stack(parts) for parts in zip(*pairs, strict=True))
         yield clean, disturbed(clean, metres, rng, looks), metres
         step += 1
