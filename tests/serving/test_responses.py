@@ -242,6 +242,8 @@ def test_pages(service: Service) -> None:
         "fov",
         "at",
         "between",
+        "ref",
+        "known",
         "colormap",
         "uncertainty",
         "step",
