@@ -9,6 +9,7 @@ import re
 import shlex
 import shutil
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,6 +21,7 @@ from scipy.io import savemat
 
 from glpn import weights
 from glpn.cli.app import VERBS
+from glpn.engines.openvino.engine import computes_bfloat16
 from tests import depths
 from tests.cli import sets
 from tests.cli.conftest import RunGlpn, write_photo
@@ -32,26 +34,28 @@ REFUSED_TWICE = {
     "glpn evaluate": "--overwrite",
     "glpn export": "--overwrite",
     "glpn reproduce": "--overwrite",
-    "glpn train": "resume",
+    "glpn train": "--resume",
     "glpn video": "--overwrite",
 }
 
-NOT_RUN = {
-    "glpn bench": "measures for a minute; tests/cli/test_bench.py runs it",
-    "glpn export onnx my-model depth": "compares with torch; tests/cli/test_export.py runs it",
-    "glpn export openvino": "compares with torch; tests/cli/test_export.py runs it",
-    "glpn export torch": "compares with torch; tests/cli/test_export.py runs it",
-    "glpn mcp": "answers a client until it leaves; tests/bridges/test_mcp.py runs it",
-    "glpn serve": "serves until it is stopped; tests/serving runs it",
-    "glpn train finetune data.train=my-frames loop": "tests/training resumes runs",
-    "glpn video --camera": "needs a camera and a display; tests/video/test_webcam.py has stand-ins",
-    "glpn batch": "needs Ray; tests/cluster runs the same job twice",
-    "glpn precision": "needs a CPU with bfloat16; tests/cli/test_precision.py runs it",
-    "torchrun": "starts several processes; tests/training/test_distributed.py runs two",
-}
+# These run as processes of their own, in tests/cli/test_examples_as_processes.py.
+AS_PROCESSES = ("glpn serve", "glpn batch", "torchrun")
+NOT_RUN = ("glpn mcp",)  # it answers a client until that leaves; tests/bridges/test_mcp.py runs it
+
+# These measure, compare with torch, or need hardware.
+SLOW = (
+    "glpn bench",
+    "glpn export onnx my-model depth",
+    "glpn export openvino",
+    "glpn export torch",
+    "glpn precision",
+    "glpn train finetune data.train=my-frames loop",
+    "glpn video --camera",
+)
 
 # What makes a long command short; a repeated option's last value counts.
 SHORTER = {
+    "glpn bench": "--threads 1",
     "glpn explain": "--model MODEL",
     "glpn synth": "--count 2 --size 60x80",
     "glpn train": "model.start=MODEL loop.steps=1 loop.batch=1 augment.crop=[96,96] "
@@ -75,7 +79,11 @@ def examples() -> list[str]:
     return found
 
 
-RUN = [line for line in examples() if not line.startswith(tuple(NOT_RUN))]
+RUN = [
+    pytest.param(line, marks=pytest.mark.slow if line.startswith(SLOW) else (), id=line)
+    for line in examples()
+    if not line.startswith((*AS_PROCESSES, *NOT_RUN))
+]
 
 
 @pytest.fixture(scope="module")
@@ -129,6 +137,18 @@ def prepare(line: str, folder: Path, glpn: RunGlpn, monkeypatch: pytest.MonkeyPa
     if line.startswith("glpn data extract"):
         sets.nyu_labelled(folder / "nyu_depth_v2_labeled.mat")
         savemat(folder / "splits.mat", {"trainNdxs": [[1], [2]], "testNdxs": [[3], [4]]})
+    if line == "glpn bench":  # the bundled model takes longer
+        monkeypatch.setattr("glpn.engines.options.DEFAULT_MODEL", "my-model")
+    if line.startswith("glpn precision"):
+        if not computes_bfloat16():
+            pytest.skip("this CPU has no bfloat16")
+        frames_and_a_trained_model(folder)
+    if line.startswith("glpn export openvino"):
+        shutil.rmtree("my-model")  # a random network amplifies what runtimes round differently
+        shutil.copytree(weights.bundled()["glpn-b0-indoor"], "my-model")
+    if "--camera" in line:
+        pytest.importorskip("av", reason="needs PyAV")
+        show_a_camera(folder, monkeypatch)
     if line.startswith("glpn verify"):
         from glpn.evaluation import fidelity
 
@@ -136,8 +156,32 @@ def prepare(line: str, folder: Path, glpn: RunGlpn, monkeypatch: pytest.MonkeyPa
         monkeypatch.setattr(fidelity, "PUBLISHED", {"vinvino02/glpn-nyu": found.values})
 
 
+def frames_and_a_trained_model(folder: Path) -> None:
+    """Frames with the lists of a split, and weights that bear reduced precision."""
+    frames = (folder / "my-frames").resolve()
+    (folder / "my-frames").unlink()
+    shutil.copytree(frames, folder / "my-frames")
+    stems = sorted(path.stem for path in (folder / "my-frames/rgb").iterdir())
+    for name, part in (("train", stems[:2]), ("val", stems[2:])):
+        (folder / f"my-frames/{name}.txt").write_text("".join(f"{stem}\n" for stem in part))
+    shutil.rmtree(folder / "my-model")
+    shutil.copytree(weights.bundled()["glpn-b0-indoor"], folder / "my-model")
+
+
+def show_a_camera(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A video in the place of the camera, and a window that shows nothing."""
+    from glpn.video import webcam, window
+    from tests.video import videos
+
+    file = videos.write_video(folder / "camera.mp4", [videos.ramp(96, 128)] * 8)
+    monkeypatch.setattr(webcam, "webcam_device", lambda _: webcam.Device("mp4", str(file)))
+    monkeypatch.setattr(
+        window, "open_window", lambda *_, needed: nullcontext(lambda frame, metres: None)
+    )
+
+
 def test_the_examples_were_found() -> None:
-    assert len(examples()) > 40 and len(RUN) >= 29
+    assert len(examples()) > 40 and len(RUN) >= 38
 
 
 @pytest.mark.parametrize("line", RUN)

@@ -314,8 +314,8 @@ def _find_checkpoint(
     there = list_checkpoints(folder / CHECKPOINTS)
     if there and not resume:
         raise CannotCreateOutput(
-            f"{folder}: already holds a run ({there[0].name}); resume it, or choose another "
-            "run.folder"
+            f"{folder}: already holds a run ({there[0].name}); continue it with --resume, or "
+            "choose another run.folder"
         )
     found, errors = newest_checkpoint(folder / CHECKPOINTS)
     if found is None:
