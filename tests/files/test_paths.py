@@ -40,6 +40,19 @@ def test_a_temporary_folder_is_removed_unless_its_writer_lives(tmp_path: Path) -
     assert not part.exists()
 
 
+def test_without_locks_a_young_temporary_file_may_have_a_writer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a network file system whose `flock` fails."""
+    monkeypatch.setattr("glpn.files.paths.hold_lock", lambda descriptor: None)
+    young, old = (part_beside(tmp_path / "depth.png") for _ in range(2))
+    for path, age in ((young, 3600), (old, 100_000)):
+        path.write_bytes(b"half")
+        os.utime(path, (path.stat().st_mtime - age,) * 2)
+    files.require_writable_folder(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [young.name]
+
+
 def test_existing_file_is_kept_unless_told_otherwise(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     path.write_text("precious")

@@ -17,19 +17,19 @@ except ImportError:  # Windows has no advisory locks; there, nothing is refused
     fcntl = None
 
 
-def hold_lock(descriptor: int) -> bool:
+def hold_lock(descriptor: int) -> bool | None:
     """Lock an open file until it is closed; False if another descriptor holds the lock.
 
-    Where the system or the file system has no locks, every call succeeds.
+    None where the system or the file system has no locks.
     """
     if fcntl is None:
-        return True
+        return None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     except OSError:
-        return True
+        return None
     return True
 
 
@@ -65,7 +65,7 @@ def _locked(path: Path, doing: str) -> int:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NONBLOCK, 0o666)
         except OSError as e:
             raise CannotCreateOutput(f"{path}: cannot be opened: {e.strerror}") from e
-        if not hold_lock(descriptor):
+        if hold_lock(descriptor) is False:
             holder = os.pread(descriptor, 20, 0).decode(errors="replace").strip() or "unknown"
             os.close(descriptor)
             raise CannotCreateOutput(f"{path.parent}: process {holder} is {doing}") from None

@@ -33,6 +33,7 @@ _CANNOT_CREATE = {
     errno.EROFS,
 }
 _NEW_PART_SECONDS = 1.0  # in which a writer that has just created its file locks it
+_OLD_PART_SECONDS = 86_400.0  # after which a file without a writer's lock has no writer
 _FORBIDDEN_ON_WINDOWS = '<>:"|?*\\'
 _WINDOWS_DEVICES = {"con", "prn", "aux", "nul"} | {
     f"{port}{number}" for port in ("com", "lpt") for number in "123456789¹²³"
@@ -93,14 +94,19 @@ def locked_folder(folder: Path) -> Iterator[None]:
 
 
 def remove_stale_parts(folder: Path) -> None:
-    """Remove temporary files and folders whose process was killed."""
+    """Remove temporary files and folders whose process was killed.
+
+    Where the file system has no locks, they stay for a day.
+    """
     for path in folder.glob(".glpn-*.part"):
         with suppress(OSError):
-            if time.time() - path.lstat().st_mtime < _NEW_PART_SECONDS:
+            age = time.time() - path.lstat().st_mtime
+            if age < _NEW_PART_SECONDS:
                 continue
             descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
             try:
-                if hold_lock(descriptor):
+                locked = hold_lock(descriptor)
+                if locked or (locked is None and age > _OLD_PART_SECONDS):
                     shutil.rmtree(path) if path.is_dir() else path.unlink()
             finally:
                 os.close(descriptor)
