@@ -20,11 +20,6 @@ from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from glpn.errors import ConfigError, MissingInput
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
 R = TypeVar("R")
 
 NONE = "none"  # TOML has no null; an optional field takes this word for it
@@ -71,6 +66,11 @@ def read_toml(path: str | Path) -> dict[str, object]:
         MissingInput: there is no such file.
         ConfigError: it is not acceptable TOML; the message names the file.
     """
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib
+
     path = Path(path)
     text = _read_text(path)
     try:
