@@ -93,12 +93,9 @@ async def leaving(running: Service, _seconds: float, _requests: int, count: int 
     end = time.monotonic() + _RETURN_SECONDS
     while running.open_files > files and time.monotonic() < end:
         await asyncio.sleep(0.1)
+    left = running.open_files  # before the next request, which opens one
     after = await ask(running.port, normal(0))
-    return {
-        "files": [files, running.open_files],
-        "after": after,
-        "held": after == 200 and running.open_files <= files,
-    }
+    return {"files": [files, left], "after": after, "held": after == 200 and left <= files}
 
 
 async def slow(running: Service, seconds: float, _requests: int, idle: int = _IDLE) -> Figures:
