@@ -12,6 +12,7 @@ import anyio
 import pytest
 
 import glpn
+from glpn.errors import UsageError
 from tests.cli import conftest as cli
 from tests.cli.conftest import write_photo
 
@@ -84,3 +85,13 @@ def test_a_missing_folder_is_named(
 
     assert main(["mcp", "-m", str(model), "--root", str(tmp_path / "nowhere")]) == 66
     assert "nowhere: no such folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["a\0b.jpg", "x" * 5000])
+def test_a_name_that_no_file_can_have_is_refused(tmp_path: Path, name: str) -> None:
+    from glpn.serving.model_context import PhotoTools
+
+    tools = PhotoTools(glpn.load(), tmp_path)
+    with pytest.raises(UsageError, match="no name of a file") as caught:
+        tools.photo_depth(name)
+    assert len(str(caught.value)) < 120

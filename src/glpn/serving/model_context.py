@@ -28,6 +28,7 @@ INSTRUCTIONS = (
     "them more certain. Never use them to keep people or machines safe."
 )
 _DECIMALS = 3  # of metres
+_MAX_ECHO = 40  # characters of a wrong name that the message repeats
 _GRID = (1 / 6, 1 / 2, 5 / 6)  # of the photo's width and height
 
 _P = ParamSpec("_P")
@@ -112,10 +113,14 @@ class PhotoTools:
         fov: float | None,
         lengths: Sequence[tuple[float, ...]] = (),
     ) -> Depth:
-        path = (self._root / photo).resolve()
+        try:
+            path = (self._root / photo).resolve()
+            found = path.is_file()
+        except (OSError, ValueError) as e:  # too long, or a NUL in it
+            raise UsageError(f"{photo[:_MAX_ECHO]!r}: no name of a file: {e.args[-1]}") from e
         if not path.is_relative_to(self._root):
             raise UsageError(f"{photo}: expected a photo below {self._root}")
-        if not path.is_file():
+        if not found:
             raise MissingInput(f"{photo}: no such file below {self._root}")
         measured = Measurements(lengths=lengths)
         with self._lock:  # engines use all threads for one photo
