@@ -28,7 +28,7 @@ SIZE = (960, 1280)
 
 
 def filtered(metres: np.ndarray) -> bytes:
-    """The PNG's rows with the filter "up", as `glpn.files.png` makes them."""
+    """The PNG's rows with the filter "up", as `glpn.files.png_writer` makes them."""
     rows = np.rint(metres * 1000.0).astype(">u2").view(np.uint8)
     above = np.vstack([np.zeros_like(rows[:1]), rows[:-1]])
     return np.insert(rows - above, 0, 2, axis=1).tobytes()

@@ -47,7 +47,8 @@ from train import bundle, quick, update_average, validate
 
 from glpn import GLPNConfig
 from glpn.data.datasets import open_dataset
-from glpn.network.decoder import Decoder, DecoderStage, DepthHead, upsample
+from glpn.network.decoder import Decoder, DecoderStage, upsample
+from glpn.network.head import DepthHead
 from glpn.network.loss import silog_loss
 from networks import MAP_BLOCKS, Features, Student, Teacher, feature_loss
 

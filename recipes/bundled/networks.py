@@ -9,7 +9,7 @@ from efficientnet_lite_pytorch import EfficientNet
 from torch import Tensor, nn
 
 from glpn import GLPNConfig, GLPNForDepthEstimation
-from glpn.network.decoder import DepthHead
+from glpn.network.head import DepthHead
 
 MAP_CHANNELS = (24, 48, 120, 352)
 MAP_BLOCKS = (3, 6, 14, 20)  # last block at strides 4, 8, 16, 32

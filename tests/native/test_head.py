@@ -19,7 +19,8 @@ from torch import nn
 from glpn import native
 from glpn.errors import UsageError
 from glpn.network.config import GLPNConfig
-from glpn.network.decoder import DepthHead, upsample
+from glpn.network.decoder import upsample
+from glpn.network.head import DepthHead
 
 pytestmark = pytest.mark.skipif(not native.available(), reason="glpn was built without a compiler")
 
@@ -41,7 +42,7 @@ def make_features(*shape: Any, seed: int = 1) -> torch.Tensor:
 
 
 def reference(head: Any, features: torch.Tensor) -> np.ndarray:
-    """The head as decoder.py writes it, in float64, on the full-size map."""
+    """The head as network/head.py writes it, in float64, on the full-size map."""
     x = features.double().permute(0, 3, 1, 2)
     return head([upsample(upsample(x))]).numpy()
 

@@ -15,11 +15,12 @@ from glpn.data.contact_sheet import contact_sheet
 from glpn.data.duplicates import twins
 from glpn.data.findings import ERROR, Finding, Report
 from glpn.data.frame_stats import FrameStats, measure
-from glpn.data.frames import FrameSet, exif_orientation
+from glpn.data.frames import FrameSet
 from glpn.data.judgements import judge, shared_frames, wrong_shape
 from glpn.data.model_opinion import opinion
 from glpn.data.sample import Sample, Samples
 from glpn.errors import GLPNError, MissingInput
+from glpn.image.orientation import read_orientation
 
 MAX_PREDICTED = 64  # number of evenly spaced frames that the bundled model predicts
 # The model also predicts frames whose median differs from the set's by this factor.
@@ -134,7 +135,7 @@ def _sample(samples: Samples, index: int) -> Sample:
 
 
 def _exif(samples: Samples, index: int) -> int:
-    return exif_orientation(samples.frames[index].image) if isinstance(samples, FrameSet) else 1
+    return read_orientation(samples.frames[index].image) if isinstance(samples, FrameSet) else 1
 
 
 def _predict_suspects(samples: Samples, stats: dict[int, FrameStats]) -> None:

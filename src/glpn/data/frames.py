@@ -16,7 +16,8 @@ from glpn.camera.intrinsics import Intrinsics
 from glpn.data.depthmaps import DepthFormat, depth_size, read_depth_map, to_metres
 from glpn.data.ibims import SCENE_SUFFIX, read_scene
 from glpn.data.sample import Sample
-from glpn.errors import DataError, InvalidImage, MissingInput
+from glpn.errors import DataError, MissingInput
+from glpn.image.orientation import read_upright_size
 from glpn.image.photo import read_photo
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
@@ -24,8 +25,6 @@ KITTI_CROP_SIZE = (352, 1216)  # the KB crop: the bottom rows, the middle column
 WARNING_NOTE = "warning: "  # prefix of notes that are warnings
 SHOWN = 5  # maximum number of names in an error message
 
-_ORIENTATION = 0x0112  # EXIF tag
-_QUARTER_TURNS = (5, 6, 7, 8)
 _NO_BORDER = (0, 0, 0, 0)
 
 
@@ -185,7 +184,7 @@ def verify(frames: Sequence[Frame], reading: Reading) -> tuple[str, ...]:
         raise MissingInput(f"{counted(missing, 'file')} missing")
     wrong, resized = [], []
     for frame in (frame for frame in frames if not frame.is_scene):
-        height, width = image_size(frame.image)
+        height, width = read_upright_size(frame.image)
         tall, wide = depth_size(frame.depth, reading.form)
         if not reading.allows((height, width), (tall, wide)):
             turned = " turned" if same_aspect((height, width), (wide, tall)) else ""
@@ -204,35 +203,6 @@ def verify(frames: Sequence[Frame], reading: Reading) -> tuple[str, ...]:
     return (
         f"{plural(len(resized), 'depth map')} of another size than the image: {rule} ({sizes})",
     )
-
-
-def image_size(path: Path) -> tuple[int, int]:
-    """(height, width) of an image file, upright, from its header.
-
-    Raises:
-        MissingInput: there is no such file.
-        InvalidImage: glpn does not read this image format.
-    """
-    (height, width), orientation = _image_header(path)
-    return (width, height) if orientation in _QUARTER_TURNS else (height, width)
-
-
-def exif_orientation(path: Path) -> int:
-    """EXIF orientation of an image file, 1 (upright) to 8; errors as `image_size`."""
-    return _image_header(path)[1]
-
-
-def _image_header(path: Path) -> tuple[tuple[int, int], int]:
-    """(height, width) as stored, and the EXIF orientation."""
-    try:
-        with Image.open(path, formats=("JPEG", "PNG", "WEBP")) as picture:
-            orientation = picture.getexif().get(_ORIENTATION, 1)
-            size = (picture.height, picture.width)
-    except FileNotFoundError:
-        raise MissingInput(f"{path}: no such file") from None
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as e:
-        raise InvalidImage(f"{path}: not a readable image: {e}") from None
-    return size, orientation if orientation in range(1, 9) else 1
 
 
 def plural(count: int, noun: str) -> str:

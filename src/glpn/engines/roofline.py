@@ -25,8 +25,8 @@ def multiply_adds(config: GLPNConfig, height: int, width: int, *, written: bool 
     Args:
         config: the network's.
         height, width: of its input, multiples of `config.size_divisor`.
-        written: count the head's first convolution at full size, as in `decoder.py`, and not at a
-            quarter of the sides, as in `native/head.c`, which gives the same result.
+        written: count the head's first convolution at full size, as in `network/head.py`, and not
+            at a quarter of the sides, as in `native/head.c`, which gives the same result.
     """
     total, positions = 0, []
     for stage in config.stages:

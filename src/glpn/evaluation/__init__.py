@@ -2,9 +2,9 @@
 
 `evaluate` measures a model on a folder. `metrics` holds the formulas, `protocols` the masks and
 options, `statistics` the intervals. `scoring` selects frames and models; `runner`, `robustness` and
-`pngs` score them. `pipeline` moves frames, `result` formats the scores, `journal` lets a long run
-resume, and `report` draws the result. `corruptions`, `ibims` and `uncertainty` are pure functions
-on arrays; `geometry` aggregates the errors of `ibims` over a dataset.
+`saved_predictions` score them. `pipeline` moves frames, `result` formats the scores, `journal` lets
+a long run resume, and `report` draws the result. `corruptions`, `ibims` and `uncertainty` are pure
+functions on arrays; `geometry` aggregates the errors of `ibims` over a dataset.
 """
 
 from __future__ import annotations

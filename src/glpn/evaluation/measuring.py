@@ -11,9 +11,9 @@ from glpn import weights
 from glpn.engines.options import EngineOptions
 from glpn.errors import DataError, MissingInput
 from glpn.evaluation.error_curve import measure_errors
-from glpn.evaluation.pngs import PNG_SCALES
 from glpn.evaluation.report import html_report, require_matplotlib
 from glpn.evaluation.result import Comparison, Result
+from glpn.evaluation.saved_predictions import PNG_SCALES
 from glpn.evaluation.scoring import Evaluation, Model, Selection, require_free
 
 RESULT, IMAGES, TABLE, REPORT = "result.json", "images.csv", "result.md", "report.html"

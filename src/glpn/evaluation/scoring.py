@@ -26,12 +26,12 @@ from glpn.engines.options import EngineOptions
 from glpn.errors import CannotCreateOutput, ConfigError, MissingInput, UsageError
 from glpn.estimator import DepthEstimator
 from glpn.evaluation.geometry import SurveyedFrame, surveyed
-from glpn.evaluation.pngs import from_pngs
 from glpn.evaluation.protocols import PROTOCOLS, Protocol, protocol
 from glpn.evaluation.result import Result
 from glpn.evaluation.robustness import Robustness, Study, robustness
 from glpn.evaluation.run_frames import RunFrames
 from glpn.evaluation.runner import evaluate
+from glpn.evaluation.saved_predictions import from_pngs
 
 PLAIN = "folder"  # the name of every dataset without a published protocol
 _LAYOUTS = {"ibims": "ibims1"}  # dataset → layout, if their names differ

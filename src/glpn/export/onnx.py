@@ -1,7 +1,7 @@
 """The network as an ONNX graph, written node by node from the configuration: no tracing, no torch.
 
-The functions follow encoder.py and decoder.py one for one, and `model.onnx` holds no weights: it
-points into `model.safetensors`, so that one file of weights serves every engine.
+The functions follow encoder.py, decoder.py and head.py one for one. `model.onnx` holds no weights:
+it points into `model.safetensors`, so that one file of weights serves every engine.
 """
 
 from __future__ import annotations

@@ -20,6 +20,7 @@ from glpn.errors import InvalidImage, UnsupportedImage
 from glpn.image import bmff, jpeg, png, simple, tiff, webp
 from glpn.image.exif import Exif, read_exif
 from glpn.image.limits import ImageLimits
+from glpn.image.orientation import exif_after_decoding
 from glpn.image.parts import Parts
 from glpn.image.unsupported import describe
 
@@ -112,7 +113,7 @@ def decode(
     if min_decode_size is not None:
         height, width = min_decode_size(image.height, image.width)
         image.draft(image.mode, (width, height))
-    exif = _exif(image, parts)
+    exif = exif_after_decoding(read_exif(parts.exif), image, parts.format)
     load(image, name)
     if image.mode == "CMYK" and "adobe" not in image.info:
         # Pillow inverts every CMYK JPEG, which is right only for those with Adobe's marker.
@@ -128,21 +129,6 @@ def _open(parts: Parts, name: str) -> ImageFile.ImageFile:
     if 0 in image.size:
         raise InvalidImage(f"{name}: the picture has no pixels: {image.width}x{image.height}")
     return image
-
-
-def _exif(image: ImageFile.ImageFile, parts: Parts) -> Exif:
-    """The file's EXIF. AVIF and HEIC files turn by their own transforms, not by EXIF.
-
-    Pillow reports the transform of an AVIF file as an EXIF block that it makes itself;
-    pillow-heif applies that of a HEIC file.
-    """
-    exif = read_exif(parts.exif)
-    if parts.format not in ("AVIF", "HEIC"):
-        return exif
-    if parts.format == "HEIC":
-        return exif.upright()
-    block = image.info.get("exif", b"")
-    return Exif(read_exif(block).orientation, exif.tags)
 
 
 def load(image: Image.Image, name: str) -> None:

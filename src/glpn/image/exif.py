@@ -1,8 +1,8 @@
 """The few EXIF tags that a depth estimate needs: orientation, focal length and pixel dimensions.
 
-A general EXIF reader follows every entry of an untrusted directory, and thousands of entries may
-point at the same megabytes. This reader visits two directories and copies nothing; a tag that it
-cannot read counts as absent.
+EXIF comes from untrusted files. A general reader follows every directory entry, and thousands of
+entries can point at the same megabytes of data. This reader looks at only two directories and
+copies nothing. A tag that it cannot read counts as absent.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 # Tag numbers: EXIF 2.32, tables 3 to 8.
-_ORIENTATION = 0x0112
+ORIENTATION = 0x0112
 _EXIF_DIRECTORY = 0x8769
 _FOCAL_LENGTH = 0x920A
 _PIXEL_WIDTH = 0xA002
@@ -23,7 +23,7 @@ _PLANE_RESOLUTION_UNIT = 0xA210
 _FOCAL_LENGTH_35MM = 0xA405
 _WANTED = frozenset(
     (
-        _ORIENTATION,
+        ORIENTATION,
         _EXIF_DIRECTORY,
         _FOCAL_LENGTH,
         _PIXEL_WIDTH,
@@ -34,14 +34,12 @@ _WANTED = frozenset(
     )
 )
 
-SIDEWAYS = (5, 6, 7, 8)  # orientations that swap width and height
 _SHORT, _LONG, _RATIONAL = 3, 4, 5  # TIFF 6.0 field types
 _MAX_ENTRIES = 1000  # cameras write under a hundred
 _UNIT_MM = {2: 25.4, 3: 10.0, 4: 1.0, 5: 0.001}  # FocalPlaneResolutionUnit: inch, cm, mm, µm
 
 FILM_DIAGONAL_MM = math.hypot(36, 24)  # the "35 mm" frame; CIPA DCG-001 compares diagonals
-# Focal lengths outside this range, in diagonals of the picture, belong to no lens: 4.3 mm to 2.2 m
-# in 35 mm terms.
+# Plausible focal lengths, in image diagonals; 4.3 mm to 2.2 m in 35 mm terms.
 _FOCAL_RANGE = (0.1, 50.0)
 
 
@@ -50,7 +48,7 @@ class Exif:
     """The tags that were read.
 
     Attributes:
-        orientation: 1 to 8, as in the standard; 1 where absent or impossible.
+        orientation: 1 to 8, as in the standard; 1 if the tag is absent or invalid.
         tags: the wanted tags of both directories, as numbers.
     """
 
@@ -59,31 +57,31 @@ class Exif:
 
     @property
     def pixel_size(self) -> tuple[int, int] | None:
-        """(width, height) of the picture as the camera stored it; None where the tags are absent.
+        """(width, height) of the picture as the camera stored it; None if the tags are absent.
 
         It differs from the file's size after a crop or a resize by a program that kept the EXIF.
         """
         width, height = (int(self.tags.get(tag, 0)) for tag in (_PIXEL_WIDTH, _PIXEL_HEIGHT))
         return (width, height) if width > 0 and height > 0 else None
 
-    def upright(self) -> Exif:
-        """The EXIF of the same picture after it has been turned upright."""
-        if self.orientation not in SIDEWAYS:
-            return Exif(1, self.tags)
+    def with_sides_swapped(self) -> Exif:
+        """Return the EXIF of the same picture with its width and height exchanged."""
         names = {_PIXEL_WIDTH: _PIXEL_HEIGHT, _PIXEL_HEIGHT: _PIXEL_WIDTH}
-        return Exif(1, {names.get(tag, tag): value for tag, value in self.tags.items()})
+        tags = {names.get(tag, tag): value for tag, value in self.tags.items()}
+        return Exif(self.orientation, tags)
 
     def focal(self, width: int, height: int) -> tuple[float, str] | None:
-        """Focal length in pixels of a picture of this (stored) size, and the tag it comes from.
+        """Return the focal length in pixels of a picture of this stored size, and its EXIF tags.
 
-        None where the tags are absent or describe no possible lens.
+        The result is None if the tags are absent or describe no possible lens.
         """
         diagonal = math.hypot(width, height)
         film = self.tags.get(_FOCAL_LENGTH_35MM, 0.0)
         if _plausible(focal := film / FILM_DIAGONAL_MM * diagonal, diagonal):
             return focal, "EXIF FocalLengthIn35mmFilm"
         unit_mm = _UNIT_MM.get(int(self.tags.get(_PLANE_RESOLUTION_UNIT, 2)), 25.4)
-        per_mm = self.tags.get(_PLANE_X_RESOLUTION, 0.0) / unit_mm  # pixels as captured
+        # Sensor pixels per millimetre, at the original image size.
+        per_mm = self.tags.get(_PLANE_X_RESOLUTION, 0.0) / unit_mm
         captured_width = self.tags.get(_PIXEL_WIDTH) or width
         focal = self.tags.get(_FOCAL_LENGTH, 0.0) * per_mm * width / captured_width
         if _plausible(focal, diagonal):
@@ -92,7 +90,10 @@ class Exif:
 
 
 def read_exif(block: bytes) -> Exif:
-    """Read an EXIF block, with or without its "Exif" prefix; damage reads as absence."""
+    """Read an EXIF block, with or without its "Exif" prefix.
+
+    A damaged block counts as an absent one.
+    """
     tiff = memoryview(block.removeprefix(b"Exif\0\0"))
     order = {b"II*\0": "<", b"MM\0*": ">"}.get(bytes(tiff[:4]))
     tags: dict[int, float] = {}
@@ -100,12 +101,19 @@ def read_exif(block: bytes) -> Exif:
         tags |= _directory(tiff, order, struct.unpack_from(order + "I", tiff, 4)[0])
         if _EXIF_DIRECTORY in tags:
             tags |= _directory(tiff, order, int(tags.pop(_EXIF_DIRECTORY)))
-    orientation = tags.get(_ORIENTATION, 1)
-    return Exif(int(orientation) if orientation in range(1, 9) else 1, tags)
+    return Exif(valid_orientation(tags.get(ORIENTATION, 1)), tags)
+
+
+def valid_orientation(value: object) -> int:
+    """Return the value of an orientation tag as 1 to 8; any other value means upright, 1."""
+    return next((number for number in range(1, 9) if number == value), 1)
 
 
 def _directory(tiff: memoryview, order: str, start: int) -> dict[int, float]:
-    """The wanted single numbers of one image file directory; {} if it leaves the block."""
+    """Return the wanted tags that hold a single number.
+
+    The result is {} if the data runs past the end of the block.
+    """
     tags: dict[int, float] = {}
     try:
         (count,) = struct.unpack_from(order + "H", tiff, start)

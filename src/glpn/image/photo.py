@@ -1,27 +1,27 @@
-"""Anything that holds one photo → `Photo`: upright RGB uint8 [H, W, 3].
+"""Reads any supported source of one photo into a `Photo`: upright RGB uint8 [H, W, 3].
 
-Every rule about photos is here: what is accepted, how each kind becomes 8-bit RGB, what is refused
-and why. Files are taken apart by `containers.py`, their EXIF is read by `exif.py`.
+This module holds the rules about photos: which sources are accepted, how each becomes 8-bit RGB,
+and which are rejected. `containers.py` takes files apart, `exif.py` reads their EXIF, and
+`orientation.py` turns their pixels upright.
 
 - Alpha is dropped, never blended; grey becomes three equal channels; colour profiles are ignored.
 - 16-bit values v become round(v / 257), the exact map of 0..65535 onto 0..255. (Pillow keeps only
-  the high byte of a 16-bit *colour* file: there the result is below v / 257 + 1 and above
-  v / 257 - 1, and equals the exact one for 0 and 65535.)
+  the high byte of a 16-bit *colour* file; the result then differs from v / 257 by less than 1, and
+  is exact for 0 and 65535.)
 - Float values lie in 0..1, integers in 0..255. An array is [H, W], [H, W, C] or [C, H, W] with 1,
-  3 or 4 channels. Where both ends could be channels, a numpy array is read channels last and a
-  torch tensor channels first.
+  3 or 4 channels. If either the first or the last axis could be channels, numpy arrays are read as
+  channels-last and torch tensors as channels-first.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import errno
 import hashlib
 import os
 import stat
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, cast
+from typing import IO, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,11 +37,9 @@ from glpn.image.containers import (
     load,
     require_one_frame,
 )
-from glpn.image.exif import SIDEWAYS, Exif, read_exif
+from glpn.image.exif import read_exif
 from glpn.image.limits import DEFAULT_LIMITS, ImageLimits
-
-if TYPE_CHECKING:
-    pass
+from glpn.image.orientation import exif_of_image, turn_upright, upright_size
 
 MAX_FILE_BYTES = DEFAULT_LIMITS.max_bytes
 
@@ -53,17 +51,17 @@ class Photo:
     """One decoded photo.
 
     Attributes:
-        pixels: RGB uint8 [H, W, 3], upright, contiguous, sharing memory with nothing; the whole
-            photo, or a smaller copy, see `read_photo`.
-        name: of the photo in messages and outputs; for a file, its path.
+        pixels: RGB uint8 [H, W, 3], upright, contiguous, in memory of its own. May be smaller
+            than the photo; see `min_decode_size` in `read_photo`.
+        name: the photo's name in messages and outputs; for a file, its path.
         focal: focal length in pixels of this photo, from EXIF.
         focal_source: the EXIF tags that `focal` comes from.
         hash: SHA-256 of the file; empty for arrays and Pillow images.
-        whole: (height, width) of the whole photo, where `pixels` is smaller.
+        whole: (height, width) of the full photo, or None if `pixels` is full size.
         exif_size: (height, width), upright, of the picture that the camera stored. It differs
             from `size` after a crop or a resize that kept the EXIF. None if EXIF does not say.
-        projection: of a panorama ("equirectangular", …), which no pinhole camera took; empty for
-            an ordinary photo.
+        projection: the panorama's projection (for example "equirectangular"); empty for an
+            ordinary photo.
     """
 
     pixels: NDArray[np.uint8]
@@ -92,18 +90,19 @@ def read_photo(
 
     Args:
         source: path; bytes, bytearray or memoryview of an image file; binary file object, read to
-            its end from its position; PIL image; numpy array or torch tensor, as the module says;
-            or a Photo, returned unchanged. No source is modified.
-        name: for messages; the path or "image" if None.
+            its end from its position; PIL image; numpy array or torch tensor, in the layouts
+            described in the module docstring; or a Photo, returned unchanged. No source is
+            modified.
+        name: the photo's name in messages; None means the path or "image".
         limits: see `ImageLimits`; checked before decoding.
         min_decode_size: maps (height, width) to the smallest size needed. A JPEG may then be
             decoded smaller and faster; see `containers.decode`.
 
     Raises:
         MissingInput: there is no such file, or it cannot be read.
-        UnsupportedImage: a format that is not read; the message names it.
-        ImageTooLarge: over one of the limits.
-        InvalidImage: anything else that is not one photo; the message says why.
+        UnsupportedImage: the format is not supported; the message names it.
+        ImageTooLarge: the source exceeds one of the limits.
+        InvalidImage: the source is not exactly one valid photo; the message says why.
         UsageError: the source is of a type that never holds a photo.
     """
     if isinstance(source, Photo):
@@ -117,9 +116,7 @@ def read_photo(
         return Photo(from_array(array, shown, limits, channels_first=True), called)
     if isinstance(source, Image.Image):
         image, block = _opened_by_caller(source, shown, limits)
-        exif = read_exif(block)
-        if _is_turned_already(image, exif):
-            exif = dataclasses.replace(exif, orientation=1)
+        exif = exif_of_image(read_exif(block), image)
         return _photo(Decoded(image, image.size, exif, ""), called, limits)
     data = read_bytes(source, shown, max_bytes=limits.max_bytes)
     decoded = decode(data, name=shown, limits=limits, min_decode_size=min_decode_size)
@@ -127,44 +124,26 @@ def read_photo(
 
 
 def _photo(decoded: Decoded, name: str, limits: ImageLimits, *, hash: str = "") -> Photo:
-    """A decoded picture as stored, turned upright."""
+    """Turn a decoded picture upright and return it as a Photo."""
     image, size, exif, projection = decoded
-    sideways = exif.orientation in SIDEWAYS
     focal, focal_source = exif.focal(*size) or (None, None)
     if projection:
         focal = focal_source = None
-    pixels = _upright(_rgb(image, display_name(name), limits), exif.orientation)
+    pixels = turn_upright(_rgb(image, display_name(name), limits), exif.orientation)
     return Photo(
         pixels=np.array(pixels, order="C"),
         name=name,
         focal=focal,
         focal_source=focal_source,
         hash=hash,
-        whole=_upright_size(size, sideways) if size != image.size else None,
-        exif_size=_upright_size(exif.pixel_size, sideways) if exif.pixel_size else None,
+        whole=upright_size(size, exif.orientation) if size != image.size else None,
+        exif_size=upright_size(exif.pixel_size, exif.orientation) if exif.pixel_size else None,
         projection=projection,
     )
 
 
-def _is_turned_already(image: Image.Image, exif: Exif) -> bool:
-    """Whether the caller rotated a Pillow image by 90° and its EXIF block was left as it was.
-
-    Cameras store a wide picture and an orientation. An image that Pillow derived from it (by
-    `transpose`, say) has no format and a copy of the EXIF block; if it is tall, it was rotated.
-    """
-    stored_width, stored_height = exif.pixel_size or (2, 1)
-    stored_wide = stored_width > stored_height
-    derived = image.format is None and image.width != image.height
-    return derived and exif.orientation in SIDEWAYS and stored_wide != (image.width > image.height)
-
-
-def _upright_size(size: tuple[int, int], sideways: bool) -> tuple[int, int]:
-    """Stored (width, height) → upright (height, width)."""
-    return size if sideways else (size[1], size[0])
-
-
 def display_name(name: str) -> str:
-    """`name` with characters that a terminal or a log could trip over written as escapes."""
+    """Return `name` with non-printable characters escaped, for safe output to a terminal or log."""
     return "".join(
         c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in name
     )
@@ -181,7 +160,10 @@ def _name_of(source: object) -> str:
 
 
 def read_bytes(source: object, name: str, *, max_bytes: int = MAX_FILE_BYTES) -> bytes:
-    """The bytes of a path, a binary file object or bytes; errors as `read_photo`."""
+    """Read the bytes of a path, a binary file object or a bytes object.
+
+    Raises the same errors as `read_photo`.
+    """
     if isinstance(source, (bytes, bytearray, memoryview)):
         data = bytes(source)
     elif isinstance(source, (str, os.PathLike)):
@@ -199,15 +181,15 @@ def read_bytes(source: object, name: str, *, max_bytes: int = MAX_FILE_BYTES) ->
 
 
 def _read_file(path: Path, name: str, max_bytes: int) -> bytes:
-    """The bytes of a regular file; anything else is refused without opening it."""
+    """Read a regular file; anything else is rejected without opening it."""
     try:
         _require_regular(os.stat(path), name)
-        # A file swapped for a FIFO meanwhile must not block the opening.
+        # If the file is replaced by a FIFO meanwhile, opening it must not block.
         descriptor = os.open(path, os.O_RDONLY | _NON_BLOCKING)
         with open(descriptor, "rb") as file:
             _require_regular(os.fstat(descriptor), name)
             return file.read(max_bytes + 1)
-    except InvalidImage:  # a ValueError too
+    except InvalidImage:  # InvalidImage is a ValueError: do not catch it below
         raise
     except (FileNotFoundError, NotADirectoryError):
         raise MissingInput(f"{name}: no such file") from None
@@ -233,12 +215,12 @@ def _require_regular(status: os.stat_result, name: str) -> None:
         stat.S_IFBLK: "a device",
     }
     if not stat.S_ISREG(status.st_mode):
-        kind = kinds.get(stat.S_IFMT(status.st_mode), "no regular file")
-        raise InvalidImage(f"{name}: is {kind}; a photo is a regular file")
+        kind = kinds.get(stat.S_IFMT(status.st_mode), "not a regular file")
+        raise InvalidImage(f"{name}: is {kind}; expected a regular file")
 
 
 def _read_stream(stream: IO[bytes], name: str, max_bytes: int) -> bytes:
-    """All of a binary stream, up to one byte over the limit."""
+    """Read all of a binary stream, up to one byte more than the limit."""
     parts = []
     left = max_bytes + 1
     while left > 0:
@@ -248,7 +230,7 @@ def _read_stream(stream: IO[bytes], name: str, max_bytes: int) -> bytes:
             raise MissingInput(f"{name}: cannot be read: {e}") from e
         if not isinstance(part, bytes):
             raise InvalidImage(
-                f"{name}: expected a binary stream, its read() returned {type(part).__name__}"
+                f"{name}: expected a binary stream, but read() returned {type(part).__name__}"
             )
         if not part:
             break
@@ -257,17 +239,17 @@ def _read_stream(stream: IO[bytes], name: str, max_bytes: int) -> bytes:
     return b"".join(parts)
 
 
-# --- pictures of Pillow --------------------------------------------------------------------------
+# --- Pillow images -------------------------------------------------------------------------------
 
 
 def _opened_by_caller(
     image: Image.Image, name: str, limits: ImageLimits
 ) -> tuple[Image.Image, bytes]:
-    """A PIL image of any format, decoded if necessary, and its EXIF block."""
+    """Decode a PIL image of any format if necessary; return it and its EXIF block."""
     if 0 in image.size:
         raise InvalidImage(f"{name}: the picture has no pixels: {image.width}x{image.height}")
     limits.require(*image.size, name=name, jpeg=image.format in (None, "JPEG", "MPO"))
-    if image.format != "MPO":  # a JPEG with further pictures; the first is the photo
+    if image.format != "MPO":  # a JPEG with additional pictures; the first is the photo
         try:
             frames = getattr(image, "n_frames", 1)
         except DECODER_ERRORS as e:
@@ -279,7 +261,7 @@ def _opened_by_caller(
 
 
 def _rgb(image: Image.Image, name: str, limits: ImageLimits) -> NDArray[np.uint8]:
-    """Loaded picture → [H, W, 3]; the result may be a view of it."""
+    """Convert a loaded picture to [H, W, 3]; the result may be a view of it."""
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
         values = np.asarray(image)
         if image.format == "PPM" and image.mode == "I":  # how Pillow stores 16-bit grey PPM
@@ -291,15 +273,6 @@ def _rgb(image: Image.Image, name: str, limits: ImageLimits) -> NDArray[np.uint8
     try:
         return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
     except ValueError as e:
-        raise InvalidImage(f"{name}: no RGB picture in mode {image.mode}: {e}") from None
-
-
-def _upright(pixels: NDArray[np.uint8], orientation: int) -> NDArray[np.uint8]:
-    """Undo an EXIF orientation (EXIF 2.32, 4.6.4 A) on [H, W, 3], as a view."""
-    if orientation in SIDEWAYS:
-        pixels = pixels.swapaxes(0, 1)
-    if orientation in (3, 4, 7, 8):
-        pixels = pixels[::-1]
-    if orientation in (2, 3, 6, 7):
-        pixels = pixels[:, ::-1]
-    return pixels
+        raise InvalidImage(
+            f"{name}: cannot convert a picture in mode {image.mode} to RGB: {e}"
+        ) from None

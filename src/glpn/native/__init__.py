@@ -3,7 +3,7 @@
 Two bilinear doublings, conv 3×3, ReLU, conv 3×3 to one channel, the sigmoid and the scale in one
 pass that stays in the cache; see `head.c`. It needs only arrays, so it can follow the trunk of any
 engine. If glpn was built without a compiler, there is no library: `available()` is False, and
-callers run the head of `decoder.py`.
+callers run `network/head.py`.
 """
 
 from __future__ import annotations

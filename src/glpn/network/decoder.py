@@ -1,6 +1,7 @@
-"""GLPN's local path: four feature maps → one depth map.
+"""GLPN's local path: fuses the encoder's four feature maps, deepest first.
 
 Kim et al. 2022 (GLPN), section 3.3: light decoder and selective feature fusion, figures 2 and 3.
+`head.py` turns the result into metres.
 All maps here are [B, C, H, W].
 """
 
@@ -16,12 +17,15 @@ from glpn.network.config import GLPNConfig
 
 
 def upsample(x: Tensor) -> Tensor:
-    """Twice the size, bilinear, corners not aligned."""
+    """Double the size by bilinear interpolation, with align_corners=False."""
     return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
 
 
 class SelectiveFusion(nn.Module):
-    """SFF: weigh a local against a global map, position by position (GLPN, figure 3)."""
+    """Selective feature fusion: weight the local and the global (`context`) map at each position.
+
+    GLPN, figure 3.
+    """
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -32,7 +36,7 @@ class SelectiveFusion(nn.Module):
         self.conv3 = nn.Conv2d(width // 2, 2, kernel_size=3, padding=1)
 
     def forward(self, local: Tensor, context: Tensor) -> Tensor:
-        """Both [B, C, H, W] → the same."""
+        """Fuse two [B, C, H, W] maps into one of the same shape."""
         x = torch.cat((local, context), dim=1)  # [B, 2C, H, W]
         x = F.relu(self.norm1(self.conv1(x)))  # [B, C, H, W]
         x = F.relu(self.norm2(self.conv2(x)))  # [B, C/2, H, W]
@@ -41,24 +45,26 @@ class SelectiveFusion(nn.Module):
 
 
 class SumFusion(nn.Module):
-    """The ablation of SFF: the plain sum of both maps; no weights."""
+    """Ablation of SFF: the sum of both maps, with no learned parameters."""
 
     def forward(self, local: Tensor, context: Tensor) -> Tensor:
-        """Both [B, C, H, W] → the same."""
+        """Fuse two [B, C, H, W] maps into one of the same shape."""
         return local + context
 
 
 class DecoderStage(nn.Module):
-    """Project one encoder map to the decoder's width, fuse it with the deeper path, double it."""
+    """Project one encoder map to the decoder's width, fuse it with the output of the deeper stage,
+    and double its size.
+    """
 
     def __init__(self, in_channels: int, width: int, *, fusion: nn.Module | None) -> None:
         super().__init__()
         same = in_channels == width
         self.project = nn.Identity() if same else nn.Conv2d(in_channels, width, kernel_size=1)
-        self.fusion = fusion  # None for the deepest map, which has no deeper path
+        self.fusion = fusion  # None for the deepest map, which has no deeper stage
 
     def forward(self, x: Tensor, context: Tensor | None) -> Tensor:
-        """[B, C_in, h, w] and the deeper path's [B, C, h, w] → [B, C, 2h, 2w]."""
+        """Map [B, C_in, h, w], with the deeper stage's [B, C, h, w], to [B, C, 2h, 2w]."""
         x = self.project(x)  # [B, C, h, w]
         if self.fusion is not None:
             x = self.fusion(x, context)
@@ -66,7 +72,7 @@ class DecoderStage(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Deepest map first: maps at 1/32, 1/16, 1/8, 1/4 in, maps at 1/16, 1/8, 1/4, 1/1 out."""
+    """Input maps at 1/32, 1/16, 1/8, 1/4; output maps at 1/16, 1/8, 1/4, 1/1 (deepest first)."""
 
     def __init__(self, config: GLPNConfig) -> None:
         super().__init__()
@@ -78,7 +84,7 @@ class Decoder(nn.Module):
             self.stages.append(DecoderStage(in_channels, width, fusion=fusion))
 
     def forward(self, maps: Sequence[Tensor]) -> list[Tensor]:
-        """Four maps, shallowest first → the path's four maps, deepest first."""
+        """Turn four encoder maps, shallowest first, into four decoder maps, deepest first."""
         context = None
         outputs = []
         for stage, x in zip(self.stages, reversed(maps), strict=True):
@@ -86,25 +92,3 @@ class Decoder(nn.Module):
             outputs.append(context)
         outputs[-1] = upsample(outputs[-1])
         return outputs
-
-
-class DepthHead(nn.Module):
-    """conv3×3 → ReLU → conv3×3 → sigmoid × max_depth: metres in (0, max_depth)."""
-
-    def __init__(self, config: GLPNConfig) -> None:
-        super().__init__()
-        width = config.decoder_hidden_size
-        self.config = config
-        self.conv1 = nn.Conv2d(width, width, kernel_size=3, padding=1)
-        self.conv2 = nn.Conv2d(width, 1, kernel_size=3, padding=1)
-
-    @property
-    def max_depth(self) -> float:
-        """Metres at the sigmoid's 1; follows the configuration."""
-        return float(self.config.max_depth)
-
-    def forward(self, maps: Sequence[Tensor]) -> Tensor:
-        """The decoder's maps → metres [B, H, W] from the one that `head_in_index` picks."""
-        x = F.relu(self.conv1(maps[self.config.head_in_index]))  # [B, C, H, W]
-        x = self.conv2(x)  # [B, 1, H, W]
-        return torch.sigmoid(x).squeeze(1) * self.max_depth

@@ -18,7 +18,8 @@ from torch import Tensor, nn
 from glpn import native
 from glpn.errors import UsageError
 from glpn.network.config import PLAIN_ACTIVATIONS, GLPNConfig
-from glpn.network.decoder import DepthHead, SelectiveFusion, upsample
+from glpn.network.decoder import SelectiveFusion, upsample
+from glpn.network.head import DepthHead
 from glpn.network.inference_layers import Maker, can_fuse
 from glpn.network.model import GLPNForDepthEstimation, pad_to_multiple
 

@@ -9,8 +9,9 @@ from torch import Tensor
 
 from glpn.errors import UsageError
 from glpn.network.config import GLPNConfig
-from glpn.network.decoder import Decoder, DepthHead
+from glpn.network.decoder import Decoder
 from glpn.network.encoder import Encoder
+from glpn.network.head import DepthHead
 from glpn.network.loss import silog_loss
 from glpn.network.outputs import DepthEstimatorOutput, GLPNModelOutput
 from glpn.network.pretrained import PretrainedModel, initialise

@@ -21,7 +21,7 @@ from glpn.depth.colormaps import ROBUST_PERCENTILES, color_table
 from glpn.depth.depth import Depth
 from glpn.errors import DataError, UsageError
 from glpn.estimator import DepthEstimator
-from glpn.files.png import MILLIMETRES
+from glpn.files.png_writer import MILLIMETRES
 from glpn.jobs import SharedEstimator
 from glpn.video.predicting import FramePredictor, VideoCamera
 from glpn.video.reading import Frame, Video, open_video

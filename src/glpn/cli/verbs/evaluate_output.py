@@ -10,8 +10,8 @@ from pathlib import Path
 from glpn.cli import console
 from glpn.evaluation import measuring
 from glpn.evaluation.measuring import Request
-from glpn.evaluation.pngs import png_saver
 from glpn.evaluation.result import Result, compare
+from glpn.evaluation.saved_predictions import png_saver
 from glpn.evaluation.scoring import (
     Evaluation,
     Model,

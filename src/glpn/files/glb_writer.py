@@ -1,4 +1,4 @@
-"""GLB: binary glTF in its own axes, X right, Y up, the camera looking along -Z, in metres.
+"""Writes GLB: binary glTF in its own axes, X right, Y up, the camera looking along -Z, in metres.
 
 three.js uses the same axes and Blender imports them. The camera is at the origin.
 """

@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 
 from glpn.errors import CannotCreateOutput, DataError, MissingInput
-from glpn.evaluation.pngs import PNG_SCALES, from_pngs, png_name, png_saver
 from glpn.evaluation.protocols import PROTOCOLS, Protocol
 from glpn.evaluation.runner import evaluate
+from glpn.evaluation.saved_predictions import PNG_SCALES, from_pngs, png_name, png_saver
 
 from .frames import make_frame, make_frames, model
 

@@ -1,4 +1,4 @@
-"""NPZ: a NumPy archive with the metres, the intrinsics and the metadata; never a pickle."""
+"""Writes NPZ: a NumPy archive of metres, intrinsics and metadata, no pickle; reads it back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""PNG: 16-bit depth, 16-bit uncertainty and 8-bit colours, each with its metadata in a text chunk.
+"""Writes PNG files of 16-bit depth, 16-bit uncertainty and 8-bit colours, and reads depth back.
+
+The metadata is in a text chunk of each file.
 
 The rows are filtered and compressed here rather than by Pillow, which tries all five filters on
 every row. Depth changes little from row to row, so the one filter "up" compresses better, in half

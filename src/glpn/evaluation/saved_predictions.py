@@ -1,4 +1,4 @@
-"""Writes and scores predictions as 16-bit PNG files, as the published evaluators can."""
+"""Saves predictions as 16-bit PNG files and scores such files, as published evaluators do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""PLY: points or a mesh in the camera's axes, X right, Y down, Z forward, in metres.
+"""Writes PLY: points or a mesh in the camera's axes, X right, Y down, Z forward, in metres.
 
 Open3D and COLMAP use the same axes as OpenCV does. The camera is at the origin.
 """

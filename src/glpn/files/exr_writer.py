@@ -1,4 +1,4 @@
-"""OpenEXR: one float channel Z in metres; the metadata is the attribute "glpn"."""
+"""Writes OpenEXR: a float channel Z in metres, metadata in the attribute "glpn"; reads it back."""
 
 from __future__ import annotations
 

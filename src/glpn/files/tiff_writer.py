@@ -1,4 +1,4 @@
-"""TIFF: 32-bit floats in metres, uncompressed; the metadata is the ImageDescription."""
+"""Writes TIFF: uncompressed floats in metres, metadata in ImageDescription; reads it back."""
 
 from __future__ import annotations
 
