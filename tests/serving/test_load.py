@@ -24,7 +24,8 @@ from glpn.errors import CheckpointError
 from glpn.estimator import DepthEstimator
 from glpn.serving.app import make_app
 from glpn.serving.batcher import SharedEngine
-from glpn.serving.limits import Limits, Refusal
+from glpn.serving.limits import Limits
+from glpn.serving.refusals import Refusal
 from glpn.serving.request_queue import RequestQueue
 from tests.corpus.bytes_of import encoded, scene
 from tests.serving.conftest import JPEG, wait_for
@@ -123,7 +124,7 @@ def failure_with_busy_workers(limits: Limits, request: Request) -> Exception:
 
 def test_work_that_does_not_begin_is_refused_at_the_deadline() -> None:
     failure = failure_with_busy_workers(Limits(deadline=0.1), request_of())
-    assert isinstance(failure, Refusal) and "not begun" in str(failure)
+    assert isinstance(failure, Refusal) and "no worker became free" in str(failure)
     assert failure.status == 503 and "Retry-After" in failure.headers
 
 

@@ -22,17 +22,18 @@ from glpn.estimator import DepthEstimator
 from glpn.serving import page
 from glpn.serving.batcher import SharedEngine
 from glpn.serving.bodies import BodyReader, photo_bytes
+from glpn.serving.json_response import as_json
 from glpn.serving.limits import (
     CONTENT_TYPES,
     Limits,
-    Refusal,
     require_key,
     require_photo_headers,
 )
 from glpn.serving.middleware import LOGGER, Metrics, ServiceMiddleware
 from glpn.serving.query import DepthQuery, installed_formats, parse_query
-from glpn.serving.request_queue import RequestQueue, queue_full
-from glpn.serving.responses import as_json, depth_response, refused
+from glpn.serving.refusals import Refusal, queue_full, refused
+from glpn.serving.request_queue import RequestQueue
+from glpn.serving.responses import depth_response
 
 _DEPTH = "/v1/depth"
 _LINKS = {

@@ -12,17 +12,15 @@ from starlette.requests import ClientDisconnect, Request
 
 from glpn.errors import UsageError
 from glpn.serving.limits import (
-    BUSY_HEADERS,
     JSON,
     MULTIPART,
     Limits,
-    Refusal,
     media_type,
-    too_large,
 )
+from glpn.serving.refusals import Refusal, too_large, too_many_uploads
 
 OVERSIZED_CHUNK = "glpn.oversized_chunk"  # key that `server` sets in a request's scope
-_MAX_PARTS = 16  # of a multipart body; forms may add a few text fields
+_MAX_PARTS = 16  # Parts of a multipart body; forms may add a few text fields.
 _MAX_PREAMBLE = 1024  # bytes before the first part
 _MAX_PART_HEADERS = 4096  # bytes
 _MAX_BOUNDARY = 70  # characters, RFC 2046 section 5.1.1
@@ -31,11 +29,11 @@ _MAX_BOUNDARY = 70  # characters, RFC 2046 section 5.1.1
 class BodyReader:
     """Reads bodies, and bounds the memory of all that are arriving.
 
-    An arriving body holds no place in the queue, so clients that send slowly keep nobody out.
+    An arriving body holds no slot in the queue, so slow uploads do not block other requests.
 
     Args:
-        limits: of each body.
-        capacity: bytes of all arriving bodies together.
+        limits: the limits of each body.
+        capacity: maximum number of bytes of all arriving bodies together.
     """
 
     def __init__(self, limits: Limits, *, capacity: int) -> None:
@@ -43,10 +41,10 @@ class BodyReader:
         self._free = capacity
 
     async def read(self, request: Request) -> bytes:
-        """The whole body.
+        """Read the whole body.
 
         Raises:
-            Refusal: 413 as soon as the body crosses its limit, 408 at the deadline, 503 where too
+            Refusal: 413 as soon as the body crosses its limit, 408 at the deadline, 503 if too
                 many bodies arrive at once.
             ClientDisconnect: the client left.
         """
@@ -55,9 +53,9 @@ class BodyReader:
             with anyio.fail_after(limits.deadline):
                 async for chunk in _chunks(request):
                     if len(body) + len(chunk) > limits.max_body:
-                        raise too_large(limits)
+                        raise too_large(limits.max_body)
                     if len(chunk) > self._free:
-                        raise Refusal(503, "busy: too many uploads at once", BUSY_HEADERS)
+                        raise too_many_uploads()
                     self._free -= len(chunk)
                     body += chunk
         except TimeoutError:
@@ -65,7 +63,7 @@ class BodyReader:
         finally:
             self._free += len(body)
         if request.scope.get(OVERSIZED_CHUNK):
-            raise too_large(limits)
+            raise too_large(limits.max_body)
         return bytes(body)
 
 

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
-from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
+
+from glpn.serving.refusals import Refusal, too_large
 
 MAX_BODY_BYTES = 16 * 2**20
 MAX_QUEUED = 32
 MAX_PIXELS = 25_000_000  # a 24-megapixel camera; `glpn predict` allows more
 DEADLINE_SECONDS = 15.0
 ANY_HOST = "*"
-BUSY_HEADERS = {"Retry-After": "1"}  # seconds; a place is free after one prediction
 MULTIPART, JSON = "multipart/form-data", "application/json"
 # A raw photo: `image/…`, unknown bytes, or what `curl --data-binary` sends by default.
 _RAW = ("application/octet-stream", "application/x-www-form-urlencoded")
@@ -27,11 +27,11 @@ class Limits:
     """The service's limits.
 
     Attributes:
-        max_body: bytes of a request's body.
-        max_pixels: of a photo, checked before it is decoded.
-        queue: requests that may wait for a worker; one more gets status 503.
-        deadline: seconds that the headers, then the body, may take to arrive, and that the request
-            may then wait for a worker.
+        max_body: maximum number of bytes in a request's body.
+        max_pixels: maximum number of pixels of a photo, checked before it is decoded.
+        queue: maximum number of requests that wait for a worker; further requests get status 503.
+        deadline: maximum number of seconds for the headers, then for the body, to arrive, and
+            for the request to wait for a worker afterwards.
         api_key: the value that `X-API-Key` must have; None requires none.
         hosts: names that `Host` and `Origin` may have besides IP addresses and localhost.
         cors: origins, such as "https://app.example.org", whose pages may read responses.
@@ -44,15 +44,6 @@ class Limits:
     api_key: str | None = None
     hosts: frozenset[str] = frozenset()
     cors: frozenset[str] = frozenset()
-
-
-class Refusal(Exception):
-    """A request that the service refuses: status, message, further headers of the response."""
-
-    def __init__(self, status: int, message: str, headers: Mapping[str, str] | None = None) -> None:
-        super().__init__(message)
-        self.status = status
-        self.headers = dict(headers or {})
 
 
 def require_host(
@@ -116,7 +107,7 @@ def require_key(headers: Headers, limits: Limits) -> None:
 
 
 def require_photo_headers(headers: Headers, limits: Limits) -> None:
-    """Refuse a body by its headers alone.
+    """Refuse a body because of its headers, before it arrives.
 
     Raises:
         Refusal: 415 for a content type or encoding, 413 for a declared length over the limit.
@@ -129,14 +120,9 @@ def require_photo_headers(headers: Headers, limits: Limits) -> None:
         raise Refusal(415, "Content-Encoding: expected none, or identity")
     length = headers.get("content-length")
     if length is not None and int(length) > limits.max_body:  # h11 lets only digits pass
-        raise too_large(limits)
+        raise too_large(limits.max_body)
 
 
 def media_type(headers: Headers) -> str:
     """The content type without its parameters, in lower case."""
     return headers.get("content-type", "").partition(";")[0].strip().lower()
-
-
-def too_large(limits: Limits) -> Refusal:
-    """The refusal of a body above the limit."""
-    return Refusal(413, f"the body is larger than {limits.max_body} bytes")

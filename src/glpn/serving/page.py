@@ -17,9 +17,9 @@ from glpn.camera.camera import FOV_RANGE
 from glpn.depth.colormaps import COLORMAPS, color_table
 from glpn.estimator import DepthEstimator
 from glpn.files import FORMATS
+from glpn.serving.json_response import as_json
 from glpn.serving.limits import Limits
 from glpn.serving.query import installed_formats
-from glpn.serving.responses import as_json
 
 ABOUT, COLOURS = "/v1/about", "/v1/colormaps"
 STATIC_FOLDER = Path(__file__).with_name("static")

@@ -1,4 +1,7 @@
-"""The bounded queue: a slot for every request that may wait or run, a thread for a few of them."""
+"""Bounded request queue.
+
+Every waiting or running request holds a slot; a small thread pool runs them.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,8 @@ from typing import TypeVar
 
 from starlette.requests import ClientDisconnect, Request
 
-from glpn.serving.limits import BUSY_HEADERS, Limits, Refusal
+from glpn.serving.limits import Limits
+from glpn.serving.refusals import no_free_worker, queue_full
 
 HALF_CLOSED = "glpn.half_closed"  # key that `server` sets in a request's scope
 
@@ -23,8 +27,8 @@ class RequestQueue:
     The event loop never waits for a prediction, and no thread waits for the event loop.
 
     Args:
-        limits: how many requests may wait, and for how long.
-        workers: how many requests run at once.
+        limits: the number of requests that may wait, and the time that they may wait.
+        workers: the number of requests that run at once.
     """
 
     def __init__(self, limits: Limits, *, workers: int) -> None:
@@ -36,7 +40,7 @@ class RequestQueue:
 
     @property
     def waiting(self) -> int:
-        """Requests that hold a slot and do not run yet."""
+        """Requests that hold a slot but are not running yet."""
         return max(self._taken - len(self._running), 0)
 
     @property
@@ -63,7 +67,7 @@ class RequestQueue:
         """Run `work()` in a thread, first come, first served.
 
         Raises:
-            Refusal: 503, no thread was free before the deadline.
+            Refusal: 503, no worker became free before the deadline.
             ClientDisconnect: the client left. Work that had not begun is dropped; work that had
                 begun is finished first.
         """
@@ -77,8 +81,7 @@ class RequestQueue:
             if not job.cancelled():
                 raise
             if not departure.done():
-                message = f"busy: not begun within {self._deadline:g} s"
-                raise Refusal(503, message, BUSY_HEADERS) from None
+                raise no_free_worker(self._deadline) from None
             raise ClientDisconnect from None
         finally:
             deadline.cancel()
@@ -99,13 +102,8 @@ class RequestQueue:
             self._running.discard(token)
 
 
-def queue_full() -> Refusal:
-    """The refusal of a request that gets no slot."""
-    return Refusal(503, "busy: the queue is full", BUSY_HEADERS)
-
-
 async def _client_leaves(request: Request) -> None:
-    """Return when the client has closed its connection, or its half of it."""
+    """Return when the client has disconnected, or has closed its sending side."""
     while (await request.receive())["type"] != "http.disconnect":
         if request.scope.get(HALF_CLOSED):
             return

@@ -1,11 +1,9 @@
-"""Response bodies: JSON that no browser can mistake for HTML, and the files of `Depth`."""
+"""Response bodies of `/v1/depth`: measurements as JSON, and the files of `Depth`."""
 
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
-from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +15,8 @@ from glpn.estimator import DepthEstimator
 from glpn.files import FORMATS
 from glpn.image.limits import SERVICE_LIMITS
 from glpn.image.photo import read_photo
-from glpn.serving.limits import Limits, Refusal
+from glpn.serving.json_response import as_json
+from glpn.serving.limits import Limits
 from glpn.serving.query import MEDIA_TYPES, DepthQuery
 
 _PHOTO_NAME = "image"  # in messages and files: the service does not know the photo's own name
@@ -27,21 +26,6 @@ _MAX_TEXTURE_PIXELS = 1_500_000
 _SAMPLE_STRIDE = 17  # usual widths are no multiples of it, so a sample covers all columns
 _NEAR_MEDIAN = (0.47, 0.53)  # fractions of the sorted sample
 _DECIMALS = 4  # of metres: a tenth of a millimetre
-# In ASCII JSON these occur only inside strings; escaped, nothing in the body is markup.
-_MARKUP = {ord("<"): "\\u003c", ord(">"): "\\u003e", ord("&"): "\\u0026"}
-
-
-def as_json(
-    values: Mapping[str, object], status: int = 200, headers: Mapping[str, str] | None = None
-) -> Response:
-    """One JSON object in ASCII, free of <, > and &."""
-    text = json.dumps(values, allow_nan=False).translate(_MARKUP)
-    return Response(text, status, headers, media_type=MEDIA_TYPES["json"])
-
-
-def refused(refusal: Refusal) -> Response:
-    """The response to a refused request."""
-    return as_json({"error": str(refusal)}, refusal.status, refusal.headers)
 
 
 def depth_response(
