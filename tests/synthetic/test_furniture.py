@@ -18,7 +18,7 @@ from glpn.synthetic.furniture.facing import quarter_turns
 from glpn.synthetic.furniture.kinds import kind_of
 from glpn.synthetic.furniture.obj import read_obj
 from glpn.synthetic.furniture.tracer import MISS, Tracer
-from glpn.synthetic.scenes import coverings, furnishing, seating
+from glpn.synthetic.scenes import coverings, mesh_furniture, seating
 from glpn.synthetic.scenes.kit import Kit
 from glpn.synthetic.scenes.rooms import sample_room
 from glpn.synthetic.scenes.scene import View, assemble, looking, trace
@@ -254,8 +254,8 @@ def test_without_embree_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatc
 
 def test_small_things_stand_on_tables_without_touching(folder: Path) -> None:
     kit = Kit(np.random.default_rng(3), open_library(folder))
-    stock = furnishing.Stock(("table",), ("kitchenware", "ornament"), 8)
-    table = furnishing.from_stock(kit, stock)
+    stock = mesh_furniture.Stock(("table",), ("kitchenware", "ornament"), 8)
+    table = mesh_furniture.from_stock(kit, stock)
     boxes = np.array([thing.bounds() for thing in table.things[1:]])
     assert len(boxes) >= 3
     np.testing.assert_allclose(boxes[:, 0, 2], 0.75, atol=1e-5)
@@ -288,7 +288,7 @@ def test_a_seed_gives_the_same_furnished_room_in_any_batch(folder: Path) -> None
 
 def test_an_empty_library_leaves_procedural_furniture() -> None:
     kit = Kit(np.random.default_rng(0), Library([]))
-    piece = furnishing.make(kit, seating.sofa)
+    piece = mesh_furniture.make(kit, seating.sofa)
     assert piece.solids and not piece.things
 
 

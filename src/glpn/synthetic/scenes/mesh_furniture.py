@@ -1,4 +1,7 @@
-"""Furnishing: meshes of a library as the furniture of rooms, with small things on and in them."""
+"""Mesh furniture: replaces furniture of solids with models of a catalogue.
+
+Small models stand on and in the large ones.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +14,9 @@ from numpy.typing import NDArray
 from glpn.errors import DataError
 from glpn.synthetic.furniture.catalogue import Model
 from glpn.synthetic.furniture.obj import Mesh
-from glpn.synthetic.scenes import belongings, plans, seating, storage
+from glpn.synthetic.scenes import belongings, room_types, seating, storage
 from glpn.synthetic.scenes.kit import Kit
-from glpn.synthetic.scenes.plans import Maker
+from glpn.synthetic.scenes.room_types import Maker
 from glpn.synthetic.scenes.solids import Piece, Thing, Vector, turn_about_z
 
 _PLAIN_SHARE = 0.12  # of the furniture that stays procedural, for more variety
@@ -51,8 +54,8 @@ _STOCK: dict[Maker, Stock] = {
     storage.toilet: Stock(("toilet",)),
     storage.bathtub: Stock(("bath",), ("toiletry",), 1),
     belongings.on_floor: Stock(("floor thing", "plant")),
-    plans.console: Stock(("wardrobe", "table", "tv stand"), ("ornament", "table lamp"), 4),
-    plans.standard_lamp: Stock(("floor lamp", "plant")),
+    room_types.console: Stock(("wardrobe", "table", "tv stand"), ("ornament", "table lamp"), 4),
+    room_types.standard_lamp: Stock(("floor lamp", "plant")),
 }
 _DINING = Stock(("table",), ("kitchenware", "kitchenware", "ornament"), 6)
 _COFFEE = Stock(("coffee table",), _MIXED, 3)
@@ -65,11 +68,11 @@ def make(kit: Kit, maker: Maker) -> Piece:
     """What the maker makes, usually with meshes if the kit has a library."""
     if kit.library is None or kit.chance(_PLAIN_SHARE):
         return maker(kit)
-    if maker is plans.counter:
+    if maker is room_types.counter:
         return _kitchen_row(kit) or maker(kit)
-    if maker is plans.bed_and_nightstand:
+    if maker is room_types.bed_and_nightstand:
         return _bed(kit) or maker(kit)
-    if maker is plans.floor_thing:
+    if maker is room_types.floor_thing:
         return _away(kit, make(kit, belongings.on_floor))
     stock = _STOCK.get(maker)
     return maker(kit) if stock is None else from_stock(kit, stock) or maker(kit)

@@ -1,4 +1,7 @@
-"""Plans: the kinds of rooms with their sizes and furniture."""
+"""Room types (living room, kitchen, …): how often each occurs, its sizes and its furniture.
+
+`furniture.py` stands the furniture.
+"""
 
 from __future__ import annotations
 
@@ -56,8 +59,8 @@ _EVERYWHERE: dict[Maker, float] = {
 
 
 @dataclass(frozen=True)
-class Plan:
-    """A kind of room: ranges of its sides and height, doors and windows, furniture.
+class RoomType:
+    """One type of room: ranges of its sides and height, doors and windows, furniture.
 
     `first` is placed before everything else; `gap` is the mean free space in metres between objects
     along walls; `middle` names the groups away from the walls.
@@ -75,10 +78,10 @@ class Plan:
     pictures: float = 1.1
 
 
-PLANS: dict[str, tuple[float, Plan]] = {
+ROOM_TYPES: dict[str, tuple[float, RoomType]] = {
     "living": (
         0.24,
-        Plan(
+        RoomType(
             (3.2, 6.5), (3.5, 7.5), (2.4, 3.0),
             {seating.sofa: 3, storage.television: 1.2, console: 1, **_EVERYWHERE},
             ("coffee", "rug", "dining", "person", "clutter"),
@@ -87,7 +90,7 @@ PLANS: dict[str, tuple[float, Plan]] = {
     ),
     "bedroom": (
         0.2,
-        Plan(
+        RoomType(
             (2.8, 4.6), (3.0, 5.0), (2.3, 2.8),
             {storage.desk: 0.8, storage.cupboard: 2, **_EVERYWHERE},
             ("rug", "clutter"), (bed_and_nightstand, bed_and_nightstand),
@@ -95,7 +98,7 @@ PLANS: dict[str, tuple[float, Plan]] = {
     ),
     "kitchen": (
         0.17,
-        Plan(
+        RoomType(
             (2.4, 4.5), (3.0, 6.0), (2.3, 2.8),
             {counter: 4, storage.appliance: 2.2, storage.shelf: 0.3, floor_thing: 0.4},
             ("dining", "island", "person", "clutter"),
@@ -104,21 +107,21 @@ PLANS: dict[str, tuple[float, Plan]] = {
     ),
     "dining": (
         0.08,
-        Plan(
+        RoomType(
             (3.0, 5.0), (3.5, 6.5), (2.4, 3.0), {console: 1, **_EVERYWHERE},
             ("dining", "dining", "rug", "person", "clutter"),
         ),
     ),
     "office": (
         0.12,
-        Plan(
+        RoomType(
             (2.8, 6.5), (3.0, 8.0), (2.5, 3.0), {storage.desk: 3, **_EVERYWHERE},
             ("chairs", "desks", "person", "clutter"), (storage.desk, storage.desk), windows=0.5,
         ),
     ),
     "bathroom": (
         0.07,
-        Plan(
+        RoomType(
             (1.7, 2.9), (2.0, 3.6), (2.3, 2.7),
             {storage.washbasin: 2, storage.toilet: 2, storage.bathtub: 1.2, floor_thing: 0.6,
              storage.shelf: 0.3},
@@ -127,14 +130,14 @@ PLANS: dict[str, tuple[float, Plan]] = {
     ),
     "corridor": (
         0.05,
-        Plan(
+        RoomType(
             (1.2, 2.4), (5.0, 16.0), (2.3, 3.0), {console: 1, floor_thing: 2, storage.shelf: 0.5},
             ("person", "clutter"), gap=1.5, windows=0.15, doors=0.9,
         ),
     ),
     "hall": (
         0.07,
-        Plan(
+        RoomType(
             (6.0, 12.0), (7.0, 15.0), (2.8, 4.5), {storage.rack: 3, console: 1, floor_thing: 1},
             ("racks", "columns", "person", "person", "dining", "dining", "clutter"), windows=0.5,
         ),
