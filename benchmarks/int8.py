@@ -2,7 +2,7 @@
 
     python benchmarks/int8.py PHOTOS [--model glpn-b0-indoor] [--runs 12]
 
-PHOTOS is a folder of photographs to calibrate on; every fourth is held back and measures the
+PHOTOS is a folder of photographs to calibrate on; every fourth is held out and measures the
 deviation. Milliseconds are medians, the two alternating, on all cores.
 """
 

@@ -97,7 +97,7 @@ def auroc(known: np.ndarray, other: np.ndarray) -> float:
 
 
 def known_files(data: Path) -> Iterator[tuple[list[Path], list[Path]]]:
-    """(reference, held back) of the three kinds of photos that count as known."""
+    """(reference, held out) of the three kinds of photos that count as known."""
     nyu = data / "nyu795"
     train, val = (
         [nyu / "rgb" / f"{stem}.jpg" for stem in (nyu / f"{part}.txt").read_text().split()]

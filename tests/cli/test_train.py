@@ -65,7 +65,7 @@ def test_a_recipe_is_trained_and_the_run_is_not_begun_twice(
     assert done.records[0]["abs_rel"] == log[-1]["abs_rel"]
     assert done.records[0]["scores_of_step"] == log[-1]["step"] == 2
     assert "glpn evaluate -m" in done.err.splitlines()[-1]
-    assert "held_back.txt" in done.err.splitlines()[-1]
+    assert "held_out.txt" in done.err.splitlines()[-1]
     again = glpn("train", recipe, *settings)
     assert again.code == 73
     assert "resume" in again.err

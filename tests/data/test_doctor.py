@@ -137,11 +137,11 @@ def test_near_duplicates_are_a_warning_with_their_count(healthy: Frames) -> None
     assert "1 near-duplicate (again shows the same as room001)" in str(report)
 
 
-def test_frames_shared_with_the_held_back_set_are_a_warning_with_their_count(
+def test_frames_shared_with_the_held_out_set_are_a_warning_with_their_count(
     healthy: Frames,
 ) -> None:
-    held_back = Frames([room(900), *healthy.samples[3:5], room(901)])
-    report = check(healthy, held_back)
+    held_out = Frames([room(900), *healthy.samples[3:5], room(901)])
+    report = check(healthy, held_out)
     assert kinds(report) == {"overlap"}
     assert "2 near-duplicates" in str(report)
 

@@ -1,4 +1,4 @@
-"""A model of a training run is scored on the frames that the run held back."""
+"""A model of a training run is scored on the frames that the run held out."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ def run(tmp_path: Path, data: Path) -> Path:
     folder.mkdir()
     shutil.copytree(bundled()["glpn-b0-rooms"], folder / "best")
     (folder / "trained_on.txt").write_text("0\n1\n2\n3\n")
-    (folder / "held_back.txt").write_text("4\n5\n")
+    (folder / "held_out.txt").write_text("4\n5\n")
     recipe = {"recipe": {"data": {"train": str(data), "val": None}}}
     (folder / "recipe.json").write_text(json.dumps(recipe))
     return folder
 
 
-def test_the_held_back_frames_are_scored_by_default_and_a_note_says_so(
+def test_the_held_out_frames_are_scored_by_default_and_a_note_says_so(
     run: Path, data: Path
 ) -> None:
     frames = RunFrames.of(str(run / "best")).choose(open_dataset(data), data, asked=False)
     assert frames.names == ("4", "5")
-    assert "2 frames that the run held back" in frames.notes[-1]
+    assert "2 frames that the run held out" in frames.notes[-1]
 
 
 def test_frames_that_were_trained_on_are_warned_of(run: Path, data: Path) -> None:

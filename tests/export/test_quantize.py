@@ -22,7 +22,7 @@ from tests.export.conftest import photographs
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Eight photographs of three sizes; two of them are held back from calibration."""
+    """Eight photographs of three sizes; two of them are held out from calibration."""
     folder = tmp_path_factory.mktemp("photos")
     for i in range(8):
         (image,) = photographs(90 + 10 * (i % 3), 120 + i)

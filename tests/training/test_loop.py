@@ -187,16 +187,14 @@ def test_pictures_of_validation_frames_are_written(frames: Path, tmp_path: Path)
     assert names == ["step-00000000.png", "step-00000002.png"]
 
 
-def test_the_frames_learnt_and_held_back_are_recorded_as_lists(
-    frames: Path, tmp_path: Path
-) -> None:
+def test_the_frames_learnt_and_held_out_are_recorded_as_lists(frames: Path, tmp_path: Path) -> None:
     result = train(tiny_recipe(frames, tmp_path / "run", "loop.steps=1"))
-    assert result.held_back is not None
-    assert result.held_back == tmp_path / "run/held_back.txt"
-    assert result.held_back.read_text().split() == ["006", "007"]
+    assert result.held_out is not None
+    assert result.held_out == tmp_path / "run/held_out.txt"
+    assert result.held_out.read_text().split() == ["006", "007"]
     learnt = (tmp_path / "run/trained_on.txt").read_text().split()
     assert learnt == [f"{i:03d}" for i in range(6)]
-    assert open_dataset(frames, frame_list=result.held_back).names == ("006", "007")
+    assert open_dataset(frames, frame_list=result.held_out).names == ("006", "007")
     assert result.validated == result.step == 1
 
 
@@ -394,7 +392,7 @@ def test_a_photo_without_depth_is_reported_and_left_out(
     shown = capsys.readouterr().err
     assert "left out: 1 file" in shown
     assert "002" in shown
-    names = [(tmp_path / "run" / f"{part}.txt").read_text() for part in ("trained_on", "held_back")]
+    names = [(tmp_path / "run" / f"{part}.txt").read_text() for part in ("trained_on", "held_out")]
     assert sorted("".join(names).split()) == ["000", "001", "003"]
 
 
@@ -443,8 +441,8 @@ def test_the_model_remembers_the_focal_length_it_learnt_from(tmp_path: Path) -> 
     assert processor.focal_ratio == pytest.approx(80 / SIZE[0])  # not the starting model's 1.081
 
 
-def test_the_best_model_keeps_its_errors_on_held_back_frames(frames: Path, tmp_path: Path) -> None:
+def test_the_best_model_keeps_its_errors_on_held_out_frames(frames: Path, tmp_path: Path) -> None:
     train(tiny_recipe(frames, tmp_path))
     depth = glpn.load(tmp_path / "best", engine="torch", device="cpu")(frames / "rgb/006.png")
     assert depth.relative_error > 0
-    assert depth.provenance.error_data == "2 frames of its training, held back"
+    assert depth.provenance.error_data == "2 frames of its training, held out"

@@ -99,19 +99,19 @@ def test_frames_of_two_cameras_get_the_metres_of_one() -> None:
     assert [float(one[i].depth[0, 0]) for i in range(3)] == pytest.approx([2.0, 4.0, 2.0])
 
 
-def test_the_last_share_of_a_folder_is_held_back_in_one_block(tmp_path: Path) -> None:
+def test_the_last_share_of_a_folder_is_held_out_in_one_block(tmp_path: Path) -> None:
     folder = write_frames(tmp_path / "set", 10)
-    train, held_back = open_frames(DataOptions(train=str(folder), val_share=0.25))
+    train, held_out = open_frames(DataOptions(train=str(folder), val_share=0.25))
     assert train.names == tuple(f"{i:03d}" for i in range(8))
-    assert held_back is not None
-    assert held_back.names == ("008", "009")
-    train, held_back = open_frames(DataOptions(train=str(folder), limit=4))
-    assert (train.names, held_back) == (("000", "003", "006", "009"), None)
+    assert held_out is not None
+    assert held_out.names == ("008", "009")
+    train, held_out = open_frames(DataOptions(train=str(folder), limit=4))
+    assert (train.names, held_out) == (("000", "003", "006", "009"), None)
     (tmp_path / "val.txt").write_text("001\n\n004\r\n")
     lists = DataOptions(train=str(folder), val_list=str(tmp_path / "val.txt"))
-    _, held_back = open_frames(lists)
-    assert held_back is not None
-    assert held_back.names == ("001", "004")
+    _, held_out = open_frames(lists)
+    assert held_out is not None
+    assert held_out.names == ("001", "004")
     with pytest.raises(ConfigError, match="val_share"):
         open_frames(DataOptions(train=str(folder), limit=None, val_share=0.99))
 

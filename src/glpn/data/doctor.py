@@ -30,7 +30,7 @@ _MAX_SUSPECTS = 64
 
 def check(
     samples: Samples,
-    held_back: Samples | None = None,
+    held_out: Samples | None = None,
     *,
     limit: int | None = None,
     progress: Callable[[int], None] | None = None,
@@ -40,7 +40,7 @@ def check(
     Args:
         samples: the set. Open a `FrameSet` with `verified=False`, so that a missing file or a
             wrong size becomes a finding instead of an error.
-        held_back: the validation set.
+        held_out: the validation set.
         limit: examine at most this many frames, evenly spaced.
         progress: called with the number of frames examined so far.
 
@@ -54,12 +54,10 @@ def check(
     steps = samples.reading.form.scale if isinstance(samples, FrameSet) else None
     judged, unjudged = judge(stats, steps)
     findings += judged + shared_frames("duplicate", "shows the same as", twins(stats))
-    if held_back is not None and len(held_back):
-        others, unreadable = _examine(
-            held_back, _spread(len(held_back), limit), None, predict=False
-        )
+    if held_out is not None and len(held_out):
+        others, unreadable = _examine(held_out, _spread(len(held_out), limit), None, predict=False)
         shared = twins(stats, among=others)
-        findings += unreadable + shared_frames("overlap", "is also in the held-back set:", shared)
+        findings += unreadable + shared_frames("overlap", "is also in the held-out set:", shared)
     findings.sort(key=lambda f: f.severity != ERROR)
     return Report(len(chosen), tuple(findings), tuple(unjudged))
 

@@ -62,7 +62,7 @@ class Depth:
         sigma: one standard deviation of the metres, float32 [H, W], in metres, read-only: two
             thirds of the true depths lie within it. It follows from `errors` unless given; None
             without either.
-        errors: of the metres by depth, measured on held-back frames, where known.
+        errors: of the metres by depth, measured on held-out frames, where known.
 
     Raises:
         DataError: metres or sigma are not a map of finite numbers from 0 on, or differ in size.

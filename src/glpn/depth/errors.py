@@ -1,4 +1,4 @@
-"""ErrorCurve: how wrong predicted depths were on held-back frames, by predicted depth."""
+"""ErrorCurve: how wrong predicted depths were on held-out frames, by predicted depth."""
 
 from __future__ import annotations
 

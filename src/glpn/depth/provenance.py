@@ -32,7 +32,7 @@ class Provenance:
         asked: options beyond the photo and the model, as text.
         precision: of the engine's computation.
         error: two thirds of the true depths lie within this fraction of the predicted ones, by
-            the errors on held-back frames; None if nobody measured them, and after a calibration.
+            the errors on held-out frames; None if nobody measured them, and after a calibration.
         error_data: the frames that `error` was measured on.
     """
 

@@ -25,7 +25,7 @@ REDUCED = "reduced"
 PRECISIONS = (AUTO, FLOAT32, REDUCED)
 
 MAX_MEAN_DEVIATION = 0.01  # mean of |reduced - float32| / float32 over the pixels of real frames
-MAX_SCORE_CHANGE = 0.005  # relative change of AbsRel and of δ1 on held-back frames
+MAX_SCORE_CHANGE = 0.005  # relative change of AbsRel and of δ1 on held-out frames
 
 # Widths of a trained network's activations; nobody measured a range outside these limits.
 MIN_RANGE, MAX_RANGE = 1e-4, 1e4

@@ -32,7 +32,7 @@ def evaluate(
     Args:
         data: the folder.
         model: a bundled name, a folder or a hub id. If it comes from a training run on this
-            folder, only the frames that the run held back are scored.
+            folder, only the frames that the run held out are scored.
         dataset: a key of `PROTOCOLS`; None recognises it from the folder's files.
         split, frame_list, limit: select the frames; see `Selection`.
         reading: fields of `DatasetSpec` to change, such as `{"unit": "mm"}`.

@@ -31,7 +31,7 @@ def measure_errors(
     data: str,
     advance: Callable[[], None] = lambda: None,
 ) -> ErrorCurve:
-    """Predict held-back frames and measure the errors by predicted depth.
+    """Predict held-out frames and measure the errors by predicted depth.
 
     The focal length of a frame's camera scales its metres where the processor knows the network's
     camera, as it does for photos. The curve is in the network's own metres. The middle of each

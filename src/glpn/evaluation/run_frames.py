@@ -1,4 +1,4 @@
-"""The frames that a model's training run learned from, and those that it held back."""
+"""The frames that a model's training run learned from, and those that it held out."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from glpn.data.frames import WARNING_NOTE, FrameSet, counted
 from glpn.errors import GLPNError
 from glpn.records import read_json
 
-HELD_BACK, TRAINED_ON, RECIPE = "held_back.txt", "trained_on.txt", "recipe.json"
+HELD_OUT, TRAINED_ON, RECIPE = "held_out.txt", "trained_on.txt", "recipe.json"
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class RunFrames:
     """The names of frames that a training run's folder lists beside its model folders."""
 
     folder: Path
-    held_back: tuple[str, ...]
+    held_out: tuple[str, ...]
     trained_on: frozenset[str]
     data: tuple[Path, ...]
 
@@ -27,11 +27,11 @@ class RunFrames:
         folder = Path(model).resolve().parent
         if not Path(model).is_dir() or not (folder / TRAINED_ON).is_file():
             return None
-        held_back, trained_on = _names(folder / HELD_BACK), _names(folder / TRAINED_ON)
-        return cls(folder, held_back, frozenset(trained_on), _folders(folder / RECIPE))
+        held_out, trained_on = _names(folder / HELD_OUT), _names(folder / TRAINED_ON)
+        return cls(folder, held_out, frozenset(trained_on), _folders(folder / RECIPE))
 
     def choose(self, frames: FrameSet, data: Path, *, asked: bool) -> FrameSet:
-        """Return the held-back frames unless the user chose others; add a note or a warning.
+        """Return the held-out frames unless the user chose others; add a note or a warning.
 
         Args:
             frames: the frames of the folder `data`.
@@ -40,12 +40,12 @@ class RunFrames:
         """
         if not self._is_same_set(frames, data):
             return frames
-        if self.held_back and not asked:
+        if self.held_out and not asked:
             note = (
-                f"scored on the {len(self.held_back):,} frames that the run held back "
-                f"({self.folder / HELD_BACK}); --list or --split chooses others"
+                f"scored on the {len(self.held_out):,} frames that the run held out "
+                f"({self.folder / HELD_OUT}); --list or --split chooses others"
             )
-            chosen = frames.select(self.held_back)
+            chosen = frames.select(self.held_out)
             return replace(chosen, notes=(*frames.notes, note))
         learned = [name for name in frames.names if name in self.trained_on]
         if not learned:
@@ -61,7 +61,7 @@ class RunFrames:
         existing = [folder for folder in self.data if folder.is_dir()]
         if existing:
             return any(folder.samefile(data) for folder in existing)
-        listed = self.trained_on | set(self.held_back)
+        listed = self.trained_on | set(self.held_out)
         return listed <= set(frames.names) or set(frames.names) <= listed
 
 

@@ -52,7 +52,7 @@ class Selection:
         split, frame_list: as in `open_dataset`.
         limit: the largest number of frames, evenly spaced.
         model: the model to score. If it comes from a training run on this folder, only the frames
-            that the run held back are scored, unless a split or a list is given.
+            that the run held out are scored, unless a split or a list is given.
     """
 
     data: Path

@@ -60,7 +60,7 @@ def export_quantized(
     def gate(run: Runner) -> verify.Report:
         expected, inputs = verify.reference(source), read_inputs(held, source)
         report = verify.compare(run, expected, inputs, verify.QUANTIZED)
-        return replace(report, inputs=f"photographs of {photos.name}, held back from calibration")
+        return replace(report, inputs=f"photographs of {photos.name}, held out from calibration")
 
     return export(quantized, source, path, verify=gate, overwrite=overwrite)
 

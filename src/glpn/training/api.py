@@ -28,7 +28,7 @@ class Result:
         metrics: of the last validation in this process, if there was one.
         validated: the step of that validation.
         best: the best value of the recipe's metric, if any.
-        held_back: the list of frames that validation uses, if any.
+        held_out: the list of frames that validation uses, if any.
         data: the folder that holds these frames.
         stopped_by: the signal that ended the run early.
         notes: messages for the user, such as damaged checkpoints.
@@ -40,7 +40,7 @@ class Result:
     metrics: Metrics | None = None
     validated: int | None = None
     best: float | None = None
-    held_back: Path | None = None
+    held_out: Path | None = None
     data: str | None = None
     stopped_by: int | None = None
     notes: tuple[str, ...] = ()

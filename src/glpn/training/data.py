@@ -54,7 +54,7 @@ class Dataset:
 
 
 def open_datasets(options: DataOptions, batch: int) -> tuple[list[Dataset], FrameSet | None]:
-    """The datasets to learn from, and the frames held back, if any. No image is decoded.
+    """The datasets to learn from, and the frames held out, if any. No image is decoded.
 
     Raises:
         ConfigError: the recipe names no folder.
@@ -62,12 +62,12 @@ def open_datasets(options: DataOptions, batch: int) -> tuple[list[Dataset], Fram
     """
     if options.mix:
         return [_mixed(source) for source in options.mix.values()], _validation_set(options)
-    train, held_back = open_frames(options)
-    return [Dataset(train, batch, MixOptions(folder=train.name, count=batch))], held_back
+    train, held_out = open_frames(options)
+    return [Dataset(train, batch, MixOptions(folder=train.name, count=batch))], held_out
 
 
 def open_frames(options: DataOptions) -> tuple[FrameSet, FrameSet | None]:
-    """The frames of a single dataset to learn from, and those held back, if any.
+    """The frames of a single dataset to learn from, and those held out, if any.
 
     Raises:
         ConfigError: the recipe names no folder.
@@ -76,14 +76,14 @@ def open_frames(options: DataOptions) -> tuple[FrameSet, FrameSet | None]:
     if options.train is None:
         raise ConfigError("data.train: the recipe leaves it open; add data.train=FOLDER")
     train = _open(options, options.train, options.train_list, options.train_split)
-    held_back = _validation_set(options)
-    if held_back is None and options.val_share > 0:
+    held_out = _validation_set(options)
+    if held_out is None and options.val_share > 0:
         learnt = len(train) - max(round(options.val_share * len(train)), 1)
         if learnt < 1:
             raise ConfigError(f"data.val_share: leaves no frame of {len(train)} to learn from")
-        held_back = spread(train.subset(range(learnt, len(train))), options.val_limit)
+        held_out = spread(train.subset(range(learnt, len(train))), options.val_limit)
         train = train.subset(range(learnt))
-    return spread(train, options.limit), held_back
+    return spread(train, options.limit), held_out
 
 
 def spread(frames: FrameSet, limit: int | None) -> FrameSet:
@@ -94,7 +94,7 @@ def spread(frames: FrameSet, limit: int | None) -> FrameSet:
 
 
 def check_frames(
-    datasets: Sequence[Dataset], held_back: FrameSet | None, callbacks: Callbacks
+    datasets: Sequence[Dataset], held_out: FrameSet | None, callbacks: Callbacks
 ) -> None:
     """Let the doctor read some frames of each dataset.
 
@@ -105,7 +105,7 @@ def check_frames(
         if dataset.labelled is None:
             continue
         report = check(
-            dataset.labelled, held_back, limit=_CHECKED, progress=lambda _: callbacks.pause()
+            dataset.labelled, held_out, limit=_CHECKED, progress=lambda _: callbacks.pause()
         )
         for finding in report.findings:
             callbacks.log(str(finding))
@@ -142,7 +142,7 @@ def _mixed(source: MixOptions) -> Dataset:
 
 
 def _validation_set(options: DataOptions) -> FrameSet | None:
-    """The frames held back, where a folder, a list or a split names them."""
+    """The frames held out, where a folder, a list or a split names them."""
     if options.val is None and options.val_list is None and options.val_split is None:
         return None
     folder = options.val or options.train

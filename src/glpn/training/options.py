@@ -101,7 +101,7 @@ class DataOptions:
 
     Attributes:
         train: folder to learn from.
-        val: folder to validate on. If None, frames of `train` are held back where `val_list`,
+        val: folder to validate on. If None, frames of `train` are held out where `val_list`,
             `val_split` or `val_share` selects them, and there is no validation otherwise.
         mix: datasets to learn from together, instead of `train`.
         layout: name of a known layout; recognised if None.

@@ -135,7 +135,7 @@ class TrainingData:
         steps: updates of the whole run.
         loader: of the batches.
         processor: prepares photos for the trained model.
-        held_back: the frames to validate on, if any.
+        held_out: the frames to validate on, if any.
         validator: scores the network on them.
     """
 
@@ -144,7 +144,7 @@ class TrainingData:
     steps: int
     loader: BatchLoader
     processor: GLPNImageProcessor
-    held_back: FrameSet | None
+    held_out: FrameSet | None
     validator: Validator | None
 
 
@@ -158,10 +158,10 @@ def prepare_data(
             cannot be shared by these processes; the message names them.
     """
     recipe = replace(recipe, augment=replace(recipe.augment, max_depth=max_depth))
-    datasets, held_back = open_datasets(recipe.data, recipe.loop.batch)
+    datasets, held_out = open_datasets(recipe.data, recipe.loop.batch)
     labelled = [dataset.labelled for dataset in datasets if dataset.labelled is not None]
     notes = [
-        note for frames in (*labelled, *([held_back] if held_back else [])) for note in frames.notes
+        note for frames in (*labelled, *([held_out] if held_out else [])) for note in frames.notes
     ]
     for frames in labelled:
         beyond = range_warning(frames, max_depth)
@@ -169,7 +169,7 @@ def prepare_data(
     for note in dict.fromkeys(notes):
         callbacks.log(note)
     if recipe.run.doctor and world.first:
-        check_frames(datasets, held_back, callbacks)
+        check_frames(datasets, held_out, callbacks)
     ratio = recipe.data.focal_ratio
     if ratio is None and labelled:
         ratio = focal_ratio(labelled[0])
@@ -177,9 +177,9 @@ def prepare_data(
     samplers = consecutive([(len(d.frames), d.count) for d in datasets], recipe.loop.seed)
     share = Share(samplers, recipe.loop.accumulate, world.rank, world.size)
     validator = None
-    if held_back is not None:
+    if held_out is not None:
         rules = _rules(recipe.loop.protocol, max_depth)
-        scored = _one_camera(held_back, recipe.data.focal_ratio)
+        scored = _one_camera(held_out, recipe.data.focal_ratio)
         validator = Validator(scored, rules, processor, samples=recipe.run.samples)
     return TrainingData(
         datasets=datasets,
@@ -187,7 +187,7 @@ def prepare_data(
         steps=recipe.loop.steps or samplers[0].steps(recipe.loop.epochs),
         loader=_loader(recipe, datasets, share, processor, device, callbacks),
         processor=processor,
-        held_back=held_back,
+        held_out=held_out,
         validator=validator,
     )
 

@@ -42,7 +42,7 @@ from glpn.training.step import Update, Updater
 from glpn.training.validation import Validator, score_of, write_pictures
 
 BEST, LAST, CHECKPOINTS, SAMPLES = "best", "last", "checkpoints", "samples"
-SETTINGS_NAME, HELD_BACK_NAME, TRAINED_ON_NAME = "recipe.json", "held_back.txt", "trained_on.txt"
+SETTINGS_NAME, HELD_OUT_NAME, TRAINED_ON_NAME = "recipe.json", "held_out.txt", "trained_on.txt"
 
 
 @dataclass(frozen=True)
@@ -261,7 +261,7 @@ class Trainer:
             _write(folder / weights.CARD_NAME, card)
 
     def _keep_errors(self) -> None:
-        """Measure the best model's errors on held-back frames, and keep them in its folder."""
+        """Measure the best model's errors on held-out frames, and keep them in its folder."""
         validator, folder = self._data.validator, self._output.folder / BEST
         if validator is None or not folder.is_dir():
             return
@@ -274,7 +274,7 @@ class Trainer:
 
     def _result(self, stopped_by: int) -> Result:
         folder = self._output.folder
-        held_back = self._data.held_back
+        held_out = self._data.held_out
         return Result(
             folder=folder,
             step=self._state.step,
@@ -282,8 +282,8 @@ class Trainer:
             metrics=self._metrics,
             validated=None if self._metrics is None else self._state.validated,
             best=None if math.isinf(self._state.best) else abs(self._state.best),
-            held_back=None if held_back is None else folder / HELD_BACK_NAME,
-            data=None if held_back is None else held_back.name,
+            held_out=None if held_out is None else folder / HELD_OUT_NAME,
+            data=None if held_out is None else held_out.name,
             stopped_by=stopped_by or None,
         )
 
@@ -369,7 +369,7 @@ def _state(recipe: Recipe, device: torch.device, world: World) -> TrainState:
 
 
 def _write_settings(recipe: Recipe, data: TrainingData, folder: Path) -> None:
-    """Record the recipe, and which frames are learnt and which are held back."""
+    """Record the recipe, and which frames are learnt and which are held out."""
     values = {
         "recipe": recipe.to_dict(),
         "recipe_hash": recipe.hash(),
@@ -380,9 +380,9 @@ def _write_settings(recipe: Recipe, data: TrainingData, folder: Path) -> None:
     _write(folder / SETTINGS_NAME, json.dumps(values, indent=2) + "\n")
     trained_on = [name for dataset in data.datasets for name in dataset.frames.names]
     _write(folder / TRAINED_ON_NAME, "".join(f"{name}\n" for name in trained_on))
-    if data.held_back is not None:
-        names = data.held_back.names
-        _write(folder / HELD_BACK_NAME, "".join(f"{name}\n" for name in names))
+    if data.held_out is not None:
+        names = data.held_out.names
+        _write(folder / HELD_OUT_NAME, "".join(f"{name}\n" for name in names))
 
 
 def _write(path: Path, text: str) -> None:

@@ -45,7 +45,7 @@ class Validator:
     """Everything that validation needs besides the network.
 
     Attributes:
-        frames: held back, at their own size.
+        frames: held out, at their own size.
         protocol: masks and clamps.
         processor: prepares photos, as it will for the exported model.
         samples: number of frames to keep pictures of, evenly spaced.
@@ -92,7 +92,7 @@ class Validator:
         return self._average(world.gather(scores)), pictures
 
     def errors(self, estimator: DepthEstimator, pause: Callable[[], None]) -> ErrorCurve:
-        """Measure an exported model's errors by predicted depth on the held-back frames.
+        """Measure an exported model's errors by predicted depth on the held-out frames.
 
         Args:
             estimator: of the model.
@@ -104,7 +104,7 @@ class Validator:
             (self.frames[int(index)] for index in chosen),
             estimator,
             protocol=self.protocol,
-            data="its training, held back",
+            data="its training, held out",
             advance=pause,
         )
 

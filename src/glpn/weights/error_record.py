@@ -1,4 +1,4 @@
-"""`errors.json`: the errors of a model's depth on held-back frames, kept in its folder."""
+"""`errors.json`: the errors of a model's depth on held-out frames, kept in its folder."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ PICKLE_SUFFIXES = (".bin", ".ckpt", ".pt", ".pth")
 GRAPH_NAME = "model.onnx"
 TRUNK_NAME = "trunk.onnx"  # the same network up to its head
 PRECISION_NAME = "precision.json"  # measurements of reduced precision with these weights
-ERRORS_NAME = "errors.json"  # errors of these weights on held-back frames
+ERRORS_NAME = "errors.json"  # errors of these weights on held-out frames
 PROCESSOR_NAME = "preprocessor_config.json"
 CHECKSUMS_NAME = "checksums.json"  # SHA-256 of the files above and of `config.json`
 

@@ -22,7 +22,7 @@ _BUNDLED_RANGE = 10.0  # metres; max_depth of the bundled models
 app = typer.Typer(no_args_is_help=True, help="Examine and show frames with depth.")
 
 _Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Frames in any layout glpn knows.")]
-_HeldBack = Annotated[
+_HeldOut = Annotated[
     Path | None, typer.Option(metavar="DIR", help="The validation frames, which must be others.")
 ]
 _Limit = Annotated[
@@ -43,7 +43,7 @@ _MaxDepth = Annotated[
 @app.command("check", cls=Command, no_args_is_help=True)
 def check(
     folder: _Folder,
-    held_back: _HeldBack = None,
+    held_out: _HeldOut = None,
     limit: _Limit = None,
     sheet: _Sheet = None,
     max_depth: _MaxDepth = None,
@@ -64,7 +64,7 @@ def check(
     from glpn.data.probing import range_warning
 
     frames = open_dataset(folder, verified=False)
-    others = None if held_back is None else open_dataset(held_back, verified=False)
+    others = None if held_out is None else open_dataset(held_out, verified=False)
     with console.progress(min(len(frames), limit or len(frames)), quiet=as_json) as advance:
         report = doctor.check(frames, others, limit=limit, progress=lambda _: advance())
     reach = max_depth or frames.reading.form.max_depth or _BUNDLED_RANGE

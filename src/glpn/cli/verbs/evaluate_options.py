@@ -271,7 +271,7 @@ class Files:
         typer.Option(
             "--write-errors",
             help="Also keep the errors by predicted depth in the model's folder (errors.json), so "
-            "that its predictions say how far off they may be. The frames must be held back from "
+            "that its predictions say how far off they may be. The frames must be held out from "
             "training.",
             rich_help_panel=options.FILES,
         ),

@@ -52,10 +52,10 @@ def train(
         command = shlex.join(["glpn", "train", recipe, *(changes or ()), "--resume"])
         console.note(f"stopped by {signal.Signals(result.stopped_by).name}; resume with: {command}")
         raise typer.Exit(_BY_SIGNAL + result.stopped_by)
-    if result.held_back is not None and result.data is not None:
+    if result.held_out is not None and result.data is not None:
         arguments = ["-m", str(result.folder / "best"), "--data", result.data]
-        command = shlex.join(["glpn", "evaluate", *arguments, "--list", str(result.held_back)])
-        console.note(f"score the held-back frames with: {command}")
+        command = shlex.join(["glpn", "evaluate", *arguments, "--list", str(result.held_out)])
+        console.note(f"score the held-out frames with: {command}")
 
 
 def _summary(result: Result, *, exact: bool) -> dict[str, object]:
