@@ -50,8 +50,9 @@ def commands(page: str) -> list[str]:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What a reader has: examples, photos, recipes, frames with depth, an authors' checkpoint."""
-    from glpn import GLPNConfig, GLPNForDepthEstimation, weights
+    from glpn import GLPNConfig, GLPNForDepthEstimation
     from glpn.synthetic import write_dataset
+    from glpn.weights import conversion
 
     folder = tmp_path_factory.mktemp("reader")
     shutil.copytree(ROOT / "examples", folder / "examples")
@@ -65,7 +66,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "hololens_office").symlink_to(folder / "my-frames")
     config = GLPNConfig(hidden_sizes=(16, 32, 80, 128), decoder_hidden_size=16)
     GLPNForDepthEstimation(config).save_pretrained(folder / "source")
-    weights.convert(folder / "source", folder / "glpn_nyu.ckpt", form="authors")
+    conversion.convert(folder / "source", folder / "glpn_nyu.ckpt", form="authors")
     return folder
 
 

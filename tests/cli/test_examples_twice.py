@@ -22,6 +22,7 @@ from scipy.io import savemat
 from glpn import weights
 from glpn.cli.app import VERBS
 from glpn.engines.openvino.engine import computes_bfloat16
+from glpn.weights import conversion
 from tests import depths
 from tests.cli import sets
 from tests.cli.conftest import RunGlpn, write_photo
@@ -111,7 +112,7 @@ def reader(tmp_path: Path, model: Path, frames: Path, monkeypatch: pytest.Monkey
     sets.nyu(tmp_path / "datasets/nyu")
     (tmp_path / "my-frames").symlink_to(frames)
     for name in ("glpn_nyu.ckpt", "glpn_kitti.ckpt"):
-        weights.convert(model, tmp_path / name, form="authors")
+        conversion.convert(model, tmp_path / name, form="authors")
     depths.a_depth().save(tmp_path / "kinect.png")
     (tmp_path / "K.txt").write_text("100 0 2\n0 100 2\n0 0 1\n")
     monkeypatch.chdir(tmp_path)

@@ -15,7 +15,6 @@ from PIL import Image
 import glpn
 from glpn import weights
 from glpn.depth.depth import read_depth
-from glpn.serving import responses
 from glpn.serving.page import ModelCard
 from glpn.serving.query import MEDIA_TYPES
 from tests.corpus.bytes_of import encoded, jpeg_segment, jpeg_with, scene
@@ -24,29 +23,6 @@ from tests.serving.conftest import JPEG, Service, wait_for
 
 PHOTO = encoded(scene(), "JPEG")
 ANY = {"Content-Type": "application/octet-stream"}
-
-
-@pytest.mark.parametrize("size", [(1, 1), (1, 2), (3, 5), (4, 6)])
-def test_the_median_is_numpys(size: tuple[int, int]) -> None:
-    metres = np.random.default_rng(0).uniform(0.1, 10, size).astype(np.float32)
-    before = metres.copy()
-    assert responses.median(metres) == np.median(metres)
-    np.testing.assert_array_equal(metres, before)
-
-
-@pytest.mark.parametrize("levels", [1, 2, 7, 1000])
-@pytest.mark.parametrize("size", [(1, 1), (1, 2), (17, 34), (40, 51), (99, 101)])
-def test_the_median_equals_numpys_with_many_equal_values(
-    size: tuple[int, int], levels: int
-) -> None:
-    metres = np.random.default_rng(0).integers(1, levels + 1, size).astype(np.float32)
-    assert responses.median(metres) == np.median(metres)
-
-
-def test_the_median_equals_numpys_when_the_sample_misleads() -> None:
-    metres = np.ones((34, 17), np.float32)
-    metres[:, 1:] = np.arange(16) + 2.0  # only the first column is looked at
-    assert responses.median(metres) == np.median(metres)
 
 
 def test_json_equals_the_librarys_result(service: Service, model: Path) -> None:

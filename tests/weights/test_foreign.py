@@ -16,6 +16,7 @@ from torch import Tensor
 
 from glpn import GLPNConfig, GLPNForDepthEstimation, GLPNModel, weights
 from glpn.errors import CannotCreateOutput, CheckpointError, ConfigError, MissingInput, UsageError
+from glpn.weights import conversion, foreign
 from tests.networks import photograph, randomise
 
 # Thin, but with the authors' property that the decoder is as wide as the shallowest map.
@@ -113,7 +114,7 @@ def test_files_of_lightning_and_of_training_loops_are_read(
     state["criterion.weight"] = torch.ones(3)
     contents = {key: state, "epoch": 3, "pytorch-lightning_version": "2.5", "loss": 0.1}
     torch.save(contents, tmp_path / "last.ckpt")
-    report = weights.convert(tmp_path / "last.ckpt", tmp_path / "new")
+    report = conversion.convert(tmp_path / "last.ckpt", tmp_path / "new")
     assert any("1 tensors outside the network were left out" in note for note in report.notes)
     pixels = photograph(64, 96)
     again = GLPNForDepthEstimation.from_pretrained(
@@ -127,10 +128,10 @@ def test_a_network_that_the_authors_format_lacks_is_refused_before_anything_else
 ) -> None:
     network(decoder_hidden_size=16).save_pretrained(tmp_path / "wide")
     with pytest.raises(UsageError, match=r"decoder_hidden_size 16 .*hidden_sizes, 8"):
-        weights.convert(tmp_path / "wide", tmp_path / "new.ckpt", form="authors")
+        conversion.convert(tmp_path / "wide", tmp_path / "new.ckpt", form="authors")
     network(hidden_act="relu").save_pretrained(tmp_path / "relu")
     with pytest.raises(UsageError, match="hidden_act 'relu'"):
-        weights.convert(tmp_path / "relu", tmp_path / "new.ckpt", form="authors")
+        conversion.convert(tmp_path / "relu", tmp_path / "new.ckpt", form="authors")
     assert not (tmp_path / "new.ckpt").exists()
 
 
@@ -145,7 +146,7 @@ def test_the_authors_files_become_a_folder_that_gives_the_same_depth(
     contents = {wrapping: state, "epoch": 3} if wrapping in ("state_dict", "model") else state
     torch.save(contents, tmp_path / "best.ckpt")
 
-    report = weights.convert(tmp_path / "best.ckpt", tmp_path / "new")
+    report = conversion.convert(tmp_path / "best.ckpt", tmp_path / "new")
 
     assert {file.name for file in (tmp_path / "new").iterdir()} == {
         "checksums.json",
@@ -165,8 +166,8 @@ def test_the_authors_files_become_a_folder_that_gives_the_same_depth(
 def test_b4_has_890_authors_names_and_972_here_and_the_way_back_is_exact(tmp_path: Path) -> None:
     state = authors_state(disk_state(network(B4_DEPTHS)))
     torch.save(state, tmp_path / "theirs.ckpt")
-    there = weights.convert(tmp_path / "theirs.ckpt", tmp_path / "folder", max_depth=80)
-    back = weights.convert(tmp_path / "folder", tmp_path / "back.ckpt", form="authors")
+    there = conversion.convert(tmp_path / "theirs.ckpt", tmp_path / "folder", max_depth=80)
+    back = conversion.convert(tmp_path / "folder", tmp_path / "back.ckpt", form="authors")
     assert (there.read, there.written) == (890, 972)
     assert (back.read, back.written) == (972, 890)
     assert there.config.depths == B4_DEPTHS
@@ -181,7 +182,7 @@ def test_key_comes_before_value_in_the_authors_matrix(tmp_path: Path) -> None:
     matrix[:16] = 1.0
     matrix[16:] = 2.0
     torch.save(state, tmp_path / "x.ckpt")
-    weights.convert(tmp_path / "x.ckpt", tmp_path / "new")
+    conversion.convert(tmp_path / "x.ckpt", tmp_path / "new")
     attention = GLPNForDepthEstimation.from_pretrained(tmp_path / "new").glpn.encoder.stages[1]
     assert (attention.blocks[0].attention.key.weight == 1).all()
     assert (attention.blocks[0].attention.value.weight == 2).all()
@@ -195,7 +196,7 @@ def test_a_pickled_folder_keeps_its_configuration(tmp_path: Path) -> None:
     model.save_pretrained(tmp_path / "old")
     (tmp_path / "old" / "model.safetensors").unlink()
     torch.save(disk_state(model), tmp_path / "old" / "pytorch_model.bin")
-    report = weights.convert(tmp_path / "old", tmp_path / "new", variant="custom")
+    report = conversion.convert(tmp_path / "old", tmp_path / "new", variant="custom")
     again = GLPNForDepthEstimation.from_pretrained(tmp_path / "new")
     assert report.kind == "huggingface"
     assert not report.notes
@@ -214,7 +215,7 @@ def test_a_pickle_without_a_configuration_tells_its_own_numbers(tmp_path: Path) 
         num_channels=4,
     )
     torch.save(disk_state(model), tmp_path / "weights.bin")
-    report = weights.convert(tmp_path / "weights.bin", tmp_path / "new", max_depth=10)
+    report = conversion.convert(tmp_path / "weights.bin", tmp_path / "new", max_depth=10)
     config = report.config.to_dict()
     config.pop("custom_key", None)
     assert config == model.config.to_dict()
@@ -222,7 +223,7 @@ def test_a_pickle_without_a_configuration_tells_its_own_numbers(tmp_path: Path) 
 
 def test_b0_has_250_names(tmp_path: Path) -> None:
     torch.save(disk_state(GLPNForDepthEstimation(GLPNConfig())), tmp_path / "b0.bin")
-    report = weights.convert(tmp_path / "b0.bin", tmp_path / "new", variant="b0")
+    report = conversion.convert(tmp_path / "b0.bin", tmp_path / "new", variant="b0")
     assert (report.read, report.written) == (250, 250)
     assert report.config == GLPNConfig()
 
@@ -232,13 +233,13 @@ def test_a_configuration_that_the_tensors_contradict_is_refused(tmp_path: Path) 
     model.save_pretrained(tmp_path)
     (tmp_path / "config.json").write_text(model.config.replace(depths=(2, 2, 1, 1)).to_json())
     with pytest.raises(CheckpointError, match=r"missing: glpn\.encoder\.block\.1\.1"):
-        weights.convert(tmp_path, tmp_path / "new")
+        conversion.convert(tmp_path, tmp_path / "new")
 
 
 def test_another_variant_than_asked_for_is_refused(tmp_path: Path) -> None:
     network().save_pretrained(tmp_path)
     with pytest.raises(CheckpointError, match=r"'b4'.*'custom'"):
-        weights.convert(tmp_path, tmp_path / "new", variant="b4")
+        conversion.convert(tmp_path, tmp_path / "new", variant="b4")
 
 
 # --- encoders --------------------------------------------------------------------------------
@@ -250,7 +251,7 @@ def test_an_imagenet_file_becomes_an_encoder_without_its_classifier(tmp_path: Pa
     state = {name.removeprefix("encoder."): value for name, value in authors_state(encoder).items()}
     state |= {"head.weight": torch.ones(1000, 64), "head.bias": torch.ones(1000)}
     torch.save(state, tmp_path / "mit_b0.pth")
-    report = weights.convert(tmp_path / "mit_b0.pth", tmp_path / "mit")
+    report = conversion.convert(tmp_path / "mit_b0.pth", tmp_path / "mit")
     assert report.kind == "mit"
     assert report.encoder_only
     assert any("2 tensors" in note for note in report.notes)
@@ -285,7 +286,7 @@ def test_a_segformer_of_transformers_starts_a_depth_network(
         torch.save(weights.read_tensors(source), source / "pytorch_model.bin")
         (source / "model.safetensors").unlink()
 
-    report = weights.convert(source, tmp_path / "encoder")
+    report = conversion.convert(source, tmp_path / "encoder")
 
     assert (report.kind, report.encoder_only) == ("segformer", True)
     ours = GLPNModel.from_pretrained(tmp_path / "encoder")
@@ -295,21 +296,21 @@ def test_a_segformer_of_transformers_starts_a_depth_network(
         difference = ours(pixels).last_hidden_state - wanted
     assert difference.abs().max() <= 1e-5 * wanted.abs().max()
     whole = GLPNForDepthEstimation(ours.config)
-    whole.glpn.load_state_dict(weights.encoder_state(tmp_path / "encoder"))
+    whole.glpn.load_state_dict(foreign.encoder_state(tmp_path / "encoder"))
     if not pickled:
-        assert_same(weights.encoder_state(source), ours.state_dict())
+        assert_same(foreign.encoder_state(source), ours.state_dict())
 
 
 def test_an_encoder_is_taken_out_of_a_whole_network(tmp_path: Path) -> None:
     model = network()
     model.save_pretrained(tmp_path)
-    assert_same(weights.encoder_state(tmp_path), model.glpn.state_dict())
+    assert_same(foreign.encoder_state(tmp_path), model.glpn.state_dict())
 
 
 def test_training_never_opens_a_pickle(tmp_path: Path) -> None:
     torch.save({"patch_embed1.proj.weight": torch.ones(1)}, tmp_path / "mit_b0.pth")
     with pytest.raises(CheckpointError, match="glpn convert"):
-        weights.encoder_state(tmp_path / "mit_b0.pth")
+        foreign.encoder_state(tmp_path / "mit_b0.pth")
 
 
 # --- hostile and damaged sources -------------------------------------------------------------
@@ -333,7 +334,7 @@ def test_a_pickle_bomb_is_refused_and_never_goes_off(
     contents = {"encoder.patch_embed1.proj.weight": Bomb(canary)}
     torch.save(contents, file, _use_new_zipfile_serialization=modern)
     with pytest.raises(CheckpointError, match="more than plain tensors") as refusal:
-        weights.convert(file, tmp_path / "new")
+        conversion.convert(file, tmp_path / "new")
     assert "weights_only" not in str(refusal.value)
     assert not canary.exists()
     assert not (tmp_path / "new").exists()
@@ -376,12 +377,12 @@ def test_refusing_size_bombs_costs_no_memory(tmp_path: Path) -> None:
     files = [str(tmp_path / f"{bomb.__name__}.ckpt") for bomb in bombs]
     code = f"""
 import resource, torch
-from glpn import weights
+from glpn.weights import conversion
 from glpn.errors import CheckpointError
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 for file in {files!r}:
     try:
-        weights.convert(file, {str(tmp_path / "new")!r})
+        conversion.convert(file, {str(tmp_path / "new")!r})
     except CheckpointError as e:
         assert "bytes in a file of" in str(e), e
     else:
@@ -398,13 +399,13 @@ assert grown < 100 * 1024, grown
 def test_what_is_no_state_dict_is_refused(tmp_path: Path, contents: Any) -> None:
     torch.save(contents, tmp_path / "x.ckpt")
     with pytest.raises(CheckpointError, match=r"x\.ckpt"):
-        weights.convert(tmp_path / "x.ckpt", tmp_path / "new")
+        conversion.convert(tmp_path / "x.ckpt", tmp_path / "new")
 
 
 def test_tensors_of_another_network_are_refused_by_name(tmp_path: Path) -> None:
     torch.save({"backbone.stem.weight": torch.ones(3)}, tmp_path / "x.ckpt")
     with pytest.raises(CheckpointError, match=r"backbone\.stem\.weight"):
-        weights.convert(tmp_path / "x.ckpt", tmp_path / "new")
+        conversion.convert(tmp_path / "x.ckpt", tmp_path / "new")
 
 
 @pytest.mark.parametrize("shape", [(), (0, 3, 7, 7), (8,), (10**5, 3, 7, 7)])
@@ -415,7 +416,7 @@ def test_a_first_tensor_of_impossible_shape_is_refused(
     state["encoder.patch_embed1.proj.weight"] = torch.ones(shape)
     torch.save(state, tmp_path / "x.ckpt")
     with pytest.raises((CheckpointError, ConfigError)):
-        weights.convert(tmp_path / "x.ckpt", tmp_path / "new")
+        conversion.convert(tmp_path / "x.ckpt", tmp_path / "new")
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
@@ -424,7 +425,7 @@ def test_weights_that_are_no_numbers_are_refused_by_name(tmp_path: Path, value: 
     state["encoder.norm3.bias"][5] = value
     torch.save(state, tmp_path / "x.ckpt")
     with pytest.raises(CheckpointError, match=r"glpn\.encoder\.layer_norm\.2\.bias"):
-        weights.convert(tmp_path / "x.ckpt", tmp_path / "new")
+        conversion.convert(tmp_path / "x.ckpt", tmp_path / "new")
 
 
 def test_missing_and_left_over_tensors_are_refused_by_name(tmp_path: Path) -> None:
@@ -433,7 +434,7 @@ def test_missing_and_left_over_tensors_are_refused_by_name(tmp_path: Path) -> No
     state["encoder.norm9.bias"] = torch.ones(1)
     torch.save(state, tmp_path / "x.ckpt")
     with pytest.raises(CheckpointError, match=r"1 missing: glpn\.encoder\.layer_norm\.2\.bias"):
-        weights.convert(tmp_path / "x.ckpt", tmp_path / "new")
+        conversion.convert(tmp_path / "x.ckpt", tmp_path / "new")
 
 
 def test_every_cut_of_a_pickle_is_refused(tmp_path: Path) -> None:
@@ -442,15 +443,15 @@ def test_every_cut_of_a_pickle_is_refused(tmp_path: Path) -> None:
     for share in (0, 0.01, 0.25, 0.5, 0.99):
         (tmp_path / "cut.ckpt").write_bytes(data[: int(len(data) * share)])
         with pytest.raises(CheckpointError, match=r"cut\.ckpt"):
-            weights.convert(tmp_path / "cut.ckpt", tmp_path / "new")
+            conversion.convert(tmp_path / "cut.ckpt", tmp_path / "new")
 
 
 def test_a_missing_source_a_bad_form_and_a_bad_destination_are_told_apart(tmp_path: Path) -> None:
     with pytest.raises(MissingInput, match="absent"):
-        weights.convert(tmp_path / "absent.ckpt", tmp_path / "new")
+        conversion.convert(tmp_path / "absent.ckpt", tmp_path / "new")
     network().save_pretrained(tmp_path / "model")
     with pytest.raises(UsageError, match="'onnx'"):
-        weights.convert(tmp_path / "model", tmp_path / "new", form="onnx")
+        conversion.convert(tmp_path / "model", tmp_path / "new", form="onnx")
     (tmp_path / "file").write_text("")
     with pytest.raises(CannotCreateOutput, match="file"):
-        weights.convert(tmp_path / "model", tmp_path / "file")
+        conversion.convert(tmp_path / "model", tmp_path / "file")

@@ -18,6 +18,7 @@ from glpn.camera.camera import Camera
 from glpn.depth import colormaps
 from glpn.depth.errors import ErrorCurve
 from glpn.depth.measurements import Measurements, Place
+from glpn.depth.median import median
 from glpn.depth.provenance import Provenance
 from glpn.depth.sparse import SparseFit, fit_sparse
 from glpn.errors import DataError, UsageError
@@ -140,8 +141,8 @@ class Depth:
         known = self.metres[self.metres > 0]
         if not known.size:
             return f"{height}x{width}, depth unknown"
-        low, high, median = (_short(f(known)) for f in (np.min, np.max, np.median))
-        return f"{height}x{width}, {low}-{high} m, median {median} m"
+        low, high = _short(float(known.min())), _short(float(known.max()))
+        return f"{height}x{width}, {low}-{high} m, median {_short(median(known))} m"
 
     def __repr__(self) -> str:
         return f"<Depth {self}, {self.provenance.model}>"
@@ -432,6 +433,6 @@ def _change(scale: float, shift: float = 0.0) -> str:
     return f"metres multiplied by {scale:.4g}" + (f", then {shift:+.4g} m" if shift else "")
 
 
-def _short(metres: np.floating) -> str:
+def _short(metres: float) -> str:
     """Three digits: 0.71, 4.32, 12.3."""
     return f"{metres:.3g}" if metres < 1000 else f"{metres:.0f}"

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from glpn.depth.median import median
 from glpn.errors import ConfigError
 
 COVERAGE = math.erf(math.sqrt(0.5))  # fraction of the pixels within one sigma: 68.27 %
@@ -91,7 +92,7 @@ class ErrorCurve:
         """The median of the relative error over a photo's known pixels [H, W], from a sample."""
         known = metres.ravel()[:: max(metres.size // _SAMPLES, 1)]
         known = known[known > 0]
-        return float(np.median(self.relative(known))) if known.size else self.error
+        return median(self.relative(known)) if known.size else self.error
 
     def scaled(self, factor: float) -> ErrorCurve:
         """The curve for a photo whose camera multiplies the network's metres by a factor.

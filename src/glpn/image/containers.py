@@ -4,6 +4,9 @@ Each format has a reader that walks the file and passes on only the parts that t
 Colour profiles, comments, thumbnails, further pictures and EXIF directories are removed first, so
 no bomb in them is ever inflated or followed, and truncation is found even where decoders forgive
 it. Profiles and gamma are ignored: pixel values are taken as sRGB.
+
+A reader imports its Pillow driver when it reads a file: most photos are JPEGs, and the drivers of
+the other formats take time to load.
 """
 
 from __future__ import annotations

@@ -5,8 +5,6 @@ from __future__ import annotations
 import struct
 import zlib
 
-from PIL.PngImagePlugin import PngImageFile
-
 from glpn.errors import InvalidImage
 from glpn.image.parts import MAX_PARTS, Parts, projection_of, too_many, truncated
 
@@ -26,6 +24,8 @@ def take_apart(data: bytes, name: str) -> Parts:
     Raises:
         InvalidImage: truncated, damaged or animated.
     """
+    from PIL.PngImagePlugin import PngImageFile
+
     view = memoryview(data)
     kept, exif, projection = [view[:8]], b"", ""
     size: tuple[int, int] | None = None

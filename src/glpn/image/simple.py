@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import re
 
-from PIL.BmpImagePlugin import BmpImageFile
-from PIL.GifImagePlugin import GifImageFile
-from PIL.PpmImagePlugin import PpmImageFile
-
 from glpn.errors import InvalidImage
 from glpn.image.parts import MAX_PARTS, Parts, too_many, truncated
 
@@ -27,6 +23,8 @@ def is_bmp(data: bytes) -> bool:
 
 def take_bmp_apart(data: bytes, name: str) -> Parts:
     """A bitmap has no metadata to remove."""
+    from PIL.BmpImagePlugin import BmpImageFile
+
     if int.from_bytes(data[14:18], "little") == 12:  # the header of OS/2
         width, height = (int.from_bytes(data[at : at + 2], "little") for at in (18, 20))
     else:
@@ -47,6 +45,8 @@ def take_ppm_apart(data: bytes, name: str) -> Parts:
     Raises:
         InvalidImage: the header is damaged.
     """
+    from PIL.PpmImagePlugin import PpmImageFile
+
     header = _PPM.match(data)
     if header is None:
         raise InvalidImage(f"{name}: PPM with a damaged header")
@@ -64,6 +64,8 @@ def take_gif_apart(data: bytes, name: str) -> Parts:
     Raises:
         InvalidImage: truncated, or an animation.
     """
+    from PIL.GifImagePlugin import GifImageFile
+
     size = int.from_bytes(data[6:8], "little"), int.from_bytes(data[8:10], "little")
     at = 13 + _colors_bytes(data[10])
     kept, frames = [data[:at]], 0

@@ -10,8 +10,6 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Mapping
 
-from PIL.TiffImagePlugin import TiffImageFile
-
 from glpn.errors import InvalidImage, UnsupportedImage
 from glpn.image.parts import Parts, truncated
 
@@ -40,6 +38,8 @@ def take_apart(data: bytes, name: str) -> Parts:
         UnsupportedImage: a camera's raw file, or an uncommon compression.
         InvalidImage: truncated, or more than one page.
     """
+    from PIL.TiffImagePlugin import TiffImageFile
+
     order = "<" if data.startswith(b"II") else ">"
     (start,) = struct.unpack_from(order + "I", data, 4)
     (count,) = struct.unpack_from(order + "H", data, start)

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import struct
 
-from PIL.WebPImagePlugin import WebPImageFile
-
 from glpn.errors import InvalidImage
 from glpn.image.parts import MAX_PARTS, Parts, projection_of, too_many, truncated
 
@@ -27,6 +25,8 @@ def take_apart(data: bytes, name: str) -> Parts:
     Raises:
         InvalidImage: truncated or animated.
     """
+    from PIL.WebPImagePlugin import WebPImageFile
+
     end = 8 + int.from_bytes(data[4:8], "little")
     if end > len(data) or len(data) < 30:
         raise truncated(name, f"WEBP header declares {end} bytes, got {len(data)}")

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import SupportsFloat
 
-import numpy as np
-
 from glpn.depth.depth import Depth
+from glpn.depth.median import median
 
 _DECIMALS = 4  # of metres in records: a tenth of a millimetre
 
@@ -68,7 +67,7 @@ class PhotoReport:
                 f"{condition} (measured on {self.depth.provenance.error_data})"
             )
         if self.depth.given_sigma is not None:
-            parts.append(f"median sigma {np.median(self.depth.given_sigma):.3g} m")
+            parts.append(f"median sigma {median(self.depth.given_sigma):.3g} m")
         parts.append(f"focal {camera.fx:.0f} px ({camera.source})")
         parts += [f"{metres:.2f} m at ({x:g}, {y:g})" for x, y, metres in self.places.at]
         parts += [
@@ -85,13 +84,15 @@ class PhotoReport:
         depth = self.depth
         height, width = depth.size
         given = depth.given_sigma
-        sigma = {} if given is None else {"median_sigma": _metres(np.median(given))}
+        sigma = {} if given is None else {"median_sigma": _metres(median(given))}
         return {
             "image": self.name,
             "status": "predicted",
             "height": height,
             "width": width,
-            **{f.__name__: _metres(f(depth.metres)) for f in (np.min, np.max, np.median)},
+            "min": _metres(depth.metres.min()),
+            "max": _metres(depth.metres.max()),
+            "median": _metres(median(depth.metres)),
             "relative_error": depth.relative_error,
             **sigma,
             "camera": depth.camera.record(),

@@ -6,11 +6,11 @@ import dataclasses
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 from starlette.responses import Response
 
 from glpn.camera.selection import choose_camera
 from glpn.depth.depth import Depth
+from glpn.depth.median import median
 from glpn.estimator import DepthEstimator
 from glpn.files import FORMATS
 from glpn.image.limits import SERVICE_LIMITS
@@ -23,8 +23,6 @@ _PHOTO_NAME = "image"  # in messages and files: the service does not know the ph
 # A mesh takes some 200 bytes and two microseconds a vertex, and its texture is compressed too.
 _MAX_VERTICES = 200_000
 _MAX_TEXTURE_PIXELS = 1_500_000
-_SAMPLE_STRIDE = 17  # usual widths are no multiples of it, so a sample covers all columns
-_NEAR_MEDIAN = (0.47, 0.53)  # fractions of the sorted sample
 _DECIMALS = 4  # of metres: a tenth of a millimetre
 
 
@@ -120,27 +118,6 @@ def _point(depth: Depth, x: float, y: float) -> dict[str, float]:
     if sigma is not None:
         record["sigma"] = _metres(sigma)
     return record
-
-
-def median(metres: NDArray[np.float32]) -> float:
-    """The median of finite values, several times faster than `np.median`.
-
-    The search starts among the values near the median of a sample, and covers all values only
-    where the median is not among these.
-    """
-    values = metres.ravel()
-    sample = np.sort(values[::_SAMPLE_STRIDE])
-    low, high = (sample[int(part * (sample.size - 1))] for part in _NEAR_MEDIAN)
-    below = int(np.count_nonzero(values < low))
-    near = values[(values >= low) & (values <= high)]
-    middle = values.size // 2
-    if not below < middle < below + near.size:
-        near, below = values, 0
-    middle -= below
-    ordered = np.partition(near, middle)
-    if values.size % 2:
-        return float(ordered[middle])
-    return float((ordered[middle] + ordered[:middle].max()) / 2)
 
 
 def _metres(value: float | np.floating) -> float:

@@ -42,6 +42,7 @@ from glpn.training.options import ModelOptions
 from glpn.training.reading import Reader
 from glpn.training.recipe import Recipe
 from glpn.training.validation import Validator
+from glpn.weights.foreign import encoder_state
 
 FULL_SIZE_HEADS = (-1, 3)  # values of head_in_index that give depth at the size of the image
 
@@ -63,7 +64,7 @@ def build_network(options: ModelOptions, *, seed: int) -> GLPNForDepthEstimation
         state = weights.to_memory_names(weights.read_tensors(folder), prefix="")
         _load(network, state, source=str(options.start))
     elif options.encoder is not None:
-        _load(network.glpn, weights.encoder_state(options.encoder), source=options.encoder)
+        _load(network.glpn, encoder_state(options.encoder), source=options.encoder)
     return network
 
 

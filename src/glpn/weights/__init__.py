@@ -16,9 +16,6 @@ from glpn.weights.card import section as section
 from glpn.weights.card import stated_terms as stated_terms
 from glpn.weights.error_record import read_errors as read_errors
 from glpn.weights.error_record import write_errors as write_errors
-from glpn.weights.foreign import Conversion as Conversion
-from glpn.weights.foreign import convert as convert
-from glpn.weights.foreign import encoder_state as encoder_state
 from glpn.weights.header import Header as Header
 from glpn.weights.header import TensorEntry as TensorEntry
 from glpn.weights.header import read_header as read_header

@@ -12,7 +12,7 @@ from glpn.cli import console, options
 from glpn.errors import CannotCreateOutput, MissingDependency, UsageError
 
 if TYPE_CHECKING:
-    from glpn.weights import Conversion
+    from glpn.weights.conversion import Conversion
 
 
 class Form(str, Enum):
@@ -62,13 +62,13 @@ def convert(
       glpn convert glpn_kitti.ckpt my-outdoor-model --max-depth 80
       glpn convert my-model my-model.ckpt --to authors
     """
-    from glpn import weights
+    from glpn.weights import conversion
 
     if max_depth is not None and not max_depth > 0:
         raise UsageError(f"--max-depth: expected metres above 0, got {max_depth:g}")
     if not overwrite:
         _require_free(destination)
-    done = weights.convert(source, destination, form=to.value, max_depth=max_depth)
+    done = conversion.convert(source, destination, form=to.value, max_depth=max_depth)
     notes = list(done.notes)
     if to is Form.hf:
         notes.append(_write_graph(done))
