@@ -35,7 +35,7 @@ def map_ordered(
         function: called from several threads at a time.
         items: iterated in the caller's thread.
         threads: size of the pool; 0 calls `function` in the caller's thread.
-        name: of the threads.
+        name: prefix of the threads' names.
     """
     if threads < 1:
         yield from map(function, items)
@@ -63,7 +63,7 @@ def prefetch(items: Iterable[T], *, name: str) -> Generator[T, None, None]:
 
     Args:
         items: iterated and closed in the other thread; its errors are raised here.
-        name: of the thread.
+        name: the thread's name.
     """
     ready: queue.Queue[Any] = queue.Queue(MAX_AHEAD)
     reader_left = threading.Event()

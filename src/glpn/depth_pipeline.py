@@ -56,7 +56,7 @@ def pipeline(
 
     Args:
         task: "depth-estimation".
-        model: as for `glpn.load`, or a model object.
+        model: any model that `glpn.load` takes, or a model object.
         image_processor, feature_extractor: a processor, or where to find one.
         config: a configuration for the model's name.
         model_kwargs: further keywords of `GLPNForDepthEstimation.from_pretrained`.
@@ -120,7 +120,7 @@ class DepthPipeline:
 
     Args:
         source: predicts; an estimator, or a module with its processor.
-        return_tensors, fetch_urls: as for `pipeline`.
+        return_tensors, fetch_urls: the same arguments as those of `pipeline`.
         device: its name.
         load_model: gives the torch module of an estimator's model.
     """

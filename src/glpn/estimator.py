@@ -123,7 +123,7 @@ class DepthEstimator:
         engine: runs the network.
         processor: scales photos to the network's input.
         provenance: the origin recorded in every `Depth`.
-        errors: of the network's own metres, where measured.
+        errors: errors of the network's own metres, if they were measured.
     """
 
     def __init__(
@@ -309,8 +309,8 @@ class DepthEstimator:
         Args:
             photo: upright.
             camera: the photo's; None if unknown.
-            uncertainty: as in `__call__`; the depth then has a sigma.
-            tiles: as in `__call__`.
+            uncertainty: see `__call__`; the depth then has a sigma.
+            tiles: see `__call__`.
         """
         factor = self.focal_factor(camera, photo.size)
         if photo.whole is not None and (uncertainty is not None or tiles):
@@ -445,7 +445,7 @@ class DepthEstimator:
         Args:
             image: RGB uint8 [H, W, 3].
             metres: the result of the method `metres` for it.
-            uncertainty: as in `__call__`.
+            uncertainty: see `__call__`.
         """
         if uncertainty is None:
             return None

@@ -160,7 +160,7 @@ def nearest_word(word: str, known: Iterable[str], *, cutoff: float = 0.6) -> str
     """The known word that is most similar to a misspelt one; None if none is similar.
 
     Args:
-        word: as the user wrote it.
+        word: the word that the user wrote.
         known: the correct words.
         cutoff: least similarity, from 0 (anything) to 1 (equal).
     """

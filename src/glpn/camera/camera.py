@@ -33,7 +33,7 @@ class Camera:
     Attributes:
         fx, fy: focal lengths.
         cx, cy: principal point.
-        source: where the numbers come from, in words.
+        source: the origin of the numbers, in words.
         distortion: OpenCV's k1, k2, p1, p2[, k3[, k4, k5, k6]], or k1, k2, k3, k4 of a fisheye;
             empty without distortion. Trailing zeros may be omitted or added.
         fisheye: whether the lens follows OpenCV's fisheye model instead of the radial-tangential
@@ -70,9 +70,9 @@ class Camera:
         """A camera with square pixels whose axis goes through the middle of the image.
 
         Args:
-            focal: in pixels.
+            focal: the focal length in pixels.
             size: (height, width).
-            source: as the attribute.
+            source: the value of the attribute `source`.
 
         Raises:
             UsageError: as `require_plausible`.

@@ -22,7 +22,7 @@ class Intrinsics:
         fx, fy: focal lengths in pixels.
         cx, cy: principal point; None is the middle of the image.
         size: (height, width) of the images it was calibrated for, if stated.
-        distortion, fisheye, source: as of `Camera`.
+        distortion, fisheye, source: the same attributes as those of `Camera`.
         per_width: fx and fy are in widths of the image instead of pixels.
         others: the same camera at other sizes, which may be crops of this one.
     """

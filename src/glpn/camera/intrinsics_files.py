@@ -18,7 +18,7 @@ from glpn.errors import DataError, MissingInput
 
 _MAX_BYTES = 16 << 20  # Record3D keeps the pose of every frame in its file
 _MAX_YAML_BYTES = 64 << 10  # PyYAML needs a second for ten times as much
-_MAX_ARRAY_BYTES = 1 << 20  # of each array in an .npz file
+_MAX_ARRAY_BYTES = 1 << 20  # limit for each array in an .npz file
 
 _NUMBER = r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?"
 _NUMBERS = re.compile(_NUMBER)
@@ -63,7 +63,7 @@ def read_intrinsics(path: str | Path, frame: str = "", *, source: str = "") -> I
     Args:
         path: the file.
         frame: name of the record, in a file with one for each frame.
-        source: of the result; by default the file's name.
+        source: the `source` of the result; by default the file's name.
 
     Raises:
         MissingInput: there is no such file.

@@ -69,7 +69,7 @@ _RECTIFIED_MODELS = ("inverse_brown_conrady", "modified_brown_conrady")
 _PLANE_COEFFICIENTS = ("k1", "k2", "p1", "p2", "k3", "k4", "k5", "k6")
 _FISHEYE_COEFFICIENTS = ("k1", "k2", "k3", "k4")
 _NUMBER = re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
-_MAX_SKEW = 1e-3  # as a share of fx; more is a camera whose pixels are not rectangles
+_MAX_SKEW = 1e-3  # fraction of fx; above it, the camera's pixels are not rectangles
 _MAX_DISAGREEMENT = 0.01  # pixels between fx, fy, cx, cy and a matrix in the same record
 
 # Azure Kinect: (binned width and height, rows cropped at the top) of its 4:3 and 16:9 modes.

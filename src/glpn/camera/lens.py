@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from glpn.errors import UsageError
 
-_LENGTHS = (4, 5, 8)  # of radial and tangential coefficients
+_LENGTHS = (4, 5, 8)  # possible numbers of radial and tangential coefficients
 _FISHEYE_LENGTH = 4
 # Calibrations of real lenses stay far below this; a larger number is a damaged file.
 MAX_COEFFICIENT = 1e4

@@ -25,7 +25,7 @@ class Result:
     """The result of one photo.
 
     Attributes:
-        name: of the photo, as in messages.
+        name: the photo's name in messages.
         status: "predicted", "kept" or "failed".
         files: paths or URLs.
         error: why it failed.

@@ -8,7 +8,7 @@ from glpn.data.frames import counted, plural
 from glpn.errors import GLPNError
 
 ERROR, WARNING = "error", "warning"
-MAX_FRAMES_LISTED = 20  # in the text of a report
+MAX_FRAMES_LISTED = 20  # number of frames that the text of a report names
 
 
 @dataclass(frozen=True)

@@ -30,8 +30,8 @@ from glpn.data.scales import nearest_scale
 # the defect inserted (NYU Depth V2, Replica, TUM, HoloLens and LiDAR frames).
 MAX_MEDIAN_FACTOR = 50.0  # a frame's median over the set's [up to 8; 1000]
 # Limits of label / prediction of the bundled model; beyond MIN_ERROR_RATIO it is an error.
-MODEL_RATIOS = (0.6, 1.7)  # for known cameras [0.98 to 1.10; up to 0.26 and from 2.5]
-MODEL_RATIOS_ANY_CAMERA = (0.42, 1.9)  # for unknown cameras [0.51 to 1.39; 0.25 and 2.0]
+MODEL_RATIOS = (0.6, 1.7)  # limits for known cameras [0.98 to 1.10; up to 0.26 and from 2.5]
+MODEL_RATIOS_ANY_CAMERA = (0.42, 1.9)  # limits for unknown cameras [0.51 to 1.39; 0.25 and 2.0]
 MIN_ERROR_RATIO = 3.0
 MIN_FRAMES_FOR_UNIT = 4
 # A frame's label / prediction relative to the set's, if label and prediction agree in shape, and
@@ -42,14 +42,14 @@ MIN_CLEAR_AGREEMENT = 0.4
 MAX_FRAME_RATIO_IN_ERRORS = 4.5  # the same in robust standard deviations
 MIN_INVERTED_PLANES = 0.2  # surplus of votes for disparity [-0.66 to -0.43; 0.38 to 0.66]
 MIN_INVERTED_TREND = 0.3  # row against log depth [-0.79 to -0.01; 0.01 to 0.79]
-MIN_NORMALISED_SPREAD = 0.2  # of log(label / prediction) between frames [0.12; 0.3]
+MIN_NORMALISED_SPREAD = 0.2  # spread of log(label / prediction) between frames [0.12; 0.3]
 MIN_VOTES = 50
 MIN_TRENDS = 3
 MIN_SHIFT = 2.5  # pixels of an image of WIDTH columns [1.4; from 3 on]
 MIN_PEAK = 0.2  # correlation of edges at the best shift
 MIN_GAIN = 0.05  # required increase over the correlation without shift
 MIN_DISTINCTION = 0.1  # correlation with own edges minus other frames' [0.1 to 0.27]
-MIN_SWAP_GAIN = 0.35  # in correlation, after exchanging two maps [up to 0.31; 0.34 for most]
+MIN_SWAP_GAIN = 0.35  # gain in correlation after exchanging two maps [up to 0.31; 0.34 for most]
 EXIF_QUARTER_TURN = 5  # orientations 5 to 8 swap width and height
 SWAP_BLOCK = 1000  # number of frames searched for exchanged maps at a time
 
@@ -60,7 +60,7 @@ def judge(
     """Findings on single frames and on the set, and notes on checks that were impossible.
 
     Args:
-        stats: of all frames whose image and depth have the same shape.
+        stats: the statistics of all frames whose image and depth have the same shape.
         steps: raw steps per metre used to read the depth, if known.
     """
     known = [frame for frame in stats if frame.valid > 0]

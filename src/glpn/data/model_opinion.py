@@ -31,13 +31,13 @@ SYMMETRIES = (
 )
 MIN_KNOWN_FOR_SYMMETRY = 0.1  # fraction of known pixels that a map needs for a visible shape
 MIN_FRAMES_FOR_SYMMETRY = 4
-MIN_MARGIN = 0.1  # in mean correlation
+MIN_MARGIN = 0.1  # difference in mean correlation
 MIN_MARGIN_IN_ERRORS = 2.5  # the same in standard errors of the mean difference
 
 # The brackets hold the values of real sets with correct labels (NYU, HoloLens, Replica, TUM; then
 # LiDAR).
-MAX_SPREAD_WITHIN = 0.45  # of log(label / prediction) in a frame [0.28; 0.60 outdoors]
-MAX_SPREAD_BETWEEN = 0.40  # of the frames' median log ratios [0.21; 0.52 outdoors]
+MAX_SPREAD_WITHIN = 0.45  # spread of log(label / prediction) in a frame [0.28; 0.60 outdoors]
+MAX_SPREAD_BETWEEN = 0.40  # spread of the frames' median log ratios [0.21; 0.52 outdoors]
 MIN_AGREEMENT = 0.3  # correlation of the logarithms in a frame [0.72]
 _GRID = 48  # rows and columns on which symmetries are compared
 _MIN_PIXELS = 200

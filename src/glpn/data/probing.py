@@ -42,7 +42,7 @@ def calibrate(
     Args:
         root: the folder, whose camera files may state the scale.
         frames: all of the set.
-        reading: as specified.
+        reading: the settings that the user specified.
         strict: raise an error for an unreadable file instead of skipping it.
         find_unknown: also treat values that stand out from the rest as unknown.
 

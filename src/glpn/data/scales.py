@@ -24,7 +24,7 @@ MAX_HINT_FILES = 50
 MAX_HINT_BYTES = 1 << 20
 
 _BIAS = 0.35  # standard deviation of log(label / prediction) between cameras, if unknown
-_MIN_LEAD = 1.0  # in log likelihood; below it, two scales are about equally likely
+_MIN_LEAD = 1.0  # difference in log likelihood; below it, two scales are about equally likely
 # Added if the values have the step that the scale implies, subtracted if they do not.
 _STEP_EVIDENCE = 2.0
 

@@ -57,13 +57,13 @@ class Depth:
 
     Attributes:
         metres: float32 [H, W], read-only; 0 is unknown.
-        camera: of this photo, at this size.
+        camera: the photo's camera, at this size.
         provenance: its origin.
         image: the photo, uint8 [H, W, 3], if known; points take their colours from it.
         sigma: one standard deviation of the metres, float32 [H, W], in metres, read-only: two
             thirds of the true depths lie within it. It follows from `errors` unless given; None
             without either.
-        errors: of the metres by depth, measured on held-out frames, where known.
+        errors: the errors of the metres by depth on held-out frames, if they were measured.
 
     Raises:
         DataError: metres or sigma are not a map of finite numbers from 0 on, or differ in size.

@@ -37,7 +37,7 @@ class Widening:
 
     Attributes:
         focal: the photo's focal length in those of the network's camera, above 1.
-        factor: on the errors, at least 1.
+        factor: the factor that multiplies the errors, at least 1.
     """
 
     focal: float
@@ -52,7 +52,7 @@ class ErrorCurve:
         data: name of the frames that it was measured on.
         frames: number of frames.
         error: the 68.27 % quantile of |true - predicted| / predicted over all pixels.
-        bins: in the order of their depths, at least one; for the network's own camera.
+        bins: at least one bin, ordered by depth, for the network's own camera.
         longer: for cameras with longer lenses, in the order of their focal lengths. Nobody
             measured shorter ones, which keep the errors of the network's own camera.
 

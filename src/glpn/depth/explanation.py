@@ -33,8 +33,8 @@ def explanation(
     black is 0, white is 1.
 
     Args:
-        depth: with its photo.
-        maps: of the encoder, [C, h, w] each, at strides 4, 8, 16 and 32.
+        depth: a depth that holds its photo.
+        maps: the encoder's maps, [C, h, w] each, at strides 4, 8, 16 and 32.
         gates: [2, h, w] in 0..1 for every fusion, at strides 16, 8 and 4; may be empty.
 
     Raises:

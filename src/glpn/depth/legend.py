@@ -21,7 +21,7 @@ def legend(height: int, colormap: str, near: float, far: float) -> NDArray[np.ui
     """A strip [height, W, 3] to put to the right of a picture; far is at the top.
 
     Args:
-        height: of the picture, at least MIN_HEIGHT.
+        height: the picture's height, at least MIN_HEIGHT.
         colormap: one of `colormaps.COLORMAPS`.
         near, far: metres of the first and last colour.
     """

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from glpn.depth.depth import Depth
 
 Place = tuple[float, ...]
-_MAX_POINTS_BYTES = 64 << 20  # of a file of points
+_MAX_POINTS_BYTES = 64 << 20  # size limit of a file of points
 _POINTS_SUFFIXES = (".csv", ".txt", ".xyz")
 
 

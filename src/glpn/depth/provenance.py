@@ -24,13 +24,13 @@ class Provenance:
         model: name, folder or hub id.
         model_hash: SHA-256 of its weights.
         engine: that ran it.
-        glpn_version: of the package that ran it.
+        glpn_version: version of the package that made the depth.
         image: the photo's name, without its folder.
         max_depth: the largest depth that the model can predict, in metres.
         note: anything else, such as calibration.
         image_hash: SHA-256 of the photo's file; empty for arrays.
         asked: options beyond the photo and the model, as text.
-        precision: of the engine's computation.
+        precision: the precision in which the engine computed.
         error: two thirds of the true depths lie within this fraction of the predicted ones, by
             the errors on held-out frames; None if nobody measured them, and after a calibration.
         error_data: the frames that `error` was measured on.

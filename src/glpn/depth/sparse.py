@@ -22,7 +22,7 @@ MIN_POINTS_FOR_LOCAL = 20  # below this, the leave-one-out error does not judge 
 MAX_POINTS = 800  # used; more are averaged in cells of the image
 _HUBER = 1.345  # standard deviations; 95 % efficient for normal errors (Huber 1981)
 _MAD = 1.4826  # times the median absolute error is the standard deviation of a normal one
-_STEPS = 10  # of reweighting
+_STEPS = 10  # steps of reweighting
 # Candidates of the local correction: how far it reaches along the image, in diagonals, and across
 # depth, in natural logarithms. A point thus corrects its own surface, and less what lies behind.
 _REACHES = ((0.08, 0.3), (0.15, 0.3), (0.15, 1.0), (0.3, 1.0))
@@ -36,7 +36,7 @@ class SparseFit(NamedTuple):
 
     Attributes:
         metres: corrected, float32 [H, W]; 0 stays unknown.
-        scale, shift: of the global part, corrected = scale · metres + shift.
+        scale, shift: the global part: corrected = scale · metres + shift.
         local: whether the smooth local factor is applied.
         points: how many points were used.
         outliers: how many of these deviate by more than three standard deviations.

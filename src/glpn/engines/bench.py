@@ -35,7 +35,7 @@ class _Timing(TypedDict):
     median_ms: float
     p95_ms: float
     images_s: float
-    images_s_4: float  # in batches of four
+    images_s_4: float  # images per second in batches of four
     peak_mb: float | None
 
 

@@ -20,8 +20,8 @@ from glpn.errors import CheckpointError
 from glpn.network.config import MAX_MAX_DEPTH, MIN_MAX_DEPTH, GLPNConfig
 
 INPUT = "pixel_values"
-OUTPUT = "predicted_depth"  # of model.onnx: metres [B, H, W]
-FEATURES = "features"  # of trunk.onnx: the input of the head, [B, H/4, W/4, C]
+OUTPUT = "predicted_depth"  # model.onnx returns metres [B, H, W] under this name
+FEATURES = "features"  # trunk.onnx returns the head's input [B, H/4, W/4, C]
 
 # The configuration fields that the nodes of the graph depend on. `max_depth` is not one of them:
 # it only scales the output, and an engine corrects it.
@@ -77,9 +77,9 @@ def require_fit(metadata: Mapping[str, str], file: Path, config: GLPNConfig) -> 
     Only the header of the weights is read.
 
     Args:
-        metadata: of the graph.
+        metadata: the graph's metadata.
         file: the graph's path, named in messages.
-        config: of the same folder.
+        config: the configuration in the same folder.
 
     Returns:
         The max_depth in metres that the graph multiplies by.

@@ -45,7 +45,7 @@ class OnnxRuntimeEngine:
     """An engine on the CPU that does not need torch. See `glpn.engines.protocol.Engine`.
 
     Args:
-        session: of `trunk.onnx` if there is a head, else of `model.onnx`.
+        session: runs `trunk.onnx` if there is a head, otherwise `model.onnx`.
         config: the network's.
         folder: named in messages.
         head: turns the trunk's features into metres.
@@ -75,7 +75,7 @@ class OnnxRuntimeEngine:
         """Load `trunk.onnx` or `model.onnx`, after checking that it fits the files beside it.
 
         Args:
-            folder: with `config.json`, `model.safetensors` and `model.onnx`.
+            folder: holds `config.json`, `model.safetensors` and `model.onnx`.
             settings: `precision` is float32.
 
         Raises:

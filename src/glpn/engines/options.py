@@ -16,7 +16,7 @@ class HubOptions:
         revision: branch, tag or commit.
         cache_dir: folder for downloads; the hub library's default if None.
         local_files_only: use earlier downloads and never the network.
-        token: for private repositories; the stored login if None, none if False.
+        token: access token for private repositories; None uses the stored login, False none.
     """
 
     revision: str | None = None

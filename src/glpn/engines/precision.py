@@ -42,7 +42,7 @@ class Record:
     Attributes:
         weights_sha256: of `model.safetensors`.
         engine, precision: the measured combination.
-        version: of the engine's package.
+        version: version of the engine's package.
         data: name of the folder of frames.
         deviation_frames: number of frames behind the mean deviation.
         deviation: mean of |reduced - float32| / float32.
@@ -207,7 +207,7 @@ def read_records(folder: Path) -> list[Record]:
         records = decode(_File, values, prefix=f"{file}: ").records
     except ConfigError as e:
         raise CheckpointError(f"{e}: {advice}") from None
-    except TypeError:  # from the constructor of a record
+    except TypeError:  # raised by the constructor of a record
         raise CheckpointError(f"{file}: a key is missing: {advice}") from None
     for record in records:
         _require_possible_ranges(file, record.ranges or {})

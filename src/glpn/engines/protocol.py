@@ -27,7 +27,7 @@ class EngineSettings:
         threads: CPU threads of one prediction; the engine's own default if None.
         max_depth: metres at the sigmoid's 1; the configuration's if None.
         precision: "float32", or a reduced precision of the engine.
-        ranges: of 8-bit products; required for precisions that have them.
+        ranges: value ranges of 8-bit products; required for precisions that have them.
         concurrency: predictions that run at once, each on `threads` threads.
     """
 
@@ -87,7 +87,7 @@ class StochasticEngine(Protocol):
         """Predict `count` times with drop path and dropout active in the encoder.
 
         Args:
-            pixels: as the engine's call.
+            pixels: the same pixels as in a call of the engine.
             count: number of passes.
             seed: the same seed gives the same passes on the same machine.
 

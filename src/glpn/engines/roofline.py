@@ -16,15 +16,15 @@ from glpn.errors import UsageError
 from glpn.network.config import GLPNConfig, Stage
 
 _SIDE = 2048  # rows and columns of the measured matrices
-_MEASURED_SECONDS = 0.5  # of products; the fastest one counts
+_MEASURED_SECONDS = 0.5  # time spent on products; the fastest one counts
 
 
 def multiply_adds(config: GLPNConfig, height: int, width: int, *, written: bool = False) -> int:
     """Multiplications (each with an addition) in the convolutions and products of one image.
 
     Args:
-        config: the network's.
-        height, width: of its input, multiples of `config.size_divisor`.
+        config: the network's configuration.
+        height, width: size of the input, multiples of `config.size_divisor`.
         written: count the head's first convolution at full size, as in `network/head.py`, and not
             at a quarter of the sides, as in `native/head.c`, which gives the same result.
     """
@@ -74,7 +74,7 @@ def peak(row: EngineRow, precision: str, *, threads: int) -> float:
     Args:
         row: the engine whose run time multiplies; NumPy multiplies for engines without a
             `matrix_product` of their own, with the threads that the environment gives it.
-        precision: of the engine; of "int8+..." the 8-bit products count.
+        precision: the engine's precision; for "int8+...", the 8-bit products count.
         threads: CPU threads.
 
     Raises:

@@ -34,7 +34,7 @@ MIN_IMAGES_FOR_FAST_ENGINE = 20
 # A job of unknown length counts as this many images when saved measurements decide.
 IMAGES_OF_UNKNOWN_JOB = 400
 
-_REFERENCE_SHORT_SIDE = 480  # of the images that the two numbers above count
+_REFERENCE_SHORT_SIDE = 480  # short side of the images that the two numbers above count
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:[0-9]{1,3})?")
 _COSTS_FORMAT = "glpn-engine-costs-1"
 
@@ -69,7 +69,7 @@ def open_engine(
     """Load a model's folder into the engine that suits it, this machine and the job.
 
     Args:
-        folder: with `config.json` and `model.safetensors`; engines other than torch also need
+        folder: holds `config.json` and `model.safetensors`; engines other than torch also need
             `model.onnx`, and are faster with `trunk.onnx`.
         options: how to open it; `model` and `hub`, which lead to the folder, are not read again.
             `threads` for torch holds for the whole process.

@@ -51,8 +51,8 @@ class TorchEngine:
     See `glpn.engines.protocol.Engine`.
 
     Args:
-        model: in eval mode; the engine may predict from copies of its weights.
-        folder: where the model comes from, for messages.
+        model: a model in eval mode; the engine may predict from copies of its weights.
+        folder: the model's origin, for messages.
         precision: "float32" or "bfloat16".
 
     Raises:

@@ -69,7 +69,7 @@ def open_folder(folder: Path, *, max_depth: float | None) -> GraphFolder:
     if the network's head does not fit the kernel.
 
     Args:
-        folder: with `config.json`, `model.safetensors` and `model.onnx`.
+        folder: holds `config.json`, `model.safetensors` and `model.onnx`.
         max_depth: metres at the sigmoid's 1; the configuration's if None.
 
     Raises:

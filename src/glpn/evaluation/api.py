@@ -38,7 +38,7 @@ def evaluate(
         reading: fields of `DatasetSpec` to change, such as `{"unit": "mm"}`.
         protocol: a name in `PROTOCOLS`; None takes the dataset's own.
         rules: fields of `Protocol` to change, such as `{"max_depth": 8.0}`.
-        engine, device, threads, max_depth: as in `glpn.load`; the precision is float32.
+        engine, device, threads, max_depth: see `glpn.load`; the precision is float32.
         advance: called after each frame.
 
     Returns:

@@ -17,7 +17,7 @@ from glpn.estimator import DepthEstimator
 from glpn.evaluation.pipeline import task
 from glpn.evaluation.protocols import Protocol
 
-_PIXELS = 5_000  # of one frame, evenly spaced, so that every frame counts the same
+_PIXELS = 5_000  # evenly spaced pixels per frame, so that every frame counts the same
 ZOOMS = (1.4, 2.0)  # longer lenses than the frames' own
 _BINS = 12
 _MIN_PIXELS_PER_BIN = 50
@@ -39,7 +39,7 @@ def measure_errors(
 
     Args:
         frames: not trained on.
-        estimator: of the model.
+        estimator: predicts with the model.
         protocol: selects the pixels that count. Predictions are not aligned.
         data: name of the frames.
         advance: called after each frame.
@@ -52,7 +52,8 @@ def measure_errors(
     for frame in frames:
         item = task(frame, protocol)
         factor = estimator.focal_factor(frame.camera, frame.depth.shape)
-        target = np.where(item.valid, item.target, 0) / factor  # of the network's own camera
+        # Metres for the network's own camera.
+        target = np.where(item.valid, item.target, 0) / factor
         metres = estimator.metres(item.image)
         predicted.append(_some(metres[item.valid]))
         true.append(_some(target[item.valid]))

@@ -26,7 +26,9 @@ from glpn.errors import DataError
 
 DELTA_BASE = 1.25  # Eigen et al. 2014
 SILOG_TRAIN_LAMBDA = 0.5  # Kim et al. 2022, section 3.5
-_BLOCK = 8192  # pixels summed at a time: temporaries stay in cache and need no new memory pages
+# Pixels per block: small enough that temporaries stay in the cache and no new memory pages are
+# needed.
+_BLOCK = 8192
 
 
 class Metrics(NamedTuple):
@@ -50,10 +52,11 @@ HIGHER_IS_BETTER = frozenset({"delta1", "delta2", "delta3"})
 
 @dataclass(frozen=True)
 class PixelSums:
-    """Sums over valid pixels that determine every metric; adding two pools their pixels.
+    """Sums over valid pixels that determine every metric.
 
-    The spread of d is stored around its mean (Chan et al. 1983). This avoids cancellation when a
-    prediction is wrong only by a constant factor.
+    Adding two PixelSums pools their pixels. `log_spread` is the sum of squared deviations of d from
+    its mean (Chan et al. 1983). This avoids cancellation when a prediction is wrong only by a
+    constant factor.
     """
 
     pixels: int
@@ -125,10 +128,13 @@ def pixel_sums(
     *,
     name: str = "frame",
 ) -> PixelSums:
-    """Return the sums behind `depth_metrics`, in float64; same arguments and errors."""
+    """Return, in float64, the sums from which `depth_metrics` is computed.
+
+    Arguments and errors are the same.
+    """
     if not prediction.shape == target.shape == valid.shape:
         raise DataError(
-            f"{name}: prediction, target and valid must have one shape; "
+            f"{name}: prediction, target and valid must have the same shape; "
             f"got {prediction.shape}, {target.shape} and {valid.shape}"
         )
     p, t = prediction[valid], target[valid]  # [N]

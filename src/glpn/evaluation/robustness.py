@@ -176,7 +176,7 @@ def robustness(
     same bytes as that of an uninterrupted run.
 
     Args:
-        frames, predict, model: as in `evaluate`; a resumed run needs the frames in the same order.
+        frames, predict, model: see `evaluate`; a resumed run needs the frames in the same order.
         study: the corruptions and the rules.
         partial: the file of scores; None keeps them only in memory.
 

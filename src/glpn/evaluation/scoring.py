@@ -37,7 +37,7 @@ PLAIN = "folder"  # the name of every dataset without a published protocol
 _LAYOUTS = {"ibims": "ibims1"}  # dataset → layout, if their names differ
 _SETS = {layout: name for name, layout in _LAYOUTS.items()}
 _SURVEYED = "ibims"  # the dataset with planes and edges
-_PAPER = "paper"  # as a protocol's name, the dataset's own protocol
+_PAPER = "paper"  # this protocol name selects the dataset's own protocol
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Selection:
         dataset: a key of `PROTOCOLS`; None recognises it from the folder's files.
         spec: a `dataset.toml` that describes the folder.
         changes: fields that replace those of the `DatasetSpec`.
-        split, frame_list: as in `open_dataset`.
+        split, frame_list: see `open_dataset`.
         limit: the largest number of frames, evenly spaced.
         model: the model to score. If it comes from a training run on this folder, only the frames
             that the run held out are scored, unless a split or a list is given.

@@ -106,7 +106,7 @@ def paired_differences(
 
     Args:
         first, second: [images, metrics], finite; equal rows are the same image.
-        scenes, seed: as in `mean_intervals`.
+        scenes, seed: see `mean_intervals`.
     """
     if first.shape != second.shape:
         raise DataError(f"statistics: {first.shape} and {second.shape} scores cannot be paired")

@@ -57,7 +57,7 @@ class Source:
     """A model's folder, read and checked.
 
     Attributes:
-        folder: with `config.json` and `model.safetensors`.
+        folder: holds `config.json` and `model.safetensors`.
         config: the network's configuration.
         header: the header of the weights file.
         processor: scales images; None to export the network without its processing.
@@ -73,7 +73,7 @@ class Source:
         """Read a model.
 
         Args:
-            model: as in `glpn.load`.
+            model: any model that `glpn.load` takes.
             end_to_end: also export resizing and rescaling, so that images of any size become
                 metres at the same size.
 

@@ -31,7 +31,7 @@ def write_graph(
 
     Args:
         folder: a model's folder.
-        portable: as in `build_graph`.
+        portable: see `build_graph`.
         facts: more entries for the file's metadata.
 
     Returns:

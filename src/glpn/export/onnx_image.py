@@ -52,7 +52,7 @@ def build_image_graph(
     Batch, height and width are free and at least 1.
 
     Args:
-        config, header, portable, metadata: as in `build_graph`.
+        config, header, portable, metadata: see `build_graph`.
         processor: how images are scaled.
 
     Raises:

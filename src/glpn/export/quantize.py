@@ -37,7 +37,7 @@ def export_quantized(
     """Write an ONNX file with an 8-bit encoder if it passes the check.
 
     Args:
-        source, path, overwrite: as in `export`.
+        source, path, overwrite: see `export`.
         photos: a folder of typical photos. Three of every four are for calibration, the fourth
             for the check.
 
@@ -94,7 +94,7 @@ def quantize(model: ModelProto, inputs: Iterator[np.ndarray], name: str) -> Mode
     Args:
         model: the float32 model with its weights inside.
         inputs: calibration inputs.
-        name: of the graph's input.
+        name: name of the graph's input.
     """
     import onnx
     from onnxruntime import quantization

@@ -19,7 +19,7 @@ class Format:
     """How to write the files of one run time.
 
     Attributes:
-        suffixes: of its files; users name the first one.
+        suffixes: suffixes of the files; users name the first one.
         build: builds the network for this run time.
         encode: that network and its facts → the bytes of each file.
         open: those bytes → the network, ready to run.

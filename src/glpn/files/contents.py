@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from glpn.camera.camera import Camera
 from glpn.errors import DataError, MissingDependency, UsageError
 
-MAX_PIXELS = 64_000_000  # of a depth file; below Pillow's bomb warning
+MAX_PIXELS = 64_000_000  # limit for a depth file; below Pillow's bomb warning
 MIN_SCALE, MAX_SCALE = 1e-6, 1e9  # units per metre; beyond, float32 metres would overflow
 METADATA_KEY = "glpn"  # of the PNG text chunk, the NPZ field, the EXR attribute, the glTF extra
 MAX_METADATA_CHARACTERS = 100_000

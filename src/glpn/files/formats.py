@@ -29,8 +29,8 @@ class Format:
 
     Attributes:
         name: what --format and `format=` call it.
-        suffix: of file names; the longest matching suffix decides.
-        media_type: for HTTP.
+        suffix: suffix of the file names; the longest matching suffix decides.
+        media_type: the value of Content-Type in HTTP responses.
         help: one phrase for help texts.
         writer: `Contents` and keyword options → bytes.
         metadata: an open file → the text of its metadata, or None.

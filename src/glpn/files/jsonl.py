@@ -18,7 +18,7 @@ class JsonLog:
     An unfinished last line, which a killed process leaves, never joins the next one.
 
     Args:
-        path: of the file; created if it does not exist.
+        path: path of the file, which is created if it does not exist.
         size: cut the file to this many bytes first; None keeps everything.
 
     Raises:

@@ -38,7 +38,7 @@ def file_lock(path: Path, *, doing: str) -> Iterator[None]:
     """Hold a lock file for this process, and remove it at the end.
 
     Args:
-        path: of the lock file, in an existing folder.
+        path: path of the lock file, in an existing folder.
         doing: completes "process 123 is …" in the message to a second process.
 
     Raises:

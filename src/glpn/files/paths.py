@@ -32,7 +32,7 @@ _CANNOT_CREATE = {
     errno.EPERM,
     errno.EROFS,
 }
-_NEW_PART_SECONDS = 1.0  # in which a writer that has just created its file locks it
+_NEW_PART_SECONDS = 1.0  # a writer locks its new file within this time
 _OLD_PART_SECONDS = 86_400.0  # after which a file without a writer's lock has no writer
 _FORBIDDEN_ON_WINDOWS = '<>:"|?*\\'
 _WINDOWS_DEVICES = {"con", "prn", "aux", "nul"} | {

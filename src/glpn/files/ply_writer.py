@@ -23,7 +23,7 @@ def encode(
         contents: what to write.
         mesh: join neighbours whose depths differ by at most `jump`. Where none are joined, only
             points are written.
-        step, jump: as for GLB.
+        step, jump: see `glb_writer.encode`.
 
     Raises:
         MissingDependency: trimesh is not installed.

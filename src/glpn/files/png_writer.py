@@ -36,7 +36,7 @@ MILLIMETRES, KITTI_SCALE = 1000, 256  # units per metre
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _UP_FILTER = 2  # subtracts the row above (PNG 3rd edition, 9.2)
 _GREY_16, _COLOR_8 = (16, 0), (8, 2)  # bit depth and colour type (PNG 11.2.1)
-_FAST_LEVEL = 1  # of compression: five times as fast as zlib's usual 6, for a third more bytes
+_FAST_LEVEL = 1  # zlib level: five times as fast as the usual 6, for a third more bytes
 _STRIP_PIXELS = 2**14  # converted to 16 bits at a time, so that they stay in the processor's cache
 
 

@@ -53,7 +53,7 @@ def write(
     """Write one file, whole or not at all.
 
     Args:
-        path: where to.
+        path: the file to write.
         contents: what to write.
         format: a key of FORMATS; by default the suffix decides.
         overwrite: replace an existing file.

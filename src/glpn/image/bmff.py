@@ -24,7 +24,7 @@ _MAX_EXIF_BYTES = 2**20
 
 class _Box(NamedTuple):
     kind: bytes
-    start: int  # of the content
+    start: int  # first byte of the content
     end: int
 
 

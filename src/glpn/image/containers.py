@@ -44,7 +44,7 @@ DECODER_ERRORS = (
     Image.DecompressionBombError,
 )
 
-MinDecodeSize = Callable[[int, int], tuple[int, int]]  # of (height, width)
+MinDecodeSize = Callable[[int, int], tuple[int, int]]  # maps (height, width)
 
 # The readers by the first bytes of a file; the file's name plays no role.
 _READERS: tuple[tuple[Callable[[bytes], bool], Callable[[bytes, str], Parts]], ...] = (
@@ -65,8 +65,8 @@ class Decoded(NamedTuple):
     Attributes:
         image: loaded, not yet upright, in any mode; a JPEG may be smaller than `size`.
         size: (width, height) of the whole picture.
-        exif: of the file.
-        projection: of a panorama ("equirectangular", …); empty for an ordinary photo.
+        exif: the file's EXIF, with the orientation that `image` still has.
+        projection: the panorama's projection, "equirectangular" for example; empty for a photo.
     """
 
     image: Image.Image
@@ -86,7 +86,7 @@ def decode(
 
     Args:
         data: a whole file.
-        name: of the photo, for messages.
+        name: the photo's name in messages.
         limits: compared with the declared sizes before anything is decoded.
         min_decode_size: maps the picture's (height, width) to the smallest (height, width) that
             is needed. A JPEG is then decoded at 1/2, 1/4 or 1/8 of its size where that is not

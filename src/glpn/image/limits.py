@@ -16,14 +16,14 @@ class ImageLimits:
     decoded at a fraction of its size.
 
     Attributes:
-        max_pixels: of files other than JPEG, and of Pillow images not yet decoded.
-        max_jpeg_pixels: of JPEG files and arrays.
-        max_scan_samples: of all scans of a progressive JPEG together. Each scan visits every sample
+        max_pixels: limit for files other than JPEG, and for Pillow images not yet decoded.
+        max_jpeg_pixels: limit for JPEG files and arrays.
+        max_scan_samples: limit for all scans of a progressive JPEG. Each scan visits every sample
             of its components; chroma has fewer where it is subsampled.
-        max_side: of either side, in pixels.
+        max_side: limit for either side, in pixels.
         max_aspect: the longer side divided by the shorter. A sliver is cheap to decode, but its
             network input is not.
-        max_bytes: of the file.
+        max_bytes: limit for the file.
     """
 
     max_pixels: int = 50_000_000
@@ -46,8 +46,8 @@ class ImageLimits:
         """Refuse a picture that costs too much.
 
         Args:
-            width, height: in pixels.
-            name: of the photo, for the message.
+            width, height: size in pixels.
+            name: the photo's name in the message.
             jpeg: whether it can be decoded at a fraction, or is decoded already.
             passes: samples per pixel that the scans of a progressive JPEG visit; 0 for one scan.
 

@@ -20,7 +20,7 @@ class Parts:
     """An image file that has been taken apart but not decoded.
 
     Attributes:
-        format: as messages name it.
+        format: name of the format in messages.
         data: the file without metadata.
         open: the Pillow driver for `data`.
         size: declared (width, height), where the reader knows it.

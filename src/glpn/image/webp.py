@@ -11,7 +11,7 @@ from glpn.errors import InvalidImage
 from glpn.image.parts import MAX_PARTS, Parts, projection_of, too_many, truncated
 
 _KEPT = (b"VP8 ", b"VP8L", b"VP8X", b"ALPH", b"ANIM", b"ANMF")
-_METADATA_FLAGS = 0x20 | 0x08 | 0x04  # of VP8X: colour profile, EXIF, XMP
+_METADATA_FLAGS = 0x20 | 0x08 | 0x04  # bits of VP8X: colour profile, EXIF, XMP
 
 
 def matches(data: bytes) -> bool:

@@ -40,7 +40,7 @@ class FolderJob(Generic[T]):
         always: predict even if all files exist.
 
     Attributes:
-        photos: of this run, with the stems of their outputs.
+        photos: the photos of this run, with the stems of their outputs.
 
     Raises:
         CannotCreateOutput: the manifest cannot be read.

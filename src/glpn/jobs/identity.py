@@ -30,7 +30,7 @@ class OutputIdentity:
         Args:
             recorded: the metadata of a file or an entry of a manifest, with the keys of this
                 record and of `options`.
-            options: of the file's format.
+            options: options of the file's format.
 
         Returns:
             None if everything is the same; "" if `recorded` has no identity.

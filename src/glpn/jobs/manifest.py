@@ -47,7 +47,7 @@ class Manifest:
     """The lines of all manifests of a folder, and the one that this process adds to.
 
     Args:
-        folder: of the outputs; need not exist yet.
+        folder: folder of the outputs, which need not exist yet.
         name: distinguishes this process's file if several processes share the folder.
     """
 

@@ -10,7 +10,7 @@ from typing import SupportsFloat
 from glpn.depth.depth import Depth
 from glpn.depth.median import median
 
-_DECIMALS = 4  # of metres in records: a tenth of a millimetre
+_DECIMALS = 4  # digits of metres in records: a tenth of a millimetre
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ class SharedEstimator:
     Args:
         options: how to open it.
         photos: number of photos to come. Several are predicted at a time if that is faster.
-        asked: for the provenance of every depth.
+        asked: the options to record in the provenance of every depth.
         uncertainty: a kind of uncertainty that the estimator must support.
 
     Attributes:

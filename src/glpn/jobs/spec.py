@@ -23,10 +23,10 @@ class JobPhoto:
     """One photo of a job.
 
     Attributes:
-        name: in messages; the path of a file.
+        name: the photo's name in messages; for a file, its path.
         image: its absolute path or its URL, by which the manifest knows it.
         source: returns what `read_photo` accepts.
-        stem: of the names of its outputs.
+        stem: stem of the output names.
     """
 
     name: str
@@ -58,7 +58,7 @@ class JobSpec:
         formats: key of `glpn.files.FORMATS` → options of its writer; may be empty.
         call: keyword arguments of the estimator's call.
         changes: options that change the metres, by the names of their flags.
-        limits: on the photos.
+        limits: size limits of the photos.
         overwrite: replace existing files.
         replace_own: replace files that glpn made from the same photo with other options.
         protected: (device, inode) of files that must never be replaced: the photos themselves.

@@ -26,7 +26,7 @@ CHANNEL_MULTIPLE = 8  # the kernel runs where decoder_hidden_size is a multiple 
 LIBRARY = library.path("head")
 
 _LANES = (4, 8, 16)  # floats in a vector of each clone in head.c
-_DOT_STRIDE = 16  # of head.c
+_DOT_STRIDE = 16  # defined in head.c
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,7 +136,7 @@ def depth_head(
     Args:
         features: [B, h, w, C] with any strides (a transposed [B, C, h, w] works), float32, or
             bfloat16 viewed as uint16.
-        weights: of the two convolutions.
+        weights: weights of the two convolutions.
         threads: number of threads; the result is bit-identical for any number.
         clone: index of the clone to run, below `clones()`; the fastest if None.
 

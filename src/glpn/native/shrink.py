@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from glpn.native import library
 
-_BITS = 22  # of a weight, as in Pillow
+_BITS = 22  # bits of a weight, as in Pillow
 _MAX_SHRINK = 8000  # old pixels per new one; above it, rounded weights may add a whole level
 
 

@@ -184,6 +184,7 @@ class Encoder(nn.Module):
         for stage in self.stages:
             x, probabilities = stage(x, weights=weights)
             maps.append(x.permute(0, 3, 1, 2))
-            x = maps[-1].permute(0, 2, 3, 1)  # the map itself lies on the path of the gradients
+            # Reuse the returned map, so that gradients with respect to it are available.
+            x = maps[-1].permute(0, 2, 3, 1)
             attentions += probabilities
         return maps, attentions

@@ -33,7 +33,7 @@ def inspect(model: GLPNForDepthEstimation, pixels: NDArray[np.float32]) -> Inspe
     """Predict the depth of pixels [3, H, W] and keep the inner maps.
 
     Args:
-        model: in eval mode.
+        model: a model in eval mode.
         pixels: RGB in 0..1.
     """
     gates: list[NDArray[np.float32]] = []

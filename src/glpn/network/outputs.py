@@ -81,7 +81,7 @@ class DepthEstimatorOutput(ModelOutput):
     Attributes:
         loss: scalar SiLog, where labels were given.
         predicted_depth: metres [B, H, W].
-        hidden_states, attentions: as in GLPNModelOutput, on request.
+        hidden_states, attentions: see GLPNModelOutput; only on request.
     """
 
     loss: Tensor | None = None

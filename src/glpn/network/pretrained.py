@@ -49,7 +49,7 @@ class PretrainedModel(nn.Module):
     _keep_in_fp32_modules: ClassVar[frozenset[str]] = frozenset()
     _keep_in_fp32_modules_strict: ClassVar[frozenset[str]] = frozenset()
 
-    prefix = ""  # of this model's names within the whole network, in files
+    prefix = ""  # prefix of this model's names in files of the whole network
 
     def __init__(self, config: GLPNConfig) -> None:
         super().__init__()
@@ -122,7 +122,7 @@ class PretrainedModel(nn.Module):
 
         Args:
             state_dict: tensors by name; the encoder alone also takes those of a whole network.
-            strict, assign: as in torch.
+            strict, assign: see `torch.nn.Module.load_state_dict`.
         """
         state = weights.to_memory_names(state_dict, prefix=self.prefix)
         return super().load_state_dict(state, strict=strict, assign=assign)

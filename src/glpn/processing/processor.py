@@ -94,7 +94,7 @@ class GLPNImageProcessor(ProcessorOptions):
         Args:
             depth_maps: metres, float [H, W], one or a list; [B, H, W] is a list. A value that is
                 not finite or not above 0 is unknown.
-            return_tensors: as in `preprocess`.
+            return_tensors: see `preprocess`.
             **overrides: fields of the processor, for this call.
 
         Returns:
@@ -146,7 +146,7 @@ class GLPNImageProcessor(ProcessorOptions):
         """One RGB image, uint8 [H, W, 3] → the network's input, float32 [3, h, w].
 
         Args:
-            image: as in `Photo.pixels`.
+            image: RGB uint8 [H, W, 3], as in `Photo.pixels`.
             max_pixels: a limit for this call; see `input_size`.
             size: (height, width) of the full photo, if `image` is a smaller version of it.
         """

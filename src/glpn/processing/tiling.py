@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from glpn.errors import UsageError
 from glpn.processing.resize import resize_depth
 
-OVERLAP = 0.25  # of neighbouring tiles, as a fraction of their side
+OVERLAP = 0.25  # shared part of neighbouring tiles, as a fraction of their side
 MAX_AUTOMATIC = 4  # tiles a side; 6 gain little, `benchmarks/tiles.py`
 
 # Side of a cell in pixels of the network's input: two pixels of the decoder's finest map, the
@@ -72,7 +72,7 @@ def add_detail(
     Tiles are predicted one at a time. At most five maps of the photo's size exist at once.
 
     Args:
-        metres: of the whole photo, above 0, [H, W].
+        metres: depth of the whole photo, above 0, [H, W].
         image: RGB uint8 [H, W, 3].
         predict: gives the metres of a part of it, above 0, at its size.
         count: tiles a side; see `tiles_a_side`.

@@ -133,7 +133,7 @@ def make_app(
 
     Args:
         estimator: predicts; several threads call it from now on.
-        limits: of every request.
+        limits: the limits of every request.
         concurrency: how many predictions the engine runs side by side; with one, photos of one
             size that wait together share a batch.
         card: what the page and `/v1/about` say about the model.

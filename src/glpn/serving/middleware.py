@@ -60,7 +60,7 @@ class ServiceMiddleware:
         app: answers the requests.
         metrics: updated by every request.
         paths: that the log may contain; any other path could be a client's message to the log.
-        hosts, cors: as in `Limits`.
+        hosts, cors: see `Limits`.
         early: a response that needs no routing, such as the refusal of an overloaded service; None
             for all other requests. It keeps the cost of refused requests low.
     """

@@ -27,9 +27,9 @@ INSTRUCTIONS = (
     "source begins with 'assumed' makes lengths less certain; a known length in the photo makes "
     "them more certain. Never use them to keep people or machines safe."
 )
-_DECIMALS = 3  # of metres
+_DECIMALS = 3  # digits after the point of metres
 _MAX_ECHO = 40  # characters of a wrong name that the message repeats
-_GRID = (1 / 6, 1 / 2, 5 / 6)  # of the photo's width and height
+_GRID = (1 / 6, 1 / 2, 5 / 6)  # fractions of the photo's width and height
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")

@@ -23,7 +23,7 @@ _REPEATED = ("at", "between", "ref", "known")
 _UNCERTAINTIES = ("flip",)
 _MAX_FOCAL = 1e6  # pixels; `Camera` compares the focal length with the photo
 _MAX_STEP = 10_000
-MAX_PLACES = 100  # of each repeated name
+MAX_PLACES = 100  # limit for each repeated name
 _MAX_ECHO = 40  # characters of a wrong value that the message repeats
 _MAX_NUMBER = 40  # characters
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
@@ -40,7 +40,7 @@ class DepthQuery:
         at: points (x, y) in pixels.
         between: pairs of points (x0, y0, x1, y1).
         measurements: known depths and lengths, which calibrate the metres.
-        colormap: of the format vis.
+        colormap: colours of the format vis.
         uncertainty: "flip" adds sigma to JSON and NPZ.
         step: files keep every step-th pixel in both directions.
     """

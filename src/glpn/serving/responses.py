@@ -23,7 +23,7 @@ _PHOTO_NAME = "image"  # in messages and files: the service does not know the ph
 # A mesh takes some 200 bytes and two microseconds a vertex, and its texture is compressed too.
 _MAX_VERTICES = 200_000
 _MAX_TEXTURE_PIXELS = 1_500_000
-_DECIMALS = 4  # of metres: a tenth of a millimetre
+_DECIMALS = 4  # digits of metres: a tenth of a millimetre
 
 
 def depth_response(

@@ -26,11 +26,11 @@ from glpn.serving.request_queue import HALF_CLOSED
 
 MAX_CONNECTIONS = 4000
 MAX_HEADER_BYTES = 16 * 2**10  # h11's default, above what browsers send
-MAX_UNREAD_BYTES = 512 * 2**20  # of responses that clients have not read yet
+MAX_UNREAD_BYTES = 512 * 2**20  # limit for responses that clients have not read yet
 _BACKLOG = 64  # connections accepted at once, before any is closed to make room
 _OTHER_FILES = 60  # that the process has open: model, libraries, log
-_DEFAULT_OPEN_FILES = 1024  # where the system has no such limit to ask for
-_WORK_SECONDS = 60  # for requests in progress when the process ends
+_DEFAULT_OPEN_FILES = 1024  # assumed if the system reports no limit
+_WORK_SECONDS = 60  # time that requests in progress get when the process ends
 # A client that closed its half of the connection may have left, or may wait for the response. It
 # gets one if the work begins within this time.
 _HALF_CLOSED_SECONDS = 0.5

@@ -25,7 +25,7 @@ class Result:
     Attributes:
         folder: the run's folder. It holds the models `best` and `last`, as far as they exist.
         step: updates made, out of `steps`.
-        metrics: of the last validation in this process, if there was one.
+        metrics: metrics of the last validation in this process, if there was one.
         validated: the step of that validation.
         best: the best value of the recipe's metric, if any.
         held_out: the list of frames that validation uses, if any.

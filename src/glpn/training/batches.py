@@ -37,7 +37,7 @@ class Sampler:
     Attributes:
         frames: number of frames.
         batch: frames of this dataset in every batch.
-        seed: of the run.
+        seed: the run's seed.
         first: index of the first frame among those of all datasets.
     """
 
@@ -112,7 +112,7 @@ def consecutive(counts: Sequence[tuple[int, int]], seed: int) -> tuple[Sampler, 
 
     Args:
         counts: (frames, frames in every batch) of each dataset.
-        seed: of the run.
+        seed: the run's seed.
     """
     samplers, first = [], 0
     for frames, batch in counts:
@@ -164,7 +164,7 @@ class ReadingLoader:
     Args:
         reader: reads one frame.
         share: decides which frames, and when.
-        device: of the batches.
+        device: device of the batches.
         processes, threads: see `open_pool`.
     """
 
@@ -234,7 +234,7 @@ class ResidentLoader:
         frames: read once, here; all of one size.
         augment: how they are augmented.
         share: decides which frames, and when.
-        device: where they are kept.
+        device: device that keeps the frames.
 
     Raises:
         DataError: the frames differ in size. Any error of reading them.

@@ -1,12 +1,12 @@
-"""Checkpoints: a run's state between two steps, written whole or not at all and hashed.
+"""Checkpoints: the state of a run between two steps, written atomically and hashed.
 
 A checkpoint is a folder `step-00001200` that holds `tensors.safetensors`, `values.json` and a
 manifest. The manifest's first line is the SHA-256 of the rest; the rest gives the size and SHA-256
-of the other files, so that no changed bit goes unnoticed. The folder is filled under another name
-and renamed once all of it is on the disk. It holds no pickle.
+of the other files, so that no changed bit goes unnoticed. The folder is written under a
+temporary name and renamed when everything is on disk. It contains no pickles.
 
-There is no state of random number generators: order, augmentation and dropped paths are functions
-of the seed and the step.
+The state of random number generators is not saved: data order, augmentation and dropped paths
+depend only on the seed and the step.
 """
 
 from __future__ import annotations
@@ -58,15 +58,15 @@ class TrainState:
     """Everything that changes from step to step.
 
     Attributes:
-        network: learns.
-        average: its moving average; None where that is off.
-        optimiser, scaler: with their own state.
-        projections: learn with the network and are not exported; see `teacher`.
-        step: updates made.
+        network: the network being trained.
+        average: moving average of its weights, or None if disabled.
+        optimiser, scaler: with their internal state.
+        projections: trained with the network but not exported; see `losses.FeatureProjections`.
+        step: number of updates so far.
         validated: the step of the last validation, -1 before the first.
         best: the best score so far; smaller is better.
-        stale: validations since the best one.
-        empty: frames so far that had no valid pixel.
+        stale: number of validations since the best one.
+        empty: number of frames so far without a valid pixel.
         saved: `step` and `validated` of the last checkpoint on the disk.
     """
 
@@ -84,11 +84,11 @@ class TrainState:
 
     @property
     def exported(self) -> GLPNForDepthEstimation:
-        """The network that is validated and exported: the average, where there is one."""
+        """The network that is validated and exported: the average, if enabled."""
         return self.network if self.average is None else self.average.network
 
     def parameters(self) -> dict[str, nn.Parameter]:
-        """Name → every parameter that the optimiser may hold."""
+        """Return every parameter that the optimiser may hold, by name."""
         named = dict(self.network.named_parameters())
         if self.projections is not None:
             named |= {
@@ -97,7 +97,7 @@ class TrainState:
         return named
 
     def checkpoint(self, **values: object) -> Checkpoint:
-        """The whole state, with further JSON values."""
+        """Return the complete state, plus additional JSON values."""
         tensors = _prefixed("network", self.network.state_dict())
         if self.average is not None:
             tensors |= _prefixed("average", self.average.network.state_dict())
@@ -122,10 +122,10 @@ class TrainState:
         )
 
     def restore(self, checkpoint: Checkpoint) -> None:
-        """Take over a checkpoint's state.
+        """Restore the state from a checkpoint.
 
         Raises:
-            CheckpointError: it belongs to another network.
+            CheckpointError: the checkpoint is for a different network.
         """
         tensors = dict(checkpoint.tensors)
         try:
@@ -135,7 +135,9 @@ class TrainState:
             if self.projections is not None:
                 self.projections.load_state_dict(_without_prefix("projections", tensors))
         except RuntimeError as e:
-            raise CheckpointError(f"step {checkpoint.step}: of another network: {e}") from None
+            raise CheckpointError(
+                f"step {checkpoint.step}: the checkpoint is for a different network: {e}"
+            ) from None
         for name, parameter in self.parameters().items():
             moments = _without_prefix(f"optimiser.{name}", tensors)
             if moments:
@@ -154,7 +156,7 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint, *, keep: int) -> Path
     """Write a checkpoint into `folder`, then delete all but the newest `keep`.
 
     Raises:
-        CannotCreateOutput, OutputFailed: it cannot be written; earlier checkpoints are intact.
+        CannotCreateOutput, OutputFailed: the checkpoint cannot be written; earlier ones are intact.
     """
     require_writable_folder(folder)
     final = folder / f"step-{checkpoint.step:08d}"
@@ -173,7 +175,7 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint, *, keep: int) -> Path
 
 
 def list_checkpoints(folder: Path) -> list[Path]:
-    """The complete checkpoints in a folder, newest first. Their contents are not checked."""
+    """Return the complete checkpoints in a folder, newest first; contents are not checked."""
     if not folder.is_dir():
         return []
     found = [(int(m[1]), p) for p in folder.iterdir() if (m := _NAME.fullmatch(p.name))]
@@ -181,7 +183,7 @@ def list_checkpoints(folder: Path) -> list[Path]:
 
 
 def newest_checkpoint(folder: Path) -> tuple[Checkpoint | None, list[str]]:
-    """The newest sound checkpoint, or None, and the error of each newer one."""
+    """Return the newest undamaged checkpoint, or None, and the error of each newer one."""
     errors: list[str] = []
     for path in list_checkpoints(folder):
         try:
@@ -254,7 +256,10 @@ def _put_in_place(part: Path, final: Path) -> None:
 
 
 def _discard(path: Path) -> None:
-    """Delete a folder. It is renamed first, so that nobody takes half of it for a checkpoint."""
+    """Delete a folder.
+
+    It is renamed first, so that a half-deleted folder is never taken for a checkpoint.
+    """
     if not path.exists():
         return
     if _NAME.fullmatch(path.name):
@@ -314,7 +319,11 @@ def _without_prefix(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Ten
 
 
 def _laid_out_like(parameter: Tensor, value: Tensor) -> Tensor:
-    """A moment in its parameter's memory format, so that sums are taken in the same order."""
-    if value.shape != parameter.shape:  # the number of updates
+    """Return an optimiser moment in its parameter's memory format.
+
+    Sums over both then run in the same order.
+    """
+    # The optimiser's scalar step counter has no layout to match.
+    if value.shape != parameter.shape:
         return value.to(parameter.device)
     return torch.empty_like(parameter, dtype=value.dtype).copy_(value)

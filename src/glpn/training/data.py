@@ -38,8 +38,8 @@ class Dataset:
     """One dataset of a run.
 
     Attributes:
-        frames: to learn from.
-        count: of its frames in every batch.
+        frames: the training frames.
+        count: number of its frames in every batch.
         options: its loss and how its photos are changed.
     """
 

@@ -29,7 +29,7 @@ class Display(AbstractContextManager["Display"]):
     """Progress on standard error, times in `speed.jsonl`, curves in TensorBoard if wanted.
 
     Args:
-        folder: of the run; None reports and writes nothing (in processes other than the first).
+        folder: the run's folder; None, in processes other than the first, writes nothing.
         progress: report on standard error.
         tensorboard: write curves.
 

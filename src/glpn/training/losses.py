@@ -136,7 +136,7 @@ def _aligned(depth: Tensor) -> Tensor:
     return centred / centred.abs().mean().clamp_min(_LEAST_DEPTH)
 
 
-_LEAST_DEVIATION = 1e-4  # of a feature channel; keeps the standardised map finite
+_LEAST_DEVIATION = 1e-4  # least deviation of a feature channel; keeps the standardised map finite
 
 
 class Lesson(NamedTuple):
@@ -158,7 +158,7 @@ class Teacher:
         options: which model, and how far its depth is trusted.
         student: prepares photos for the student. If both processors have a `short_side`, windows
             are scaled by their ratio; if both have a `focal_ratio`, metres are converted.
-        device: where the network runs.
+        device: device of the network.
 
     Raises:
         MissingInput, ConfigError, CheckpointError: the model is missing, damaged or unsuitable.
@@ -212,8 +212,8 @@ class FeatureProjections(nn.Module):
         """Mean of 1 - cosine over all positions, stages and frames.
 
         Args:
-            maps: of the student, [B, C, h, w] each.
-            wanted: of the teacher; the student's maps are averaged to their size.
+            maps: the student's maps, [B, C, h, w] each.
+            wanted: the teacher's maps; the student's maps are averaged to their size.
         """
         total = maps[0].new_zeros((), dtype=torch.float32)
         for stage, own, other in zip(self.stages, maps, wanted, strict=True):

@@ -25,7 +25,7 @@ def build_optimiser(
     """The optimiser of all parameters that are not frozen. Frozen ones stop needing gradients.
 
     Args:
-        parameters: by name.
+        parameters: the parameters by name.
         depths: encoder blocks per stage.
         options: settings.
 

@@ -56,7 +56,7 @@ class MixOptions:
     """One dataset of a mix: `[data.mix.NAME]`.
 
     Attributes:
-        folder: of the dataset, or of photos where `labels` is False.
+        folder: folder of the dataset, or of photos if `labels` is False.
         count: frames of this dataset in every batch.
         labels: False if the photos have no depth; a teacher then supplies it.
         layout: name of a known layout; recognised if None.
@@ -64,7 +64,7 @@ class MixOptions:
         limit: use at most this many frames, evenly spaced.
         loss: "silog" for true metres, "scale-shift" for depth that is right only up to a scale and
             a shift of 1 / depth.
-        weight: of this dataset's loss, in addition to its share of the batch.
+        weight: an additional loss weight for this dataset, besides its share of the batch.
         edges: weight of the gradient loss, which sharpens edges.
         aspect: least and greatest factor by which photos are widened at random; for photos whose
             aspect ratio was changed at the source.
@@ -188,7 +188,7 @@ class OptimiserOptions:
 
     Attributes:
         kind: "adam" (published) or "adamw".
-        weight_decay: of matrices and kernels; biases and norms never decay.
+        weight_decay: weight decay of matrices and kernels; biases and norms never decay.
         layer_decay: the rate of each encoder block is that of the block above times this; 1 is off.
         freeze: prefixes of parameters that do not learn: "glpn" is the whole encoder.
         clip_norm: longer gradients are shortened to this length; 0 is off.
@@ -219,8 +219,8 @@ class ScheduleOptions:
     Attributes:
         kind: "published", "one-cycle", "cosine" or "constant".
         rate: the highest rate.
-        start_rate, end_rate: at the first and after the last step.
-        power: of the published curve.
+        start_rate, end_rate: learning rates at the first and after the last step.
+        power: exponent of the published curve.
         peak: share of the run after which the published curve is highest.
         warmup: steps over which the rate rises from 0 to the curve.
     """
@@ -261,7 +261,7 @@ class LoopOptions:
         metric: decides which model is best.
         patience: stop after this many validations without a better one; 0 never stops.
         log_every: steps.
-        seed: of the first weights, the order, the augmentation and the dropped paths.
+        seed: determines the first weights, the order, the augmentation and the dropped paths.
     """
 
     epochs: int = 25
@@ -300,12 +300,12 @@ class RunOptions:
     """Where and how a run happens; none of this decides what it learns.
 
     Attributes:
-        folder: of everything that the run writes.
+        folder: folder for everything that the run writes.
         save_every: steps between checkpoints.
         keep: number of checkpoints to keep.
         device: "auto", "cpu", "cuda", "cuda:1", "mps".
-        threads: of torch on the CPU; 0 keeps torch's own choice. Another number can change the last
-            bits of the result.
+        threads: torch's threads on the CPU; 0 keeps its own choice. Another number can change
+            the last bits of the result.
         workers: processes that read frames; 0 reads in a thread.
         doctor: check the data before the first step.
         samples: number of validation frames to draw at each validation.

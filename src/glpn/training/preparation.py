@@ -76,8 +76,8 @@ def build_processor(
     Args:
         options: a model to start from provides its own processor.
         short_side: the scale of training; if None, that of the model to start from.
-        focal_ratio: of the camera that took the frames, if known. The starting model's value does
-            not apply: the network learns another camera's metres.
+        focal_ratio: ratio of the camera that took the frames, if known. The starting model's value
+            does not apply: the network learns another camera's metres.
 
     Raises:
         UsageError: the model to start from normalises its input.
@@ -99,7 +99,7 @@ def inherited_card(recipe: Recipe, name: str) -> str | None:
 
     Args:
         recipe: names them.
-        name: of the trained model.
+        name: the trained model's name.
     """
     named = (recipe.model.start, recipe.model.encoder, recipe.teacher.model)
     sources = {
@@ -131,10 +131,10 @@ class TrainingData:
     """The data of a run.
 
     Attributes:
-        datasets: to learn from.
-        sampler: of the first dataset; it counts the epochs.
+        datasets: the training datasets.
+        sampler: draws from the first dataset and counts the epochs.
         steps: updates of the whole run.
-        loader: of the batches.
+        loader: loads the batches.
         processor: prepares photos for the trained model.
         held_out: the frames to validate on, if any.
         validator: scores the network on them.

@@ -47,9 +47,9 @@ class Reader:
     """Reads and augments one frame: a function of (seed, epoch, index) and the files.
 
     Attributes:
-        frames: of all datasets.
+        frames: the frames of all datasets.
         augment: how they are augmented.
-        seed: of the run.
+        seed: the run's seed.
         clean: also give the window as the teacher sees it.
         aspects: (index of the first frame, least and greatest widening) of each dataset whose
             photos are widened; empty if none is.

@@ -33,7 +33,7 @@ class Update:
     """The result of one step.
 
     Attributes:
-        loss: of the batch, the mean over its parts.
+        loss: loss of the batch, the mean over its parts.
         norm: length of the gradient before clipping.
         empty: frames of the batch without a valid pixel; they do not contribute to the loss.
         made: False if no frame had one, so that nothing was updated.

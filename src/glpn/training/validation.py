@@ -95,7 +95,7 @@ class Validator:
         """Measure an exported model's errors by predicted depth on the held-out frames.
 
         Args:
-            estimator: of the model.
+            estimator: predicts with the model.
             pause: called after each frame; may raise to stop.
         """
         count = len(self.frames)

@@ -32,7 +32,7 @@ from glpn.video.smoothing import ChangeDetector, FlickerMeter, Smoother
 FORMATS = ("mp4", "png16", "npz")
 HEADROOM = 1.25  # widens the first second's range of metres at both ends
 _PROBES = 8  # frames of the first second that determine the range
-_MAX_PROBED_PIXELS = 20_000  # of each
+_MAX_PROBED_PIXELS = 20_000  # limit for each
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class Summary:
 
     Attributes:
         written: the file or folder; None where the frames were only shown.
-        format: of the output.
+        format: format of the output.
         frames: how many were written.
         size: height and width of the frames.
         rate: frames per second.
@@ -92,7 +92,7 @@ class Summary:
         flicker: mean absolute change of log depth on unchanged pixels, as predicted.
         flicker_smoothed: the same after smoothing; None without it.
         range: near and far of the colours, in metres; None where nothing is coloured.
-        camera: where the camera's focal length comes from.
+        camera: the source of the focal length.
         audio: codecs of the streams that were copied.
         warnings: sentences about losses.
     """
@@ -133,7 +133,7 @@ def convert(
         output: a file for mp4, a folder for png16 and npz; None writes nothing.
         model: predicts each frame; a `SharedEstimator` predicts several at a time if that is
             faster.
-        options: of the outputs; `VideoOptions()` if None.
+        options: options of the outputs; None means `VideoOptions()`.
         on_frame: called with each frame and its metres [H, W] after they are written.
 
     Raises:

@@ -11,7 +11,7 @@ PQ, HLG = 16, 18  # transfer characteristics in ITU-T H.273
 _REFERENCE_WHITE_NITS = 203.0  # ITU-R BT.2408, section 2.2: the white of an SDR picture
 _REFERENCE_WHITE_HLG = 0.265  # the same as scene light: HLG signal 0.75
 _SDR_GAMMA = 2.4  # ITU-R BT.1886
-_KNEE = 0.8  # of reference white; brighter light is compressed
+_KNEE = 0.8  # fraction of reference white; brighter light is compressed
 _LEVELS = 1 << 16
 # ITU-R BT.2087, section 3: linear BT.2020 RGB → linear BT.709 RGB.
 _TO_BT709 = np.array(

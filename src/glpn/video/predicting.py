@@ -63,7 +63,7 @@ class FramePredictor:
 
     Args:
         estimator: predicts one frame as it predicts a photo.
-        video: where the frames come from; with references, its first frame is predicted now.
+        video: the source of the frames; with references, its first frame is predicted now.
         known: about the camera.
     """
 

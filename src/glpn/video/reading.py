@@ -35,7 +35,7 @@ class Frame:
     """One picture of a video.
 
     Attributes:
-        index: from 0 on, in the order of display.
+        index: position in the order of display, from 0.
         pts: time stamp in units of `Video.time_base`; increases from frame to frame.
         pixels: RGB uint8 [H, W, 3], upright, with square pixels.
     """

@@ -18,7 +18,7 @@ from glpn.files.contents import METADATA_KEY, Contents
 from glpn.files.paths import locked_folder, part_beside, remove_stale_parts
 from glpn.video.reading import Frame, Video
 
-CHUNK_BYTES = 64 << 20  # of metres in one NPZ
+CHUNK_BYTES = 64 << 20  # size of the metres in one NPZ
 CHUNK_FRAMES = 250
 _NUMBERED = re.compile(r"_\d{6,}\.(png|npz)")
 
@@ -130,7 +130,7 @@ class NpzChunks:
         count = int(np.clip(CHUNK_BYTES // (4 * height * width), 1, CHUNK_FRAMES))
         self._metres = np.empty((count, height, width), np.float32)
         self._seconds: list[float] = []
-        self._first: tuple[Frame, Depth] | None = None  # of the chunk
+        self._first: tuple[Frame, Depth] | None = None  # first frame of the chunk
 
     def write(self, frame: Frame, depth: Depth) -> None:
         """One frame and its depth."""

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from av import AudioStream, VideoStream
     from av.container import InputContainer, OutputContainer
 
-_ENCODERS = ("libx264", "mpeg4")  # in order of preference
+_ENCODERS = ("libx264", "mpeg4")  # tried in this order
 _QUALITY = {"crf": "20", "preset": "veryfast"}  # encoding is not the bottleneck
 _BT709, _LIMITED_RANGE = 1, 1  # ITU-T H.273; in FFmpeg, 1 stands for levels 16 to 235
 

@@ -15,13 +15,13 @@ STRENGTH = 0.15  # weight of the new frame where nothing moves
 _BLUR = 2  # pixels: means of 5×5 reduce the noise of single pixels to a fifth
 _REACH = 2  # pixels around a change that count as changed: depth edges are wider than image edges
 _NOISE = (0.5, 2.0)  # grey levels: plausible noise of a blurred picture
-_STILL, _MOVED = 3.0, 6.0  # in standard deviations of that noise
+_STILL, _MOVED = 3.0, 6.0  # thresholds in standard deviations of that noise
 _CAMERA_MOVES = (0.15, 0.4)  # changed fraction: below, objects move; above, the camera moves
 _CUT_HISTOGRAM = 0.4  # fraction of pixels whose grey level changes at a cut
 _CUT_MEAN = 40.0  # mean change in grey levels at a cut
 _BINS = 16
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
-_MAD_TO_SIGMA = 1.4826  # of a normal distribution
+_MAD_TO_SIGMA = 1.4826  # ratio in a normal distribution
 
 
 @dataclass(frozen=True, eq=False)

@@ -52,7 +52,7 @@ class Window:
     """Shows frame after frame; used only by the thread that created it.
 
     Args:
-        colors: of the depth.
+        colors: colour picture of the depth.
         on_close: called when the user closes it or presses q or Escape.
 
     Raises:

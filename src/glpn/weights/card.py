@@ -33,7 +33,7 @@ def inherited_card(name: str, sources: Mapping[str, Path], verb: str) -> str | N
     """A card for a model made from others, with their terms; None if none of them states any.
 
     Args:
-        name: of the new model.
+        name: the new model's name.
         sources: what each model is called, and its folder.
         verb: "Trained" or "Converted".
     """

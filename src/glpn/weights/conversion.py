@@ -31,7 +31,7 @@ class Conversion:
 
     Attributes:
         kind: the origin of the source.
-        config: of the network; `config.variant` names its preset.
+        config: the network's configuration; `config.variant` names its preset.
         encoder_only: the source has no decoder.
         read, written: numbers of tensors.
         destination: the folder or file written.

@@ -50,7 +50,7 @@ def read_errors(folder: Path) -> ErrorCurve | None:
     except ConfigError as e:
         named = str(e) if str(file) in str(e) else f"{file}: {e}"
         raise CheckpointError(f"{named}: {advice}") from None
-    except TypeError:  # from the constructor of a record
+    except TypeError:  # raised by the constructor of a record
         raise CheckpointError(f"{file}: a key is missing: {advice}") from None
     same = record.weights_sha256 == file_hash(folder / WEIGHTS_NAME)
     return record.curve if same else None

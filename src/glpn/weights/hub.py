@@ -69,7 +69,7 @@ def resolve(
         force_download: repeat earlier downloads.
         local_files_only: use earlier downloads, never the network.
         subfolder: folder of the model's files within the source.
-        token: for private repositories; the stored login if None, none if False.
+        token: access token for private repositories; None uses the stored login, False none.
 
     Raises:
         MissingInput: there is no such folder, name or hub id, or the hub cannot be reached.

@@ -61,7 +61,7 @@ def find_file(name: str, source: str | os.PathLike[str], options: Mapping[str, A
     """The path of one file of a model, downloaded if the model is on the hub.
 
     Args:
-        name: of the file.
+        name: the file's name.
         source: a folder, a bundled model's name, or a hub id; in a folder the file may be missing.
         options: any of HUB_OPTIONS.
 

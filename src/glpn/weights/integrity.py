@@ -84,7 +84,7 @@ def signing(folder: str | Path, *names: str) -> Iterator[None]:
 
     Args:
         folder: the model's; need not exist yet.
-        names: of the files in the folder that the body writes or deletes; `model.safetensors`
+        names: names of files in the folder that the body writes or deletes; `model.safetensors`
             stands for all files of weights.
 
     Raises:

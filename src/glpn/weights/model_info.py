@@ -25,7 +25,7 @@ class ModelInfo:
 
     Attributes:
         folder: its path.
-        config: of the network.
+        config: the network's configuration.
         parameters: number of weights, buffers not counted.
         sha256: of the weights; empty if they are in several files.
         sizes: file → bytes.

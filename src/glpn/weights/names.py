@@ -135,7 +135,7 @@ def to_disk_names(state: Mapping[str, _T], *, prefix: str) -> dict[str, _T]:
 
     Args:
         state: tensors under the names in memory.
-        prefix: of this module's names within the whole network ("" or "glpn.").
+        prefix: prefix of this module's names within the whole network ("" or "glpn.").
     """
     return {_disk_name(prefix + name): tensor for name, tensor in state.items()}
 

@@ -88,7 +88,7 @@ def inferred_fields(shapes: Mapping[str, Shape], *, source: str) -> dict[str, ob
     The number of attention heads, the activation and max_depth do not follow from shapes.
 
     Args:
-        shapes: by names on disk; the decoder may be missing.
+        shapes: tensor shapes by their names on disk; the decoder may be missing.
         source: the file, for messages.
 
     Raises:

@@ -236,7 +236,7 @@ def _ordered(data: bytes) -> bytes:
 
     The library writes them in random order, and equal weights would have different hashes.
     """
-    end = 8 + int.from_bytes(data[:8], "little")  # of the header: its length, then JSON
+    end = 8 + int.from_bytes(data[:8], "little")  # end of the header: its length, then JSON
     header = json.loads(data[8:end])
     header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
     text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()

@@ -44,7 +44,7 @@ class Run:
 
     Attributes:
         request: the evaluation to run.
-        as_json, quiet: as in the other verbs.
+        as_json, quiet: the same options as in the other verbs.
     """
 
     request: Request

@@ -29,7 +29,7 @@ class CompiledModels:
     compiled model for all batch sizes, and gives the same bits as single images.
 
     Args:
-        model: of pixels [B, C, H, W], any B, H and W.
+        model: takes pixels [B, C, H, W] with any B, H and W.
         precision: "float32" or "bfloat16", of everything that is not an 8-bit product.
         threads: CPU threads of one run.
         capacity: how many compiled models are kept.

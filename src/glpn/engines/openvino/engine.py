@@ -34,10 +34,10 @@ class OpenVinoEngine:
     """An engine on the CPU, also in reduced precision. See `glpn.engines.protocol.Engine`.
 
     Args:
-        compiled: of `trunk.onnx` if there is a head, else of `model.onnx`.
+        compiled: compiled from `trunk.onnx` if there is a head, otherwise from `model.onnx`.
         config: the network's.
         folder: named in messages.
-        precision: as in the settings of `open`.
+        precision: the precision in the settings of `open`.
         head: turns the trunk's features into metres.
         scale: factor for the metres of `model.onnx`.
     """
@@ -66,7 +66,7 @@ class OpenVinoEngine:
         """Read `trunk.onnx` or `model.onnx`, after checking that it fits the files beside it.
 
         Args:
-            folder: with `config.json`, `model.safetensors` and `model.onnx`.
+            folder: holds `config.json`, `model.safetensors` and `model.onnx`.
             settings: `precision` is "float32", "bfloat16", or "int8+" and one of these: products
                 with 8-bit factors, which need `ranges`, and everything else as named.
 

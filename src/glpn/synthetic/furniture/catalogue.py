@@ -34,13 +34,13 @@ class Model(NamedTuple):
     """One model of a catalogue.
 
     Attributes:
-        name: in words.
-        kind: of `kinds.kind_of`.
+        name: the model's name in words.
+        kind: the result of `kinds.kind_of`.
         source: the archive or the folder that holds it; file: its path there.
         size: width, depth, height in metres; None as in the file.
         elevation: metres of its lowest point above the floor.
         turn: nine numbers, the rotation that the catalogue applies first; None for none.
-        creator, licence: as the catalogue names them.
+        creator, licence: the names in the catalogue.
     """
 
     name: str

@@ -66,10 +66,10 @@ def kind_of(name: str, category: str, size: Size, elevation: float = 0.0) -> str
     """The kind of a model by which rooms ask for it; None if no room has a use for it.
 
     Args:
-        name: in words, any case.
-        category: of Sweet Home 3D, or "".
+        name: the model's name in words, in any case.
+        category: category of Sweet Home 3D, or "".
         size: width, depth, height in metres.
-        elevation: of its lowest point above the floor, in metres.
+        elevation: height of the lowest point above the floor, in metres.
     """
     words = name.lower()
     if category in _OUTSIDE and not _EXCEPTIONS.search(words):

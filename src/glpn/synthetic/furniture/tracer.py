@@ -18,7 +18,7 @@ _OPAQUE = 0.5  # coverage from which a texel is there
 _AFTER = 1e-4  # relative step behind a surface that lets a ray pass
 MISS = -1
 
-Part = tuple[Mesh, int, tuple[float, float, float]]  # in world axes, instance, tint
+Part = tuple[Mesh, int, tuple[float, float, float]]  # mesh in world axes, instance, tint
 
 
 class Found(NamedTuple):

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 _SUFFIX = {"darwin": "dylib", "win32": "dll"}.get(sys.platform, "so")
-_SURFACE_MAPS = 12  # of surface.c
+_SURFACE_MAPS = 12  # defined in surface.c
 
 
 class _Picture(ctypes.Structure):

@@ -17,7 +17,7 @@ _TRIES = 4  # models looked at for a texture
 _EVEN = 20  # the greatest difference, of 255, between a quarter's mean and the whole's
 _QUARTERS = texture.LEVELS - 2  # the level with two texels a side
 _PERIODS = (0.4, 2.5)  # metres that one texture covers
-_UP = np.array([[1.0, 0, 0], [0, 0, 1], [0, 1, 0]])  # from (along, up, 0) to a wall's frame
+_UP = np.array([[1.0, 0, 0], [0, 0, 1], [0, 1, 0]])  # maps (along, up, 0) to a wall's frame
 
 Rectangle = tuple[Span, Span]  # along the first axis, along the second
 

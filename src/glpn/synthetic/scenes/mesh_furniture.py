@@ -19,11 +19,11 @@ from glpn.synthetic.scenes.kit import Kit
 from glpn.synthetic.scenes.room_types import Maker
 from glpn.synthetic.scenes.solids import Piece, Thing, Vector, turn_about_z
 
-_PLAIN_SHARE = 0.12  # of the furniture that stays procedural, for more variety
+_PLAIN_SHARE = 0.12  # share of the furniture that stays procedural, for more variety
 _LEVEL = 0.97  # cosine to the vertical from which a face carries things
 _EVEN = 0.006  # metres within which the places under a thing's corners are level
 _LOWEST = 0.2  # metres: the floor below a table carries no ornaments
-_TRIES = 3  # for the place of one small thing
+_TRIES = 3  # attempts to place one small thing
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from glpn.synthetic.scenes.solids import Piece, Vector
 FloatArray = NDArray[np.float32]
 
 MAX_SOLIDS = 640  # per scene; sampling stops adding furniture before it exceeds this
-MAX_TRIANGLES = 400_000  # of the meshes in a scene
+MAX_TRIANGLES = 400_000  # limit for all meshes of a scene
 MAX_LIGHTS = 3
 _BEVEL = 0.012  # metres over which shading rounds an edge
 GOLDEN = (0.7548777, 0.5698403, 0.3247180)  # steps of a low-discrepancy sequence, one per axis
@@ -30,7 +30,7 @@ class View(NamedTuple):
     """The position, orientation and lens of a camera.
 
     Attributes:
-        position: of the pinhole, in metres.
+        position: position of the pinhole, in metres.
         axes: rotation [3, 3]; rows are the camera's right, down and forward in the world.
         fov: horizontal field of view in degrees, edge to edge, of the undistorted image.
         long_side: whether `fov` is across the longer side of the image, as of a phone that may be
@@ -57,7 +57,7 @@ class Light(NamedTuple):
     """A lamp, a window or the sun, with a shadow map that looks along its third axis.
 
     Attributes:
-        position, axes: as of a `View`.
+        position, axes: see `View`.
         colour: radiant intensity per channel.
         reach: tangent of half the shadow map's field of view.
         beyond: 1 if the space outside the map is lit, 0 if it is dark.
@@ -83,8 +83,8 @@ class Sensor(NamedTuple):
         contrast: slope of the tone curve at its middle; saturation: 0 grey, 1 as it is.
         vignette: darkening in the corners, 0..1.
         blur: standard deviation in pixels of a 240-row image; sharpen: strength.
-        noise: of grain per channel, at mid tone; grain: size of its blots, 0 fine to 1 coarse.
-        quality: of JPEG, 1..100; 0 is none.
+        noise: grain per channel, at mid tone; grain: size of its blots, 0 fine to 1 coarse.
+        quality: JPEG quality, 1..100; 0 skips JPEG.
         shift: offset into the noise, rows and columns.
     """
 
