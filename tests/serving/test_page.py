@@ -98,7 +98,7 @@ def give(page: Any, data: bytes, name: str = "my room.jpg") -> None:
 
 
 def settled(page: Any) -> None:
-    page.locator('body[aria-busy="false"]').wait_for()
+    page.locator('main[aria-busy="false"]').wait_for()
 
 
 def spot(page: Any, x: int, y: int) -> tuple[float, float]:
@@ -629,3 +629,77 @@ def test_the_guide_and_the_interface_are_linked(
     page.get_by_role("heading", name="How to measure in a photo").wait_for()
     page.get_by_role("link", name="HTTP interface").click()
     page.get_by_text(f"{service.url}/v1/depth").first.wait_for()
+
+
+def test_the_focus_stays_when_its_button_disappears(
+    open_page: Callable[..., Any], photo: bytes
+) -> None:
+    page = open_page()
+    give(page, photo)
+    focused = "document.activeElement.ariaLabel || document.activeElement.id"
+
+    def set_points() -> None:
+        page.locator("#frame").focus()
+        for key in ("Enter", "Shift+ArrowLeft", "Enter"):
+            page.keyboard.press(key)
+
+    for button in ("#keep", "#clear"):
+        set_points()
+        page.locator(button).press("Enter")
+        assert page.evaluate(focused) == "Picture and depth", button
+    set_points()
+    page.locator("#tape-metres").fill("1.5")
+    page.locator("#tape-metres").press("Enter")
+    remove = page.get_by_role("button", name="Remove tape measure 1")
+    remove.wait_for()
+    settled(page)
+    remove.press("Enter")
+    remove.wait_for(state="detached")
+    settled(page)
+    assert page.evaluate(focused) == "Picture and depth"
+    page.get_by_role("button", name="Forget length 1").press("Enter")
+    assert page.evaluate(focused) == "Picture and depth"
+    page.get_by_role("button", name="Open my room").press("Enter")
+    settled(page)
+    assert page.evaluate(focused) == "Open my room"
+
+
+def test_messages_stand_outside_the_busy_element(open_page: Callable[..., Any]) -> None:
+    page = open_page()
+    assert page.locator("main [role=alert], main [role=status]").count() == 0
+    assert page.locator("[aria-busy]").evaluate_all("all => all.map(e => e.id)") == ["main"]
+
+
+def test_motion_stops_where_the_user_asks_for_less(open_page: Callable[..., Any]) -> None:
+    page = open_page(reduced_motion="reduce")
+    page.evaluate("document.getElementById('main').ariaBusy = 'true'")
+    assert page.evaluate("document.getAnimations().length") == 0
+    assert page.evaluate("getComputedStyle(document.documentElement).scrollBehavior") == "auto"
+
+
+@pytest.mark.parametrize("size", [(320, 560), (360, 300)])
+def test_nothing_scrolls_sideways_at_four_times_zoom(
+    open_page: Callable[..., Any], photo: bytes, service: Service, size: tuple[int, int]
+) -> None:
+    page = open_page(viewport={"width": size[0], "height": size[1]})
+    wide = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+    assert page.evaluate(wide) == 0
+    give(page, photo)
+    assert page.evaluate(wide) == 0
+    for path in ("/static/guide.html", "/docs"):
+        page.goto(service.url + path)
+        assert page.evaluate(wide) == 0, path
+
+
+def test_every_module_is_fetched_at_once() -> None:
+    files = page_files()
+    preloaded = set(re.findall(r'modulepreload" href="(.*?)"', files["/"].read_text()))
+    imported: set[str] = set()
+    new = {"main.js"}
+    while new:
+        imported |= new
+        text = "".join(files[f"/static/{name}"].read_text() for name in new)
+        new = set(re.findall(r'^(?:import|\} from).*"\./(.*?)";$', text, re.M)) - imported
+    assert preloaded == {f"static/{name}" for name in imported - {"main.js"}}
+    own = [file for path, file in files.items() if path.endswith(".js") and "three" not in path]
+    assert max(len(file.read_text().splitlines()) for file in own) < 250

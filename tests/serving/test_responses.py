@@ -15,7 +15,7 @@ from PIL import Image
 import glpn
 from glpn import weights
 from glpn.depth.depth import read_depth
-from glpn.serving.page import ModelCard
+from glpn.serving.page import ModelCard, page_files
 from glpn.serving.query import MEDIA_TYPES
 from tests.corpus.bytes_of import encoded, jpeg_segment, jpeg_with, scene
 from tests.corpus.images import FILES, HEIGHT, WIDTH
@@ -236,6 +236,23 @@ def test_metrics_count_responses_and_photos(service: Service) -> None:
     assert service.metric('glpn_requests_total{code="200"}') > 0
     assert service.metric("glpn_queue_length") == 0
     assert service.metric("glpn_request_seconds_count") > 0
+
+
+def test_files_of_the_page_are_compressed_for_those_who_accept_it(service: Service) -> None:
+    path = "/static/three.js"
+    packed, plain = (
+        service.get(path, headers={"Accept-Encoding": kind}) for kind in ("gzip, br", "identity")
+    )
+    assert packed.headers["content-encoding"] == "gzip"
+    assert "content-encoding" not in plain.headers
+    assert packed.content == plain.content == page_files()[path].read_bytes()
+    assert int(packed.headers["content-length"]) < 0.3 * len(plain.content)
+    assert packed.headers["etag"] != plain.headers["etag"]
+    for answer, kind in ((packed, "gzip, br"), (plain, "identity")):
+        assert answer.headers["vary"] == "Accept-Encoding"
+        headers = {"Accept-Encoding": kind, "If-None-Match": answer.headers["etag"]}
+        assert service.get(path, headers=headers).status_code == 304
+    assert "content-encoding" not in service.get("/static/room.jpg").headers
 
 
 def test_every_response_has_security_headers(service: Service) -> None:

@@ -1,6 +1,7 @@
 // The photos of this visit, each with its map, its points, its tape measures and the lengths kept.
 
 import { inMetres } from "./numbers.js";
+import { refill } from "./state.js";
 
 export const MAX_PHOTOS = 12; // a map takes 6 MB
 const THUMB = 168; // pixels, the width of a photo in the gallery
@@ -28,14 +29,14 @@ export class Shot {
     this.thumb.getContext("2d").drawImage(image, 0, 0, THUMB, height);
   }
 
-  /** The tape measures as the query of the service. */
-  measurements() {
+  /** The camera and the tape measures as the query of the service. */
+  query() {
     const known = [], ref = [];
     for (const { points, metres } of this.tape) {
       if (points.length === 2) known.push([...points.flat(), metres].join());
       else ref.push([...points[0], metres / this.map.slant(points[0])].join());
     }
-    return { known, ref };
+    return { ...this.lens, known, ref };
   }
 
   /** {from, to, text} of the kept lengths and, last, of the current one. */
@@ -53,7 +54,7 @@ export class Shot {
 
 /** Fill the gallery: one item per photo; calls `onOpen(shot)`, `onDrop(shot)`, `onForget(shot, index)`. */
 export function fillGallery(list, shots, current, { onOpen, onDrop, onForget }) {
-  list.replaceChildren(...shots.map((shot) => {
+  refill(list, shots.map((shot) => {
     const item = document.createElement("li");
     const open = pressable("", () => onOpen(shot), `Open ${shot.name}`);
     open.className = "thumb";
