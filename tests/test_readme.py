@@ -8,6 +8,8 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
+from PIL import Image
 
 from glpn.cli import main
 
@@ -109,6 +111,23 @@ def test_the_python_lines_run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> 
     for _ in range(2):
         exec(compile(block, "README.md", "exec"), {})
     assert (folder / "lobby.npz").exists()
+
+
+def test_the_script_for_those_who_come_from_transformers_runs(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    page = (ROOT / "docs/migration.md").read_text("utf-8")
+    script = next(
+        b for b in re.findall(r"^```python\n(.*?)^```", page, re.M | re.S) if "photo" in b
+    )
+    names: dict[str, object] = {}
+    exec(compile(script, "migration.md", "exec"), names)
+    depth = names["depth"]
+    assert isinstance(depth, torch.Tensor)
+    with Image.open("photo.jpg") as photo:
+        assert tuple(depth.shape) == (photo.height, photo.width)
+    assert 0 < float(depth.min()) < float(depth.max()) < 15
 
 
 def test_what_people_search_for_can_be_found() -> None:

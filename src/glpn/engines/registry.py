@@ -59,8 +59,8 @@ class EngineRow:
             MissingDependency: with the command that installs it.
         """
         if not self.is_installed():
-            extra = f"glpn[{self.extra}]" if self.extra else "glpn"
-            raise MissingDependency(f"engine {self.name} is not installed: pip install '{extra}'")
+            core = "" if self.extra else ": pip install -c constraints.txt ."
+            raise MissingDependency(f"engine {self.name} is not installed{core}", extra=self.extra)
 
     def load_module(self) -> ModuleType:
         """Import the engine's module, and with it the run time."""

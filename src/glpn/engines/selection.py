@@ -129,9 +129,9 @@ def choose(folder: Path, options: EngineOptions, *, photos: int | None) -> Candi
     candidates = _candidates(folder, options.precision)
     if not candidates:
         raise MissingDependency(
-            f"{folder}: no engine can run this model: pip install 'glpn[torch]', or write its "
-            f"{weights.GRAPH_NAME} for onnxruntime with `glpn export onnx` where torch is "
-            "installed"
+            f"{folder}: no engine can run this model; write its {weights.GRAPH_NAME} for "
+            "onnxruntime with `glpn export onnx` where torch is installed, or install torch",
+            extra="torch",
         )
     images = None if photos is None else photos * _relative_cost(folder)
     costs = saved_costs(folder, options.threads or usable_cores())

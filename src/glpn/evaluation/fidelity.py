@@ -77,7 +77,7 @@ def compare(model: str | Path, photo: str | Path) -> Comparison:
     try:
         from glpn.network.model import GLPNForDepthEstimation
     except ImportError:
-        raise MissingDependency("verify needs torch: pip install 'glpn[torch]'") from None
+        raise MissingDependency("verify needs torch", extra="torch") from None
     network = GLPNForDepthEstimation.from_pretrained(model, max_depth=_MAX_DEPTH)
     corner = _corner(network, photo)
     deviations = {
