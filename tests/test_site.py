@@ -15,6 +15,17 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 pytestmark = pytest.mark.slow
+# Verbs that the core install lacks, and the extras that bring each.
+EXTRAS = {
+    "train": ("train",),
+    "evaluate": ("train",),
+    "convert": ("torch", "train"),
+    "export": ("torch",),
+    "video": ("video",),
+    "serve": ("serve",),
+    "batch": ("cluster",),
+    "mcp": ("mcp",),
+}
 
 
 class Links(HTMLParser):
@@ -42,6 +53,15 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
     return folder
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("*.md")), ids=lambda page: page.stem)
+def test_a_page_says_what_its_commands_need(page: Path) -> None:
+    text = page.read_text("utf-8")
+    blocks = "\n".join(re.findall(r"^```bash\n(.*?)^```", text, re.M | re.S))
+    verbs = EXTRAS.keys() & set(re.findall(r"^glpn (\w+)", blocks, re.M))
+    missing = [v for v in verbs if not any(f"'.[{extra}" in text for extra in EXTRAS[v])]
+    assert missing == []
 
 
 def test_no_link_is_broken_and_nothing_is_loaded_from_elsewhere(site: Path) -> None:

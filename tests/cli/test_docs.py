@@ -22,6 +22,7 @@ COMMANDS = [
         r"^```bash\n(.*?)^```", (DOCS / "evaluation.md").read_text(), re.M | re.S
     )
     for line in block.splitlines()
+    if line.startswith("glpn ")
 ]
 
 
