@@ -111,7 +111,7 @@ def decode(record: type[R], values: object, *, prefix: str = "") -> R:
 
 
 def field_types(record: type) -> Mapping[str, Any]:
-    """Field name → type of a dataclass, in the order of its fields."""
+    """Return the types of a dataclass's fields by name, in their order."""
     if record not in _field_types:
         hints = get_type_hints(record)
         known = {field.name: hints[field.name] for field in fields(record)}

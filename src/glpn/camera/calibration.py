@@ -1,4 +1,4 @@
-"""Calibration: known depths and lengths in one photo → scale, shift and focal length."""
+"""Calibration: fits scale, shift and focal length to known depths and lengths in one photo."""
 
 from __future__ import annotations
 

@@ -186,7 +186,7 @@ class Camera:
         return np.stack([self.fx * across + self.cx, self.fy * down + self.cy], axis=-1)
 
     def points(self, metres: NDArray[np.float32]) -> NDArray[np.float32]:
-        """`unproject` for every pixel of a depth map: [H, W] → [H, W, 3]."""
+        """Apply `unproject` to every pixel of a depth map [H, W]; the points are [H, W, 3]."""
         height, width = metres.shape
         points = np.empty((height, width, 3), metres.dtype)
         for top in range(0, height, _BAND):

@@ -1,4 +1,4 @@
-"""Key-value records → intrinsics. A key that is not understood is refused by name.
+"""Reads intrinsics from key-value records. An unknown key raises an error that names it.
 
 Names are compared in lower case without underscores and blanks, so `cameraMatrix`, `camera_matrix`
 and `Camera Matrix` are one name. A key is read, or known not to change the camera, or an error:

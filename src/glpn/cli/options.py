@@ -247,7 +247,7 @@ class FormatGroup:
     scale: Scale = 1000
 
     def writers(self, *, uncertain: bool = False) -> dict[str, dict[str, object]]:
-        """Return format → options of its writer.
+        """Return the options of each format's writer.
 
         Each format appears once. With an uncertainty, a 16-bit PNG also gets a PNG of sigma.
 

@@ -261,7 +261,7 @@ def _eight_bits(share: NDArray[np.float64]) -> NDArray[np.uint8]:
 
 
 def _signed(u: float) -> float:
-    """[0, 1) → [-1, 1)."""
+    """Map [0, 1) to [-1, 1)."""
     return 2 * float(u) - 1
 
 

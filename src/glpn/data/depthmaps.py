@@ -1,4 +1,4 @@
-"""Depth files in common formats → float32 metres: PNG, TIFF, PGM, PFM, NPY, NPZ and EXR."""
+"""Reads depth files as float32 metres: PNG, TIFF, PGM, PFM, NPY, NPZ and EXR."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def read_depth_map(path: str | Path, form: DepthFormat) -> NDArray[np.float32]:
 
 
 def to_metres(raw: np.ndarray, form: DepthFormat) -> NDArray[np.float32]:
-    """Raw values [H, W] → float32 metres, by `form`, which must have a scale."""
+    """Map raw values [H, W] to float32 metres, by `form`, which must have a scale."""
     if form.scale is None:
         raise UsageError("the depth scale is unknown; give one or guess it first")
     known = _known(raw, form)
@@ -216,7 +216,7 @@ def _checked(path: Path, shape: tuple[int, ...]) -> tuple[int, int]:
 
 
 def _two_axes(array: np.ndarray) -> np.ndarray:
-    """[1, H, W] or [H, W, 1] → [H, W]."""
+    """Map [1, H, W] or [H, W, 1] to [H, W]."""
     if array.ndim == 3:
         return array[0] if array.shape[0] == 1 else array[..., 0]
     return array

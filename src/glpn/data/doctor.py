@@ -1,4 +1,4 @@
-"""The dataset doctor: finds defects in a set of frames before training.
+"""The dataset check: finds defects in a set of frames before training.
 
 `check` measures every frame (`frame_stats`), compares labels with the bundled model's predictions
 (`model_opinion`), then judges single frames and the whole set (`judgements`).

@@ -49,7 +49,7 @@ class Report:
 
     @property
     def frames(self) -> dict[str, tuple[str, ...]]:
-        """Frame → the kinds of all findings that name it, in order of first mention."""
+        """Return the kinds of the findings that name each frame, in order of first mention."""
         kinds: dict[str, tuple[str, ...]] = {}
         for finding in self.findings:
             for name in finding.frames:

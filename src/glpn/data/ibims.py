@@ -60,7 +60,7 @@ class Scene:
 
 
 def scene_files(root: str | Path, names: Iterable[str]) -> dict[str, Path]:
-    """Name → its MATLAB file NAME.mat in or below the folder; names without one are left out."""
+    """Return the MATLAB files NAME.mat in or below the folder, by name; others are left out."""
     found = {path.stem: path for path in sorted(Path(root).rglob(f"*{SCENE_SUFFIX}"))}
     return {name: found[name] for name in names if name in found}
 

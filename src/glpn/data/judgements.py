@@ -1,4 +1,4 @@
-"""The dataset doctor's judgements: statistics of all frames → findings.
+"""The dataset check's judgements: turns statistics of all frames into findings.
 
 Each judgement requires clear evidence: a healthy set gets no finding.
 """

@@ -88,7 +88,7 @@ def levels_of(values: np.ndarray) -> Levels:
 
 
 def unknown_values(maps: Sequence[Levels]) -> dict[float, float]:
-    """Values that mean "unknown" → their mean share of the pixels where they occur.
+    """Return the values that mean "unknown" with their mean share of pixels where they occur.
 
     A value counts if it stands out from the rest in enough maps. It also counts if it is the
     largest value of at least half of the maps and covers many pixels, because real scenes do not

@@ -55,7 +55,7 @@ def extract_nyu_labelled(
 
 
 def _read_splits(path: Path) -> dict[int, str]:
-    """Position from 0 → "train" or "test"."""
+    """Return "train" or "test" for each position, counted from 0."""
     if not path.is_file():
         raise MissingInput(f"{path}: no such file")
     try:

@@ -1,4 +1,4 @@
-"""Sparse depth → a correction of the estimate: scale and shift, then a smooth local factor.
+"""Corrects an estimate with sparse depth: scale and shift, then a smooth local factor.
 
 The points may come from LiDAR, from SLAM, from a phone's time-of-flight sensor or from a tape
 measure, and some of them may be wrong. Errors count relative to the distance throughout, because

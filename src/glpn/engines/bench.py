@@ -95,7 +95,7 @@ def _candidates(folder: Path) -> list[Candidate]:
 
 
 def _rooflines_ms(folder: Path, candidates: list[Candidate], threads: int) -> dict[str, float]:
-    """Precision → lower bound of the milliseconds per image, from one measurement for each."""
+    """Return a lower bound of the milliseconds per image for each precision."""
     count = multiply_adds(GLPNConfig.from_json_file(folder / weights.CONFIG_NAME), *_SIZE)
     code = (
         "import sys, json; from glpn.engines.bench import measure_peak; "

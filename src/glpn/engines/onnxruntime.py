@@ -92,7 +92,7 @@ class OnnxRuntimeEngine:
         return cls(session, opened.config, folder=folder, head=opened.head(threads), scale=scale)
 
     def __call__(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Predict depth: float32 [B, 3, H, W] → metres [B, H, W]."""
+        """Predict metres [B, H, W] from pixels, float32 [B, 3, H, W]."""
         return graph.run_at_any_size(self._run, pixels, self.config, folder=self._folder)
 
     def _run(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -100,7 +100,7 @@ class TorchEngine:
         return cls(model, folder=folder, precision=settings.precision)
 
     def __call__(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Predict depth: float32 [B, 3, H, W] → metres [B, H, W]."""
+        """Predict metres [B, H, W] from pixels, float32 [B, 3, H, W]."""
         return self._run(self._predict, pixels)
 
     def stochastic(
@@ -163,7 +163,7 @@ def _predictor(model: GLPNForDepthEstimation, precision: str) -> _Predict:
 
 
 def _metres(network: GLPNForDepthEstimation, pixels: Tensor) -> Tensor:
-    """[B, 3, H, W] → [B, H, W]."""
+    """Map [B, 3, H, W] to [B, H, W]."""
     depth: Tensor = network(pixels, return_dict=True).predicted_depth
     return depth
 

@@ -37,7 +37,7 @@ class NativeHead:
         self._threads = threads
 
     def __call__(self, features: NDArray[np.floating]) -> NDArray[np.float32]:
-        """Features [B, h, w, C], float32 or bfloat16 as uint16 → metres [B, 4h, 4w]."""
+        """Map features [B, h, w, C], float32 or bfloat16 as uint16, to metres [B, 4h, 4w]."""
         return native.depth_head(features, self._weights, threads=self._threads)
 
 

@@ -158,7 +158,7 @@ def summarise(scored: Sequence[SceneErrors], *, seed: int) -> Geometry:
 def _means(
     names: Sequence[str], values: Sequence[tuple[str, Sequence[float]]], seed: int
 ) -> dict[str, Interval]:
-    """Return name → mean of the column, with its interval cut to the error's possible range."""
+    """Return each column's mean by name, with its interval cut to the error's possible range."""
     if not values:
         return {}
     keys, rows = zip(*values, strict=True)

@@ -116,7 +116,7 @@ def _deviations(
     frames: FrameSet,
     advance: Callable[[], None],
 ) -> dict[str, float]:
-    """Return precision → mean of |reduced - float32| / float32."""
+    """Return the mean of |reduced - float32| / float32 for each precision."""
     found: dict[str, list[float]] = {kind: [] for kind in reduced}
     for frame in frames:
         expected = full.metres(frame.image)

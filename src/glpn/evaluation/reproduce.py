@@ -149,7 +149,7 @@ def _images(one: PublishedSet, result: Result) -> str:
 
 
 def find(data: Path) -> dict[str, Path]:
-    """Return dataset → folder for the recognised subfolders of `data`; if none, for `data` itself.
+    """Return the recognised subfolders of `data` by dataset; if there are none, `data` itself.
 
     Raises:
         MissingInput: the folder does not exist.

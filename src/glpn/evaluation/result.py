@@ -186,7 +186,7 @@ class Result:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The comparison of two models on the same images: metric → difference second - first."""
+    """Compare two models on the same images: the difference second - first for each metric."""
 
     first: Result
     second: Result
@@ -258,7 +258,7 @@ def scores_of(result: Result) -> NDArray[np.float64]:
 
 
 def named_intervals(intervals: Sequence[Interval]) -> dict[str, Interval]:
-    """Return metric → interval, cut to the values that the metric can take."""
+    """Return each metric's interval, cut to the values that the metric can take."""
     named = {}
     for name, (value, low, high) in zip(METRIC_NAMES, intervals, strict=True):
         most = 1.0 if name in HIGHER_IS_BETTER else math.inf
@@ -268,7 +268,7 @@ def named_intervals(intervals: Sequence[Interval]) -> dict[str, Interval]:
 
 
 def package_versions() -> dict[str, str]:
-    """Return package → version for the packages behind the numbers."""
+    """Return the versions of the packages behind the numbers."""
     return {
         "glpn": glpn.__version__,
         "numpy": np.__version__,

@@ -63,7 +63,7 @@ class Study:
         self.conditions()
 
     def conditions(self) -> dict[str, Corruption | None]:
-        """Return name → condition in order: the clean image, then "fog 1", "fog 2" and so on."""
+        """Return the conditions by name, in order: the clean image, "fog 1", "fog 2" and so on."""
         found: dict[str, Corruption | None] = {CLEAN: None}
         for name in self.corruptions:
             for severity in self.severities:
@@ -98,7 +98,7 @@ class Robustness:
     versions: Mapping[str, str]
 
     def relative_loss(self, metric: str) -> dict[str, float]:
-        """Return corruption → the metric's mean relative loss over severities.
+        """Return the metric's mean relative loss over severities for each corruption.
 
         Losses are relative to the clean images: 0.25 means that the error is a quarter higher, or
         that the fraction of good pixels is a quarter lower. NaN if the clean value is 0.

@@ -78,7 +78,7 @@ def build_graph(
     portable: bool = False,
     metadata: Mapping[str, str] | None = None,
 ) -> ModelProto:
-    """The whole network: pixel_values [B, 3, H, W] in 0..1 → predicted_depth [B, H, W] in metres.
+    """Write the whole network: pixel_values [B, 3, H, W] in 0..1 to predicted_depth [B, H, W].
 
     Batch, height and width are free, both sides multiples of `config.size_divisor`.
 
@@ -109,7 +109,7 @@ def build_trunk(
     portable: bool = False,
     metadata: Mapping[str, str] | None = None,
 ) -> ModelProto:
-    """The network without its head: pixel_values [B, 3, H, W] → features [B, H/4, W/4, C].
+    """Write the network without its head: pixel_values [B, 3, H, W] to features [B, H/4, W/4, C].
 
     Arguments as for `build_graph`; the configuration must have a trunk (`has_trunk`).
     """
@@ -129,12 +129,12 @@ def build_trunk(
 
 
 def network(g: Graph, pixels: str) -> str:
-    """Pixels [B, 3, H, W] → metres [B, H, W]."""
+    """Map pixels [B, 3, H, W] to metres [B, H, W]."""
     return head(g, decoder(g, encoder(g, pixels)))
 
 
 def encoder(g: Graph, pixels: str) -> list[str]:
-    """Pixels [B, 3, H, W] → maps [B, C_i, H/4·2^-i, W/4·2^-i]."""
+    """Map pixels [B, 3, H, W] to maps [B, C_i, H/4·2^-i, W/4·2^-i]."""
     maps = []
     x = pixels
     for i, stage in enumerate(g.config.stages):
@@ -144,7 +144,7 @@ def encoder(g: Graph, pixels: str) -> list[str]:
 
 
 def encoder_stage(g: Graph, x: str, *, i: int, stage: Stage) -> str:
-    """[B, C_in, H, W] → [B, C, H/s, W/s]."""
+    """Map [B, C_in, H, W] to [B, C, H/s, W/s]."""
     x = patch_embedding(g, x, name=f"glpn.encoder.patch_embeddings.{i}", stage=stage)
     for j in range(stage.depth):
         x = block(g, x, name=f"glpn.encoder.block.{i}.{j}", stage=stage)  # [B, H/s, W/s, C]
@@ -153,7 +153,7 @@ def encoder_stage(g: Graph, x: str, *, i: int, stage: Stage) -> str:
 
 
 def patch_embedding(g: Graph, x: str, *, name: str, stage: Stage) -> str:
-    """Overlapping patches: [B, C_in, H, W] → [B, H/s, W/s, C]."""
+    """Embed overlapping patches: [B, C_in, H, W] to [B, H/s, W/s, C]."""
     x = g.convolution(x, f"{name}.proj", stride=stage.stride, padding=stage.patch_size // 2)
     return g.layer_norm(g.channels_last(x), f"{name}.layer_norm", eps=g.config.embed_norm_eps)
 
@@ -185,7 +185,7 @@ def attention(g: Graph, x: str, *, name: str, stage: Stage) -> str:
 
 
 def mix_fused(g: Graph, query: str, key: str, value: str, *, stage: Stage) -> str:
-    """softmax(Q·Kᵀ/√d)·V, tile by tile: [B, N, C], twice [B, M, C] → [B, N, C]."""
+    """Compute softmax(Q·Kᵀ/√d)·V tile by tile: [B, N, C] and two [B, M, C] to [B, N, C]."""
     heads = stage.heads
     return g.add("MultiHeadAttention", query, key, value, domain=ONNXRUNTIME, num_heads=heads)
 
@@ -229,7 +229,7 @@ def activation(g: Graph, x: str) -> str:
 
 
 def decoder(g: Graph, maps: Sequence[str]) -> str:
-    """The encoder's maps, shallowest first → the map [B, C, h, w] that `head_in_index` picks."""
+    """Fuse the encoder's maps, shallowest first, into the map that `head_in_index` selects."""
     x = upsample(g, fused_path(g, maps))
     return upsample(g, x) if g.config.head_in_index % len(maps) == len(maps) - 1 else x
 

@@ -47,7 +47,7 @@ def build_image_graph(
     portable: bool = False,
     metadata: Mapping[str, str] | None = None,
 ) -> ModelProto:
-    """The whole prediction: images uint8 RGB [B, H, W, 3] → predicted_depth [B, H, W] in metres.
+    """Write the whole prediction: images uint8 RGB [B, H, W, 3] to predicted_depth [B, H, W].
 
     Batch, height and width are free and at least 1.
 
@@ -92,7 +92,7 @@ def require_exportable(config: GLPNConfig, processor: GLPNImageProcessor) -> Non
 
 
 def pixels(g: Graph, images: str, processor: GLPNImageProcessor) -> str:
-    """Images uint8 [B, H, W, 3] → the network's input, float32 [B, 3, h, w]."""
+    """Map images uint8 [B, H, W, 3] to the network's input, float32 [B, 3, h, w]."""
     size = input_size(g, g.add("Shape", images, start=1, end=3), processor)
     x = g.channels_first(images)  # [B, 3, H, W]
     sizes = g.add("Concat", g.add("Shape", x, end=2), size, axis=0)
@@ -143,12 +143,12 @@ def double(g: Graph, x: str) -> str:
 
 
 def smallest(g: Graph, size: str) -> str:
-    """The shorter side: int64 [2] → [1]."""
+    """Compute the shorter side: int64 [2] to [1]."""
     return g.add("ReduceMin", size, keepdims=1)
 
 
 def count(g: Graph, size: str) -> str:
-    """Height × width: int64 [2] → [1]."""
+    """Compute height × width: int64 [2] to [1]."""
     return g.add("ReduceProd", size, keepdims=1)
 
 

@@ -106,17 +106,17 @@ class Graph:
         return self._constants[key]
 
     def channels_last(self, x: str) -> str:
-        """[B, C, H, W] → [B, H, W, C]."""
+        """Map [B, C, H, W] to [B, H, W, C]."""
         return self.add("Transpose", x, perm=[0, 2, 3, 1])
 
     def channels_first(self, x: str) -> str:
-        """[B, H, W, C] → [B, C, H, W]."""
+        """Map [B, H, W, C] to [B, C, H, W]."""
         return self.add("Transpose", x, perm=[0, 3, 1, 2])
 
     def convolution(
         self, x: str, name: str, *, stride: int = 1, padding: int = 0, groups: int = 1
     ) -> str:
-        """[B, C_in, H, W] → [B, C_out, H/stride, W/stride]."""
+        """Map [B, C_in, H, W] to [B, C_out, H/stride, W/stride]."""
         return self.add(
             "Conv",
             x,
@@ -133,13 +133,13 @@ class Graph:
         return self.convolution(x, name, padding=1, groups=self._tensors[f"{name}.weight"].shape[0])
 
     def pointwise(self, x: str, name: str) -> str:
-        """A linear layer on the channels of a map, as a 1×1 convolution: [B, in → out, H, W]."""
+        """Apply a linear layer to the channels of a map [B, in, H, W], as a 1×1 convolution."""
         shape = (*self._tensors[f"{name}.weight"].shape, 1, 1)  # [out, in, 1, 1]
         weight = self.weight(f"{name}.weight", shape=shape)
         return self.add("Conv", x, weight, self.weight(f"{name}.bias"), name=name)
 
     def linear(self, x: str, name: str) -> str:
-        """A linear layer on the last axis, with all others flattened: [..., in] → [rows, out]."""
+        """Apply a linear layer to the last axis, others flattened: [..., in] to [rows, out]."""
         width = self._tensors[f"{name}.weight"].shape[1]
         rows = self.add("Reshape", x, self.integers(-1, width))
         weight, bias = self.weight(f"{name}.weight"), self.weight(f"{name}.bias")

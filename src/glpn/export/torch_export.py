@@ -61,7 +61,7 @@ def build(source: Source) -> torch.export.ExportedProgram:
 
 
 class Network(nn.Module):
-    """Pixels [B, 3, H, W] → metres [B, H, W], as a plain tensor."""
+    """Map pixels [B, 3, H, W] to metres [B, H, W], as a plain tensor."""
 
     def __init__(self, network: GLPNForDepthEstimation) -> None:
         super().__init__()
@@ -74,7 +74,7 @@ class Network(nn.Module):
 
 
 class EndToEnd(nn.Module):
-    """Images uint8 RGB [B, H, W, 3] → metres [B, H, W]: the estimator's steps in torch."""
+    """Map images uint8 RGB [B, H, W, 3] to metres [B, H, W]: the estimator's steps in torch."""
 
     def __init__(self, network: GLPNForDepthEstimation, processor: GLPNImageProcessor) -> None:
         super().__init__()

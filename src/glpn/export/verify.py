@@ -169,7 +169,7 @@ class _Reference:
         self.config: GLPNConfig = network.config
 
     def __call__(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Predict depth: float32 [B, 3, H, W] → metres [B, H, W]."""
+        """Predict metres [B, H, W] from pixels, float32 [B, 3, H, W]."""
         with torch.inference_mode():
             depth = self.network(torch.from_numpy(pixels), return_dict=True).predicted_depth
         metres: NDArray[np.float32] = depth.numpy()
@@ -209,6 +209,6 @@ def picture(batch: int, height: int, width: int) -> NDArray[np.uint8]:
 
 
 def as_pixels(images: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Levels [B, H, W, 3] → the network's input [B, 3, H, W], without resizing."""
+    """Map levels [B, H, W, 3] to the network's input [B, 3, H, W], without resizing."""
     pixels: NDArray[np.float32] = images.transpose(0, 3, 1, 2) / np.float32(255)
     return np.ascontiguousarray(pixels)

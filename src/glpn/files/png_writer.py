@@ -129,7 +129,7 @@ def read_metadata(file: BinaryIO) -> str | None:
 def _units(
     metres: NDArray[np.float32], scale: float, name: str, *, least: int
 ) -> NDArray[np.generic]:
-    """Metres [H, W] → units >u2 [H, W]; positive depth becomes at least `least`.
+    """Map metres [H, W] to units >u2 [H, W]; positive depth becomes at least `least`.
 
     Raises:
         UsageError: the farthest pixel does not fit.
@@ -154,7 +154,7 @@ def _units(
 
 
 def _filtered(pixels: NDArray[np.generic]) -> NDArray[np.uint8]:
-    """Rows of bytes, each after its filter's number: [H, W] or [H, W, C] → [H, 1 + bytes]."""
+    """Filter rows of bytes, each after its filter's number: [H, W(, C)] to [H, 1 + bytes]."""
     rows = pixels.view(np.uint8).reshape(len(pixels), -1)
     filtered = np.empty((len(rows), 1 + rows.shape[1]), np.uint8)
     filtered[:, 0] = _UP_FILTER

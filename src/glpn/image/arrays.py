@@ -1,4 +1,4 @@
-"""Arrays and tensors → RGB uint8 [H, W, 3]; `photo.py` states the rules."""
+"""Converts arrays and tensors to RGB uint8 [H, W, 3]; `photo.py` states the rules."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def unmasked(array: NDArray[np.generic], name: str) -> NDArray[np.generic]:
 def from_array(
     array: NDArray[np.generic], name: str, limits: ImageLimits, *, channels_first: bool = False
 ) -> NDArray[np.uint8]:
-    """[H, W], [H, W, C] or [C, H, W] → a new [H, W, 3]; `channels_first` decides where both fit."""
+    """Copy [H, W], [H, W, C] or [C, H, W] to [H, W, 3]; `channels_first` decides if both fit."""
     shape = array.shape
     ends = [axis for axis in (-1, 0) if array.ndim == 3 and shape[axis] in (1, 3, 4)]
     if array.ndim == 2:
@@ -78,7 +78,7 @@ def from_array(
 
 
 def _levels(array: NDArray[np.generic], name: str) -> NDArray[np.uint8]:
-    """Values of any accepted type → 0..255."""
+    """Map values of any accepted type to 0..255."""
     kind = array.dtype.kind
     if array.dtype == np.uint8:
         return array.view(np.uint8)

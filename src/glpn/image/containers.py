@@ -1,4 +1,4 @@
-"""Untrusted image files → a decoded Pillow image, with limits checked before decoding.
+"""Decodes untrusted image files with Pillow; limits are checked before decoding.
 
 Each format has a reader that walks the file and passes on only the parts that the pixels need.
 Colour profiles, comments, thumbnails, further pictures and EXIF directories are removed first, so

@@ -105,7 +105,7 @@ def _size(body: bytes) -> tuple[int, int]:
 
 
 def _shares(body: bytes) -> dict[int, float]:
-    """Component → its samples per pixel, from a frame header (T.81, B.2.2 and A.1.1)."""
+    """Return each component's samples per pixel, from a frame header (T.81, B.2.2 and A.1.1)."""
     components = {body[at]: body[at + 1] for at in range(6, len(body) - 2, 3)}
     products = {component: (hv >> 4) * (hv & 15) for component, hv in components.items()}
     horizontal = max((hv >> 4 for hv in components.values()), default=0)

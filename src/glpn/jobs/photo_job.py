@@ -86,7 +86,7 @@ class PhotoJob(Generic[T]):
         self._always = always or not spec.formats
 
     def targets(self, photo: JobPhoto) -> dict[str, Path]:
-        """Format → file of one photo."""
+        """Return the files of one photo by format."""
         return {f: self.spec.target(self.folder, photo, f) for f in self.spec.formats}
 
     def require_same(self, photos: Iterable[JobPhoto]) -> None:

@@ -48,7 +48,7 @@ class MeasuredPlaces:
 
 @dataclass(frozen=True)
 class PhotoReport:
-    """One predicted photo; `written` and `kept` are format → file."""
+    """One predicted photo; `written` and `kept` map formats to files."""
 
     name: str
     depth: Depth

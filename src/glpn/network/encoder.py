@@ -1,4 +1,4 @@
-"""Mix Transformer encoder: pixels [B, 3, H, W] → four feature maps at 1/4, 1/8, 1/16 and 1/32.
+"""Mix Transformer encoder: maps pixels [B, 3, H, W] to feature maps at 1/4, 1/8, 1/16 and 1/32.
 
 Xie et al. 2021, "SegFormer", section 3.1; the global path of GLPN (section 3.2). Between modules a
 map is [B, H, W, C]: LayerNorm and linear layers read it as it lies, and the convolutions see the
@@ -48,7 +48,7 @@ class PatchEmbedding(nn.Module):
         self.norm = nn.LayerNorm(stage.width, eps=config.embed_norm_eps)
 
     def forward(self, x: Tensor) -> Tensor:
-        """[B, H, W, C_in] → [B, H/s, W/s, C]."""
+        """Map [B, H, W, C_in] to [B, H/s, W/s, C]."""
         x = _convolve(self.proj, x)  # [B, H/s, W/s, C]
         y: Tensor = self.norm(x)
         return y
@@ -77,7 +77,7 @@ class Attention(nn.Module):
             self.reduce_norm = nn.LayerNorm(width, eps=config.embed_norm_eps)
 
     def forward(self, x: Tensor, *, weights: bool = False) -> tuple[Tensor, Tensor | None]:
-        """[B, H, W, C] → the same, and with `weights` the probabilities [B, heads, N, N/sr²]."""
+        """Attend over [B, H, W, C]; `weights` also returns probabilities [B, heads, N, N/sr²]."""
         context = x
         if self.reduce is not None and self.reduce_norm is not None:
             context = self.reduce_norm(_convolve(self.reduce, x))  # [B, H/sr, W/sr, C]
@@ -114,7 +114,7 @@ class FeedForward(nn.Module):
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
 
     def forward(self, x: Tensor) -> Tensor:
-        """[B, H, W, C] → the same."""
+        """Map [B, H, W, C] to the same shape."""
         x = self.expand(x)  # [B, H, W, rC]
         x = _convolve(self.depthwise, x)
         x = self.dropout(self.activation(x))
@@ -134,7 +134,7 @@ class Block(nn.Module):
         self.drop_path_rate = drop_path_rate
 
     def forward(self, x: Tensor, weights: bool = False) -> tuple[Tensor, Tensor | None]:
-        """[B, H, W, C] → the same, and the second result of `Attention`."""
+        """Map [B, H, W, C] to the same shape; also return the second result of `Attention`."""
         mixed, probabilities = self.attention(self.norm1(x), weights=weights)
         x = x + drop_path(mixed, self.drop_path_rate, training=self.training)
         x = x + drop_path(self.ffn(self.norm2(x)), self.drop_path_rate, training=self.training)
@@ -152,7 +152,7 @@ class EncoderStage(nn.Module):
         self.checkpointing: dict[str, Any] | None = None  # options of torch.utils.checkpoint
 
     def forward(self, x: Tensor, *, weights: bool = False) -> tuple[Tensor, list[Tensor]]:
-        """[B, H, W, C_in] → [B, H/s, W/s, C], and the blocks' probabilities, on request."""
+        """Map [B, H, W, C_in] to [B, H/s, W/s, C]; on request, also return the probabilities."""
         x = self.embed(x)  # [B, H/s, W/s, C]
         attentions = []
         for block in self.blocks:
@@ -166,7 +166,7 @@ class EncoderStage(nn.Module):
 
 
 class Encoder(nn.Module):
-    """Pixels [B, C, H, W], both sides multiples of 32 → maps [B, C_i, H/4·2^-i, W/4·2^-i].
+    """Map pixels [B, C, H, W], sides multiples of 32, to maps [B, C_i, H/4·2^-i, W/4·2^-i].
 
     Also returns the attention probabilities, one [B, heads, N, N/sr²] a block, on request.
     """
@@ -178,7 +178,7 @@ class Encoder(nn.Module):
     def forward(
         self, pixels: Tensor, *, weights: bool = False
     ) -> tuple[list[Tensor], list[Tensor]]:
-        """Pixels → the four maps, and all blocks' probabilities, on request."""
+        """Map pixels to the four maps; on request, also return the probabilities of all blocks."""
         x = pixels.permute(0, 2, 3, 1)  # [B, H, W, 3]
         maps, attentions = [], []
         for stage in self.stages:

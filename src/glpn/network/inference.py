@@ -50,7 +50,7 @@ def fast(model: GLPNForDepthEstimation, *, dtype: torch.dtype = torch.float32) -
 
 
 class FastDepth(nn.Module):
-    """Pixels → metres, only for inference; `fast` makes it."""
+    """Maps pixels to metres, only for inference; `fast` makes it."""
 
     def __init__(self, model: GLPNForDepthEstimation, dtype: torch.dtype) -> None:
         super().__init__()
@@ -68,7 +68,7 @@ class FastDepth(nn.Module):
         self._head = _NativeHead(model.head) if compiled else _PlainHead(model.head, make)
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """[B, 3, H, W] in 0..1, any size → metres, float32 [B, H, W]."""
+        """Map [B, 3, H, W] in 0..1, of any size, to metres, float32 [B, H, W]."""
         batch, _, height, width = pixels.shape
         if batch == 0:  # oneDNN's operators take no empty maps
             return pixels.new_empty((0, height, width), dtype=torch.float32)
@@ -132,7 +132,7 @@ class _Attention:
         self.output = make.linear(attention.output, rows=rows)
 
     def __call__(self, x: Tensor, residual: Tensor) -> Tensor:
-        """[B, H, W, C] twice → the same."""
+        """Fuse two [B, H, W, C] maps into one of the same shape."""
         context = x
         if self.reduce is not None:
             context = self.reduce_norm(_last(self.reduce(_second(x))))  # [B, H/sr, W/sr, C]
@@ -176,7 +176,7 @@ class _DecoderStage:
             self.conv3 = make.convolution(fusion.conv3)
 
     def __call__(self, local: Tensor, context: Tensor | None) -> Tensor:
-        """[B, C_in, h, w] and the deeper path's doubled [B, C, h, w] → the latter."""
+        """Fuse [B, C_in, h, w] with the deeper stage's doubled [B, C, h, w] into [B, C, h, w]."""
         if self.project is not None:
             local = self.project(local)
         if context is None:
@@ -197,7 +197,7 @@ class _NativeHead:
         self.weights = native.HeadWeights.of(*arrays, max_depth=head.max_depth)
 
     def __call__(self, x: Tensor) -> Tensor:
-        """[B, C, h, w] → metres [B, 4h, 4w]."""
+        """Map [B, C, h, w] to metres [B, 4h, 4w]."""
         if x.dtype not in (torch.float32, torch.bfloat16):
             x = x.float()
         x = _last(x.detach())
@@ -215,7 +215,7 @@ class _PlainHead:
         self.max_depth = head.max_depth
 
     def __call__(self, x: Tensor) -> Tensor:
-        """[B, C, h, w] → metres [B, 4h, 4w]."""
+        """Map [B, C, h, w] to metres [B, 4h, 4w]."""
         x = self.conv2(self.conv1(upsample(upsample(x))))
         return torch.sigmoid(x.float()).squeeze(1) * self.max_depth
 

@@ -55,7 +55,7 @@ class Linear:
             self.weight = torch.ops.mkldnn._reorder_linear_weight(self.weight, rows)
 
     def __call__(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
-        """[..., in] → [..., out]."""
+        """Map [..., in] to [..., out]."""
         if not self.fused:
             plain = F.linear(x, self.weight, self.bias)
             return plain if residual is None else plain + residual
@@ -83,7 +83,7 @@ class Convolution:
             self.weight = torch.ops.mkldnn._reorder_convolution_weight(self.weight, *self.place)
 
     def __call__(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
-        """[B, in, H, W] → [B, out, H', W'], both channels last in memory."""
+        """Map [B, in, H, W] to [B, out, H', W'], both channels last in memory."""
         if not self.fused:
             padding, stride, dilation, groups = self.place
             plain = F.conv2d(x, self.weight, self.bias, stride, padding, dilation, groups)
@@ -147,7 +147,7 @@ class Norm:
         self.weight, self.bias, self.eps = weight, bias, eps
 
     def __call__(self, x: Tensor) -> Tensor:
-        """[..., C] → the same."""
+        """Map [..., C] to the same shape."""
         return F.layer_norm(x, self.weight.shape, self.weight, self.bias, self.eps)
 
 

@@ -25,7 +25,7 @@ def pad_to_multiple(pixels: Tensor, multiple: int) -> Tensor:
 
 
 class GLPNModel(PretrainedModel):
-    """The encoder alone: pixels → feature maps."""
+    """The encoder alone: maps pixels to feature maps."""
 
     prefix = "glpn."
 
@@ -71,7 +71,7 @@ class GLPNModel(PretrainedModel):
 
 
 class GLPNForDepthEstimation(PretrainedModel):
-    """The whole network: pixels → metres (Kim et al. 2022, figure 2)."""
+    """The whole network: maps pixels to metres (Kim et al. 2022, figure 2)."""
 
     def __init__(self, config: GLPNConfig) -> None:
         super().__init__(config)

@@ -62,7 +62,7 @@ def read_levels(source: object, *, layout: str | None = None, rgb: bool = True) 
 
 
 def _levels(plane: np.ndarray, *, rgb: bool) -> NDArray[np.uint8]:
-    """[H, W, 1 or 3] of an accepted type → uint8, with three channels or as many as before."""
+    """Map [H, W, 1 or 3] of an accepted type to uint8, with three channels or as many as before."""
     levels = read_photo(plane).pixels  # [H, W, 3]
     return levels if rgb else levels[:, :, : plane.shape[2]]
 
@@ -76,7 +76,7 @@ def _as_array(source: object) -> np.ndarray:
 
 
 def _channels_last(array: np.ndarray, layout: str | None, *, prefer_first: bool) -> np.ndarray:
-    """[H, W], [H, W, C] or [C, H, W] → [H, W, C]."""
+    """Map [H, W], [H, W, C] or [C, H, W] to [H, W, C]."""
     if array.ndim == 2:
         return array[:, :, None]
     axes = {CHANNELS_FIRST: 0, CHANNELS_LAST: -1}

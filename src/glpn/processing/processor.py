@@ -22,7 +22,7 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 class GLPNImageProcessor(ProcessorOptions):
-    """Photos → the network's input, and its depth → the photos' sizes.
+    """Turns photos into the network's input, and resizes its depth to the photos' sizes.
 
     The keyword arguments are the fields of `ProcessorOptions`. They can also be set later, and
     each assignment is validated.
@@ -40,7 +40,7 @@ class GLPNImageProcessor(ProcessorOptions):
     def preprocess(
         self, images: object, return_tensors: str | None = None, **overrides: object
     ) -> PixelBatch:
-        """Photos → `{"pixel_values": ...}`, float32.
+        """Turn photos into `{"pixel_values": ...}`, float32.
 
         Args:
             images: one photo or a list of them, of any kind that `read_levels` takes; lists may be
@@ -89,7 +89,7 @@ class GLPNImageProcessor(ProcessorOptions):
     def preprocess_depth(
         self, depth_maps: object, return_tensors: str | None = "np", **overrides: object
     ) -> Any:
-        """Depth maps → float32 [B, h, w] at the input size of their photos.
+        """Resize depth maps to float32 [B, h, w] at the input size of their photos.
 
         Args:
             depth_maps: metres, float [H, W], one or a list; [B, H, W] is a list. A value that is
@@ -143,7 +143,7 @@ class GLPNImageProcessor(ProcessorOptions):
         max_pixels: int | None = None,
         size: tuple[int, int] | None = None,
     ) -> NDArray[np.float32]:
-        """One RGB image, uint8 [H, W, 3] → the network's input, float32 [3, h, w].
+        """Map one RGB image, uint8 [H, W, 3], to the network's input, float32 [3, h, w].
 
         Args:
             image: RGB uint8 [H, W, 3], as in `Photo.pixels`.

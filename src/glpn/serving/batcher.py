@@ -33,7 +33,7 @@ class SharedEngine:
         self._waiting: list[_Call] = []
 
     def __call__(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Predict depth: float32 [B, 3, H, W] → metres [B, H, W]; raises as the engine does."""
+        """Predict metres [B, H, W] from pixels, float32 [B, 3, H, W]; raises as the engine does."""
         result: Future[NDArray[np.float32]] = Future()
         with self._waiting_lock:
             self._waiting.append((pixels, result))

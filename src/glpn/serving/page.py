@@ -71,7 +71,7 @@ class ModelCard:
 
 
 def page_files() -> dict[str, Path]:
-    """URL path → the file behind it; there are no others."""
+    """Return the files that the service delivers, by URL path."""
     files = {f"/static/{file.name}": file for file in sorted(STATIC_FOLDER.iterdir())}
     return {"/": files.pop("/static/index.html"), **files}
 

@@ -1,4 +1,4 @@
-"""The query of `/v1/depth` → `DepthQuery`; anything unknown or impossible is a UsageError."""
+"""Parses the query of `/v1/depth` into `DepthQuery`; impossible values raise UsageError."""
 
 from __future__ import annotations
 

@@ -52,7 +52,9 @@ def train(
     *,
     resume: bool = False,
 ) -> Result:
-    """Train as a recipe says. A run that was killed and resumed ends with the same bits.
+    """Train with a recipe.
+
+    A run that was killed and resumed ends bit-identical to an uninterrupted run.
 
     SIGINT and SIGTERM end the run after the current step, with a checkpoint. The processes that
     read frames (`run.workers`) import the caller's main module, so a script needs its

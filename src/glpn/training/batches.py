@@ -217,7 +217,7 @@ class ReadingLoader:
         )
 
     def _pixels(self, images: Sequence[NDArray[np.uint8]]) -> Tensor:
-        """Images [H, W, 3] each → pixels [B, 3, H, W] in 0..1."""
+        """Stack images, [H, W, 3] each, into pixels [B, 3, H, W] in 0..1."""
         return self._on_device(np.stack(images)).permute(0, 3, 1, 2).float() / 255
 
     def _on_device(self, array: NDArray[np.generic]) -> Tensor:

@@ -152,11 +152,11 @@ class Lesson(NamedTuple):
 
 
 class Teacher:
-    """A frozen network that sees the student's windows at its own scale.
+    """A frozen network that sees the student's crops at its own scale.
 
     Args:
         options: which model, and how far its depth is trusted.
-        student: prepares photos for the student. If both processors have a `short_side`, windows
+        student: prepares photos for the student. If both processors have a `short_side`, crops
             are scaled by their ratio; if both have a `focal_ratio`, metres are converted.
         device: device of the network.
 

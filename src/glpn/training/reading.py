@@ -33,7 +33,7 @@ class TrainingSample(NamedTuple):
     """One frame as the network sees it.
 
     `image` is RGB uint8 [H, W, 3]; `depth` is metres [H, W], 0 = unknown; `clean` is the same
-    window of the photo without CutDepth and colour changes, for a teacher.
+    crop of the photo without CutDepth and colour changes, for a teacher.
     """
 
     name: str
@@ -50,7 +50,7 @@ class Reader:
         frames: the frames of all datasets.
         augment: how they are augmented.
         seed: the run's seed.
-        clean: also give the window as the teacher sees it.
+        clean: also give the crop as the teacher sees it.
         aspects: (index of the first frame, least and greatest widening) of each dataset whose
             photos are widened; empty if none is.
     """

@@ -108,7 +108,7 @@ class Recipe:
         return Recipe.from_dict(values)
 
     def to_dict(self) -> dict[str, dict[str, object]]:
-        """Section → settings, as JSON types."""
+        """Return the settings by section, as JSON types."""
         values = dataclasses.asdict(self)
         for key in _DERIVED:
             section, _, name = key.partition(".")
@@ -117,7 +117,7 @@ class Recipe:
         return plain
 
     def flat(self) -> dict[str, object]:
-        """Dotted key → value, for all settings that decide the result."""
+        """Return the values of all settings that decide the result, by dotted key."""
         return {
             f"{section}.{key}": value
             for section, table in self.to_dict().items()
@@ -171,7 +171,7 @@ def find_recipe(source: str | os.PathLike[str]) -> Path:
 
 
 def bundled_recipes() -> dict[str, Path]:
-    """Name → file of the recipes that come with glpn."""
+    """Return the files of the recipes that come with glpn, by name."""
     folder = Path(__file__).with_name("recipes")
     return {path.stem: path for path in sorted(folder.glob("*.toml"))}
 

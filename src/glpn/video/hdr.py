@@ -1,4 +1,4 @@
-"""HDR frames (PQ and HLG, BT.2020 colours) → the SDR picture that a display would show."""
+"""Tone-maps HDR frames (PQ and HLG, BT.2020 colours) to the SDR picture of a display."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _TO_BT709 = np.array(
 
 
 def tone_map(pixels: NDArray[np.uint16], transfer: int) -> NDArray[np.uint8]:
-    """RGB uint16 [H, W, 3] with transfer PQ or HLG → RGB uint8 [H, W, 3].
+    """Map RGB uint16 [H, W, 3] with transfer PQ or HLG to RGB uint8 [H, W, 3].
 
     Light up to 0.8 of the reference white keeps its brightness; highlights are compressed.
     """

@@ -1,4 +1,4 @@
-"""Frames → `Depth`, with one camera and one calibration for a whole video."""
+"""Predicts the `Depth` of frames, with one camera and one calibration for a whole video."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ PUSH_OPTIONS = frozenset({"commit_message", "endpoint", "private", "revision", "
 
 
 def bundled() -> dict[str, Path]:
-    """The models that come with the package: name → folder."""
+    """Return the folders of the models that come with the package, by name."""
     return {
         file.parent.name: file.parent for file in sorted(hub_client.MODELS.glob(f"*/{CONFIG_NAME}"))
     }

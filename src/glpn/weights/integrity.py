@@ -181,7 +181,7 @@ def _signable(folder: Path) -> list[str]:
 
 
 def _read(folder: Path, name: str = CHECKSUMS_NAME) -> dict[str, str] | None:
-    """Name → SHA-256; None without a file."""
+    """Return the SHA-256 of each file by name; None if there is no checksum file."""
     file = folder / name
     try:
         values = read_json(file)

@@ -107,7 +107,7 @@ class OpenVinoEngine:
         self._compiled.prepare_sizes(sizes)
 
     def __call__(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Predict depth: float32 [B, 3, H, W] → metres [B, H, W]."""
+        """Predict metres [B, H, W] from pixels, float32 [B, 3, H, W]."""
         return graph.run_at_any_size(self._run, pixels, self.config, folder=self._folder)
 
     def _run(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -117,7 +117,7 @@ class OpenVinoEngine:
     def _single(
         self, request: openvino.InferRequest, pixels: NDArray[np.float32]
     ) -> NDArray[np.float32]:
-        """[1, 3, H, W] → [1, H, W], in memory of its own."""
+        """Map [1, 3, H, W] to [1, H, W], in memory of its own."""
         request.infer([pixels], share_inputs=True)
         output: NDArray[np.floating] = request.get_output_tensor(0).data
         if self._head is None:

@@ -100,7 +100,7 @@ def _extremes(product: openvino.Node) -> Iterator[openvino.Output]:
 def _products(
     model: openvino.Model,
 ) -> dict[str, tuple[openvino.Node, NDArray[np.float32]]]:
-    """Weight's name → the product and the weight, [out, ...]."""
+    """Return the product and the weight [out, ...] by the weight's name."""
     found = {}
     for node in model.get_ordered_ops():
         if node.get_type_name() not in _PRODUCTS:

@@ -172,7 +172,7 @@ def _loose(root: Path) -> Iterator[Model]:
 
 
 def _words(stem: str) -> str:
-    """ "residential_ChairA_01" → "residential Chair A 01"."""
+    """Turn "residential_ChairA_01" into "residential Chair A 01"."""
     return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", stem).replace("_", " ")
 
 

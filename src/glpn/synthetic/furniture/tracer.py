@@ -147,7 +147,7 @@ class Tracer:
 
 
 def _at(values: FloatArray, place: FloatArray) -> FloatArray:
-    """Values at the corners of triangles [N, 3, C], at places in them [N, 2] → [N, C]."""
+    """Interpolate corner values of triangles [N, 3, C] at places in them [N, 2]: [N, C]."""
     u, v = place[:, :1], place[:, 1:]
     return np.asarray(values[:, 0] * (1 - u - v) + values[:, 1] * u + values[:, 2] * v)
 

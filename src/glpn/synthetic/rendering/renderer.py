@@ -1,4 +1,4 @@
-"""Rendering: scenes → images, exact depth, normals, instances and cameras."""
+"""Renders scenes as images with exact depth, normals, instances and cameras."""
 
 from __future__ import annotations
 

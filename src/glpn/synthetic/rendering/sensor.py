@@ -52,7 +52,7 @@ class Sensors(NamedTuple):
 
 
 def develop(light: Tensor, sensors: Sensors) -> Tensor:
-    """Linear radiance [B, 3, H, W] → RGB uint8 [B, H, W, 3]."""
+    """Map linear radiance [B, 3, H, W] to RGB uint8 [B, H, W, 3]."""
     image = light * _exposure(light, sensors.brightness)[:, None, None, None]
     image = image * sensors.balance[:, :, None, None] * _vignette(image, sensors.vignette)
     image = _tone(image, sensors)

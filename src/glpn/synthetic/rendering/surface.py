@@ -110,7 +110,7 @@ def surface_with_torch(table: Tensor, pixels: Pixels) -> Surface:
 
 
 def pick(table: Tensor, index: Tensor) -> Tensor:
-    """Columns of a table [C, M] → [C, N]; index_select is fast only along axis 0."""
+    """Select columns of a table, [C, M] to [C, N]; index_select is fast only along axis 0."""
     picked = table.new_empty(table.shape[0], index.numel())
     for channel, out in zip(table, picked, strict=True):
         torch.index_select(channel, 0, index, out=out)

@@ -1,4 +1,4 @@
-"""Sampling: seed → scene."""
+"""Samples a scene from a seed."""
 
 from __future__ import annotations
 

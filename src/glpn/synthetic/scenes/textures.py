@@ -79,7 +79,7 @@ def level_offsets() -> NDArray[np.int64]:
 
 
 def _levels(picture: NDArray[np.float32]) -> NDArray[np.float32]:
-    """[SIDE, SIDE, C] → the texels of all mip levels [N, C]."""
+    """Turn [SIDE, SIDE, C] into the texels of all mip levels [N, C]."""
     channels = picture.shape[-1]
     levels = [picture.reshape(-1, channels)]
     while picture.shape[0] > 1:
