@@ -73,7 +73,7 @@ class VideoOptions:
             )
 
     def default_output(self, video: Video) -> Path:
-        """Return walk-depth.mp4 for walk.mp4, or the folder walk-depth, in the working directory."""
+        """Return walk-depth.mp4 for walk.mp4, or the folder walk-depth, in the current folder."""
         name = f"{video.path.stem}-depth"
         return Path(f"{name}.mp4" if self.format == "mp4" else name)
 
