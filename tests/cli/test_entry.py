@@ -69,6 +69,8 @@ def test_one_photograph_loads_no_run_time_but_the_one_that_predicts_it(tmp_path:
     assert "onnxruntime" in loaded
     unused = {"openvino", "torch", "onnx", "huggingface_hub", "yaml", "rich", "scipy", "pydantic"}
     assert not loaded & unused
+    slow_to_load = {"numpy.ma", "PIL.PngImagePlugin", "PIL.TiffImagePlugin", "glpn.weights.foreign"}
+    assert not loaded & slow_to_load
 
 
 def test_the_engines_on_offer_are_those_there_are() -> None:

@@ -121,11 +121,19 @@ def color_range(
         step = max(math.isqrt(metres.size // _MAX_SAMPLED), 1)
         sampled = metres[::step, ::step]
         known = sampled[sampled > 0]
-        low, high = np.percentile(known, ROBUST_PERCENTILES) if known.size else (0.0, 1.0)
-        near, far = (float(low) if near is None else near), (float(high) if far is None else far)
+        low, high = _robust_ends(known) if known.size else (0.0, 1.0)
+        near, far = (low if near is None else near), (high if far is None else far)
     near, far = float(near), float(far)
     if not given and far - near < _MIN_RANGE:  # constant depth, or nothing beyond `near`
         far = near + 1.0
     if not (near >= 0 and _MIN_RANGE <= far - near < float("inf")):
         raise UsageError(f"near, far: expected 0 <= near < far in metres, got {near} and {far}")
     return near, far
+
+
+def _robust_ends(values: NDArray[np.float32]) -> tuple[float, float]:
+    """The ROBUST_PERCENTILES, as by `np.percentile`, which also imports `numpy.ma`."""
+    ranks = [percentile / 100 * (values.size - 1) for percentile in ROBUST_PERCENTILES]
+    around = [end(rank) for rank in ranks for end in (math.floor, math.ceil)]
+    low, high = np.interp(ranks, around, np.partition(values, around)[around])
+    return float(low), float(high)
