@@ -66,7 +66,7 @@ def pipeline(
         dtype, torch_dtype: floating type of the weights; float32 if None or "auto".
         return_tensors: "pt" gives the metres as a torch tensor, as transformers does; "np" as an
             array, without torch.
-        fetch_urls: download http(s) addresses; by default they are refused.
+        fetch_urls: download http(s) addresses; by default they raise an error.
         **options: those of `glpn.load`; batch_size, framework, num_workers, tokenizer,
             trust_remote_code and use_fast change nothing.
 

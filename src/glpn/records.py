@@ -60,7 +60,7 @@ def read_json(path: str | Path) -> Any:
 
 
 def read_toml(path: str | Path) -> dict[str, object]:
-    """Decode a small TOML file; integers beyond 64 bits and deep nesting are refused.
+    """Decode a small TOML file; integers beyond 64 bits and deep nesting are rejected.
 
     Raises:
         MissingInput: there is no such file.

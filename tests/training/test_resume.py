@@ -111,7 +111,7 @@ def test_a_damaged_newest_checkpoint_is_told_and_the_one_before_taken(
     assert traces(tmp_path) == undisturbed
     for path in list_checkpoints(tmp_path / "checkpoints"):
         (path / "manifest").write_bytes(b"")
-    with pytest.raises(CheckpointError, match="no sound checkpoint"):
+    with pytest.raises(CheckpointError, match="no usable checkpoint"):
         train(tiny_recipe(frames, tmp_path, *LONG), resume=True)
 
 

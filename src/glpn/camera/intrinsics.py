@@ -58,17 +58,17 @@ class Intrinsics:
         return Camera(fx, fy, cx, cy, self.source, self.distortion, self.fisheye)
 
     def for_size(self, size: tuple[int, int]) -> Camera:
-        """The camera of a photo of (height, width), scaled if it was calibrated at another size.
+        """Return the camera of a photo of (height, width), scaled from the calibrated size.
 
         Raises:
-            DataError: it belongs to another image: the shape differs, the principal point is
-                outside the photo, or no lens has this focal length.
+            DataError: the aspect ratios differ, the principal point is outside the photo, or no
+                lens has this focal length.
         """
         height, width = size
         chosen = self._best_match(size)
         camera = chosen.camera(chosen.size or size)
         if chosen.size is not None and chosen.size != size:
-            if not _same_shape(chosen.size, size):
+            if not _same_aspect(chosen.size, size):
                 sizes = ", ".join(f"{wide}x{tall}" for tall, wide in self._sizes())
                 raise DataError(
                     f"{self.source}: holds for {sizes} pixels, the photo has {width}x{height}: "
@@ -87,10 +87,10 @@ class Intrinsics:
         return camera
 
     def _best_match(self, size: tuple[int, int]) -> Intrinsics:
-        """This one or one of `others`: of the size asked for, else of its shape."""
+        """Return these or one of `others`: those of this size, else of its aspect ratio."""
         choices = (self, *self.others)
         exact = [one for one in choices if one.size == size]
-        scaled = [one for one in choices if one.size and _same_shape(one.size, size)]
+        scaled = [one for one in choices if one.size and _same_aspect(one.size, size)]
         return (exact or scaled or [self])[0]
 
     def _sizes(self) -> list[tuple[int, int]]:
@@ -111,6 +111,6 @@ def at_several_sizes(found: Sequence[Intrinsics]) -> Intrinsics:
     return replace(first, others=tuple(others))
 
 
-def _same_shape(one: tuple[int, int], other: tuple[int, int]) -> bool:
+def _same_aspect(one: tuple[int, int], other: tuple[int, int]) -> bool:
     ratio = one[0] * other[1] / (one[1] * other[0])
     return abs(ratio - 1) <= _MAX_ASPECT_DIFFERENCE

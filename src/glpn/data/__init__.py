@@ -1,1 +1,1 @@
-"""The data room: dataset layouts, depth files, the dataset doctor, augmentation."""
+"""Datasets: layouts, depth files, the dataset check, augmentation."""

@@ -39,7 +39,7 @@ def open_dataset(
             holds its frames, in its order.
         split: "train" or "val": the list that the specification names.
         verified: check the headers of all files: they must exist and have matching sizes. The
-            doctor opens sets without this check, to report on each frame.
+            dataset check opens sets without it, to report on each frame.
 
     Returns:
         The frames, with notes (also logged) on the recognised layout, estimates and omissions.

@@ -21,7 +21,7 @@ KITTI_SCALE = 256.0  # Uhrig et al. 2017: depth PNG = metres * 256
 CARLA_SCALE = (256**3 - 1) / 1000
 ENCODINGS = ("plain", "sunrgbd", "carla")
 PLAUSIBLE_MEDIAN = (0.1, 200.0)  # metres; a median outside means that the unit is wrong
-LARGEST_DEPTH_MAP = 100_000_000  # pixels; glpn refuses larger headers as an attack
+LARGEST_DEPTH_MAP = 100_000_000  # pixels; glpn rejects larger headers as an attack
 
 _MODES_16 = ("I;16", "I;16B", "I;16L", "I;16N", "I")
 _EXR_CHANNELS = ("Z", "depth", "Depth", "Y", "V", "R")  # preferred first

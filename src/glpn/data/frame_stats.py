@@ -1,4 +1,4 @@
-"""The statistics of one frame on which the dataset doctor bases its judgements."""
+"""The statistics of one frame on which the dataset check bases its judgements."""
 
 from __future__ import annotations
 

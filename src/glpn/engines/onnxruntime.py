@@ -36,7 +36,7 @@ _LOAD_ERRORS = (
 )
 _FATAL_ONLY = 4  # level of onnxruntime's log; the exception says what is wrong with a file
 
-# Some versions since 1.24 resolve links and refuse weights outside the graph's folder, as in the
+# Some versions since 1.24 resolve links and reject weights outside the graph's folder, as in the
 # hub's cache. They accept weights from memory. Plain files are mapped, which takes less memory.
 _FROM_MEMORY = "add_external_initializers_from_files_in_memory"
 

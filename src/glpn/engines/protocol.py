@@ -1,4 +1,4 @@
-"""The protocols that engines follow, how they are opened, and the input every engine refuses."""
+"""The protocols that engines follow, how they are opened, and input that every engine rejects."""
 
 from __future__ import annotations
 

@@ -83,7 +83,7 @@ def open_folder(folder: Path, *, max_depth: float | None) -> GraphFolder:
     file = folder / weights.GRAPH_NAME
     if not file.is_file():
         raise MissingInput(f"{file}: no such file; `glpn export onnx {folder}` writes it")
-    arrays = weights.read_arrays(folder)  # refuses NaN and infinity, which ReLU would hide
+    arrays = weights.read_arrays(folder)  # rejects NaN and infinity, which ReLU would hide
     trunk = folder / weights.TRUNK_NAME
     if trunk.is_file() and has_trunk(config) and native.available():
         file = trunk

@@ -13,7 +13,7 @@ from glpn.errors import CannotCreateOutput
 fcntl: ModuleType | None
 try:
     import fcntl
-except ImportError:  # Windows has no advisory locks; there, nothing is refused
+except ImportError:  # Windows has no advisory locks; there, every process gets the folder
     fcntl = None
 
 

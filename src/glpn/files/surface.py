@@ -47,7 +47,7 @@ def photo_colors(contents: Contents) -> NDArray[np.uint8]:
 
 
 def require_jump(jump: float) -> None:
-    """Refuse an impossible `jump` with UsageError."""
+    """Reject an impossible `jump` with UsageError."""
     if not jump > 0:
         raise UsageError(f"jump: expected a share above 0, got {jump!r}")
 

@@ -48,7 +48,7 @@ def tensor_as_array(tensor: Tensor, name: str) -> NDArray[np.generic]:
 
 
 def unmasked(array: NDArray[np.generic], name: str) -> NDArray[np.generic]:
-    """A plain array; one with masked pixels is refused, because the mask would be lost."""
+    """Return a plain array; one with masked pixels is rejected, because the mask would be lost."""
     if isinstance(array, np.ma.MaskedArray) and np.ma.is_masked(array):
         raise InvalidImage(f"{name}: a masked array; fill the masked pixels first")
     return np.asarray(array)

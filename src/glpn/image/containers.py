@@ -147,7 +147,7 @@ def load(image: Image.Image, name: str) -> None:
 
 
 def require_one_frame(frames: int, name: str) -> None:
-    """Refuse an animation with InvalidImage."""
+    """Reject an animation with InvalidImage."""
     if frames != 1:
         raise InvalidImage(
             f"{name}: one photo expected, got {frames} frames; `glpn video` reads moving pictures"

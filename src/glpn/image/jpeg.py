@@ -83,7 +83,7 @@ def _segment(data: bytes, at: int, name: str) -> tuple[bytes, int]:
 
 
 def _is_needed(marker: int, body: bytes, start: int, name: str) -> bool:
-    """Whether the decoder needs this segment; an unknown one is refused."""
+    """Whether the decoder needs this segment; an unknown one is rejected."""
     if marker in _FRAMES or marker in _TABLES or marker == _SOS:
         return True
     if marker == _APP0:

@@ -44,7 +44,7 @@ PRESETS: Mapping[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
 MIN_MAX_DEPTH, MAX_MAX_DEPTH = 0.01, 1e6  # metres
 
 # Inclusive upper bounds: far above any network in use, low enough that a hostile file allocates
-# nothing before it is refused.
+# nothing before it is rejected.
 _LARGEST = {
     "num_channels": 64,
     "num_encoder_blocks": 8,

@@ -33,7 +33,7 @@ WITHOUT_EFFECT: Mapping[str, str] = {
     "disable_mmap": "files are read once, not mapped",
     "tqdm_class": "downloads use the hub library's own progress bar",
 }
-# Keywords of transformers that are refused by name, and why.
+# Keywords of transformers that raise an error that names them, and why.
 REFUSED: Mapping[str, str] = {
     "proxies": "set HTTPS_PROXY instead",
     "use_auth_token": "give token instead",
@@ -113,7 +113,7 @@ class LoadOptions:
         """Sort keywords into options, fields of the configuration, and errors.
 
         Raises:
-            UsageError: a keyword is unknown or refused; the message names it.
+            UsageError: a keyword is unknown or unsupported; the message names it.
         """
         names = {f.name for f in dataclasses.fields(cls)} - {"fields"}
         fields = {}

@@ -88,7 +88,7 @@ class PretrainedModel(nn.Module):
         Args:
             pretrained_model_name_or_path: folder with `config.json` and `model.safetensors`, a
                 bundled model's name, or a hub id; None with `config` and `state_dict`.
-            *model_args: refused; the models take no further arguments.
+            *model_args: rejected; the models take no further arguments.
             **options: the fields of `LoadOptions`, or fields of the configuration.
 
         Returns:

@@ -40,7 +40,7 @@ class PhotoTools:
 
     Args:
         estimator: predicts, one photo at a time.
-        root: the folder; a path that leads out of it is refused.
+        root: the folder; a path that leads out of it is rejected.
     """
 
     def __init__(self, estimator: DepthEstimator, root: Path) -> None:

@@ -80,7 +80,7 @@ def write_dataset(
     for name in ("rgb", "depth", "camera"):
         files.require_writable_folder(root / name)
     recipe = {"kind": kind, "size": list(size), "views": views, "pictures": PICTURES}
-    sample_scenes([], kind, furniture=furniture, cameras=cameras)  # refuses wrong options early
+    sample_scenes([], kind, furniture=furniture, cameras=cameras)  # rejects wrong options early
     if cameras != "level":
         recipe["cameras"] = cameras
     if furniture is not None:
@@ -147,7 +147,7 @@ def _render_part(
 
 
 def _settle_recipe(root: Path, recipe: dict[str, object]) -> None:
-    """Record the recipe of the frames; refuse a folder with frames of another one."""
+    """Record the recipe of the frames; reject a folder with frames of another one."""
     path = root / RECIPE_NAME
     if path.exists():
         found = read_json(path)

@@ -72,7 +72,7 @@ def train(
             resume.
         MissingInput, InvalidImage, DataError: frames are missing or unusable, or the loss is not
             finite. The message names the frames.
-        CheckpointError: no checkpoint of the run to resume is sound.
+        CheckpointError: all checkpoints of the run to resume are damaged.
         MissingDependency: torch is not installed.
         OutputFailed: the disk is full or failed; the last checkpoint is intact.
     """

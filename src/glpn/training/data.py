@@ -22,7 +22,7 @@ from glpn.processing.processor import GLPNImageProcessor
 from glpn.processing.resize import nearest
 from glpn.training.options import DataOptions, MixOptions
 
-_CHECKED = 32  # frames per dataset that the doctor reads before a run
+_CHECKED = 32  # frames per dataset that are checked before a run
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ def spread(frames: FrameSet, limit: int | None) -> FrameSet:
 def check_frames(
     datasets: Sequence[Dataset], held_out: FrameSet | None, callbacks: Callbacks
 ) -> None:
-    """Let the doctor read some frames of each dataset.
+    """Check some frames of each dataset.
 
     Raises:
         DataError: it found errors.

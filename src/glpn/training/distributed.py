@@ -112,7 +112,7 @@ def synchronise_norms(module: nn.Module) -> None:
 class SyncedBatchNorm(nn.BatchNorm2d):
     """BatchNorm over the batch of all processes; each process holds the same number of positions.
 
-    torch's SyncBatchNorm refuses tensors on the CPU. This one runs on both, so tests on the CPU
+    torch's SyncBatchNorm rejects tensors on the CPU. This one runs on both, so tests on the CPU
     cover the code that runs on GPUs.
     """
 

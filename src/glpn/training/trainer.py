@@ -1,4 +1,4 @@
-"""A run from its recipe: set up or resumed, then step, log, validate and save to its end."""
+"""Runs training: starts or resumes a run, then steps, logs, validates and saves until it ends."""
 
 from __future__ import annotations
 
@@ -16,21 +16,13 @@ import glpn
 from glpn import weights
 from glpn.concurrency import StopRequested, StopSignals
 from glpn.engines.torch import best_device, require_device
-from glpn.errors import CannotCreateOutput, CheckpointError, UsageError
 from glpn.estimator import load
 from glpn.evaluation.metrics import Metrics
 from glpn.files import atomic_file, require_writable_folder
 from glpn.files.jsonl import JsonLog
 from glpn.training.api import Result
 from glpn.training.batches import Batch
-from glpn.training.checkpoint import (
-    Checkpoint,
-    TrainState,
-    clean,
-    list_checkpoints,
-    newest_checkpoint,
-    write_checkpoint,
-)
+from glpn.training.checkpoint import TrainState, clean, write_checkpoint
 from glpn.training.data import Callbacks
 from glpn.training.distributed import World, open_world, synchronise_norms
 from glpn.training.log import LOG_NAME, Display
@@ -38,10 +30,11 @@ from glpn.training.losses import FeatureProjections, Teacher, teacher_config
 from glpn.training.optimiser import AveragedNetwork, build_optimiser, learning_rate
 from glpn.training.preparation import TrainingData, build_network, inherited_card, prepare_data
 from glpn.training.recipe import Recipe
+from glpn.training.resume import CHECKPOINTS, LAST, checkpoint_to_resume
 from glpn.training.step import Update, Updater
 from glpn.training.validation import Validator, score_of, write_pictures
 
-BEST, LAST, CHECKPOINTS, SAMPLES = "best", "last", "checkpoints", "samples"
+BEST, SAMPLES = "best", "samples"
 SETTINGS_NAME, HELD_OUT_NAME, TRAINED_ON_NAME = "recipe.json", "held_out.txt", "trained_on.txt"
 
 
@@ -55,11 +48,11 @@ class Output:
 
 
 def run(recipe: Recipe, *, resume: bool) -> Result:
-    """Train; see `api.train`, which holds the run's lock meanwhile."""
+    """Train. `api.train` calls this while it holds the run's lock."""
     if recipe.run.threads:
         torch.set_num_threads(recipe.run.threads)
     folder = require_writable_folder(recipe.run.folder)
-    found, notes = _find_checkpoint(recipe, folder, resume=resume)
+    found, notes = checkpoint_to_resume(recipe, folder, resume=resume)
     with ExitStack() as stack:
         signals = stack.enter_context(StopSignals())
         device = _device(recipe.run.device)
@@ -75,13 +68,13 @@ def run(recipe: Recipe, *, resume: bool) -> Result:
         if found is not None:
             state.restore(found)
             display.log(f"{folder}: resuming from step {state.step}")
-        # A run that resumes has passed the doctor already.
+        # Skip the dataset check (`doctor`): a resumed run has already passed it.
         checked = recipe if found is None else replace(recipe, run=replace(options, doctor=False))
         callbacks = Callbacks(display.log, signals.pause)
         max_depth = float(state.network.config.max_depth)
         try:
             data = prepare_data(checked, world, device, max_depth=max_depth, callbacks=callbacks)
-        except StopRequested:  # nothing has been done yet that could be saved
+        except StopRequested:  # there is no progress to save yet
             return Result(folder, state.step, steps=0, stopped_by=signals.received)
         log = None
         if world.first:
@@ -96,14 +89,14 @@ def run(recipe: Recipe, *, resume: bool) -> Result:
 
 
 class Trainer:
-    """One run from the current step of `state` to its end.
+    """Runs training from `state.step` to the last step.
 
     Args:
         recipe: all settings.
-        state: everything that learns.
-        data: to learn from and to validate on.
-        output: where it is written.
-        world: the processes.
+        state: network, optimiser and counters.
+        data: training and validation data.
+        output: where results are written.
+        world: the processes of a distributed run.
         signals: requests to stop.
     """
 
@@ -143,7 +136,7 @@ class Trainer:
         if self._output.log is not None:
             self._export(LAST)
             if not stopped_by:
-                self._keep_errors()
+                self._record_depth_errors()
         return self._result(stopped_by)
 
     def _updater(self) -> Updater:
@@ -176,7 +169,7 @@ class Trainer:
             self._report(update, rate)
 
     def _signal(self) -> int:
-        """The signal that some process received, or 0. All processes stop after the same step."""
+        """The signal that any process received, or 0. All processes stop after the same step."""
         return self._world.largest(self._signals.received or 0, self._state.network.device)
 
     def _is_out_of_patience(self) -> bool:
@@ -206,7 +199,7 @@ class Trainer:
         output.display.report(line)
 
     def _validate_if_due(self) -> None:
-        """Validate at the beginning, at the end, and as often as the recipe says."""
+        """Validate at the beginning, at the end, and at the recipe's intervals."""
         state, every = self._state, self._recipe.loop.validate_every
         at_end = state.step in (0, self._data.steps)
         due = state.step % every == 0 if every else self._data.sampler.ends_epoch(state.step)
@@ -215,7 +208,7 @@ class Trainer:
             return
         try:
             self._validate(validator)
-        except StopRequested:  # the checkpoint then says that this validation is still to come
+        except StopRequested:  # the checkpoint records that this validation is still due
             return
         self._output.display.restart_clock()
 
@@ -260,8 +253,8 @@ class Trainer:
         if card is not None:
             _write(folder / weights.CARD_NAME, card)
 
-    def _keep_errors(self) -> None:
-        """Measure the best model's errors on held-out frames, and keep them in its folder."""
+    def _record_depth_errors(self) -> None:
+        """Measure the best model's errors by depth on held-out frames; write them to its folder."""
         validator, folder = self._data.validator, self._output.folder / BEST
         if validator is None or not folder.is_dir():
             return
@@ -301,47 +294,8 @@ def _device(name: str) -> torch.device:
     return device
 
 
-def _find_checkpoint(
-    recipe: Recipe, folder: Path, *, resume: bool
-) -> tuple[Checkpoint | None, list[str]]:
-    """The checkpoint to resume from, and a note on each newer one that is damaged.
-
-    Raises:
-        CannotCreateOutput: the folder holds a run, and `resume` is False.
-        CheckpointError: it holds checkpoints, and none is sound.
-        UsageError: the run was started with another recipe.
-    """
-    there = list_checkpoints(folder / CHECKPOINTS)
-    if there and not resume:
-        raise CannotCreateOutput(
-            f"{folder}: already holds a run ({there[0].name}); continue it with --resume, or "
-            "choose another run.folder"
-        )
-    found, errors = newest_checkpoint(folder / CHECKPOINTS)
-    if found is None:
-        if there:
-            raise CheckpointError(f"{folder}: no sound checkpoint: {'; '.join(errors)}")
-        return None, []
-    _require_same_recipe(recipe, found, folder)
-    return found, [f"{error}: falling back to step {found.step}" for error in errors]
-
-
-def _require_same_recipe(recipe: Recipe, checkpoint: Checkpoint, folder: Path) -> None:
-    before, now = checkpoint.values["recipe"], recipe.flat()
-    changed = [
-        f"{key} was {before.get(key)!r}, is {now.get(key)!r}"
-        for key in sorted(before.keys() | now.keys())
-        if before.get(key) != now.get(key)
-    ]
-    if changed:
-        raise UsageError(
-            f"{folder}: was started with another recipe: {'; '.join(changed)}; to continue with "
-            f"this one, start a run with model.start={folder}/{LAST}"
-        )
-
-
 def _state(recipe: Recipe, device: torch.device, world: World) -> TrainState:
-    """Everything that learns, as it is before the first step."""
+    """Return the initial training state, before the first step."""
     network = build_network(recipe.model, seed=recipe.loop.seed)
     teacher = teacher_config(recipe.teacher, network.config)
     projections = None
@@ -369,7 +323,7 @@ def _state(recipe: Recipe, device: torch.device, world: World) -> TrainState:
 
 
 def _write_settings(recipe: Recipe, data: TrainingData, folder: Path) -> None:
-    """Record the recipe, and which frames are learnt and which are held out."""
+    """Record the recipe, and which frames are used for training and which are held out."""
     values = {
         "recipe": recipe.to_dict(),
         "recipe_hash": recipe.hash(),

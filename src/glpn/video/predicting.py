@@ -51,7 +51,7 @@ class VideoCamera:
 
         Raises:
             UsageError: no lens has this focal length or field of view.
-            DataError: the intrinsics belong to another shape of image.
+            DataError: the intrinsics belong to an image of another aspect ratio.
         """
         if self.intrinsics is not None:
             return self.intrinsics.for_size(frame.size)

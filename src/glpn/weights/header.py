@@ -13,7 +13,7 @@ import numpy as np
 
 from glpn.errors import CheckpointError, MissingInput
 
-FORMAT = 1  # version of the files that this glpn writes; readers refuse a higher one
+FORMAT = 1  # version of the files that this glpn writes; readers reject a higher one
 NEEDS = "0.1.0"  # the oldest glpn that reads this format
 _FORMAT_KEY, _NEEDS_KEY = "glpn_format", "glpn_needs"
 FORMAT_METADATA = {_FORMAT_KEY: str(FORMAT), _NEEDS_KEY: NEEDS}

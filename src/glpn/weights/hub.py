@@ -169,7 +169,7 @@ def push(
 
     Raises:
         UsageError: `repo_id` is no hub id.
-        OutputFailed: the hub refused, or cannot be reached.
+        OutputFailed: the hub rejected the files, or cannot be reached.
     """
     from huggingface_hub import CommitOperationAdd, HfApi
 

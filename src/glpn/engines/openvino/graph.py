@@ -28,7 +28,7 @@ def read(file: Path) -> openvino.Model:
     try:
         if not (file.is_symlink() or file.with_name(weights.WEIGHTS_NAME).is_symlink()):
             return _core().read_model(file)
-        # OpenVINO resolves links and refuses weights outside the graph's folder, as in the hub's
+        # OpenVINO resolves links and rejects weights outside the graph's folder, as in the hub's
         # cache.
         with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
             for name in (file.name, weights.WEIGHTS_NAME):

@@ -1,0 +1,55 @@
+"""Resuming: finds the checkpoint from which a run continues, and compares the recipes.
+
+`checkpoint.py` reads and writes checkpoints; `TrainState.restore` takes over their contents.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from glpn.errors import CannotCreateOutput, CheckpointError, UsageError
+from glpn.training.checkpoint import Checkpoint, list_checkpoints, newest_checkpoint
+from glpn.training.recipe import Recipe
+
+LAST, CHECKPOINTS = "last", "checkpoints"  # folders within the run's folder
+
+
+def checkpoint_to_resume(
+    recipe: Recipe, folder: Path, *, resume: bool
+) -> tuple[Checkpoint | None, list[str]]:
+    """Return the checkpoint to resume from, and a note on each newer one that is damaged.
+
+    The checkpoint is None for a new run.
+
+    Raises:
+        CannotCreateOutput: the folder holds a run, and `resume` is False.
+        CheckpointError: the folder holds checkpoints, but all are damaged.
+        UsageError: the run was started with a different recipe.
+    """
+    existing = list_checkpoints(folder / CHECKPOINTS)
+    if existing and not resume:
+        raise CannotCreateOutput(
+            f"{folder}: already holds a run ({existing[0].name}); continue it with --resume, or "
+            "choose another run.folder"
+        )
+    found, errors = newest_checkpoint(folder / CHECKPOINTS)
+    if found is None:
+        if existing:
+            raise CheckpointError(f"{folder}: no usable checkpoint: {'; '.join(errors)}")
+        return None, []
+    _require_same_recipe(recipe, found, folder)
+    return found, [f"{error}: falling back to step {found.step}" for error in errors]
+
+
+def _require_same_recipe(recipe: Recipe, checkpoint: Checkpoint, folder: Path) -> None:
+    before, now = checkpoint.values["recipe"], recipe.flat()
+    changed = [
+        f"{key} was {before.get(key)!r}, is {now.get(key)!r}"
+        for key in sorted(before.keys() | now.keys())
+        if before.get(key) != now.get(key)
+    ]
+    if changed:
+        raise UsageError(
+            f"{folder}: the run was started with a different recipe: {'; '.join(changed)}; to "
+            f"train with the new recipe, start a new run with model.start={folder}/{LAST}"
+        )
