@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Iterator
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -182,8 +183,8 @@ def test_a_field_of_view_changes_distances(
     settled(page)
     page.mouse.click(*spot(page, 10, 80))
     page.mouse.click(*spot(page, 110, 15))
-    told = glpn.load(model, threads=1)(photo, fov=40)
-    assert shown(page, "apart") == pytest.approx(told.between((10, 80), (110, 15)), abs=0.006)
+    expected = glpn.load(model, threads=1)(photo, fov=40)
+    assert shown(page, "apart") == pytest.approx(expected.between((10, 80), (110, 15)), abs=0.006)
     # 64 px / tan 20° = 175.84 px
     assert "176 px, 40.0° across" in page.inner_text("#lens-now")
     page.get_by_label("Horizontal field of view in degrees").fill("0")
@@ -300,8 +301,8 @@ def test_every_format_downloads(
     assert files["png16"].name == "my room.depth.png"
     for format in ("png16", "npz", "exr"):
         np.testing.assert_allclose(read_depth(files[format]).metres, depth.metres, atol=1e-3)
-    told = json.loads(files["json"].read_text())
-    assert told["between"][0]["metres"] == pytest.approx(
+    figures = json.loads(files["json"].read_text())
+    assert figures["between"][0]["metres"] == pytest.approx(
         depth.between((10, 80), (110, 15)), abs=1e-3
     )
     assert files["glb"].read_bytes()[:4] == b"glTF"
@@ -631,6 +632,39 @@ def test_the_guide_and_the_interface_are_linked(
     page.get_by_text(f"{service.url}/v1/depth").first.wait_for()
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_core_finds_no_violation(
+    open_page: Callable[..., Any], photo: bytes, service: Service, scheme: str
+) -> None:
+    pytest.importorskip("axe_playwright_python", reason="axe-core is not installed")
+    axe = resources.files("axe_playwright_python").joinpath("axe.min.js").read_text("utf-8")
+    page = open_page(color_scheme=scheme)
+
+    def violations() -> list[str]:
+        page.evaluate(axe)
+        run = (
+            "axe.run().then((r) => r.violations.flatMap((v) => v.nodes.map((n) => v.id + n.html)))"
+        )
+        return page.evaluate(run)
+
+    assert violations() == []
+    give(page, photo)
+    for key in ("Enter", "Shift+ArrowLeft", "Enter"):
+        page.keyboard.press(key)
+    page.locator("#keep").press("Enter")
+    page.locator("#frame").press("Enter")
+    page.locator("#tape-metres").fill("-1")
+    page.locator("#tape-metres").press("Enter")
+    page.get_by_role("alert").wait_for()
+    assert violations() == []
+    page.locator("input[value=scene]").check(force=True)
+    page.wait_for_load_state("networkidle")
+    assert violations() == []
+    for path in ("/static/guide.html", "/docs"):
+        page.goto(service.url + path)
+        assert violations() == [], path
+
+
 def test_the_focus_stays_when_its_button_disappears(
     open_page: Callable[..., Any], photo: bytes
 ) -> None:
@@ -689,6 +723,35 @@ def test_nothing_scrolls_sideways_at_four_times_zoom(
     for path in ("/static/guide.html", "/docs"):
         page.goto(service.url + path)
         assert page.evaluate(wide) == 0, path
+
+
+@pytest.mark.parametrize("scheme", [0, 1], ids=["light", "dark"])
+def test_the_colours_of_the_style_sheet_have_contrast(scheme: int) -> None:
+    text = page_files()["/static/page.css"].read_text()
+    block = re.findall(r":root \{(.*?)\}", text, re.S)[scheme]
+    colours = dict(re.findall(r"--([\w-]+): (#\w{6})", block))
+
+    def contrast(front: str, back: str) -> float:
+        """WCAG 2.2, the definitions of contrast ratio and relative luminance."""
+        light = []
+        for name in (front, back):
+            red, green, blue = (
+                value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4
+                for value in (int(colours[name][k : k + 2], 16) / 255 for k in (1, 3, 5))
+            )
+            light.append(0.2126 * red + 0.7152 * green + 0.0722 * blue + 0.05)
+        return max(light) / min(light)
+
+    grounds = {
+        "ink": ("paper", "card", "tint"),
+        "soft": ("paper", "card"),
+        "on-accent": ("accent",),
+    }
+    grounds |= {"accent": ("paper", "card"), "alarm": ("alarm-tint",)}
+    for front, backs in grounds.items():
+        assert all(contrast(front, back) >= 4.5 for back in backs), front
+    for front in ("edge", "accent"):  # borders of controls and the ring of the focus
+        assert all(contrast(front, back) >= 3 for back in ("paper", "card")), front
 
 
 def test_every_module_is_fetched_at_once() -> None:
