@@ -21,7 +21,7 @@ _ROOMS = {
     "GLPNError": "errors",
     "load": "estimator",
     "pipeline": "depth_pipeline",
-    "read_depth": "depth.depth",
+    "read_depth": "depth.reading",
     "read_intrinsics": "camera.intrinsics_files",
 }
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from glpn.camera.camera import Camera as Camera
     from glpn.camera.intrinsics_files import read_intrinsics as read_intrinsics
     from glpn.depth.depth import Depth as Depth
-    from glpn.depth.depth import read_depth as read_depth
+    from glpn.depth.reading import read_depth as read_depth
     from glpn.depth_pipeline import pipeline as pipeline
     from glpn.errors import GLPNError as GLPNError
     from glpn.estimator import DepthEstimator as DepthEstimator

@@ -5,13 +5,11 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Iterable, Iterator
-from os import PathLike
 from pathlib import Path
-from typing import BinaryIO, Protocol, TypeAlias, cast, overload
+from typing import cast, overload
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 import glpn
 from glpn import weights
@@ -27,9 +25,15 @@ from glpn.engines.precision import REDUCED
 from glpn.engines.protocol import Engine, PreparingEngine, StochasticEngine
 from glpn.engines.registry import FLOAT32
 from glpn.engines.selection import open_engine
+from glpn.engines.uncertainty import (
+    deviation,
+    flip_sigma,
+    require_uncertainty,
+    stochastic_depths,
+)
 from glpn.errors import UsageError
 from glpn.image.arrays import is_many
-from glpn.image.photo import Photo, read_photo
+from glpn.image.photo import Photo, PhotoSource, read_photo
 from glpn.processing import tiling
 from glpn.processing.processor import GLPNImageProcessor
 from glpn.processing.resize import resize_depth
@@ -43,33 +47,6 @@ ENOUGH = 1.5
 
 # A sigmoid that underflows would give 0 m, which means "unknown" in files.
 SMALLEST_DEPTH = 1e-3
-
-
-class ArrayLike(Protocol):
-    """An array or a tensor: anything that NumPy can read."""
-
-    def __array__(self) -> np.ndarray:
-        """The values as a NumPy array."""
-        ...
-
-
-# One photo: a path, encoded bytes, a file object, a PIL image, an array or a tensor.
-PhotoSource: TypeAlias = (
-    str
-    | PathLike[str]
-    | bytes
-    | bytearray
-    | memoryview
-    | BinaryIO
-    | Image.Image
-    | ArrayLike
-    | Photo
-)
-
-UNCERTAINTIES = ("flip", "droppath")
-DROPPATH_PASSES = 8
-DROPPATH_SEED = 0
-RANDOM_RATES = ("drop_path_rate", "hidden_dropout_prob", "attention_probs_dropout_prob")
 
 
 def load(
@@ -137,7 +114,7 @@ class DepthEstimator:
         self.processor = processor
         self.provenance = provenance
         self.errors = errors
-        self._reopen: _Reopen | None = None
+        self._reopen: tuple[EngineOptions, int] | None = None  # arguments of `open`
 
     @classmethod
     def open(
@@ -160,7 +137,7 @@ class DepthEstimator:
         precision = FLOAT32 if engine.precision == FLOAT32 else REDUCED
         model = folder.resolve() if Path(options.model).is_dir() else options.model
         same = dataclasses.replace(options, model=model, engine=engine.name, precision=precision)
-        estimator._reopen = _Reopen(same, concurrency)
+        estimator._reopen = same, concurrency
         return estimator
 
     def __reduce__(self) -> tuple[object, ...]:
@@ -171,7 +148,7 @@ class DepthEstimator:
         """
         if self._reopen is None:
             raise UsageError("an estimator can be copied or pickled if it comes from glpn.load")
-        return _reopened, (self._reopen, self.processor, self.provenance)
+        return _reopened, (*self._reopen, self.processor, self.provenance)
 
     @overload
     def __call__(  # type: ignore[overload-overlap]  # a str is one photo, not an iterable of them
@@ -222,7 +199,7 @@ class DepthEstimator:
                 metres; see `estimate`.
             uncertainty: adds the disagreement of predictions to the `sigma` of each `Depth`, which
                 otherwise follows from measured errors. "flip" costs a second run of the network
-                (see `flip_sigma`), "droppath" eight more on torch (see `droppath_sigma`).
+                (`flip_sigma`), "droppath" eight more on torch (`stochastic_depths`).
             measurements: known depths and lengths in each photo; see `Depth.calibrate`.
             tiles: number of tiles per side that add detail; True chooses it. No tile is enlarged
                 for the network, and the metres remain those of the whole photo: see `tiling`.
@@ -239,7 +216,7 @@ class DepthEstimator:
         """
         if sum(value is not None for value in (camera, focal, fov)) > 1:
             raise UsageError("give at most one of camera, focal and fov")
-        self.require_uncertainty(uncertainty)
+        require_uncertainty(uncertainty, self.engine)
         tiling.require_tiles(tiles, uncertainty)
 
         def estimate(image: PhotoSource) -> Depth:
@@ -267,28 +244,6 @@ class DepthEstimator:
             input_size = self.processor.input_size
             inputs = [input_size(*size, max_pixels=MAX_INPUT_PIXELS) for size in sizes]
             self.engine.prepare_sizes(inputs)
-
-    def require_uncertainty(self, uncertainty: str | None) -> None:
-        """Refuse an uncertainty that this estimator cannot compute.
-
-        Raises:
-            UsageError: it is unknown, needs another engine, or the model drops nothing at random.
-        """
-        if uncertainty not in (None, *UNCERTAINTIES):
-            known = ", ".join(UNCERTAINTIES)
-            raise UsageError(f"uncertainty: expected one of {known}; got {uncertainty!r}")
-        if uncertainty != "droppath":
-            return
-        if not isinstance(self.engine, StochasticEngine):
-            raise UsageError(
-                "uncertainty: droppath needs the engine torch; "
-                f"this model was opened with {self.engine.name}"
-            )
-        if not any(getattr(self.engine.config, rate) for rate in RANDOM_RATES):
-            raise UsageError(
-                f"uncertainty: droppath has nothing to drop: {', '.join(RANDOM_RATES)} "
-                f"of {self.provenance.model} are 0"
-            )
 
     def estimate(
         self,
@@ -399,44 +354,6 @@ class DepthEstimator:
         down, across = (math.ceil(side * ENOUGH) for side in size)
         return down, across
 
-    def flip_sigma(
-        self, image: NDArray[np.uint8], metres: NDArray[np.float32]
-    ) -> NDArray[np.float32]:
-        """One standard deviation in metres, at least 0, from flip disagreement: float32 [H, W].
-
-        sigma = |d(x) - flip(d(flip x))| / sqrt 2. A mirrored room is as likely as the room, so the
-        two predictions of a pixel are two samples of the same error. The standard deviation of two
-        samples a and b, estimated with n - 1, is |a - b| / sqrt 2. Sigma does not include errors
-        that both predictions share, so it is rather a lower bound.
-
-        Args:
-            image: RGB uint8 [H, W, 3].
-            metres: the result of the method `metres` for it.
-        """
-        mirrored = self.metres(np.ascontiguousarray(image[:, ::-1]))[:, ::-1]
-        sigma: NDArray[np.float32] = np.abs(metres - mirrored) / np.float32(np.sqrt(2))
-        return sigma
-
-    def droppath_sigma(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """One standard deviation in metres, at least 0, with random drop path: float32 [H, W].
-
-        The standard deviation, with n - 1, of eight predictions. In each one the encoder skips
-        residual branches at random, as in training, and drops activations if the configuration
-        has dropout (Gal and Ghahramani 2016). The same photo always has the same sigma. It shows
-        how much the result depends on single branches, not the errors that all of them share.
-
-        Args:
-            image: RGB uint8 [H, W, 3].
-
-        Raises:
-            UsageError: the engine is not torch, or the model has neither drop path nor dropout.
-        """
-        self.require_uncertainty("droppath")
-        pixels = self.processor.pixels(image, max_pixels=MAX_INPUT_PIXELS)
-        engine = cast(StochasticEngine, self.engine)
-        passes = engine.stochastic(pixels[None], DROPPATH_PASSES, seed=DROPPATH_SEED)[:, 0]
-        return _deviation(self._enlarged(depth, image.shape[:2]) for depth in passes)
-
     def sigma(
         self, image: NDArray[np.uint8], metres: NDArray[np.float32], uncertainty: str | None
     ) -> NDArray[np.float32] | None:
@@ -446,11 +363,19 @@ class DepthEstimator:
             image: RGB uint8 [H, W, 3].
             metres: the result of the method `metres` for it.
             uncertainty: see `__call__`.
+
+        Raises:
+            UsageError: the uncertainty is unknown or unavailable with this engine.
         """
         if uncertainty is None:
             return None
-        flip = uncertainty == "flip"
-        spread = self.flip_sigma(image, metres) if flip else self.droppath_sigma(image)
+        require_uncertainty(uncertainty, self.engine)
+        if uncertainty == "flip":
+            spread = flip_sigma(image, metres, predict=self.metres)
+        else:
+            pixels = self.processor.pixels(image, max_pixels=MAX_INPUT_PIXELS)  # [3, h, w]
+            maps = stochastic_depths(cast(StochasticEngine, self.engine), pixels)
+            spread = deviation(self._enlarged(depth, image.shape[:2]) for depth in maps)
         # The measured errors hold what all predictions share; the spread adds where they differ.
         return spread if self.errors is None else np.hypot(self.errors.sigma(metres), spread)
 
@@ -460,28 +385,12 @@ class DepthEstimator:
         return np.asarray(resize_depth(depth, size), np.float32)  # [H, W], no wider a range
 
 
-def _deviation(maps: Iterable[NDArray[np.float32]]) -> NDArray[np.float32]:
-    """Standard deviation with n - 1 of maps [H, W], one at a time in memory (Welford 1962)."""
-    mean: NDArray[np.float32] | np.float32 = np.float32(0)
-    squares: NDArray[np.float32] | np.float32 = np.float32(0)
-    for count, values in enumerate(maps, 1):
-        step = values - mean
-        mean = mean + step / np.float32(count)
-        squares = squares + step * (values - mean)
-    return np.asarray(np.sqrt(squares / (count - 1)), np.float32)
-
-
-@dataclasses.dataclass(frozen=True)
-class _Reopen:
-    """The options that reopen an estimator's engine in a copy."""
-
-    options: EngineOptions
-    concurrency: int
-
-
 def _reopened(
-    reopen: _Reopen, processor: GLPNImageProcessor, provenance: Provenance
+    options: EngineOptions,
+    concurrency: int,
+    processor: GLPNImageProcessor,
+    provenance: Provenance,
 ) -> DepthEstimator:
-    estimator = DepthEstimator.open(reopen.options, concurrency=reopen.concurrency)
+    estimator = DepthEstimator.open(options, concurrency=concurrency)
     estimator.processor, estimator.provenance = processor, provenance
     return estimator

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from glpn.camera.calibration import SHIFT_COST, fit_references
 from glpn.camera.camera import Camera
-from glpn.depth.depth import Depth, read_depth
+from glpn.depth.depth import Depth
 from glpn.depth.provenance import Provenance
+from glpn.depth.reading import read_depth
 from glpn.errors import DataError, UsageError
 
 SIZE = (120, 160)

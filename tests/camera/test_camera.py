@@ -14,8 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from glpn.camera.camera import ASSUMED_FOV, Camera
-from glpn.depth.depth import Depth, read_depth
+from glpn.depth.depth import Depth
 from glpn.depth.provenance import Provenance
+from glpn.depth.reading import read_depth
 from glpn.errors import DataError, UsageError
 
 SIZE = (480, 640)

@@ -18,8 +18,8 @@ import numpy as np
 import pytest
 
 import glpn as library
-from glpn.depth.depth import read_depth
 from glpn.depth.legend import legend
+from glpn.depth.reading import read_depth
 from glpn.video.webcam import Device
 from tests.cli.conftest import Run, RunGlpn, command, run_for_real
 from tests.video.videos import noisy, packets, pictures, ramp, stamps, write_video

@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 import glpn
 from glpn.camera.camera import Camera
 from glpn.depth.colormaps import COLORMAPS, UNKNOWN_COLOR, color_table, colorize
-from glpn.depth.depth import Depth, read_depth
+from glpn.depth.depth import Depth
 from glpn.depth.provenance import Provenance
+from glpn.depth.reading import read_depth
 from glpn.errors import DataError, UsageError
 
 PROVENANCE = Provenance("tiny", "ab12", "onnxruntime", "0.1.0", image="room.jpg", max_depth=10.0)
@@ -166,7 +167,7 @@ def test_provenance_keeps_the_name_of_the_photo_without_its_folder() -> None:
 def test_public_names_open_without_torch_or_any_extra() -> None:
     code = (
         "import sys, glpn, glpn.depth.depth, glpn.files;"
-        "assert glpn.read_depth is glpn.depth.depth.read_depth;"
+        "assert glpn.read_depth is glpn.depth.reading.read_depth;"
         "found = {'torch', 'onnxruntime', 'trimesh', 'OpenEXR', 'matplotlib'} & sys.modules.keys();"
         "sys.exit(', '.join(found) or 0)"
     )

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from glpn.camera.camera import Camera
-from glpn.depth.depth import Depth, read_depth
+from glpn.depth.depth import Depth
 from glpn.depth.measurements import Measurements, read_sparse
 from glpn.depth.provenance import Provenance
+from glpn.depth.reading import read_depth
 from glpn.depth.sparse import MAX_POINTS, fit_sparse
 from glpn.errors import DataError, MissingInput, UsageError
 

@@ -16,9 +16,10 @@ import numpy as np
 import pytest
 
 from glpn.errors import DataError
+from glpn.evaluation.comparison import compare
 from glpn.evaluation.metrics import METRIC_NAMES, depth_metrics
 from glpn.evaluation.protocols import PROTOCOLS, Protocol
-from glpn.evaluation.result import Result, compare
+from glpn.evaluation.result import Result
 from glpn.evaluation.runner import evaluate
 
 from .frames import make_frame, make_frames, model, oracle

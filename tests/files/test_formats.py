@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 
 from glpn import files
-from glpn.depth.depth import read_depth
+from glpn.depth.reading import read_depth
 from glpn.errors import (
     DataError,
     MissingDependency,

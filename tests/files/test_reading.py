@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from glpn.camera.camera import Camera
-from glpn.depth.depth import read_depth
+from glpn.depth.reading import read_depth
 from glpn.errors import (
     DataError,
     GLPNError,

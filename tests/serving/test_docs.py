@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from glpn.depth.colormaps import COLORMAPS
-from glpn.depth.depth import read_depth
+from glpn.depth.reading import read_depth
 from glpn.serving.query import MEDIA_TYPES
 from tests.cli.conftest import write_photo
 from tests.corpus.images import HEIGHT, WIDTH

@@ -18,7 +18,7 @@ import pytest
 from PIL import Image
 
 import glpn
-from glpn.depth.depth import read_depth
+from glpn.depth.reading import read_depth
 from glpn.serving.page import page_files
 from glpn.serving.query import installed_formats
 from tests.corpus.bytes_of import encoded, jpeg_segment, jpeg_with, orientation, scene

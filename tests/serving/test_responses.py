@@ -14,7 +14,7 @@ from PIL import Image
 
 import glpn
 from glpn import weights
-from glpn.depth.depth import read_depth
+from glpn.depth.reading import read_depth
 from glpn.serving.page import ModelCard, page_files
 from glpn.serving.query import MEDIA_TYPES
 from tests.corpus.bytes_of import encoded, jpeg_segment, jpeg_with, scene

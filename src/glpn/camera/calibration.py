@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -9,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from glpn.camera.camera import Camera
 from glpn.errors import UsageError
 
 # The penalty of the shift: a shift by the mean reference costs as much as missing SHIFT_COST
@@ -20,7 +22,7 @@ SHIFT_COST = 0.3
 _MIN_SPREAD = 0.1
 # Focal lengths that a solution may have, in diagonals of the image: 9 to 130 mm in 35 mm terms. A
 # solution outside this range was fitted to noise.
-SOLVED_FOCAL_RANGE = (0.2, 3.0)
+_SOLVED_FOCAL_RANGE = (0.2, 3.0)
 _MAX_LENGTH = 1e6  # metres
 _ROUNDING = 1e-6  # metres
 
@@ -108,3 +110,33 @@ def solve_lengths(spans: NDArray[np.float64], lengths: Sequence[float]) -> Scale
     if not (a > 0 and b > 0):
         raise UsageError("known lengths: they contradict each other: no focal length fits them all")
     return ScaleZoom(scale=math.sqrt(b), zoom=math.sqrt(b / a))
+
+
+def solve_camera(
+    camera: Camera, size: tuple[int, int], spans: NDArray[np.float64], lengths: Sequence[float]
+) -> tuple[Camera, float]:
+    """The camera with its focal length solved from known lengths, and the scale of the metres.
+
+    Args:
+        camera: the current one.
+        size: (height, width) of the image.
+        spans, lengths: as in `solve_lengths`.
+
+    Raises:
+        UsageError: as `solve_lengths`; or the lens distorts, or no usual lens has the solution.
+    """
+    if camera.distortion or camera.fisheye:
+        raise UsageError(
+            "known lengths: this camera's lens is known, and so its focal length; give one "
+            "length, which sets the scale"
+        )
+    scale, zoom = solve_lengths(spans, lengths)
+    low, high = (n * math.hypot(*size) for n in _SOLVED_FOCAL_RANGE)
+    if not low <= camera.fx * zoom <= high:
+        raise UsageError(
+            f"known lengths: they need a focal length of {camera.fx * zoom:.0f} px, which no "
+            f"usual lens has: expected {low:.0f} to {high:.0f}"
+        )
+    source = f"solved from {len(lengths)} known lengths"
+    fx, fy = camera.fx * zoom, camera.fy * zoom
+    return dataclasses.replace(camera, fx=fx, fy=fy, source=source), scale

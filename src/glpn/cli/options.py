@@ -25,14 +25,12 @@ if TYPE_CHECKING:
     from glpn.engines.options import EngineOptions
 
 # Headings in the help, each over a group of options.
-OUTPUT, MEASURE, DETAIL, CAMERA, FILES, MODEL = (
-    "Printed output",
-    "Measurements",
-    "Uncertainty and detail",
-    "Camera",
-    "Files",
-    "Model",
-)
+OUTPUT = "Printed output"
+MEASURE = "Measurements"
+DETAIL = "Uncertainty and detail"
+CAMERA = "Camera"
+FILES = "Files"
+MODEL = "Model"
 
 MAX_THREADS = 256
 _NO_FORMAT = "none"

@@ -7,7 +7,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -17,35 +16,13 @@ from glpn.camera import calibration
 from glpn.camera.camera import Camera
 from glpn.depth import colormaps
 from glpn.depth.errors import ErrorCurve
+from glpn.depth.maps import SigmaField, metres_map, read_only
 from glpn.depth.measurements import Measurements, Place
 from glpn.depth.median import median
 from glpn.depth.provenance import Provenance
 from glpn.depth.sparse import SparseFit, fit_sparse
 from glpn.errors import DataError, UsageError
 from glpn.files.contents import Contents
-
-_T = TypeVar("_T", bound=np.generic)
-
-
-class _SigmaField:
-    """The field `Depth.sigma`: the given map, or one from the measured errors when first read.
-
-    Most depths are never asked for their sigma, and a 12-megapixel map of it takes 0.1 s.
-    """
-
-    def __get__(self, depth: Depth | None, owner: object = None) -> NDArray[np.float32] | None:
-        if depth is None:
-            return None  # the field's default
-        if depth.given_sigma is not None or depth.errors is None:
-            return depth.given_sigma
-        values = vars(depth)
-        if "_measured_sigma" not in values:
-            values["_measured_sigma"] = _read_only(depth.errors.sigma(depth.metres))
-        sigma: NDArray[np.float32] = values["_measured_sigma"]
-        return sigma
-
-    def __set__(self, depth: Depth, value: NDArray[np.float32] | None) -> None:
-        vars(depth)["_given_sigma"] = value
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -74,15 +51,15 @@ class Depth:
     camera: Camera
     provenance: Provenance
     image: NDArray[np.uint8] | None = None
-    sigma: NDArray[np.float32] | None = _SigmaField()  # type: ignore[assignment]
+    sigma: NDArray[np.float32] | None = SigmaField()  # type: ignore[assignment]  # noqa: RUF009
     errors: ErrorCurve | None = None
 
     def __post_init__(self) -> None:
-        metres = _metres_map("depth", self.metres)
+        metres = metres_map("depth", self.metres)
         object.__setattr__(self, "metres", metres)
         given = self.given_sigma
         if given is not None:
-            sigma = _metres_map("sigma", given)
+            sigma = metres_map("sigma", given)
             if sigma.shape != metres.shape:
                 raise DataError(
                     f"sigma: expected shape {list(metres.shape)}, got {list(sigma.shape)}"
@@ -95,7 +72,7 @@ class Depth:
                     f"image: expected uint8 {[*metres.shape, 3]}, "
                     f"got {image.dtype} {list(image.shape)}"
                 )
-            object.__setattr__(self, "image", _read_only(image))
+            object.__setattr__(self, "image", read_only(image))
 
     @property
     def given_sigma(self) -> NDArray[np.float32] | None:
@@ -229,7 +206,7 @@ class Depth:
             scale = metres[0] / float(np.linalg.norm(spans))
             note = f"{_change(scale)} for 1 known length"
             return self._scaled(calibration.ScaleShift(scale), self.camera, note)
-        camera, scale = self._solved(spans, metres)
+        camera, scale = calibration.solve_camera(self.camera, self.size, spans, metres)
         note = f"{_change(scale)} and focal length {camera.source}"
         return self._scaled(calibration.ScaleShift(scale), camera, note)
 
@@ -250,12 +227,7 @@ class Depth:
         """
         points = sparse._sparse_points(self.size) if isinstance(sparse, Depth) else sparse
         fit = fit_sparse(self.metres, np.asarray(points, np.float64))
-        local = "a smooth local factor, " if fit.local else ""
-        note = (
-            f"{_change(fit.scale, fit.shift)}, {local}for {fit.points} points of sparse depth "
-            f"({fit.outliers} outliers; leave-one-out error {fit.error:.1%}, "
-            f"{fit.global_error:.1%} with scale and shift only)"
-        )
+        note = f"{_change(fit.scale, fit.shift)}, {fit}"
         return self._changed(fit.metres, self.camera, note, gain=fit.gain(self.metres), fit=fit)
 
     def calibrate(self, measurements: Measurements) -> Depth:
@@ -273,24 +245,6 @@ class Depth:
         down, across = size[0] / self.size[0], size[1] / self.size[1]
         place = [(x + 0.5) * across - 0.5, (y + 0.5) * down - 0.5]
         return np.stack([*place, self.metres[y, x]], axis=1).astype(np.float64)
-
-    def _solved(self, spans: NDArray[np.float64], lengths: Sequence[float]) -> tuple[Camera, float]:
-        """The camera and the scale of `with_lengths`."""
-        old = self.camera
-        if old.distortion or old.fisheye:
-            raise UsageError(
-                "known lengths: this camera's lens is known, and so its focal length; give one "
-                "length, which sets the scale"
-            )
-        scale, zoom = calibration.solve_lengths(spans, lengths)
-        low, high = (n * math.hypot(*self.size) for n in calibration.SOLVED_FOCAL_RANGE)
-        if not low <= old.fx * zoom <= high:
-            raise UsageError(
-                f"known lengths: they need a focal length of {old.fx * zoom:.0f} px, which no "
-                f"usual lens has: expected {low:.0f} to {high:.0f}"
-            )
-        source = f"solved from {len(lengths)} known lengths"
-        return dataclasses.replace(old, fx=old.fx * zoom, fy=old.fy * zoom, source=source), scale
 
     def _scaled(self, fit: calibration.ScaleShift, camera: Camera, note: str) -> Depth:
         """With scaled and shifted metres where they are known, and another camera."""
@@ -382,51 +336,6 @@ class Depth:
     def _contents(self) -> Contents:
         metadata = {"camera": self.camera.record(), **vars(self.provenance)}
         return Contents(self.metres, metadata, self.image, self.given_sigma)
-
-
-def read_depth(path: str | Path, *, scale: float | None = None) -> Depth:
-    """Read a file that `Depth.save` wrote as png16, npz, exr or tiff.
-
-    A file from another program needs its `scale` in units per metre: 1000 for millimetres, 256 for
-    KITTI, 1 for floats in metres. Its camera is then assumed.
-
-    Raises:
-        MissingInput: there is no such file.
-        UsageError: neither the file nor the caller states the scale, or the two differ.
-        DataError: it is damaged, too large, or not a depth map.
-        MissingDependency: EXR needs `pip install -c constraints.txt '.[3d]'`.
-    """
-    contents = files.read(path, scale=scale)
-    if contents.metadata.get("quantity", "depth") != "depth":
-        raise DataError(f"{path}: holds {contents.metadata['quantity']!r:.100}, not depth")
-    size = (contents.metres.shape[0], contents.metres.shape[1])
-    try:
-        metadata = contents.metadata
-        if "camera" in metadata:
-            camera = Camera.from_record(metadata["camera"])
-        else:
-            camera = Camera.assumed(size)
-        provenance = Provenance.from_metadata(metadata, Path(path).name)
-        return Depth(contents.metres, camera, provenance, sigma=contents.sigma)
-    except (UsageError, DataError) as e:
-        raise DataError(f"{path}: {e}") from e
-
-
-def _metres_map(name: str, values: NDArray[np.floating]) -> NDArray[np.float32]:
-    """A read-only map [H, W] of finite metres from 0 on."""
-    metres = np.ascontiguousarray(values, np.float32)
-    if metres.ndim != 2 or metres.size == 0:
-        raise DataError(f"{name}: expected shape [height, width], got {list(metres.shape)}")
-    low, high = float(metres.min()), float(metres.max())
-    if not 0 <= low <= high < math.inf:
-        raise DataError(f"{name}: expected finite metres from 0 on, got {low} to {high}")
-    return _read_only(metres)
-
-
-def _read_only(array: NDArray[_T]) -> NDArray[_T]:
-    view: NDArray[_T] = array.view()
-    view.flags.writeable = False
-    return view
 
 
 def _change(scale: float, shift: float = 0.0) -> str:

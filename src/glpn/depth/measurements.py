@@ -46,7 +46,7 @@ def read_sparse(path: str | Path, *, scale: float | None = None) -> Sequence[Pla
         UsageError: the scale of a depth map is unknown.
         DataError: the file is damaged, too large, or holds no points.
     """
-    from glpn.depth.depth import read_depth
+    from glpn.depth.reading import read_depth
 
     path = Path(path)
     if path.suffix.lower() not in _POINTS_SUFFIXES:

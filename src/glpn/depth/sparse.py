@@ -60,6 +60,15 @@ class SparseFit(NamedTuple):
         local = np.divide(self.metres, shifted, out=np.ones_like(shifted), where=known)
         return self.scale * local
 
+    def __str__(self) -> str:
+        """What it adds to scale and shift, from how many points, and how well it fits."""
+        local = "a smooth local factor, " if self.local else ""
+        return (
+            f"{local}for {self.points} points of sparse depth ({self.outliers} outliers; "
+            f"leave-one-out error {self.error:.1%}, "
+            f"{self.global_error:.1%} with scale and shift only)"
+        )
+
 
 class _Local(NamedTuple):
     """A Gaussian process of log ratios over (row, column, log depth)."""

@@ -10,9 +10,10 @@ from pathlib import Path
 from glpn import weights
 from glpn.engines.options import EngineOptions
 from glpn.errors import DataError, MissingInput
+from glpn.evaluation.comparison import Comparison
 from glpn.evaluation.error_curve import measure_errors
 from glpn.evaluation.report import html_report, require_matplotlib
-from glpn.evaluation.result import Comparison, Result
+from glpn.evaluation.result import Result
 from glpn.evaluation.saved_predictions import PNG_SCALES
 from glpn.evaluation.scoring import Evaluation, Model, Selection, require_free
 

@@ -20,8 +20,9 @@ import hashlib
 import os
 import stat
 from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, BinaryIO, Protocol, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,6 +78,28 @@ class Photo:
     def size(self) -> tuple[int, int]:
         """(height, width) of the whole photo."""
         return self.whole or (self.pixels.shape[0], self.pixels.shape[1])
+
+
+class ArrayLike(Protocol):
+    """An array or a tensor: anything that NumPy can read."""
+
+    def __array__(self) -> np.ndarray:
+        """The values as a NumPy array."""
+        ...
+
+
+# One photo: a path, encoded bytes, a file object, a PIL image, an array or a tensor.
+PhotoSource: TypeAlias = (
+    str
+    | PathLike[str]
+    | bytes
+    | bytearray
+    | memoryview
+    | BinaryIO
+    | Image.Image
+    | ArrayLike
+    | Photo
+)
 
 
 def read_photo(

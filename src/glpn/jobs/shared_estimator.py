@@ -11,6 +11,7 @@ from glpn.depth.depth import Depth
 from glpn.engines.hardware import usable_cores
 from glpn.engines.options import EngineOptions
 from glpn.engines.registry import TABLE
+from glpn.engines.uncertainty import require_uncertainty
 from glpn.estimator import DepthEstimator
 from glpn.image.photo import Photo
 from glpn.jobs.spec import EstimatorCall
@@ -72,7 +73,7 @@ class SharedEstimator:
         estimator = self._open_concurrent() if self.concurrency > 1 else None
         if estimator is None:
             estimator = DepthEstimator.open(self._options, photos=self._photos)
-        estimator.require_uncertainty(self._uncertainty)
+        require_uncertainty(self._uncertainty, estimator.engine)
         estimator.provenance = replace(estimator.provenance, asked=self._asked)
         return estimator
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from glpn.camera.camera import Camera
     from glpn.camera.intrinsics import Intrinsics
     from glpn.depth.measurements import Measurements
-    from glpn.estimator import PhotoSource
+    from glpn.image.photo import PhotoSource
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,10 @@ from glpn.network.config import GLPNConfig
 from glpn.network.decoder import Decoder
 from glpn.network.encoder import Encoder
 from glpn.network.head import DepthHead
+from glpn.network.initialisation import initialise
 from glpn.network.loss import silog_loss
 from glpn.network.outputs import DepthEstimatorOutput, GLPNModelOutput
-from glpn.network.pretrained import PretrainedModel, initialise
+from glpn.network.pretrained import PretrainedModel
 
 
 def pad_to_multiple(pixels: Tensor, multiple: int) -> Tensor:

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from glpn.cli import console
 from glpn.evaluation import measuring
+from glpn.evaluation.comparison import compare
 from glpn.evaluation.measuring import Request
-from glpn.evaluation.result import Result, compare
+from glpn.evaluation.result import Result
 from glpn.evaluation.saved_predictions import png_saver
 from glpn.evaluation.scoring import (
     Evaluation,

@@ -72,7 +72,7 @@ def points(
       glpn points depth/kitchen.png --photo kitchen.jpg -o kitchen.glb
       glpn points kinect.png --scale 1000 --intrinsics K.txt -o kinect.ply --mesh
     """
-    from glpn.depth.depth import read_depth
+    from glpn.depth.reading import read_depth
     from glpn.files import format_of, label
 
     format = format_of(output)

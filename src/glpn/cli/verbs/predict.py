@@ -7,14 +7,22 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
-from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
 from glpn.cli import console, inputs, options
-from glpn.cli.numbers import parse_place
+from glpn.cli.verbs.predict_options import (
+    DetailGroup,
+    FormatGroup,
+    MaxMegapixels,
+    Output,
+    Photos,
+    PlaceGroup,
+    ShardOption,
+    Sheet,
+)
 from glpn.errors import GLPNError, UsageError, worst
 
 if TYPE_CHECKING:
@@ -28,135 +36,21 @@ _MAX_NAMED = 5  # skipped files listed by name
 _PREDICTED, _KEPT, _FAILED, _NOT_TRIED = _STATUSES = ("predicted", "kept", "failed", "not tried")
 
 
-class UncertaintyName(str, Enum):
-    """The kinds of uncertainty, the same as `glpn.estimator.UNCERTAINTIES`."""
-
-    flip = "flip"
-    droppath = "droppath"
-
-
-_Photos = Annotated[
-    list[str],
-    typer.Argument(
-        metavar="PHOTO",
-        help="Files, folders, quoted patterns such as 'holiday/*.jpg', or - for standard input.",
-    ),
-]
-_Output = Annotated[
-    Path,
-    typer.Option(
-        "--output",
-        "-o",
-        help="Folder for the files, created if needed; - writes one file to standard output.",
-        rich_help_panel=options.FILES,
-    ),
-]
-_At = Annotated[
-    list[str] | None,
-    typer.Option(
-        metavar="X,Y",
-        help="Print the metres at this pixel. Repeatable.",
-        rich_help_panel=options.MEASURE,
-    ),
-]
-_Between = Annotated[
-    list[str] | None,
-    typer.Option(
-        metavar="X0,Y0,X1,Y1",
-        help="Print the straight-line distance between two pixels. Repeatable.",
-        rich_help_panel=options.MEASURE,
-    ),
-]
-_Uncertainty = Annotated[
-    UncertaintyName | None,
-    typer.Option(
-        help="Also map one standard deviation in metres, which ranks the pixels: measured errors "
-        "(if the model has them) and the disagreement with the mirrored photo (flip) or among "
-        "eight thinned-out networks (droppath, needs torch). With png16 it is a second PNG "
-        "(sigma), with npz a second array.",
-        rich_help_panel=options.DETAIL,
-    ),
-]
-_Tiles = Annotated[
-    str | None,
-    typer.Option(
-        metavar="N",
-        help="Add detail to a large photo from N by N tiles; auto chooses N. The metres stay those "
-        "of the whole photo.",
-        rich_help_panel=options.DETAIL,
-    ),
-]
-_MaxMegapixels = Annotated[
-    float | None,
-    typer.Option(
-        metavar="N",
-        help="Read JPEG photos of up to N million pixels (120 by default), and other formats in "
-        "proportion (50).",
-        rich_help_panel=options.FILES,
-    ),
-]
-_Shard = Annotated[
-    str | None,
-    typer.Option(
-        metavar="I/N",
-        help="Process the I-th of N shares of the photos; all shares may write to one folder.",
-        rich_help_panel=options.FILES,
-    ),
-]
-_Sheet = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="FILE.png",
-        help="Also write a contact sheet: up to 60 of the photos beside their depths.",
-        rich_help_panel=options.FILES,
-    ),
-]
-
-
-@dataclass(frozen=True)
-class _FormatGroup(options.FormatGroup):
-    format: options.Formats = "png16,vis"
-
-
-@dataclass(frozen=True)
-class _PlaceGroup:
-    at: _At = None
-    between: _Between = None
-
-    def parsed(self) -> Places:
-        from glpn.jobs.report import Places
-
-        return Places(
-            at=[parse_place("--at", text, count=2) for text in self.at or ()],
-            between=[parse_place("--between", text, count=4) for text in self.between or ()],
-        )
-
-
-@dataclass(frozen=True)
-class _DetailGroup:
-    uncertainty: _Uncertainty = None
-    tiles: _Tiles = None
-
-    @property
-    def kind(self) -> str | None:
-        return None if self.uncertainty is None else self.uncertainty.value
-
-
 @options.grouped
 def predict(
-    photos: _Photos,
-    output: _Output = Path("depth"),
+    photos: Photos,
+    output: Output = Path("depth"),
     *,
     model: options.ModelGroup,
-    files: _FormatGroup,
-    places: _PlaceGroup,
+    files: FormatGroup,
+    places: PlaceGroup,
     camera: options.CameraGroup,
     measured: options.MeasuredGroup,
-    detail: _DetailGroup,
-    max_megapixels: _MaxMegapixels = None,
+    detail: DetailGroup,
+    max_megapixels: MaxMegapixels = None,
     recursive: options.Recursive = False,
-    shard: _Shard = None,
-    sheet: _Sheet = None,
+    shard: ShardOption = None,
+    sheet: Sheet = None,
     overwrite: options.Overwrite = False,
     printed: options.Printed,
 ) -> None:
@@ -205,7 +99,7 @@ def predict(
 def _call(
     camera: options.CameraGroup,
     measured: options.MeasuredGroup,
-    detail: _DetailGroup,
+    detail: DetailGroup,
 ) -> EstimatorCall:
     """Return the keyword arguments of the estimator for every photo."""
     given = inputs.camera(camera)
@@ -218,7 +112,7 @@ def _call(
 
 
 def _changes(
-    call: EstimatorCall, measured: options.MeasuredGroup, detail: _DetailGroup
+    call: EstimatorCall, measured: options.MeasuredGroup, detail: DetailGroup
 ) -> dict[str, object]:
     """Return the options that change the metres, by the names of their flags."""
     return {

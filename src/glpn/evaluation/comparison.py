@@ -1,0 +1,60 @@
+"""The comparison of two results on the same images."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from glpn.errors import DataError
+from glpn.evaluation.metrics import METRIC_NAMES
+from glpn.evaluation.result import Result, ends, heading, scores_of
+from glpn.evaluation.statistics import Difference, Interval, paired_differences
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Compare two models on the same images: the difference second - first for each metric."""
+
+    first: Result
+    second: Result
+    differences: Mapping[str, Difference]
+
+    def to_markdown(self) -> str:
+        """Return a table of both models and their paired difference."""
+        lines = [
+            "| metric | A | B | B - A | 95 % interval | p |",
+            "|---|---|---|---|---|---|",
+        ]
+        scores = (scores_of(self.first).mean(axis=0), scores_of(self.second).mean(axis=0))
+        for (name, d), a, b in zip(self.differences.items(), *scores, strict=True):
+            lines.append(
+                f"| {heading(name)} | {a:.4f} | {b:.4f} | {d.value:+.4f} | "
+                f"{ends(Interval(*d[:3]))} | {d.p_value:.4f} |"
+            )
+        warnings = dict.fromkeys((*self.first.warnings, *self.second.warnings))
+        lines += ["", *(f"Warning: {warning}  " for warning in warnings)]
+        lines += [f"A: {self.first.model}  ", *self.second.describe("B")]
+        return "\n".join(lines) + "\n"
+
+
+def compare(first: Result, second: Result) -> Comparison:
+    """Return the paired difference of two results, image by image.
+
+    Raises:
+        DataError: the images or the protocols of the results differ.
+    """
+    if first.protocol.hash() != second.protocol.hash():
+        one, other = first.protocol.settings(), second.protocol.settings()
+        unlike = (f"{key} {one[key]} and {other[key]}" for key in one if one[key] != other[key])
+        raise DataError(f"compare: the protocols differ: {', '.join(unlike)}")
+    order = {row.name: row for row in second.rows}
+    odd = sorted(order.keys() ^ {row.name for row in first.rows})
+    if odd or len(order) != len(first.rows) or len(order) != len(second.rows):
+        shown = ", ".join(odd[:5]) or "names repeat"
+        raise DataError(f"compare: the results are not of the same images: {shown}")
+    paired = np.array([order[row.name].metrics for row in first.rows])
+    scenes = [row.scene for row in first.rows]
+    found = paired_differences(scores_of(first), paired, scenes, seed=first.seed)
+    return Comparison(first, second, dict(zip(METRIC_NAMES, found, strict=True)))
