@@ -75,7 +75,7 @@ def test_without_any_engine_the_error_names_what_to_install(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(registry.EngineRow, "is_installed", lambda row: False)
-    with pytest.raises(MissingDependency, match=r"glpn\[torch\]"):
+    with pytest.raises(MissingDependency, match=r"install torch: pip install .*\.\[torch\]"):
         choose(folder, CPU, photos=1)
 
 

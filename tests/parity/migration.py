@@ -39,7 +39,7 @@ LOADING = (
     Row("ignore_mismatched_sizes", SAME, value=True),
     Row("output_loading_info", SAME, value=True),
     Row("attn_implementation", SAME, "`eager` and `sdpa`", "eager"),
-    Row("use_safetensors", SAME, "False is refused: pickles are never opened", True),
+    Row("use_safetensors", SAME, "False is rejected: pickles are never opened", True),
     Row("weights_only", SAME, "pickles are never opened", True),
     Row("trust_remote_code", BETTER, "accepted; code from a repository is never run", True),
     Row("low_cpu_mem_usage", SAME, value=True),
@@ -71,7 +71,7 @@ SAVING = (
     Row("state_dict", SAME),
     Row("push_to_hub", SAME, value=False),
     Row("max_shard_size", SAME, "one file unless given", "1GB"),
-    Row("safe_serialization", SAME, "False is refused: pickles are not written", True),
+    Row("safe_serialization", SAME, "False is rejected: pickles are not written", True),
     Row("variant", SAME),
     Row("token", SAME),
     Row("save_peft_format", SAME, "accepted, without effect", True),
@@ -142,31 +142,55 @@ SECTIONS = {
 
 HEAD = """# From transformers
 
+```bash
+pip install -c constraints.txt '.[torch]'
+```
+
 Change the import:
 
 ```python
 from glpn import GLPNConfig, GLPNForDepthEstimation, GLPNImageProcessor, pipeline
 ```
 
+A whole script:
+
+```python
+import torch
+from PIL import Image
+
+from glpn import GLPNForDepthEstimation, GLPNImageProcessor
+
+name = "glpn-b0-indoor"  # a bundled model; or a hub id such as "vinvino02/glpn-nyu", or a folder
+processor = GLPNImageProcessor.from_pretrained(name)
+model = GLPNForDepthEstimation.from_pretrained(name)
+
+photo = Image.open("photo.jpg")
+inputs = processor(images=photo, return_tensors="pt")
+with torch.no_grad():
+    outputs = model(**inputs)
+size = [(photo.height, photo.width)]
+depth = processor.post_process_depth_estimation(outputs, target_sizes=size)[0]["predicted_depth"]
+```
+
 For the auto classes, import the class under that name:
 `from glpn import GLPNForDepthEstimation as AutoModelForDepthEstimation`.
 
 The numbers are the same to the last bit on the same weights and pixels. A keyword that is missing
-is refused with an error that names it. `tests/parity/migration.py` holds these tables; a test calls
+raises an error that names it. `tests/parity/migration.py` holds these tables; a test calls
 every keyword.
 
 ## What differs on purpose
 
 - Photos: EXIF orientation is honoured, alpha is dropped, a size below the divisor works. A float
   image in 0..1 is not rescaled a second time; without `do_rescale` it stays in 0..1. Floats in
-  0..255 are refused. Where both ends of an array could be channels, a numpy array is read channels
+  0..255 are rejected. Where both ends of an array could be channels, a numpy array is read channels
   last and a tensor channels first; `input_data_format` decides otherwise.
 - Depth: resizing to the photo's size never leaves the range of the network's own depth.
 - Loss: finite at a perfect prediction, without valid pixels, and with infinite labels.
 - Configuration: an assignment is validated. Fields that depend on each other are set together with
   `config.update({...})`. An unknown key that is close to a known one is an error.
 - Weights: float16 and bfloat16 files are widened to float32 unless `dtype` is given. `config.json`
-  says float32, so that transformers opens the folder with its defaults.
+  states float32, so that transformers opens the folder with its defaults.
 - Parameters have shorter names in memory. Files carry the names of transformers, and
   `load_state_dict` takes both.
 - The bundled models scale a photo to the size of their training (`short_side`). transformers' GLPN
@@ -200,7 +224,7 @@ FAILING = {
     "test_gradient_checkpointing_enable_disable": "asks for instances of transformers' own layer "
     "class; checkpointing works, and other tests show it",
     "test_model_weights_reload_no_missing_tied_weights": "stores an integer tensor as "
-    "weights, which is refused as damage",
+    "weights, which is rejected as damage",
 }
 
 
