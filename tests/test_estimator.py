@@ -169,6 +169,7 @@ def test_bad_inputs_are_named(estimator: glpn.DepthEstimator, tmp_path: Path) ->
         glpn.load("no-such-model")
 
 
+@pytest.mark.slow
 def test_predicts_without_torch() -> None:
     code = f"""
 import sys

@@ -38,6 +38,7 @@ def test_mypy_reveals_depth_for_a_photo_and_an_iterator_for_photos(tmp_path: Pat
     assert ':4: note: Revealed type is "typing.Iterator[glpn.depth.depth.Depth]"' in run.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ["onnxruntime", "openvino", "torch"])
 @pytest.mark.parametrize("copied", [copy.deepcopy, lambda e: pickle.loads(pickle.dumps(e))])
 def test_a_copy_opens_its_engine_again(engine: str, copied: Any) -> None:

@@ -133,6 +133,7 @@ class TestInBlender:
         np.testing.assert_allclose(points.max(0), expected.max(0), atol=1e-4)
 
 
+@pytest.mark.slow
 def test_the_gradio_function_gives_colours_words_and_a_mesh(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -101,6 +101,7 @@ def test_nothing_ends_behind_the_camera() -> None:
     assert fit.shift == 0 and 1 < fit.scale < 2
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(st.floats(0.01, 100), st.floats(0.01, 100)), min_size=1, max_size=6))
 def test_calibrated_metres_stay_above_zero_and_in_order(pairs: Any) -> None:
     e, m = zip(*pairs, strict=True)

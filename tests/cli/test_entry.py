@@ -164,6 +164,7 @@ def test_it_runs_outside_the_main_thread() -> None:
         assert pool.submit(main, ["--version"]).result(timeout=30) == 0
 
 
+@pytest.mark.slow
 def test_a_terminal_shows_progress_and_a_pipe_does_not(
     model: Path, photo: Path, tmp_path: Path
 ) -> None:

@@ -91,6 +91,7 @@ def test_enough_scenes_have_an_interval_that_holds_the_mean(
         assert interval["low"] <= interval["value"] <= interval["high"]
 
 
+@pytest.mark.slow
 def test_kitti_is_scored_within_the_garg_crop(evaluate: RunGlpn, tmp_path: Path) -> None:
     data = sets.kitti(tmp_path / "kitti")
     run = evaluate("--dataset", "kitti", "--data", data, "-o", tmp_path / "out", "--max-depth", 80)
@@ -266,6 +267,7 @@ def test_split_list_and_limit_choose_frames(evaluate: RunGlpn, tmp_path: Path) -
     assert names("--limit", 9) == [f"00{i}" for i in range(6)]
 
 
+@pytest.mark.slow
 def test_what_was_guessed_is_said_once_and_only_aloud(evaluate: RunGlpn, tmp_path: Path) -> None:
     data = sets.plain(tmp_path / "plain", bits=16)
     run = evaluate("--data", data)

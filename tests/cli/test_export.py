@@ -42,6 +42,7 @@ def test_a_folder_without_a_model_is_named(glpn: RunGlpn, tmp_path: Path) -> Non
     assert "config.json" in done.err
 
 
+@pytest.mark.slow
 def test_one_file_from_images_to_metres_is_written_verified_and_runs_alone(
     glpn: RunGlpn, model: Path, tmp_path: Path
 ) -> None:
@@ -75,6 +76,7 @@ def test_the_engines_graph_can_be_verified_too(glpn: RunGlpn, model: Path, tmp_p
     assert verified["largest"] <= 1e-4
 
 
+@pytest.mark.slow
 def test_openvinos_two_files_are_written(glpn: RunGlpn, model: Path, tmp_path: Path) -> None:
     pytest.importorskip("openvino", reason="openvino is not installed")
     done = glpn("export", "openvino", model, tmp_path / "depth.xml", "--json")

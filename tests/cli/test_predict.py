@@ -302,6 +302,7 @@ def hostile_names() -> list[bytes]:
     return plain if sys.platform == "darwin" else [*plain, b"\xff\xfe.jpg"]
 
 
+@pytest.mark.slow
 def test_any_file_name_works_in_any_locale_and_never_reaches_the_terminal_raw(
     model: Path, photo: Path, tmp_path: Path
 ) -> None:
@@ -390,6 +391,7 @@ def test_a_read_only_folder_is_told_before_the_model_is_opened(
     assert predict(photo, "-o", tmp_path / "locked", "-m", "no-such-model").code == 73
 
 
+@pytest.mark.slow
 def test_a_full_disk_ends_the_batch_with_74_and_leaves_no_partial_file(
     model: Path, photo: Path, tmp_path: Path
 ) -> None:

@@ -174,6 +174,7 @@ def test_shards_together_do_what_one_run_does_and_share_its_folder(
     assert predict(folder, "--shard", "4/3").code == 2
 
 
+@pytest.mark.slow
 def test_shards_take_the_engine_that_suits_them_all(
     predict: RunGlpn, model: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

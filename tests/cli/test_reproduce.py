@@ -40,6 +40,7 @@ def test_measured_stands_beside_published_and_missing_sets_are_named(
     assert [line.rstrip() for line in table.splitlines()] == run.out.splitlines()
 
 
+@pytest.mark.slow
 def test_a_model_is_not_run_far_beyond_its_range(reproduce: RunGlpn, tmp_path: Path) -> None:
     sets.kitti(tmp_path / "kitti")
     run = reproduce("--data", tmp_path, "-o", tmp_path / "out")

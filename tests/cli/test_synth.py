@@ -17,6 +17,7 @@ def test_the_kinds_on_offer_are_those_there_are() -> None:
     assert [held.value for held in Cameras] == [held.value for held in indoor.Cameras]
 
 
+@pytest.mark.slow
 def test_frames_are_written_and_a_second_run_keeps_them(glpn: RunGlpn, tmp_path: Path) -> None:
     arguments = ("synth", tmp_path / "rooms", "--count", 3, "--size", "96x128", "--json")
     run = glpn(*arguments, "--device", "cpu")

@@ -32,6 +32,7 @@ def predict_bundled(glpn: RunGlpn, tmp_path: Path) -> RunGlpn:
     return run
 
 
+@pytest.mark.slow
 def test_tiles_are_of_the_whole_photograph_and_said_in_its_file(
     predict_bundled: RunGlpn, large: Path, tmp_path: Path
 ) -> None:

@@ -129,6 +129,7 @@ def test_help_shows_how_settings_are_changed() -> None:
     assert "KEY=VALUE" in done.out
 
 
+@pytest.mark.slow
 def test_the_doctor_reports_and_draws_what_is_wrong(glpn: RunGlpn, tmp_path: Path) -> None:
     frames = write_frames(tmp_path / "frames", 4)
     noise = np.random.default_rng(0).integers(0, 256, (*SIZE, 3), np.uint8)

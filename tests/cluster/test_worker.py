@@ -77,6 +77,7 @@ def test_a_remote_place_gets_the_bytes_of_predict_and_its_notes(
     assert outputs(place) == expected
 
 
+@pytest.mark.slow
 def test_files_without_notes_are_kept_by_what_they_say_themselves(
     photos: Path, bucket: str, tmp_path: Path
 ) -> None:

@@ -197,6 +197,7 @@ def test_turned_labels_are_found_also_with_holes(
     assert f"depth maps are {how}" in str(report)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("turn", "how"),
     [

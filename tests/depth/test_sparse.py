@@ -97,6 +97,7 @@ def test_unknown_pixels_stay_unknown_and_dense_maps_are_thinned() -> None:
     assert ((fit.metres == 0) == (truth == 0)).all()
 
 
+@pytest.mark.slow
 def test_a_low_resolution_map_fits_the_depth_and_the_provenance_says_so(tmp_path: Path) -> None:
     truth = a_room()
     small = a_depth(np.ascontiguousarray(truth[2::5, 2::5]))

@@ -73,6 +73,7 @@ def test_bits_do_not_depend_on_the_sizes_that_came_before(
             assert np.array_equal(engine(pixels), expected)
 
 
+@pytest.mark.slow
 def test_a_size_is_compiled_once_while_few_sizes_come_and_old_ones_are_dropped(
     folder: Path, compiled: list[tuple[int, ...]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -97,6 +98,7 @@ def test_other_sizes_share_one_compiled_model(
         np.testing.assert_allclose(depth, exact(pixels), rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_compiling_one_size_does_not_delay_another(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -129,6 +131,7 @@ def test_a_failed_compilation_is_tried_again(folder: Path, monkeypatch: pytest.M
     assert engine(photograph(*SIZES[0]).numpy()).shape == (1, *SIZES[0])
 
 
+@pytest.mark.slow
 def test_threads_may_call_it_first_at_the_same_time() -> None:
     """OpenVINO's own first call from eight threads hangs three times in four."""
     script = """

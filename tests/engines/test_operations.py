@@ -96,6 +96,7 @@ def test_onnxruntime_folds_norms_and_activations_into_convolutions(
     assert found["ReorderInput"] + found["ReorderOutput"] <= 44  # between layouts
 
 
+@pytest.mark.slow
 @kernels_known
 @pytest.mark.parametrize(
     ("precision", "transposed", "copied"), [("float32", 10, 19), ("bfloat16", 16, 97)]
@@ -116,6 +117,7 @@ def test_openvino_fuses_attention_norms_and_activations(
     assert not {"Convert", "MatMul", "Softmax", "Reduce", "RMS", "ShapeOf"} & set(found)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif("avx512_vnni" not in cpu_features(), reason="the kernels are AVX-512 VNNI's")
 def test_openvino_multiplies_8_bits_in_every_product_but_the_biggest_kernels(trunk: Path) -> None:
     found: Counter[str] = Counter()

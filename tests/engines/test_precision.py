@@ -148,6 +148,7 @@ def test_unknown_precision_is_refused_with_the_known_ones(folder: Path) -> None:
         open_engine(folder, EngineOptions(precision="int8"))
 
 
+@pytest.mark.slow
 @bfloat16_here
 def test_reduced_precision_is_recorded_in_every_depth(folder: Path) -> None:
     write_records(folder, [passing(folder)])
@@ -156,6 +157,7 @@ def test_reduced_precision_is_recorded_in_every_depth(folder: Path) -> None:
     assert depth.provenance.precision == "bfloat16"
 
 
+@pytest.mark.slow
 @bfloat16_here
 @pytest.mark.parametrize("engine", ["openvino", "torch"])
 @pytest.mark.parametrize("size", [(64, 96), (33, 47)])

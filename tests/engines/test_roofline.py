@@ -43,6 +43,7 @@ def test_the_heads_first_convolution_costs_a_sixteenth_at_a_quarter_of_the_sides
     assert saved == 9 * 64 * 64 * 480 * 640 * 15 // 16
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ["onnxruntime", "openvino", "torch"])
 def test_the_measured_peak_is_plausible_for_a_cpu(engine: str) -> None:
     assert (

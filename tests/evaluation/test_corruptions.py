@@ -69,6 +69,7 @@ def test_another_seed_or_index_gives_other_bytes(name: str) -> None:
     assert not np.array_equal(first, Corruption(name, 3, seed=6)(image, 7))
 
 
+@pytest.mark.slow
 @given(
     st.sampled_from(CORRUPTIONS),
     st.sampled_from(SEVERITIES),

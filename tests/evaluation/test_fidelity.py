@@ -34,6 +34,7 @@ def test_the_published_values_are_recognised(published: Path) -> None:
     assert found.deviation <= fidelity.TOLERANCE
 
 
+@pytest.mark.slow
 def test_other_weights_are_reported_with_their_deviation(published: Path) -> None:
     other, _ = twins("b0", decoder_hidden_size=16, max_depth=10)
     with torch.no_grad():

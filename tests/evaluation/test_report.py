@@ -71,6 +71,7 @@ def test_the_same_result_gives_the_same_page_with_names_escaped() -> None:
     assert "&lt;b&gt;abc" in page and "<b>abc" not in page
 
 
+@pytest.mark.slow
 def test_unknown_depth_is_grey_and_warnings_are_on_the_page() -> None:
     depth = FRAMES[0].depth.copy()
     depth[: len(depth) // 2] = 0

@@ -40,6 +40,7 @@ def test_the_interval_of_100_images_contains_the_truth_93_to_97_percent_of_the_t
     assert np.allclose([i.value for i in intervals], values.mean(axis=0))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("scenes", "images"), [(40, 5), (25, 8)])
 def test_the_interval_covers_where_images_of_a_scene_resemble_each_other(
     scenes: int, images: int

@@ -76,6 +76,7 @@ def test_normalised_bicubic_pixels_are_the_processors() -> None:
     assert np.abs(pixels - processor.pixels(image)).max() <= one_level * 1.01
 
 
+@pytest.mark.slow
 @given(
     st.integers(1, 9000),
     st.integers(1, 9000),

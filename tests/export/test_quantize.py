@@ -30,6 +30,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("end_to_end", [False, True])
 def test_the_encoder_alone_is_in_eight_bits_and_the_file_passes(
     folder: Path,
@@ -61,6 +62,7 @@ def test_the_encoder_alone_is_in_eight_bits_and_the_file_passes(
         assert 0 < deviation.mean() <= 0.02
 
 
+@pytest.mark.slow
 def test_what_deviates_by_more_is_not_written_and_the_message_has_the_figures(
     folder: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -99,6 +99,7 @@ def test_process_that_dies_while_writing_leaves_the_previous_file(tmp_path: Path
     assert path.read_text() == "precious"
 
 
+@pytest.mark.slow
 def test_full_disk_is_told_apart_and_leaves_no_partial_file(tmp_path: Path) -> None:
     pytest.importorskip("resource")
     for kind in files.FORMATS.values():
@@ -230,6 +231,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 PARTS = st.sampled_from(["in", "out", "sibling", "home", "loop", "a.png", "..", ".", "", "ü\n"])
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(st.lists(PARTS, max_size=6).map("/".join) | st.text(max_size=20))
 def test_joined_name_never_leaves_its_root(tree: Path, name: str) -> None:

@@ -307,6 +307,7 @@ def test_the_pixel_limit_is_the_callers_to_choose() -> None:
             read_photo(source, limits=limits)
 
 
+@pytest.mark.slow
 def test_a_file_over_the_byte_limit_is_refused_unread(tmp_path: Path) -> None:
     path = tmp_path / "huge.png"
     with path.open("wb") as file:

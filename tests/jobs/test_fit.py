@@ -82,6 +82,7 @@ def test_the_limit_on_pixels_is_that_of_the_whole_photograph() -> None:
         )
 
 
+@pytest.mark.slow
 def test_metres_have_the_whole_size_and_hardly_move(estimator: DepthEstimator) -> None:
     data = encoded(smooth(960, 1280), "JPEG")
     photo = read_photo(data, min_decode_size=estimator.fit)

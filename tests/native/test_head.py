@@ -134,6 +134,7 @@ def test_features_that_are_not_finite_do_not_become_metres(value: Any) -> None:
 NEEDED = ("cc", "valgrind")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not all(map(shutil.which, NEEDED)), reason=f"needs {' and '.join(NEEDED)}")
 def test_the_head_executes_a_fraction_of_the_full_size_convolution(tmp_path: Path) -> None:
     """Counted, not timed: instructions of the whole head for each pixel of its output.

@@ -54,6 +54,7 @@ def test_the_published_size_of_network_gives_the_model_s_metres() -> None:
     assert largest_deviation(fast(model), model, photograph(64, 96)) < 1e-4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "fields",
     [

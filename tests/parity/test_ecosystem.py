@@ -263,6 +263,7 @@ def test_every_activation_gives_the_numbers_of_transformers(name: str, tmp_path:
     assert torch.equal(depth(GLPNForDepthEstimation.from_pretrained(tmp_path)), depth(ours))
 
 
+@pytest.mark.slow
 def test_attributes_and_helpers_have_the_values_of_transformers() -> None:
     reference, ours = twins("b0")
     for name in ("base_model_prefix", "main_input_name", "dtype", "device", "framework"):

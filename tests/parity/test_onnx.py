@@ -74,6 +74,7 @@ def small(tmp_path: Path) -> Callable[..., tuple[GLPNForDepthEstimation, Path]]:
     return make
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("height", "width", "batch"), [(64, 96, 2), (32, 32, 1), (480, 640, 1)])
 def test_depth_agrees_with_the_reference(
     b0: tuple[nn.Module, Path], height: int, width: int, batch: int

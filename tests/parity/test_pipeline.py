@@ -79,6 +79,7 @@ def test_one_photograph_gives_what_transformers_gives(ours: Any, theirs: Any, so
     require_same(ours(photo), theirs(photo))
 
 
+@pytest.mark.slow
 def test_a_list_gives_a_list_in_order(ours: Any, theirs: Any) -> None:
     results, expected = ours(PHOTOS, batch_size=1), theirs(PHOTOS, batch_size=1)
     assert type(results) is type(expected) is list
@@ -128,6 +129,7 @@ def test_the_picture_goes_from_black_to_white_and_a_flat_depth_is_black(ours: An
     assert grey_picture(np.full((2, 3), 4, np.float32)).getextrema() == (0, 0)
 
 
+@pytest.mark.slow
 def test_a_url_is_fetched_on_request_only(ours: Any, folder: Path) -> None:
     with pytest.raises(MissingInput, match=r"https://example\.org/a\.jpg.*fetch_urls"):
         ours("https://example.org/a.jpg")
@@ -143,6 +145,7 @@ def test_a_url_is_fetched_on_request_only(ours: Any, folder: Path) -> None:
         server.shutdown()
 
 
+@pytest.mark.slow
 def test_base64_data_addresses_and_rows_are_photos(ours: Any) -> None:
     data = Path(PHOTOS[0]).read_bytes()
     text = base64.b64encode(data).decode()
@@ -170,6 +173,7 @@ def test_datasets_and_key_datasets_give_iterators(ours: Any) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_objects_and_their_names_run_the_torch_module(folder: Path, theirs: Any) -> None:
     model = glpn.GLPNForDepthEstimation.from_pretrained(folder)
     processor = glpn.GLPNImageProcessor.from_pretrained(folder)

@@ -31,6 +31,7 @@ def written(folder: Path, **fields: Any) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @compiled
 @pytest.mark.parametrize("engine", ["onnxruntime", "openvino"])
 @pytest.mark.parametrize("size", [(64, 96), (33, 47), (1, 1), (31, 200)])
@@ -45,6 +46,7 @@ def test_the_bundled_models_trunk_agrees_with_torch(engine: str, size: tuple[int
     assert np.max(np.abs(depth - expected) / expected) <= 1e-4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ["onnxruntime", "openvino"])
 def test_a_folder_from_before_there_were_trunks_runs_the_whole_graph(
     tmp_path: Path, engine: str

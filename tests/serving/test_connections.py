@@ -144,6 +144,7 @@ def test_idle_connections_do_not_block_clients(start: Callable[..., Any]) -> Non
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
+@pytest.mark.slow
 def test_arriving_bodies_share_a_memory_limit(start: Callable[..., Any]) -> None:
     # One waiting request and four workers: 500 KiB for all bodies that arrive.
     with start("--max-body", "100KiB", "--queue", 1) as service, ExitStack() as stack:

@@ -59,6 +59,7 @@ def test_the_limit_itself_is_allowed(small: Service) -> None:
     assert small.post(PHOTO.ljust(102401, b"\0")).status_code == 413
 
 
+@pytest.mark.slow
 def test_a_chunked_body_is_cut_where_it_crosses_the_limit(small: Service) -> None:
     chunk = b"2800\r\n" + bytes(0x2800) + b"\r\n"  # 10 KiB
     with small.connect() as connection:
@@ -87,6 +88,7 @@ def test_a_length_that_is_too_long_ends_at_the_deadline(small: Service) -> None:
     assert 0.9 < time.monotonic() - start < 8
 
 
+@pytest.mark.slow
 def test_a_dripping_body_ends_at_the_deadline(small: Service) -> None:
     with small.connect() as connection:
         connection.sendall(HEAD + b"Content-Length: 90000\r\n\r\n")
@@ -96,6 +98,7 @@ def test_a_dripping_body_ends_at_the_deadline(small: Service) -> None:
         assert status_of(connection.recv(4096)) == 408
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("beginning", [b"", b"GET / HTTP/1.1\r\nHost: "])
 def test_idle_connections_and_slow_headers_are_closed(small: Service, beginning: bytes) -> None:
     with small.connect() as connection:
@@ -115,6 +118,7 @@ def test_idle_connections_and_slow_headers_are_closed(small: Service, beginning:
         assert 0.5 < time.monotonic() - start < 6
 
 
+@pytest.mark.slow
 def test_an_idle_keep_alive_connection_is_closed(small: Service) -> None:
     with small.connect() as connection:
         connection.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
@@ -183,6 +187,7 @@ def test_other_methods_and_paths(small: Service, method: str, path: str, status:
     assert status_of(small.say(line.encode())) == status
 
 
+@pytest.mark.slow
 def test_a_missing_or_wrong_key_is_refused(start: Callable[..., Any]) -> None:
     with start("--api-key-env", "TEST_KEY", env={**os.environ, "TEST_KEY": "open-sesame"}) as kept:
         assert kept.post(PHOTO).status_code == 401

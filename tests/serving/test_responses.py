@@ -58,6 +58,7 @@ def test_depth_files_equal_the_librarys_depth(
     np.testing.assert_allclose(read_depth(path).metres, expected, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_a_step_keeps_metres_and_positions_in_space(service: Service, tmp_path: Path) -> None:
     whole, third = tmp_path / "whole.npz", tmp_path / "third.npz"
     whole.write_bytes(service.post(PHOTO, format="npz", fov=67).content)
@@ -308,6 +309,7 @@ def test_a_form_of_curl_and_the_type_image_jpg_are_read(service: Service) -> Non
     assert service.post(PHOTO, {"Content-Type": "image/jpg"}).json() == plain
 
 
+@pytest.mark.slow
 def test_the_service_states_the_measured_error_of_the_bundled_model(
     start_bundled: Callable[..., Any],
 ) -> None:
@@ -318,6 +320,7 @@ def test_the_service_states_the_measured_error_of_the_bundled_model(
     assert found["at"][0]["sigma"] == pytest.approx(depth.sigma_at(30, 20), rel=0.02)
 
 
+@pytest.mark.slow
 def test_pages_of_an_allowed_origin_may_use_the_service(start: Callable[..., Any]) -> None:
     origin, other = {"Origin": "https://app.example.org"}, {"Origin": "https://evil.example"}
     with start("--cors", "https://App.example.org") as service, service.client() as client:

@@ -383,6 +383,7 @@ def test_bad_pairs_are_refused_before_the_first_step(tmp_path: Path) -> None:
     assert not (tmp_path / "run/log.jsonl").exists()
 
 
+@pytest.mark.slow
 def test_a_photo_without_depth_is_reported_and_left_out(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -441,6 +442,7 @@ def test_the_model_remembers_the_focal_length_it_learnt_from(tmp_path: Path) -> 
     assert processor.focal_ratio == pytest.approx(80 / SIZE[0])  # not the starting model's 1.081
 
 
+@pytest.mark.slow
 def test_the_best_model_keeps_its_errors_on_held_out_frames(frames: Path, tmp_path: Path) -> None:
     train(tiny_recipe(frames, tmp_path))
     depth = glpn.load(tmp_path / "best", engine="torch", device="cpu")(frames / "rgb/006.png")

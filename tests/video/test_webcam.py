@@ -24,6 +24,7 @@ ENDLESS = Device("lavfi", "testsrc=size=64x48:rate=50,realtime")
 COLORS = Colors("inferno", 1.0, 5.0)
 
 
+@pytest.mark.slow
 def test_a_slow_reader_misses_pictures_and_gets_none_twice() -> None:
     with open_webcam(ENDLESS) as webcam:
         frames = webcam.frames()

@@ -265,6 +265,7 @@ def test_an_imagenet_file_becomes_an_encoder_without_its_classifier(tmp_path: Pa
     assert_same(again.state_dict(), model.glpn.state_dict())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("head", ["classification", "segmentation", "none"])
 @pytest.mark.parametrize("pickled", [False, True])
 def test_a_segformer_of_transformers_starts_a_depth_network(
