@@ -102,10 +102,9 @@ def accessibility(browser: Browser, url: str) -> dict[str, Any]:
     axe = resources.files("axe_playwright_python").joinpath("axe.min.js").read_text()
     found: dict[str, Any] = {}
     console: list[str] = []
-    for scheme, (device, options) in product(
-        ("light", "dark"), (("desktop", DESKTOP), ("phone", PHONE))
-    ):
-        page = opened(browser, color_scheme=scheme, **options)
+    devices: dict[str, dict[str, Any]] = {"desktop": DESKTOP, "phone": PHONE}
+    for scheme, device in product(("light", "dark"), devices):
+        page = opened(browser, color_scheme=scheme, **devices[device])
         page.on("console", lambda message: console.append(message.text))
         page.on("pageerror", lambda error: console.append(str(error)))
         for view in views(page, url):
