@@ -91,7 +91,7 @@ def test_info_tells_what_a_depth_file_says_of_itself(
     assert says["camera"] == predicted["camera"]
     assert says["model_hash"] == predicted["provenance"]["model_hash"]
     text = glpn("info", predicted["files"][format]).out
-    assert "given field of view of 90°" in text and "96x128" in text
+    assert "given field of view of 90°" in text and "128x96" in text
 
 
 def test_info_of_a_foreign_depth_map_needs_its_scale(glpn: RunGlpn, tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ def test_one_line_tells_size_metres_camera_places_and_files(
     depth = library.load(model, threads=1)(photo)
     [line] = run.out.splitlines()
     low, high = depth.metres.min(), depth.metres.max()
-    assert line.startswith(f"{photo}: 96x128, {low:.3g}-{high:.3g} m, median ")
+    assert line.startswith(f"{photo}: 128x96, {low:.3g}-{high:.3g} m, median ")
     assert "focal 111 px (assumed 60° field of view along the longer side)" in line  # 64·√3
     assert f"{depth.at(10, 20):.2f} m at (10, 20); " in line
     assert re.search(r"\d+\.\d\d m at \(3\.5, 4\); \d+\.\d\d m from \(0, 0\) to \(100, 50\)", line)
@@ -316,7 +316,7 @@ def test_any_file_name_works_in_any_locale_and_never_reaches_the_terminal_raw(
     )
     assert (run.code, run.err.count("error")) == (0, 0)
     assert len(run.out.splitlines()) == len(hostile_names())
-    assert "\x1b" not in run.out and "two\\nlines.jpg: 96x128" in run.out
+    assert "\x1b" not in run.out and "two\\nlines.jpg: 128x96" in run.out
     assert len(list((tmp_path / "out").glob("*.vis.png"))) == len(hostile_names())
     assert all(path.name.isprintable() for path in (tmp_path / "out").iterdir())
 

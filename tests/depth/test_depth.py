@@ -114,8 +114,8 @@ def test_distance_is_symmetric_and_at_least_the_difference_in_depth(
 def test_summary_gives_size_range_and_median() -> None:
     metres = np.full((480, 640), 2.1)
     metres[0, :3] = [0.71, 4.32, 0]
-    assert str(a_depth(metres)) == "480x640, 0.71-4.32 m, median 2.1 m"
-    assert str(a_depth(np.zeros((2, 3)))) == "2x3, depth unknown"
+    assert str(a_depth(metres)) == "640x480, 0.71-4.32 m, median 2.1 m"
+    assert str(a_depth(np.zeros((2, 3)))) == "3x2, depth unknown"
     one = a_depth(np.full((1, 1), 2345), Camera(1, 1, 0, 0, "test"))
     assert str(one) == "1x1, 2345-2345 m, median 2345 m"
 
@@ -251,7 +251,7 @@ def test_depth_read_back_measures_the_same_distance(tmp_path: Path) -> None:
 
 def test_read_depth_is_a_public_name(tmp_path: Path) -> None:
     path = a_depth([[1, 2]]).save(tmp_path / "a.png")
-    assert str(glpn.read_depth(path)) == "1x2, 1-2 m, median 1.5 m"
+    assert str(glpn.read_depth(path)) == "2x1, 1-2 m, median 1.5 m"
 
 
 def test_encoded_bytes_are_those_of_the_saved_file(tmp_path: Path) -> None:

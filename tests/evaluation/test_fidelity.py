@@ -46,5 +46,5 @@ def test_other_weights_are_reported_with_their_deviation(published: Path) -> Non
 
 def test_another_photo_is_refused(published: Path) -> None:
     Image.new("RGB", (64, 64)).save(published / "small.png")
-    with pytest.raises(UsageError, match=r"000000039769\.jpg, 480x640"):
+    with pytest.raises(UsageError, match=r"000000039769\.jpg, 640x480"):
         fidelity.compare(published / "model", published / "small.png")

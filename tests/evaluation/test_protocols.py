@@ -59,7 +59,7 @@ def test_kb_crop_is_the_bottom_352_rows_and_the_middle_1216_columns() -> None:
     cut = kb_crop(image)
     assert cut.shape == (352, 1216, 2)
     assert cut[0, 0].tolist() == [23, 13] and cut[-1, -1].tolist() == [374, 1228]
-    with pytest.raises(DataError, match=r"street_3.*at least 352x1216, got 300x1242"):
+    with pytest.raises(DataError, match=r"street_3.*at least 1216x352, got 1242x300"):
         kb_crop(image[:300], name="street_3")
 
 

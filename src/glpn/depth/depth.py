@@ -117,9 +117,9 @@ class Depth:
         height, width = self.size
         known = self.metres[self.metres > 0]
         if not known.size:
-            return f"{height}x{width}, depth unknown"
+            return f"{width}x{height}, depth unknown"
         low, high = _short(float(known.min())), _short(float(known.max()))
-        return f"{height}x{width}, {low}-{high} m, median {_short(median(known))} m"
+        return f"{width}x{height}, {low}-{high} m, median {_short(median(known))} m"
 
     def __repr__(self) -> str:
         return f"<Depth {self}, {self.provenance.model}>"

@@ -102,8 +102,8 @@ def _corner(network: GLPNForDepthEstimation, photo: str | Path) -> NDArray[np.fl
     if image.size != PHOTO_SIZE:
         height, width = PHOTO_SIZE
         raise UsageError(
-            f"{photo}: expected COCO's 000000039769.jpg, {height}x{width}; "
-            f"got {image.size[0]}x{image.size[1]}"
+            f"{photo}: expected COCO's 000000039769.jpg, {width}x{height}; "
+            f"got {image.size[1]}x{image.size[0]}"
         )
     pixels = GLPNImageProcessor()(image, return_tensors="pt").pixel_values
     with torch.inference_mode():

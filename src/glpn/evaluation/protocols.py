@@ -173,7 +173,7 @@ def kb_crop(array: NDArray[Scalar], *, name: str = "frame") -> NDArray[Scalar]:
     rows, columns = KB_CROP_SIZE
     if height < rows or width < columns:
         raise DataError(
-            f"{name}: the KB crop needs at least {rows}x{columns}, got {height}x{width}"
+            f"{name}: the KB crop needs at least {columns}x{rows}, got {width}x{height}"
         )
     left = (width - columns) // 2
     return array[height - rows :, left : left + columns]

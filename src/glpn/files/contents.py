@@ -129,7 +129,7 @@ def require_size(height: int, width: int) -> None:
         DataError: no pixel, or more than MAX_PIXELS.
     """
     if not (height > 0 and width > 0 and height * width <= MAX_PIXELS):
-        raise DataError(f"{height}x{width} pixels; expected 1 to {MAX_PIXELS} pixels")
+        raise DataError(f"{width}x{height} pixels; expected 1 to {MAX_PIXELS} pixels")
 
 
 def require_package(package: str, format: str) -> ModuleType:

@@ -109,7 +109,7 @@ def _depth_lines(record: dict[str, Any]) -> dict[str, object]:
     said = record["says"]
     lines: dict[str, object] = {
         "depth": record["depth"],
-        "size": f"{record['height']}x{record['width']}",
+        "size": f"{record['width']}x{record['height']}",
         "known": f"{100 * record['known']:.4g} % of the pixels",
     }
     if "median" in record:
