@@ -7,7 +7,8 @@ The bundled weights do not come from here yet: docs/lab-notes.md says how far it
     glpn synth RUNS/handheld --furniture FURNITURE --cameras handheld --seed 6000000 \
         --count 2160 --views 6 --size 432x576
     glpn synth RUNS/level --furniture FURNITURE --seed 6002160 --count 720 --views 6 --size 432x576
-    python recipes/bundled/larger.py DATA RUNS teacher-larger indoor-240 indoor-384
+    python recipes/bundled/larger.py DATA RUNS \
+        teacher-larger indoor-240 indoor-384 indoor-384-longer
 
 DATA holds `nyu795/`, `rooms_photos/`, `houses_photos/` and `mixed_photos/`; RUNS/indoor-mean is
 what `train.py` leaves. Each stage saves its state in RUNS/STAGE and resumes after an interruption.
@@ -18,6 +19,7 @@ teacher-larger  EfficientNet-Lite2 (ImageNet, Apache-2.0) under GLPN's decoder l
 indoor-240  GLPN continues at half size, with the photos too: their depth and all feature maps are
           the teacher's.
 indoor-384  The same at 384×512 for a whole frame.
+indoor-384-longer  The same, from the network of the stage before, with more whole frames.
 
 Windows zoom by a factor of up to 3; metres follow, so the network learns every focal length as a
 crop. The head and the loss see half the columns of a window, which halves their time.
@@ -65,7 +67,7 @@ SAVE_EVERY = 100
 class Stage:
     """One run: windows of each set in a batch, their size, and the rows of a whole frame.
 
-    Every third step takes `whole` instead of `mix` and `size`.
+    Every `whole_every`th step takes `whole` instead of `mix` and `size`.
     """
 
     mix: dict[str, int]
@@ -76,6 +78,7 @@ class Stage:
     zoom: tuple[float, float] = (0.6, 2.0)
     nyu_zoom: tuple[float, float] | None = None  # where it differs
     whole: tuple[dict[str, int], tuple[int, int]] | None = None
+    whole_every: int = 3
     feature_weight: float = 0.0
     start: str | None = None
     edges: dict[str, float] = field(
@@ -84,7 +87,8 @@ class Stage:
 
     def plan(self, step: int) -> tuple[dict[str, int], tuple[int, int]]:
         """The mix and the size of a step."""
-        return self.whole if self.whole and step % 3 == 2 else (self.mix, self.size)
+        last = step % self.whole_every == self.whole_every - 1
+        return self.whole if self.whole and last else (self.mix, self.size)
 
 
 STAGES = {
@@ -109,6 +113,19 @@ STAGES = {
         whole=({"nyu": 3, "furnished": 2, "places": 1, "houses": 1}, (384, 512)),
         feature_weight=1.0,
         start="indoor-240",
+    ),
+    "indoor-384-longer": Stage(
+        {"nyu": 4, "furnished": 3, "places": 3, "houses": 1, "mixed": 1},
+        (288, 384),
+        384,
+        2800,
+        4e-4,
+        zoom=(0.7, 2.0),
+        nyu_zoom=(0.8, 1.5),
+        whole=({"nyu": 3, "furnished": 2, "places": 2}, (384, 512)),
+        whole_every=2,
+        feature_weight=1.0,
+        start="indoor-384",
     ),
 }
 
