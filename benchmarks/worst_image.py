@@ -50,7 +50,7 @@ high = lambda: int(next(l for l in open("/proc/self/status") if l.startswith("Vm
 before, cpu, clock = high(), time.process_time(), time.perf_counter()
 try:
     if what == "read":
-        read_photo(data, limits=SERVICE_LIMITS, min_decode_size=estimator.fit)
+        read_photo(data, limits=SERVICE_LIMITS, min_decode_size=estimator.min_decode_size)
     else:
         depth_response(estimator, data, DepthQuery(format=format), Limits())
     said = "ok"

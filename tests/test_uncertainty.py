@@ -152,7 +152,7 @@ def test_random_passes_do_not_disturb_predictions_beside_them(droppable: Path) -
 
 @pytest.mark.parametrize("value", [-0.1, np.nan, np.inf])
 def test_an_impossible_sigma_is_refused(value: Any) -> None:
-    with pytest.raises(DataError, match="sigma: expected finite metres from 0 on"):
+    with pytest.raises(DataError, match="sigma: expected finite metres of at least 0"):
         replace(a_depth(), sigma=np.full((24, 32), value))
     with pytest.raises(DataError, match=r"sigma: expected shape \[24, 32\], got \[24, 31\]"):
         replace(a_depth(), sigma=np.zeros((24, 31)))

@@ -38,14 +38,16 @@ from glpn.processing import tiling
 from glpn.processing.processor import GLPNImageProcessor
 from glpn.processing.resize import resize_depth
 
-# The network's input is scaled down to at most this many pixels. It is three times the published
-# training size, and a 12-megapixel photo with MiT-b0 needs less than 1 GB.
+# The network's input has at most this many pixels, three times as many as in the published
+# training. With MiT-b0, a 12-megapixel photo then needs less than 1 GB.
 MAX_INPUT_PIXELS = 1_000_000
 
-# A JPEG is decoded at no less than this multiple of the network's input (`benchmarks/draft.py`).
-ENOUGH = 1.5
+# Minimum size of a decoded JPEG, per side, as a multiple of the network's input size
+# (`benchmarks/draft.py`).
+MIN_DECODE_RATIO = 1.5
 
-# A sigmoid that underflows would give 0 m, which means "unknown" in files.
+# Smallest predicted depth in metres. Without it, a sigmoid that underflows gives 0 m, which means
+# "unknown" in files.
 SMALLEST_DEPTH = 1e-3
 
 
@@ -71,13 +73,13 @@ def load(
         engine: "auto", "onnxruntime", "openvino" or "torch".
         device: "auto", "cpu", "cuda", "cuda:1", "mps".
         threads: CPU threads for one prediction; one per usable core if None.
-        max_depth: metres at the sigmoid's 1, for a checkpoint whose own value is wrong (80 for
-            the published KITTI weights).
+        max_depth: maximum depth in metres, where the sigmoid is 1. Overrides the checkpoint's
+            value if that is wrong (80 for the published KITTI weights).
         precision: "float32"; "reduced", which is faster and less accurate, and only available
             for weights that passed `glpn precision`; or "auto": reduced where it is available
             and faster.
-        photos: number of photos to predict, if known. It decides between an engine that starts
-            fast and one that runs fast.
+        photos: number of photos to predict, if known. Used to choose between an engine that
+            starts quickly and one that predicts quickly.
         concurrency: number of threads that call the estimator at once; each call then runs on
             `threads` threads.
         revision, cache_dir, local_files_only, token: see `HubOptions`.
@@ -86,7 +88,7 @@ def load(
         MissingInput: the model does not exist.
         MissingDependency: the requested engine is not installed.
         UsageError: an option has an unknown value, or reduced precision is unavailable.
-        ConfigError, CheckpointError: the model's files are damaged or do not fit each other.
+        ConfigError, CheckpointError: the model's files are damaged or inconsistent.
     """
     hub = HubOptions(revision, cache_dir, local_files_only, token)
     options = EngineOptions(model, engine, device, threads, max_depth, precision, hub)
@@ -100,7 +102,7 @@ class DepthEstimator:
         engine: runs the network.
         processor: scales photos to the network's input.
         provenance: the origin recorded in every `Depth`.
-        errors: errors of the network's own metres, if they were measured.
+        errors: measured errors of the network's own metres; None if they were not measured.
     """
 
     def __init__(
@@ -120,7 +122,7 @@ class DepthEstimator:
     def open(
         cls, options: EngineOptions, *, photos: int | None = None, concurrency: int = 1
     ) -> DepthEstimator:
-        """Open a model; `photos`, `concurrency` and the errors are those of `load`."""
+        """Open a model. See `load` for `photos`, `concurrency` and the exceptions raised."""
         folder = weights.resolve(options.model, **dataclasses.asdict(options.hub))
         engine = open_engine(folder, options, photos=photos, concurrency=concurrency)
         provenance = Provenance(
@@ -131,7 +133,7 @@ class DepthEstimator:
             glpn_version=glpn.__version__,
             max_depth=float(engine.config.max_depth),
         )
-        # Nobody measured the errors of metres in another range.
+        # With another max_depth, the recorded errors do not apply.
         errors = weights.read_errors(folder) if options.max_depth is None else None
         estimator = cls(engine, GLPNImageProcessor.from_pretrained(folder), provenance, errors)
         precision = FLOAT32 if engine.precision == FLOAT32 else REDUCED
@@ -160,7 +162,7 @@ class DepthEstimator:
         fov: float | None = None,
         uncertainty: str | None = None,
         measurements: Measurements | None = None,
-        tiles: int | None = None,
+        tiles: int | bool | None = None,
     ) -> Depth: ...
 
     @overload
@@ -173,7 +175,7 @@ class DepthEstimator:
         fov: float | None = None,
         uncertainty: str | None = None,
         measurements: Measurements | None = None,
-        tiles: int | None = None,
+        tiles: int | bool | None = None,
     ) -> Iterator[Depth]: ...
 
     def __call__(
@@ -185,7 +187,7 @@ class DepthEstimator:
         fov: float | None = None,
         uncertainty: str | None = None,
         measurements: Measurements | None = None,
-        tiles: int | None = None,
+        tiles: int | bool | None = None,
     ) -> Depth | Iterator[Depth]:
         """Estimate depth.
 
@@ -197,12 +199,14 @@ class DepthEstimator:
             fov: horizontal field of view in degrees, instead of a camera. Without any of the three,
                 the camera comes from EXIF or is assumed. A known focal length also scales the
                 metres; see `estimate`.
-            uncertainty: adds the disagreement of predictions to the `sigma` of each `Depth`, which
-                otherwise follows from measured errors. "flip" costs a second run of the network
-                (`flip_sigma`), "droppath" eight more on torch (`stochastic_depths`).
+            uncertainty: also predict variants of the photo, and include their disagreement in
+                `sigma`. If None, `sigma` comes only from measured errors. "flip" needs one more
+                run of the network (`flip_sigma`), "droppath" eight more, on torch
+                (`stochastic_depths`).
             measurements: known depths and lengths in each photo; see `Depth.calibrate`.
-            tiles: number of tiles per side that add detail; True chooses it. No tile is enlarged
-                for the network, and the metres remain those of the whole photo: see `tiling`.
+            tiles: number of tiles per side, for more detail in large photos; True chooses the
+                number. It is limited so that no tile is enlarged for the network. The whole photo
+                still determines the metres: see `tiling`.
 
         Returns:
             A `Depth` at the photo's own upright size, or an iterator of them.
@@ -251,19 +255,20 @@ class DepthEstimator:
         camera: Camera | None,
         *,
         uncertainty: str | None = None,
-        tiles: int | None = None,
+        tiles: int | bool | None = None,
     ) -> Depth:
-        """Depth of one decoded photo.
+        """Estimate the depth of one decoded photo.
 
         A camera with twice the focal length shows a room twice as large, as if from half the
         distance. A network trained with one camera is therefore right for another if its metres are
         multiplied by the ratio of the focal lengths (Yin et al. 2023, Metric3D, section 3.1). The
         metres are multiplied if the processor knows the network's camera and `camera` is known;
-        the provenance says so. Otherwise the photo counts as one from the network's own camera.
+        the provenance says so. Otherwise, glpn assumes that the network's own camera took the
+        photo.
 
         Args:
-            photo: upright.
-            camera: the photo's; None if unknown.
+            photo: the decoded photo, already upright.
+            camera: the camera that took the photo; None if unknown.
             uncertainty: see `__call__`; the depth then has a sigma.
             tiles: see `__call__`.
         """
@@ -271,7 +276,8 @@ class DepthEstimator:
         if photo.whole is not None and (uncertainty is not None or tiles):
             what = "tiles need" if tiles else "uncertainty needs"
             raise UsageError(
-                f"{photo.name}: {what} the whole photograph: read it without `min_decode_size`"
+                f"{photo.name}: {what} the photo at full resolution; call read_photo without "
+                "`min_decode_size`"
             )
         metres, count = self._detailed(photo, tiles)
         sigma = self.sigma(photo.pixels, metres, uncertainty)
@@ -294,11 +300,13 @@ class DepthEstimator:
         )
 
     def focal_factor(self, camera: Camera | None, size: tuple[int, int]) -> float:
-        """The factor on the network's metres for a photo's camera; 1 if either is unknown.
+        """Return the factor that converts the network's metres to those of a photo's camera.
+
+        It is 1 if the camera of the photo or that of the network is unknown.
 
         Args:
-            camera: the photo's.
-            size: the photo's (height, width).
+            camera: the camera that took the photo; None if unknown.
+            size: (height, width) of the photo.
         """
         ratio = self.processor.focal_ratio
         if camera is None or ratio is None:
@@ -319,8 +327,8 @@ class DepthEstimator:
         reach = None if provenance.max_depth is None else provenance.max_depth * factor
         return dataclasses.replace(provenance, max_depth=reach, note="; ".join(notes))
 
-    def _detailed(self, photo: Photo, tiles: int | None) -> tuple[NDArray[np.float32], int]:
-        """The metres with the detail of tiles, and the number of tiles per side."""
+    def _detailed(self, photo: Photo, tiles: int | bool | None) -> tuple[NDArray[np.float32], int]:
+        """Return the metres, with the detail of the tiles, and the number of tiles per side."""
         metres = self.metres(photo.pixels, photo.size)
         seen = self.processor.input_size(*photo.size, max_pixels=MAX_INPUT_PIXELS)
         count = tiling.tiles_a_side(tiles, photo.size, seen)
@@ -344,20 +352,23 @@ class DepthEstimator:
         pixels = self.processor.pixels(image, max_pixels=MAX_INPUT_PIXELS, size=size)  # [3, h, w]
         return self._enlarged(self.engine(pixels[None])[0], size or image.shape[:2])
 
-    def fit(self, height: int, width: int) -> tuple[int, int]:
+    def min_decode_size(self, height: int, width: int) -> tuple[int, int]:
         """The minimum (height, width) at which `read_photo` may decode a photo of this size.
 
-        A JPEG decoder shrinks by powers of two, with a different filter than the processor. If it
-        leaves ENOUGH times the network's input to the processor, the metres change by 0.5 %.
+        A JPEG decoder shrinks by powers of two, with a different filter than the processor. If the
+        decoded JPEG is at least MIN_DECODE_RATIO times as large as the network's input, the metres
+        change by only 0.5 %.
         """
         size = self.processor.input_size(height, width, max_pixels=MAX_INPUT_PIXELS)
-        down, across = (math.ceil(side * ENOUGH) for side in size)
+        down, across = (math.ceil(side * MIN_DECODE_RATIO) for side in size)
         return down, across
 
     def sigma(
         self, image: NDArray[np.uint8], metres: NDArray[np.float32], uncertainty: str | None
     ) -> NDArray[np.float32] | None:
-        """One standard deviation in metres [H, W] of the network's own metres; None without any.
+        """Return one standard deviation of the network's own metres, in metres, [H, W].
+
+        None if `uncertainty` is None.
 
         Args:
             image: RGB uint8 [H, W, 3].
@@ -376,13 +387,14 @@ class DepthEstimator:
             pixels = self.processor.pixels(image, max_pixels=MAX_INPUT_PIXELS)  # [3, h, w]
             maps = stochastic_depths(cast(StochasticEngine, self.engine), pixels)
             spread = deviation(self._enlarged(depth, image.shape[:2]) for depth in maps)
-        # The measured errors hold what all predictions share; the spread adds where they differ.
+        # Measured errors include the errors common to all predictions; the spread adds the
+        # differences between them.
         return spread if self.errors is None else np.hypot(self.errors.sigma(metres), spread)
 
     def _enlarged(self, depth: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
-        """The network's output [h, w], at the photo's size and within the model's range."""
+        """Resize the network's output [h, w] to the photo's size, within the model's range."""
         depth = np.clip(depth, SMALLEST_DEPTH, self.engine.config.max_depth)
-        return np.asarray(resize_depth(depth, size), np.float32)  # [H, W], no wider a range
+        return np.asarray(resize_depth(depth, size), np.float32)  # [H, W]; resizing keeps the range
 
 
 def _reopened(

@@ -223,7 +223,7 @@ def test_invalid_lengths_are_refused(bad: Any) -> None:
 
 
 def test_length_between_a_place_and_itself_is_refused() -> None:
-    with pytest.raises(UsageError, match="two different places"):
+    with pytest.raises(UsageError, match="two points of a length must be different"):
         a_room().with_lengths([(20, 30, 20, 30, 1.0)])
     with pytest.raises(UsageError, match="outside"):
         a_room().with_lengths([(20, 30, 20, 300, 1.0)])

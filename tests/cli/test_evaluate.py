@@ -358,7 +358,7 @@ def test_robustness_is_a_table_of_relative_losses(
     clean, mild, bad = (found["means"][c]["rmse"]["value"] for c in ("clean", "fog 2", "fog 5"))
     loss = ((mild + bad) / 2 - clean) / clean
     assert found["relative_loss"]["rmse"]["fog"] == pytest.approx(loss, rel=1e-9)
-    assert "| corruption | 2 | 5 | mean | relative loss |" in run.out
+    assert "| corruption | 2 | 5 | mean | worse by |" in run.out
     assert f"| {loss:+.1%} |" in run.out
     again = glpn(*arguments)  # all is there already
     assert again.code == 0 and again.out == run.out

@@ -353,7 +353,10 @@ def test_changed_weights_that_nobody_signed_are_refused(
     with_tensors(copy, lambda tensors: tensors["head.head.0.bias"].add_(1))
     run = predict(photo, "-m", copy, "--engine", engine)
     assert (run.code, run.out) == (65, "") and len(run.err.splitlines()) == 1
-    assert "model.safetensors: differs from checksums.json" in run.err and "glpn sign" in run.err
+    assert (
+        "model.safetensors: does not match its checksum in checksums.json" in run.err
+        and "glpn sign" in run.err
+    )
 
 
 @pytest.mark.parametrize("engine", ["torch", "onnxruntime"])
@@ -364,7 +367,9 @@ def test_an_edited_configuration_predicts_after_one_line_of_warning(
     run = predict(photo, "-m", copy, "--engine", engine)
     assert run.code == 0
     [warning, *_] = run.err.splitlines()
-    assert warning.startswith(f"warning: {copy}/config.json: differs from checksums.json")
+    assert warning.startswith(
+        f"warning: {copy}/config.json: does not match its checksum in checksums.json"
+    )
     assert run.err.count("warning") == 1 and "Warning" not in run.err
     weights.sign(copy)
     assert "warning" not in predict(photo, "-m", copy, "--engine", engine).err

@@ -141,7 +141,7 @@ def test_numpy_reads_a_depth_as_its_metres() -> None:
     "bad", [[[1, math.nan]], [[math.inf, 1]], [[-0.1, 1]]], ids=["NaN", "infinite", "negative"]
 )
 def test_impossible_metres_are_refused(bad: list[list[Any]] | list[list[float]]) -> None:
-    with pytest.raises(DataError, match="finite metres from 0 on"):
+    with pytest.raises(DataError, match="finite metres of at least 0"):
         a_depth(bad)
 
 

@@ -85,7 +85,7 @@ def test_the_limit_on_pixels_is_that_of_the_whole_photograph() -> None:
 @pytest.mark.slow
 def test_metres_have_the_whole_size_and_hardly_move(estimator: DepthEstimator) -> None:
     data = encoded(smooth(960, 1280), "JPEG")
-    photo = read_photo(data, min_decode_size=estimator.fit)
+    photo = read_photo(data, min_decode_size=estimator.min_decode_size)
     assert photo.pixels.shape[:2] == (480, 640)  # 1.5 × 192 fits into a half, not into a quarter
     small, whole = estimator(photo), estimator(data)
     assert small.size == (960, 1280) and small.image is None
@@ -95,13 +95,17 @@ def test_metres_have_the_whole_size_and_hardly_move(estimator: DepthEstimator) -
 
 def test_an_odd_size_gives_the_network_the_same_input_size(estimator: DepthEstimator) -> None:
     for height, width in ((1001, 777), (961, 1281), (1999, 640)):
-        photo = read_photo(encoded(smooth(height, width), "JPEG"), min_decode_size=estimator.fit)
+        photo = read_photo(
+            encoded(smooth(height, width), "JPEG"), min_decode_size=estimator.min_decode_size
+        )
         assert photo.whole == (height, width)
         pixels = estimator.processor.pixels(photo.pixels, size=photo.size)
         assert pixels.shape[1:] == estimator.processor.input_size(height, width)
 
 
 def test_uncertainty_needs_the_whole_photograph(estimator: DepthEstimator) -> None:
-    photo = read_photo(encoded(smooth(960, 1280), "JPEG"), min_decode_size=estimator.fit)
-    with pytest.raises(UsageError, match="whole photograph"):
+    photo = read_photo(
+        encoded(smooth(960, 1280), "JPEG"), min_decode_size=estimator.min_decode_size
+    )
+    with pytest.raises(UsageError, match="at full resolution"):
         estimator(photo, uncertainty="flip")

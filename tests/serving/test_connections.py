@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from starlette.datastructures import Headers
 
+from glpn.serving.error_responses import Refusal
 from glpn.serving.limits import require_host
-from glpn.serving.refusals import Refusal
 from tests.corpus.bytes_of import encoded, scene
 from tests.serving.conftest import JPEG, Service, read_all, status_of
 

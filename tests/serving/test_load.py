@@ -24,8 +24,8 @@ from glpn.errors import CheckpointError
 from glpn.estimator import DepthEstimator
 from glpn.serving.app import make_app
 from glpn.serving.batcher import SharedEngine
+from glpn.serving.error_responses import Refusal
 from glpn.serving.limits import Limits
-from glpn.serving.refusals import Refusal
 from glpn.serving.request_queue import RequestQueue
 from tests.corpus.bytes_of import encoded, scene
 from tests.serving.conftest import JPEG, wait_for

@@ -99,6 +99,6 @@ def test_workers_write_the_bytes_that_one_process_writes(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("options", [{"count": 0}, {"kind": "moon"}, {"views": 0}, {"workers": 0}])
 def test_impossible_requests_are_refused(tmp_path: Path, options: dict[str, Any]) -> None:
-    with pytest.raises(UsageError, match="from 1 on"):
+    with pytest.raises(UsageError, match="of at least 1"):
         written(tmp_path, **options)
     assert not (tmp_path / "rgb").exists()

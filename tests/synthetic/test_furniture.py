@@ -13,11 +13,11 @@ import torch
 
 from glpn.errors import DataError, MissingDependency, MissingInput, UsageError
 from glpn.synthetic import render, render_scenes, sample_scene, write_dataset
-from glpn.synthetic.furniture.catalogue import Library, open_library
-from glpn.synthetic.furniture.facing import quarter_turns
-from glpn.synthetic.furniture.kinds import kind_of
-from glpn.synthetic.furniture.obj import read_obj
-from glpn.synthetic.furniture.tracer import MISS, Tracer
+from glpn.synthetic.furniture_models.catalogue import Library, open_library
+from glpn.synthetic.furniture_models.facing import quarter_turns
+from glpn.synthetic.furniture_models.kinds import kind_of
+from glpn.synthetic.furniture_models.obj import read_obj
+from glpn.synthetic.furniture_models.tracer import MISS, Tracer
 from glpn.synthetic.scenes import coverings, mesh_furniture, seating
 from glpn.synthetic.scenes.kit import Kit
 from glpn.synthetic.scenes.rooms import sample_room

@@ -1,4 +1,4 @@
-"""Depth: metres, camera and provenance. Probe it, measure in it, colour it, save it."""
+"""Depth: metres, camera and provenance, with methods to measure, calibrate, colour and save."""
 
 from __future__ import annotations
 
@@ -34,16 +34,18 @@ class Depth:
 
     Attributes:
         metres: float32 [H, W], read-only; 0 is unknown.
-        camera: the photo's camera, at this size.
-        provenance: its origin.
+        camera: the photo's camera, with intrinsics for this image size.
+        provenance: the origin of this depth: photo, model, engine, changes.
         image: the photo, uint8 [H, W, 3], if known; points take their colours from it.
         sigma: one standard deviation of the metres, float32 [H, W], in metres, read-only: two
-            thirds of the true depths lie within it. It follows from `errors` unless given; None
-            without either.
-        errors: the errors of the metres by depth on held-out frames, if they were measured.
+            thirds of the true depths differ by less. If not given, it is computed from `errors`;
+            None if `errors` is None too.
+        errors: the model's error on held-out frames as a function of predicted depth; None if it
+            was not measured.
 
     Raises:
-        DataError: metres or sigma are not a map of finite numbers from 0 on, or differ in size.
+        DataError: metres or sigma are not a 2-D array of finite numbers of at least 0, or differ
+            in size.
         UsageError: the image has another size or type.
     """
 
@@ -76,12 +78,15 @@ class Depth:
 
     @property
     def given_sigma(self) -> NDArray[np.float32] | None:
-        """`sigma` if it is this photo's own map; None if it follows from `errors`."""
+        """The `sigma` passed to the constructor; None if `sigma` is computed from `errors`."""
         sigma: NDArray[np.float32] | None = vars(self)["_given_sigma"]
         return sigma
 
     def sigma_at(self, x: float, y: float) -> float | None:
-        """One sigma in metres of the pixel nearest to a position inside the image, if known."""
+        """Return sigma in metres at the pixel nearest to (x, y); None if it is unknown.
+
+        The position must be inside the image.
+        """
         row, column = round(y), round(x)
         if self.given_sigma is not None:
             return float(self.given_sigma[row, column])
@@ -91,10 +96,10 @@ class Depth:
 
     @property
     def relative_error(self) -> float | None:
-        """Two thirds of the true depths lie within this fraction of the predicted ones.
+        """|true - predicted| / predicted is below this for two thirds of the pixels.
 
-        For this photo's depths, by the errors on the frames that `provenance.error_data` names;
-        None if nobody measured them.
+        Estimated for the depths in this photo, from errors on the frames that
+        `provenance.error_data` names; None if the errors were not measured.
         """
         return self.provenance.error
 
@@ -146,14 +151,23 @@ class Depth:
         return float(weights @ corners)
 
     def point(self, x: float, y: float) -> tuple[float, float, float]:
-        """(X, Y, Z) in metres of the point seen at one position; errors as `at`."""
+        """Return (X, Y, Z) in metres of the point seen at one position.
+
+        Raises:
+            UsageError: the position is outside the image.
+            DataError: the depth there is unknown, or the lens model has no ray for the position.
+        """
         right, down, forward = self.camera.unproject(x, y, np.asarray(self.at(x, y)))
         if forward == 0:
             raise DataError(f"the lens model has no ray for ({x}, {y})")
         return float(right), float(down), float(forward)
 
     def between(self, start: tuple[float, float], end: tuple[float, float]) -> float:
-        """Straight-line metres between the points seen at two positions; errors as `at`."""
+        """Return the straight-line metres between the points seen at two positions.
+
+        Raises:
+            UsageError, DataError: as in `point`, for either position.
+        """
         return math.dist(self.point(*start), self.point(*end))
 
     def points(self) -> NDArray[np.float32]:
@@ -161,17 +175,18 @@ class Depth:
         return self._contents().points()
 
     def with_references(self, references: Sequence[Place]) -> Depth:
-        """The same depth, scaled and shifted to depths measured in a few places.
+        """Return this depth, scaled and shifted to match depths measured at a few points.
 
-        One reference gives the scale; more give a shift too, as far as they support it: see
-        `calibration.fit_references`. The provenance records the change.
+        One reference determines the scale. Several also determine a shift, if they support one:
+        see `calibration.fit_references`. The provenance records the change.
 
         Args:
             references: (x, y, metres); the metres are along the optical axis, as `at` returns them.
 
         Raises:
-            UsageError: there is none, one is outside the image, or its metres are no length.
-            DataError: the depth in one of the places is unknown.
+            UsageError: no reference is given, one is outside the image, or its metres are not a
+                valid length.
+            DataError: the depth at one of the points is unknown.
         """
         calibration.require_lengths("references", references, numbers=3)
         estimated = [self.at(x, y) for x, y, _ in references]
@@ -181,27 +196,27 @@ class Depth:
         return self._scaled(fit, self.camera, f"{_change(*fit)} for {counted}")
 
     def with_lengths(self, lengths: Sequence[Place]) -> Depth:
-        """The same depth with its scale, and its camera's focal length, solved from known lengths.
+        """Return this depth with the scale, and the focal length, solved from known lengths.
 
-        One length gives the scale. Two or more also give the focal length, if one leads across the
-        image and one away from the camera: see `calibration.solve_lengths`. The provenance records
-        the change, and the camera's source says where its focal length is from.
+        One length determines the scale. Two or more also determine the focal length, if one runs
+        across the image and another away from the camera: see `calibration.solve_lengths`. The
+        provenance records the change, and `camera.source` records the origin of the focal length.
 
         Args:
-            lengths: (x0, y0, x1, y1, metres), in a straight line from one place to the other.
+            lengths: (x0, y0, x1, y1, metres), in a straight line from one point to the other.
 
         Raises:
-            UsageError: there is none, a place is outside the image, two are the same, or the
-                lengths do not determine the focal length, contradict each other, or must not
-                change it because the lens distorts.
-            DataError: the depth in one of the places is unknown.
+            UsageError: no length is given; a point is outside the image; both points of a length
+                coincide; the lengths do not determine the focal length or contradict each other;
+                or the camera has lens distortion, so that its focal length cannot be changed.
+            DataError: the depth at one of the points is unknown.
         """
         calibration.require_lengths("known lengths", lengths, numbers=5)
         pairs = [(self.point(x0, y0), self.point(x1, y1)) for x0, y0, x1, y1, _ in lengths]
         spans = np.array([np.subtract(end, start) for start, end in pairs])
         metres = [length for *_, length in lengths]
         if not spans.any(axis=1).all():
-            raise UsageError("known lengths: expected two different places each")
+            raise UsageError("known lengths: the two points of a length must be different")
         if len(lengths) == 1:
             scale = metres[0] / float(np.linalg.norm(spans))
             note = f"{_change(scale)} for 1 known length"
@@ -211,11 +226,12 @@ class Depth:
         return self._scaled(calibration.ScaleShift(scale), camera, note)
 
     def with_sparse(self, sparse: Sequence[Place] | NDArray[np.floating] | Depth) -> Depth:
-        """The same depth, fitted to sparse or low-resolution depth (LiDAR, SLAM, time of flight).
+        """Return this depth, fitted to sparse or low-resolution depth (LiDAR, SLAM, ToF sensors).
 
-        A robust scale and shift, then a smooth local factor where the points are dense enough to
-        show that it helps: see `sparse.fit_sparse`. The provenance records the change and the
-        leave-one-out error: the mean distance of each point from its prediction by the others.
+        Fits a robust scale and shift, then a smooth local factor where the points are dense enough
+        to show that it helps: see `sparse.fit_sparse`. The provenance records the change and the
+        leave-one-out error: the mean difference between each point and the value predicted from
+        the other points.
 
         Args:
             sparse: points (x, y, metres), metres along the optical axis; or a depth map of the same
@@ -223,7 +239,7 @@ class Depth:
 
         Raises:
             UsageError: a point is outside the image or not finite, or its metres are not above 0.
-            DataError: too few points lie where this depth is known.
+            DataError: this depth is known at too few of the points.
         """
         points = sparse._sparse_points(self.size) if isinstance(sparse, Depth) else sparse
         fit = fit_sparse(self.metres, np.asarray(points, np.float64))
@@ -231,7 +247,7 @@ class Depth:
         return self._changed(fit.metres, self.camera, note, gain=fit.gain(self.metres), fit=fit)
 
     def calibrate(self, measurements: Measurements) -> Depth:
-        """Apply whichever of references, lengths and sparse depth the measurements hold."""
+        """Apply the sparse depth, the references and the lengths of `measurements`, if given."""
         depth = self
         if measurements.sparse is not None:
             depth = depth.with_sparse(measurements.sparse)
@@ -240,14 +256,17 @@ class Depth:
         return depth.with_lengths(measurements.lengths) if measurements.lengths else depth
 
     def _sparse_points(self, size: tuple[int, int]) -> NDArray[np.float64]:
-        """The known pixels as points (x, y, metres) [N, 3] of an image of (height, width)."""
+        """Return the known pixels as points (x, y, metres) [N, 3] in an image of this size."""
         y, x = np.nonzero(self.metres)
         down, across = size[0] / self.size[0], size[1] / self.size[1]
         place = [(x + 0.5) * across - 0.5, (y + 0.5) * down - 0.5]
         return np.stack([*place, self.metres[y, x]], axis=1).astype(np.float64)
 
     def _scaled(self, fit: calibration.ScaleShift, camera: Camera, note: str) -> Depth:
-        """With scaled and shifted metres where they are known, and another camera."""
+        """Return a copy with another camera and its known metres scaled and shifted.
+
+        `note` is added to the provenance.
+        """
         metres = self.metres.astype(np.float64) * fit.scale + fit.shift
         metres = np.where(self.metres > 0, metres, 0)
         return self._changed(metres, camera, note, gain=fit.scale, fit=fit)
@@ -261,9 +280,10 @@ class Depth:
         gain: float | NDArray[np.float64],
         fit: calibration.ScaleShift | SparseFit,
     ) -> Depth:
-        """With other metres and another camera; `gain` scales sigma, the provenance gets a note.
+        """Return a copy with other metres and another camera.
 
-        Errors that were measured without a calibration do not hold after it.
+        `gain` multiplies sigma, and `note` is added to the provenance. Errors that were measured
+        without a calibration do not apply after it.
         """
         origin, sigma = self.provenance, self.given_sigma
         reach = None if origin.max_depth is None else origin.max_depth * fit.scale + fit.shift
@@ -313,7 +333,7 @@ class Depth:
                 uncertainty, which .npz also holds).
             format: "png16", "npz", "exr", "tiff", "ply", "glb", "vis" or "sigma", to override the
                 suffix.
-            overwrite: replace an existing file; False refuses to.
+            overwrite: replace an existing file; if False, raise CannotCreateOutput.
             **options: png16, sigma: scale; vis: colormap, near, far, beside, legend; ply: mesh,
                 step, jump; glb: mesh, step, jump.
 

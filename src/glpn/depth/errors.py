@@ -72,11 +72,13 @@ class ErrorCurve:
             raise ConfigError("bins: expected 1 to 1000 with ascending depths above 0")
         for error in (self.error, *(bin_.error for bin_ in self.bins)):
             if not (math.isfinite(error) and error >= 0):
-                raise ConfigError(f"error: expected a number from 0 on, got {error!r}")
+                raise ConfigError(f"error: expected a number of at least 0, got {error!r}")
         focals = [widening.focal for widening in self.longer]
         widest = [1.0, *(widening.factor for widening in self.longer)]
         if len(focals) > _MAX_BINS or [1.0, *focals] != sorted({1.0, *focals}) or min(widest) < 1:
-            raise ConfigError("longer: expected ascending focal lengths above 1, factors from 1 on")
+            raise ConfigError(
+                "longer: expected ascending focal lengths above 1, factors of at least 1"
+            )
 
     def relative(self, metres: NDArray[np.float32]) -> NDArray[np.float32]:
         """The relative error at each depth, linear between bins and constant beyond them."""

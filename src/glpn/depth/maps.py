@@ -38,13 +38,13 @@ class SigmaField:
 
 
 def metres_map(name: str, values: NDArray[np.floating]) -> NDArray[np.float32]:
-    """A read-only map [H, W] of finite metres from 0 on."""
+    """Return a read-only map [H, W] of finite metres of at least 0."""
     metres = np.ascontiguousarray(values, np.float32)
     if metres.ndim != 2 or metres.size == 0:
         raise DataError(f"{name}: expected shape [height, width], got {list(metres.shape)}")
     low, high = float(metres.min()), float(metres.max())
     if not 0 <= low <= high < math.inf:
-        raise DataError(f"{name}: expected finite metres from 0 on, got {low} to {high}")
+        raise DataError(f"{name}: expected finite metres of at least 0, got {low} to {high}")
     return read_only(metres)
 
 

@@ -66,7 +66,7 @@ _CHOICES: Mapping[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Protocol:
-    """All rules that affect a score besides the model and the frames.
+    """All settings that affect a score, apart from the model and the frames.
 
     Attributes:
         name: the name in reports; not part of the hash.
@@ -80,7 +80,7 @@ class Protocol:
         alignment_space: the space of the least-squares fit, metres or 1 / metres.
         average: the mean of per-image metrics, or the metrics of all pixels pooled.
 
-    Infinite predictions always become max_depth, and NaN becomes min_depth.
+    Predictions that are not finite are always replaced: +∞ by max_depth, −∞ and NaN by min_depth.
 
     Raises:
         UsageError: a value is invalid; the message names the field.
@@ -109,7 +109,7 @@ class Protocol:
             )
         if self.alignment_space == "disparity" and not self.alignment.startswith("scale"):
             raise UsageError(
-                "alignment_space: disparity goes with alignment scale or scale+shift; "
+                "alignment_space: disparity requires alignment scale or scale+shift; "
                 f"got alignment {self.alignment!r}"
             )
 
@@ -180,8 +180,9 @@ def kb_crop(array: NDArray[Scalar], *, name: str = "frame") -> NDArray[Scalar]:
 
 
 def valid_mask(protocol: Protocol, target: NDArray[np.floating]) -> NDArray[np.bool_]:
-    """Return where `target` (metres [H, W], 0 or not finite = unknown) counts, bool [H, W].
+    """Return the mask of pixels whose target counts, bool [H, W].
 
+    The target is in metres [H, W], where 0 or a value that is not finite means unknown.
     If the protocol has `kb_crop`, the target must be cropped already.
     """
     valid = np.zeros(target.shape, dtype=np.bool_)
@@ -228,7 +229,7 @@ def _align(
         return scale * p + shift
     inverse = 1 / np.maximum(p, protocol.min_depth)
     scale, shift = _least_squares(inverse[valid], 1 / y, shift=protocol.alignment == "scale+shift")
-    # A disparity at or below 0 lies beyond infinity, so it becomes the protocol's largest depth.
+    # A disparity of 0 or less has no finite depth, so it becomes max_depth.
     return 1 / np.maximum(scale * inverse + shift, 1 / protocol.max_depth)
 
 

@@ -141,7 +141,7 @@ class Robustness:
         lines = [
             f"{heading(metric)}; clean {clean.value:.4f} (95 % interval: {ends(clean)})",
             "",
-            f"| corruption | {across} | mean | relative loss |",
+            f"| corruption | {across} | mean | worse by |",
             "|---" * (len(self.study.severities) + 3) + "|",
         ]
         for name in self.study.corruptions:

@@ -33,7 +33,7 @@ def grid(contents: Contents, step: int) -> Grid:
         UsageError: the step is impossible.
     """
     if not isinstance(step, int) or isinstance(step, bool) or step < 1:
-        raise UsageError(f"step: expected a whole number from 1 on, got {step!r}")
+        raise UsageError(f"step: expected a whole number of at least 1, got {step!r}")
     points = contents.points(step)
     known = points[..., 2] > 0
     if not known.any():

@@ -186,10 +186,11 @@ class PhotoJob(Generic[T]):
 
     def _predict(self, photo: JobPhoto, data: bytes, write: Paths, kept: Paths) -> T:
         replaced = {format for format, path in write.items() if os.path.lexists(path)}
-        fit = None if self.spec.needs_whole_photo else self.model.estimator().fit
+        whole = self.spec.needs_whole_photo
+        smallest = None if whole else self.model.estimator().min_decode_size
         try:
             decoded = read_photo(
-                data, name=photo.name, limits=self.spec.limits, min_decode_size=fit
+                data, name=photo.name, limits=self.spec.limits, min_decode_size=smallest
             )
             depth = self.model.predict(decoded, self.spec.call)
             report = self._present(photo, depth, write, kept)

@@ -41,12 +41,12 @@ def require_tiles(tiles: object, uncertainty: str | None = None) -> None:
             uncertainty is requested too.
     """
     if tiles is not None and not (isinstance(tiles, int) and (tiles is False or tiles >= 1)):
-        raise UsageError(f"tiles: expected True or a whole number from 1 on, got {tiles!r}")
+        raise UsageError(f"tiles: expected True or a whole number of at least 1, got {tiles!r}")
     if tiles and uncertainty is not None:
         raise UsageError(f"tiles: there is no uncertainty of their detail; got {uncertainty!r}")
 
 
-def tiles_a_side(tiles: int | None, size: tuple[int, int], seen: tuple[int, int]) -> int:
+def tiles_a_side(tiles: int | bool | None, size: tuple[int, int], seen: tuple[int, int]) -> int:
     """Number of tiles along each side of a photo; 1 if more would add nothing.
 
     Args:

@@ -22,6 +22,7 @@ from glpn.estimator import DepthEstimator
 from glpn.serving import page
 from glpn.serving.batcher import SharedEngine
 from glpn.serving.bodies import BodyReader, photo_bytes
+from glpn.serving.error_responses import Refusal, queue_full, refused
 from glpn.serving.json_response import as_json
 from glpn.serving.limits import (
     CONTENT_TYPES,
@@ -31,7 +32,6 @@ from glpn.serving.limits import (
 )
 from glpn.serving.middleware import LOGGER, Metrics, ServiceMiddleware
 from glpn.serving.query import DepthQuery, installed_formats, parse_query
-from glpn.serving.refusals import Refusal, queue_full, refused
 from glpn.serving.request_queue import RequestQueue
 from glpn.serving.responses import depth_response
 

@@ -11,13 +11,13 @@ import anyio
 from starlette.requests import ClientDisconnect, Request
 
 from glpn.errors import UsageError
+from glpn.serving.error_responses import Refusal, too_large, too_many_uploads
 from glpn.serving.limits import (
     JSON,
     MULTIPART,
     Limits,
     media_type,
 )
-from glpn.serving.refusals import Refusal, too_large, too_many_uploads
 
 OVERSIZED_CHUNK = "glpn.oversized_chunk"  # key that `server` sets in a request's scope
 _MAX_PARTS = 16  # Parts of a multipart body; forms may add a few text fields.

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 
-from glpn.serving.refusals import Refusal, too_large
+from glpn.serving.error_responses import Refusal, too_large
 
 MAX_BODY_BYTES = 16 * 2**20
 MAX_QUEUED = 32

@@ -12,8 +12,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from glpn.serving.error_responses import Refusal, refused
 from glpn.serving.limits import require_host
-from glpn.serving.refusals import Refusal, refused
 
 LOGGER = logging.getLogger("glpn.serving")
 

@@ -13,8 +13,8 @@ from typing import TypeVar
 
 from starlette.requests import ClientDisconnect, Request
 
+from glpn.serving.error_responses import no_free_worker, queue_full
 from glpn.serving.limits import Limits
-from glpn.serving.refusals import no_free_worker, queue_full
 
 HALF_CLOSED = "glpn.half_closed"  # key that `server` sets in a request's scope
 

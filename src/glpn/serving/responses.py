@@ -43,7 +43,7 @@ def depth_response(
         data,
         name=_PHOTO_NAME,
         limits=SERVICE_LIMITS.raised_to(limits.max_pixels),
-        min_decode_size=None if whole else estimator.fit,
+        min_decode_size=None if whole else estimator.min_decode_size,
     )
     depth = estimator.estimate(
         photo,

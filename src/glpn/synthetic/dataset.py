@@ -20,7 +20,7 @@ from glpn.depth.colormaps import DEFAULT_COLORMAP, color_range, colorize
 from glpn.depth.legend import MIN_HEIGHT, legend
 from glpn.errors import UsageError
 from glpn.records import read_json
-from glpn.synthetic.furniture.catalogue import open_library
+from glpn.synthetic.furniture_models.catalogue import open_library
 from glpn.synthetic.rendering.renderer import Rendering, render_scenes
 from glpn.synthetic.scenes.sampling import sample_scenes
 from glpn.synthetic.scenes.scene import Scene
@@ -105,7 +105,7 @@ def write_dataset(
 def _require_possible(numbers: tuple[int, int, int], kind: str) -> None:
     """Refuse a count, views or workers below 1, and an unknown kind."""
     if min(numbers) < 1 or kind not in SCALES:
-        wanted = f"count, views and workers from 1 on and a kind of {', '.join(SCALES)}"
+        wanted = f"count, views and workers of at least 1 and a kind of {', '.join(SCALES)}"
         got = f"{', '.join(map(str, numbers))} and {kind!r}"
         raise UsageError(f"synthetic dataset: expected {wanted}; got {got}")
 

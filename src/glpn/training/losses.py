@@ -1,4 +1,4 @@
-"""The losses of training: of labels, and of a teacher."""
+"""Training losses against labels and against a teacher network."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ _LEAST_DEPTH = 1e-3  # metres; keeps logarithms and 1 / depth finite
 def batch_sums(
     prediction: Tensor, target: Tensor, sources: Sequence[int], datasets: Sequence[MixOptions]
 ) -> Tensor:
-    """Everything that the loss needs from some frames, as sums over pixels or frames.
+    """Return all sums over pixels or frames from which the loss of a batch is computed.
 
     Adding the sums of two processes gives the sums of both together.
 
     Args:
         prediction: metres [B, H, W].
         target: metres [B, H, W], 0 = unknown.
-        sources: dataset of each frame.
+        sources: index of each frame's dataset in `datasets`; frames of one dataset are adjacent.
         datasets: options of each dataset.
 
     Returns:
-        [D, 3 + 2 + 8]: of each dataset, the sums of SiLog, of the scale-and-shift invariant error
-        and of the edge errors. Sums that the options do not need are 0.
+        [D, 13], one row per dataset: 3 sums for SiLog, 2 for the scale-and-shift invariant error, 8
+        for the edge errors. Sums that the options do not need are 0.
     """
     rows = []
     for number, options in enumerate(datasets):
@@ -47,7 +47,10 @@ def batch_sums(
 
 
 def loss_from_sums(sums: Tensor, datasets: Sequence[MixOptions]) -> Tensor:
-    """The loss of the frames that `batch_sums` describes: each dataset counts by its share."""
+    """Return the loss of the frames that `batch_sums` describes.
+
+    Each dataset is weighted by its share of the batch and by its `weight`.
+    """
     batch = sum(options.count for options in datasets)
     total: Tensor | None = None
     for row, options in zip(sums.unbind(), datasets, strict=True):
@@ -66,10 +69,11 @@ def loss_from_sums(sums: Tensor, datasets: Sequence[MixOptions]) -> Tensor:
 
 
 def invariant_sums(prediction: Tensor, target: Tensor) -> Tensor:
-    """Sum over frames of the scale-and-shift invariant error, and the number of frames, as [2].
+    """Return the scale-and-shift invariant error summed over frames, and the number of frames, [2].
 
-    1 / depth of either map is aligned by its median and its mean absolute deviation (Ranftl et al.
-    2020, MiDaS, equations 5 and 6); the error is the mean absolute difference.
+    The disparities (1 / depth) of both maps are normalised by their own median and mean absolute
+    deviation (Ranftl et al. 2020, MiDaS, equations 5 and 6). The error is the mean absolute
+    difference.
 
     Args:
         prediction: metres [B, H, W].
@@ -87,10 +91,12 @@ def invariant_sums(prediction: Tensor, target: Tensor) -> Tensor:
 
 
 def edge_sums(prediction: Tensor, target: Tensor) -> Tensor:
-    """Sums of the slopes of log(prediction / target), and the numbers of pairs, as [8].
+    """Return the sums of differences between adjacent pixels, and half the numbers of pairs, [8].
 
-    Ranftl et al. 2020 (MiDaS), equation 11: the slopes should be 0 at four scales. The first four
-    values are sums over neighbouring known pixels, and the last four are the numbers of pairs.
+    Ranftl et al. 2020 (MiDaS), equation 11: log(prediction / target) should be constant. The first
+    four values are the sums of its absolute differences between adjacent known pixels at four
+    scales. The last four are half the number of these pairs, about one per pixel, because a pixel
+    has a neighbour across and one below.
 
     Args:
         prediction: metres [B, H, W].
@@ -122,7 +128,7 @@ def _dataset_sums(prediction: Tensor, target: Tensor, options: MixOptions) -> Te
 def _of_source(
     prediction: Tensor, target: Tensor, sources: Sequence[int], number: int
 ) -> tuple[Tensor, Tensor]:
-    """The frames of one dataset, which are neighbours."""
+    """Return the frames of one dataset; they are adjacent in the batch."""
     count = sources.count(number)
     if count == len(sources):
         return prediction, target
@@ -136,15 +142,16 @@ def _aligned(depth: Tensor) -> Tensor:
     return centred / centred.abs().mean().clamp_min(_LEAST_DEPTH)
 
 
-_LEAST_DEVIATION = 1e-4  # least deviation of a feature channel; keeps the standardised map finite
+# Lower bound of the standard deviation of a feature channel; keeps the standardised map finite.
+_LEAST_DEVIATION = 1e-4
 
 
-class Lesson(NamedTuple):
-    """What a teacher says about a batch.
+class TeacherOutput(NamedTuple):
+    """The outputs of a teacher for a batch.
 
     Attributes:
         depth: metres [B, H, W]; 0 where the teacher is not reliable.
-        maps: [B, C, h, w], one per encoder stage, standardised by channel.
+        maps: feature maps [B, C, h, w], one per encoder stage; each channel is standardised.
     """
 
     depth: Tensor
@@ -152,12 +159,12 @@ class Lesson(NamedTuple):
 
 
 class Teacher:
-    """A frozen network that sees the student's crops at its own scale.
+    """A frozen network that gets the student's crops, resized to the scale of its own training.
 
     Args:
-        options: which model, and how far its depth is trusted.
-        student: prepares photos for the student. If both processors have a `short_side`, crops
-            are scaled by their ratio; if both have a `focal_ratio`, metres are converted.
+        options: the teacher's model, and the largest depth that is used.
+        student: the student's image processor. If both processors have a `short_side`, crops are
+            resized by the ratio; if both have a `focal_ratio`, metres are converted.
         device: device of the network.
 
     Raises:
@@ -168,7 +175,7 @@ class Teacher:
         self, options: TeacherOptions, student: GLPNImageProcessor, device: torch.device
     ) -> None:
         if options.model is None:
-            raise ConfigError("teacher.model: no model")
+            raise ConfigError("teacher.model: not set")
         network = GLPNForDepthEstimation.from_pretrained(options.model)
         network = network.eval().requires_grad_(False)
         self._network = network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -176,15 +183,15 @@ class Teacher:
         own = _processor(options.model)
         if own.short_side is not None and student.short_side is None:
             raise ConfigError(
-                f"data.short_side: {options.model} sees photos at {own.short_side} pixels on their "
-                "shorter side; set the student's, so that the scales can be matched"
+                f"data.short_side: not set; the teacher {options.model} expects photos with a "
+                f"shorter side of {own.short_side} pixels, so the student needs a value too"
             )
         self._scale = _ratio(own.short_side, student.short_side)
         self._metres = _ratio(student.focal_ratio, own.focal_ratio)
 
     @torch.no_grad()
-    def __call__(self, clean: Tensor) -> Lesson:
-        """Look at pixels [B, 3, H, W] without CutDepth and colour changes."""
+    def __call__(self, clean: Tensor) -> TeacherOutput:
+        """Run the teacher on pixels [B, 3, H, W] that have no CutDepth or colour augmentation."""
         size = clean.shape[-2:]
         if self._scale != 1:
             own = [max(round(side * self._scale), 1) for side in size]
@@ -194,7 +201,8 @@ class Teacher:
         if self._scale != 1:
             depth = F.interpolate(depth[:, None], size, mode="bilinear")[:, 0]
         depth = torch.where(depth < self._limit, depth * self._metres, torch.zeros_like(depth))
-        return Lesson(depth, tuple(_standardised(maps.float()) for maps in output.hidden_states))
+        maps = tuple(_standardised(stage.float()) for stage in output.hidden_states)
+        return TeacherOutput(depth, maps)
 
 
 class FeatureProjections(nn.Module):
@@ -225,11 +233,11 @@ class FeatureProjections(nn.Module):
 
 
 def fill_unknown(target: Tensor, depth: Tensor) -> Tensor:
-    """The target with the teacher's depth in those frames that have no known pixel at all.
+    """Return the target; frames without any known pixel get the teacher's depth instead.
 
     Args:
         target: metres [B, H, W], 0 = unknown.
-        depth: the teacher's, likewise.
+        depth: the teacher's metres [B, H, W], 0 = unknown.
     """
     unlabelled = (target > 0).flatten(1).any(1).logical_not()  # [B]
     return torch.where(unlabelled[:, None, None], depth, target)
@@ -247,8 +255,8 @@ def teacher_config(options: TeacherOptions, student: GLPNConfig) -> GLPNConfig |
     config = GLPNConfig.from_json_file(weights.resolve(options.model) / weights.CONFIG_NAME)
     if config.max_depth > student.max_depth:
         raise ConfigError(
-            f"teacher.model: {options.model} measures up to {config.max_depth} m, the network up "
-            f"to {student.max_depth} m; set model.config.max_depth"
+            f"teacher.model: the range of {options.model} is {config.max_depth} m, but the "
+            f"student's is only {student.max_depth} m; increase model.config.max_depth"
         )
     return config
 
@@ -259,7 +267,10 @@ def _processor(model: str) -> GLPNImageProcessor:
         return GLPNImageProcessor()
     processor = GLPNImageProcessor.from_pretrained(folder)
     if processor.do_normalize or not processor.do_rescale:
-        raise ConfigError(f"teacher.model: {model} does not take RGB / 255, as training does")
+        raise ConfigError(
+            f"teacher.model: {model} expects normalised or unscaled pixels; training needs a "
+            "teacher that takes RGB / 255"
+        )
     return processor
 
 
@@ -269,6 +280,6 @@ def _ratio(first: float | None, second: float | None) -> float:
 
 
 def _standardised(maps: Tensor) -> Tensor:
-    """Mean 0 and deviation 1 of each channel over the batch."""
+    """Return the maps with mean 0 and standard deviation 1 of each channel over the batch."""
     centred = maps - maps.mean((0, 2, 3), keepdim=True)
     return centred / centred.std((0, 2, 3), keepdim=True).clamp_min(_LEAST_DEVIATION)

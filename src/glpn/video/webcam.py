@@ -39,7 +39,7 @@ class Device:
 
 
 def webcam_device(number: int) -> Device:
-    """The camera with this number, from 0 on: /dev/videoN on Linux, else by the system's list.
+    """The camera with this number, counted from 0: /dev/videoN on Linux, else by the system's list.
 
     Raises:
         MissingDependency: PyAV is not installed, or too old to list the cameras of Windows.

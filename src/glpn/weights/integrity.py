@@ -1,8 +1,10 @@
 """The integrity of a model's folder: `checksums.json` holds the SHA-256 of every relevant file.
 
-Code that writes such a file also signs it. Reading weights compares the folder with its checksums,
-so a changed byte cannot silently change the metres. A checksum is not secret: it reveals damage and
-forgotten edits, but not an attacker who signs again. Therefore bundled models are also pinned here.
+Signing a folder means writing the checksums of its files; code that writes such a file also signs
+it. Reading weights compares the folder with its checksums, so a changed byte cannot silently change
+the metres. A checksum is not secret: it reveals damage and forgotten edits, but not an attacker who
+rewrites the checksums too. For the bundled models, the hash of `checksums.json` is therefore fixed
+in `PINS`.
 """
 
 from __future__ import annotations
@@ -40,10 +42,11 @@ from glpn.weights.store import (
     file_hash,
 )
 
-# People edit these by hand, so a change is a warning; a change of any other file is an error.
+# Users may edit these files, so a mismatch only warns; a mismatch in any other file is an error.
 EDITABLE = (CONFIG_NAME, PROCESSOR_NAME)
 _SIGNED = (GRAPH_NAME, TRUNK_NAME, PRECISION_NAME, ERRORS_NAME, *EDITABLE)
-_WEIGHTS = "*.safetensors*"  # one file, or shards and their index; also of other variants
+# Matches a single file, or shards with their index, including variants (model.fp16.safetensors).
+_WEIGHTS = "*.safetensors*"
 
 _FORMAT = "glpn-checksums-1"
 _ASIDE_NAME = ".checksums.json"  # the checksums of a folder that is being written
@@ -76,16 +79,17 @@ def sign(folder: str | Path) -> Path:
 
 @contextmanager
 def signing(folder: str | Path, *names: str) -> Iterator[None]:
-    """Sign the files that the body writes; the checksums of other files stay as they are.
+    """Sign the files written in the `with` block; the checksums of other files stay as they are.
 
-    Meanwhile the checksums lie aside. If the process is killed, the folder still opens, with a
-    warning, and the next writer takes them up. A folder without checksums is signed as a whole when
-    its weights are written, and stays without them when only other files are written.
+    During the block, `checksums.json` is renamed to `.checksums.json`. If the process is killed,
+    the folder can still be opened, with a warning, and the next call of `signing` reuses the
+    renamed file. If the folder has no checksums, all its files are signed when the weights are
+    written; if only other files are written, none are.
 
     Args:
-        folder: the model's; need not exist yet.
-        names: names of files in the folder that the body writes or deletes; `model.safetensors`
-            stands for all files of weights.
+        folder: the folder of the model; it need not exist yet.
+        names: names of files in the folder that the block writes or deletes; `model.safetensors`
+            means all weight files.
 
     Raises:
         UsageError: the folder belongs to the installed package.
@@ -117,12 +121,15 @@ def signing(folder: str | Path, *names: str) -> Iterator[None]:
 
 
 def _set_aside(folder: Path) -> dict[str, str] | None:
-    """Move a folder's checksums aside and return them, or those that a killed process moved."""
-    with suppress(OSError):  # the error of the body is more useful
+    """Rename `checksums.json` to `.checksums.json` and return its contents.
+
+    If a killed process has already renamed it, return the contents of that file.
+    """
+    with suppress(OSError):  # if renaming fails, writing fails too, with a better message
         os.replace(folder / CHECKSUMS_NAME, folder / _ASIDE_NAME)
     try:
         return _read(folder, _ASIDE_NAME)
-    except CheckpointError:  # it will be replaced
+    except CheckpointError:  # damaged; it is replaced after the block
         return None
 
 
@@ -134,8 +141,8 @@ def require_changeable(folder: Path) -> None:
     """
     if _is_bundled(folder):
         raise UsageError(
-            f"{folder}: belongs to the installed package and is never changed: copy the folder and "
-            "name the copy"
+            f"{folder}: part of the installed package and read-only; copy the folder and use the "
+            "copy"
         )
 
 
@@ -145,18 +152,19 @@ def require_intact(folder: Path) -> None:
     The hash of the weights is also used in the provenance of every prediction; it is computed once.
 
     Raises:
-        CheckpointError: a file differs from its checksum, or has none, or `checksums.json` itself
-            is damaged or not the pinned one of a bundled model.
+        CheckpointError: a file does not match its checksum, or has none; or `checksums.json` is
+            damaged, or that of a bundled model does not match `PINS`.
 
     Warns:
-        EditedFileWarning: the configuration or the preprocessor differs.
+        EditedFileWarning: the configuration or the preprocessor does not match its checksum, or an
+            earlier write was interrupted.
     """
     known = _read(folder)
     if known is None:
         if _is_bundled(folder):
-            raise CheckpointError(f"{folder / CHECKSUMS_NAME}: missing: install glpn again")
+            raise CheckpointError(f"{folder / CHECKSUMS_NAME}: missing; reinstall glpn")
         if (folder / _ASIDE_NAME).exists():
-            message = f"{folder}: writing it was interrupted: {_remedy(folder)}"
+            message = f"{folder}: an earlier write was interrupted; {_remedy(folder)}"
             warnings.warn(message, EditedFileWarning, stacklevel=2)
         _log.info("%s: no %s: the files are not checked", folder, CHECKSUMS_NAME)
         return
@@ -164,9 +172,9 @@ def require_intact(folder: Path) -> None:
     for name in _signable(folder):
         if known.get(name) == file_hash(folder / name):
             continue
-        problem = "differs from" if name in known else "is not listed in"
+        problem = "does not match its checksum in" if name in known else "not listed in"
         message = (
-            f"{folder / name}: {problem} {CHECKSUMS_NAME}: if you changed it on purpose, run "
+            f"{folder / name}: {problem} {CHECKSUMS_NAME}; if you changed it on purpose, run "
             f"`glpn sign {folder}`"
         )
         if name not in EDITABLE:
@@ -188,17 +196,17 @@ def _read(folder: Path, name: str = CHECKSUMS_NAME) -> dict[str, str] | None:
     except MissingInput:
         return None
     except ConfigError as e:
-        raise CheckpointError(f"{e}: {_remedy(folder)}") from None
+        raise CheckpointError(f"{e}; {_remedy(folder)}") from None
     files = values.get("files") if isinstance(values, dict) else None
     if not isinstance(files, dict) or values.get("format") != _FORMAT:
-        raise CheckpointError(f"{file}: not a list of checksums: {_remedy(folder)}")
+        raise CheckpointError(f"{file}: not a list of checksums; {_remedy(folder)}")
     if not all(isinstance(digest, str) for digest in files.values()):
-        raise CheckpointError(f"{file}: a checksum is not text: {_remedy(folder)}")
+        raise CheckpointError(f"{file}: a checksum is not text; {_remedy(folder)}")
     return files
 
 
 def _remedy(folder: Path) -> str:
-    return f"if the other files are as they should be, run `glpn sign {folder}`"
+    return f"if the files in it are correct, run `glpn sign {folder}`"
 
 
 def _write(folder: Path, digests: dict[str, str]) -> Path:
@@ -219,4 +227,4 @@ def _require_pinned(folder: Path) -> None:
         return
     file = folder / CHECKSUMS_NAME
     if hashlib.sha256(file.read_bytes()).hexdigest() != PINS[folder.name]:
-        raise CheckpointError(f"{file}: not the one that glpn came with: install glpn again")
+        raise CheckpointError(f"{file}: differs from the one shipped with glpn; reinstall glpn")

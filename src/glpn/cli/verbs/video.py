@@ -37,7 +37,7 @@ _Camera = Annotated[
     typer.Option(
         metavar="NUMBER",
         min=0,
-        help="A camera instead of a video, from 0 on: shown in a window where there is a display, "
+        help="The number of a camera, counted from 0, instead of a video: shown in a window where there is a display, "
         "until you press q.",
         rich_help_panel=options.FILES,
     ),

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from glpn.camera.camera import Camera
-from glpn.synthetic.furniture.tracer import Tracer
+from glpn.synthetic.furniture_models.tracer import Tracer
 from glpn.synthetic.rendering.cast import TILE, Eyes, Solids
 from glpn.synthetic.rendering.light import Ambient, Lights
 from glpn.synthetic.rendering.sensor import Sensors

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from glpn.synthetic.furniture.tracer import Tracer
+from glpn.synthetic.furniture_models.tracer import Tracer
 from glpn.synthetic.rendering.blur import box
 from glpn.synthetic.rendering.cast import Eyes, Solids, cast
 from glpn.synthetic.rendering.meshes import nearest_mesh

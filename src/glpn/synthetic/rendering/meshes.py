@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from glpn.synthetic.furniture.tracer import Found, Tracer
+from glpn.synthetic.furniture_models.tracer import Found, Tracer
 from glpn.synthetic.rendering.cast import Eyes
 from glpn.synthetic.rendering.surface import Pixels, Surface
 from glpn.synthetic.scenes.scene import MAX_SOLIDS

@@ -32,7 +32,7 @@ class Rendering:
         depth: float32 metres [B, H, W] along the optical axis; 0 is the sky.
         normal: float32 [B, H, W, 3], unit, in camera axes (right, down, forward), towards the
             camera; 0 in the sky.
-        instance: int32 [B, H, W], the number of the object from 1 on; 0 is the sky.
+        instance: int32 [B, H, W], the number of the object, counted from 1; 0 is the sky.
         cameras: one per image, without `distortion`.
         distortion: float32 [B, 2]: k1, k2 of r' = r (1 + k1 r² + k2 r⁴), from ray to pixel.
     """

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from glpn.errors import DataError
-from glpn.synthetic.furniture import texture
-from glpn.synthetic.furniture.obj import Mesh, Paint
-from glpn.synthetic.furniture.texture import Texture
+from glpn.synthetic.furniture_models import texture
+from glpn.synthetic.furniture_models.obj import Mesh, Paint
+from glpn.synthetic.furniture_models.texture import Texture
 from glpn.synthetic.scenes.kit import Kit
 from glpn.synthetic.scenes.shell import Wall
 from glpn.synthetic.scenes.solids import Piece, Span, Thing, Vector

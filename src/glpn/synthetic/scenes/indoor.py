@@ -9,7 +9,7 @@ from enum import Enum
 import numpy as np
 from numpy.typing import NDArray
 
-from glpn.synthetic.furniture.catalogue import Library
+from glpn.synthetic.furniture_models.catalogue import Library
 from glpn.synthetic.scenes import materials as mat
 from glpn.synthetic.scenes.handheld import handheld_view
 from glpn.synthetic.scenes.kit import Kit

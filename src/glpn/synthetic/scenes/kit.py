@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from glpn.synthetic.furniture.catalogue import Library
+from glpn.synthetic.furniture_models.catalogue import Library
 from glpn.synthetic.scenes import materials
 from glpn.synthetic.scenes.materials import Material
 

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glpn.errors import DataError
-from glpn.synthetic.furniture.catalogue import Model
-from glpn.synthetic.furniture.obj import Mesh
+from glpn.synthetic.furniture_models.catalogue import Model
+from glpn.synthetic.furniture_models.obj import Mesh
 from glpn.synthetic.scenes import belongings, room_types, seating, storage
 from glpn.synthetic.scenes.kit import Kit
 from glpn.synthetic.scenes.room_types import Maker

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from glpn.synthetic.furniture.tracer import Tracer
+from glpn.synthetic.furniture_models.tracer import Tracer
 from glpn.synthetic.scenes.scene import View
 from glpn.synthetic.scenes.solids import Piece, bounds_of
 

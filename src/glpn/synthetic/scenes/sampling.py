@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from glpn.errors import UsageError
-from glpn.synthetic.furniture.catalogue import open_library
+from glpn.synthetic.furniture_models.catalogue import open_library
 from glpn.synthetic.scenes.indoor import Cameras, sample_indoor
 from glpn.synthetic.scenes.scene import Scene
 from glpn.synthetic.scenes.street import sample_street

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from glpn.synthetic.furniture.tracer import Tracer
+from glpn.synthetic.furniture_models.tracer import Tracer
 from glpn.synthetic.scenes.materials import Material
 from glpn.synthetic.scenes.solids import Piece, Vector
 

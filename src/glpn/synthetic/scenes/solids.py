@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from glpn.synthetic.furniture.obj import Mesh
+from glpn.synthetic.furniture_models.obj import Mesh
 
 Vector = tuple[float, float, float]
 Span = tuple[float, float]

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glpn.errors import DataError
-from glpn.synthetic.furniture.texture import Texture, read_texture
+from glpn.synthetic.furniture_models.texture import Texture, read_texture
 
 Reader = Callable[[str], bytes]  # the bytes of a file, by its path; KeyError or OSError if missing
 FloatArray = NDArray[np.float32]

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glpn.errors import MissingDependency
-from glpn.synthetic.furniture import texture
-from glpn.synthetic.furniture.obj import FloatArray, Mesh, unit
+from glpn.synthetic.furniture_models import texture
+from glpn.synthetic.furniture_models.obj import FloatArray, Mesh, unit
 
 _NEAR = 0.05  # metres; rays start here, as `cast.NEAR`
 _LAYERS = 5  # cut-out surfaces, such as leaves, that a ray may pass

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from glpn.synthetic.furniture.obj import Mesh
+from glpn.synthetic.furniture_models.obj import Mesh
 
 _SEATS = ("armchair", "chair", "office chair", "sofa", "bed")
 _PLANE = 0.01  # metres within which a face lies in the plane of a side

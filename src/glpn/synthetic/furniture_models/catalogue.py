@@ -18,9 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glpn.errors import DataError, MissingInput
-from glpn.synthetic.furniture.facing import quarter_turns
-from glpn.synthetic.furniture.kinds import Size, kind_of
-from glpn.synthetic.furniture.obj import Mesh, read_obj
+from glpn.synthetic.furniture_models.facing import quarter_turns
+from glpn.synthetic.furniture_models.kinds import Size, kind_of
+from glpn.synthetic.furniture_models.obj import Mesh, read_obj
 
 MAX_OBJ_BYTES = 800_000  # larger models cost seconds to read and are rarely worth it
 _CACHED_MODELS = 700
