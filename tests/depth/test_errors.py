@@ -97,7 +97,7 @@ def test_a_record_is_read_back_and_signed(folder: Path) -> None:
     assert read_errors(folder) == CURVE
     assert path.name in json.loads((folder / "checksums.json").read_text())["files"]
     path.write_text(path.read_text().replace("0.3", "0.1"))
-    with pytest.raises(CheckpointError, match=r"errors\.json: differs"):
+    with pytest.raises(CheckpointError, match=r"errors\.json: does not match"):
         require_intact(folder)
 
 

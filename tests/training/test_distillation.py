@@ -124,15 +124,15 @@ def test_a_mix_of_real_and_unlabelled_frames_trains_in_one_part_or_two(
     assert names[-1] == str(folders["photos"] / "007.png")
 
 
-def test_a_teacher_that_sees_farther_than_the_student_is_refused(
+def test_a_teacher_with_a_larger_range_than_the_student_is_refused(
     folders: dict[str, Path], tmp_path: Path
 ) -> None:
     recipe = distilling(folders, tmp_path, "model.config.max_depth=5")
-    with pytest.raises(ConfigError, match=r"up to 10 m.*5 m; set model\.config\.max_depth"):
+    with pytest.raises(ConfigError, match=r"is 10 m.*only 5 m; increase model\.config\.max_depth"):
         train(recipe)
 
 
-def test_the_teacher_sees_windows_at_its_own_scale_and_speaks_the_students_metres(
+def test_the_teacher_gets_windows_at_its_own_scale_and_returns_the_students_metres(
     tmp_path: Path,
 ) -> None:
     torch.manual_seed(0)
@@ -143,13 +143,13 @@ def test_the_teacher_sees_windows_at_its_own_scale_and_speaks_the_students_metre
     options = TeacherOptions(model=str(tmp_path), max_share=1)
     pixels = torch.rand((2, 3, 64, 128), generator=torch.Generator().manual_seed(1))
     student = GLPNImageProcessor(short_side=64, focal_ratio=1.5)
-    lesson = Teacher(options, student, torch.device("cpu"))(pixels)
+    taught = Teacher(options, student, torch.device("cpu"))(pixels)
     with torch.no_grad():
         half = F.interpolate(pixels, (32, 64), mode="bilinear", antialias=True)
         depth = network(half).predicted_depth
     expected = 1.5 * F.interpolate(depth[:, None], (64, 128), mode="bilinear")[:, 0]
-    torch.testing.assert_close(lesson.depth, expected)
-    assert [tuple(maps.shape[-2:]) for maps in lesson.maps] == [(8, 16), (4, 8), (2, 4), (1, 2)]
+    torch.testing.assert_close(taught.depth, expected)
+    assert [tuple(maps.shape[-2:]) for maps in taught.maps] == [(8, 16), (4, 8), (2, 4), (1, 2)]
     with pytest.raises(ConfigError, match=r"data\.short_side"):
         Teacher(options, GLPNImageProcessor(), torch.device("cpu"))
 

@@ -145,12 +145,12 @@ class Updater:
         with torch.autocast(kind, AUTOCAST[self._precision], enabled=self._precision != "fp32"):
             if self._teacher is None or part.clean is None:
                 return self._forward(part.pixels).predicted_depth, target, features
-            lesson = self._teacher(part.clean)
+            taught = self._teacher(part.clean)
             output = self._forward(part.pixels, output_hidden_states=True)
             if self._state.projections is not None:
-                features = self._state.projections(output.hidden_states, lesson.maps)
-        taught = _learnable(lesson.depth, self._limit)
-        return output.predicted_depth, fill_unknown(target, taught), features
+                features = self._state.projections(output.hidden_states, taught.maps)
+        filling = _learnable(taught.depth, self._limit)
+        return output.predicted_depth, fill_unknown(target, filling), features
 
     def _step(self, parts: Sequence[Batch]) -> float:
         """Update from the gradients; returns the length of the gradient."""

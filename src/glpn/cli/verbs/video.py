@@ -37,8 +37,8 @@ _Camera = Annotated[
     typer.Option(
         metavar="NUMBER",
         min=0,
-        help="The number of a camera, counted from 0, instead of a video: shown in a window where there is a display, "
-        "until you press q.",
+        help="The number of a camera, counted from 0, instead of a video. It is shown in a window "
+        "if there is a display, until you press q.",
         rich_help_panel=options.FILES,
     ),
 ]
