@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli import sets
-from tests.cli.conftest import RunGlpn
+from tests.cli.conftest import RunGlpn, run_for_real
 from tests.training.runs import tiny_recipe
 
 pytestmark = pytest.mark.slow
@@ -52,3 +52,12 @@ def test_labels_within_the_range_are_no_warning(glpn: RunGlpn, far: Path, tmp_pa
     assert "beyond" not in glpn("data", "check", near).out
     [record] = [r for r in glpn("data", "check", far, "--json").records if r["kind"] == "range"]
     assert record["severity"] == "warning" and record["frames"] == []
+
+
+def test_a_guessed_unit_is_reported_once_and_counted(tmp_path: Path) -> None:
+    near = street(tmp_path / "room", metres_per_level=0.3)
+    (near / "dataset.toml").unlink()
+    checked = run_for_real("data", "check", near)
+    assert (checked.out + checked.err).count("depth scale guessed") == 1, checked
+    assert "warning: reading: depth scale guessed" in checked.out
+    assert " 0 warnings" not in checked.out

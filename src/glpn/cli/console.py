@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -83,6 +84,11 @@ def note(line: str) -> None:
     """Print one line on standard error."""
     with suppress(OSError):
         print(line, file=sys.stderr, flush=True)
+
+
+def expect_notes(logger: str) -> None:
+    """Keep Python from printing the log of `logger`, whose messages a command prints as notes."""
+    logging.getLogger(logger).addHandler(logging.NullHandler())
 
 
 def error(error: object) -> None:

@@ -61,8 +61,10 @@ def check(
     from glpn.data import doctor
     from glpn.data.datasets import open_dataset
     from glpn.data.findings import WARNING, Finding
+    from glpn.data.frames import WARNING_NOTE
     from glpn.data.probing import range_warning
 
+    console.expect_notes("glpn.data")
     frames = open_dataset(folder, verified=False)
     others = None if held_out is None else open_dataset(held_out, verified=False)
     with console.progress(min(len(frames), limit or len(frames)), quiet=as_json) as advance:
@@ -71,11 +73,13 @@ def check(
     beyond = range_warning(frames, reach)
     if beyond is not None:
         report = report.extended(Finding("range", WARNING, beyond))
+    for text in frames.warnings:
+        report = report.extended(Finding("reading", WARNING, text))
     if as_json:
-        reading = [Finding("reading", WARNING, text) for text in frames.warnings]
-        _print_records((*reading, *report.findings))
+        _print_records(report.findings)
     else:
-        for sentence in (*frames.notes, *str(report).splitlines()):
+        notes = (note for note in frames.notes if not note.startswith(WARNING_NOTE))
+        for sentence in (*notes, *str(report).splitlines()):
             console.print_line(console.escaped(sentence))
     if sheet is not None:
         picture = doctor.report_sheet(frames, report)

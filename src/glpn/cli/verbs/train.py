@@ -46,6 +46,7 @@ def train(
     """
     from glpn.training import train as run
 
+    console.expect_notes("glpn.data")
     result = run(recipe, changes or (), resume=resume)
     console.print_facts(_summary(result, exact=as_json), as_json=as_json)
     if result.stopped_by is not None:
