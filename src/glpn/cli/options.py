@@ -71,7 +71,10 @@ MaxDepth = Annotated[
     float | None,
     typer.Option(
         metavar="METRES",
-        help="Range of the model if its own value is wrong; 80 for the published KITTI weights.",
+        help=(
+            "Maximum depth of the model, if its own value is wrong; 80 for the published "
+            "KITTI weights."
+        ),
         rich_help_panel=MODEL,
     ),
 ]
@@ -132,8 +135,10 @@ Ref = Annotated[
     list[str] | None,
     typer.Option(
         metavar="X,Y,METRES",
-        help="A depth measured at this pixel, along the optical axis. One sets the scale, several "
-        "also shift the depth.",
+        help=(
+            "A depth measured at this pixel, along the optical axis. One sets the scale; "
+            "several can also shift the depth."
+        ),
         rich_help_panel=CAMERA,
     ),
 ]
@@ -141,8 +146,10 @@ Known = Annotated[
     list[str] | None,
     typer.Option(
         metavar="X0,Y0,X1,Y1,METRES",
-        help="A known length. One sets the scale; two, one across the photo and one away from "
-        "the camera, also set the focal length.",
+        help=(
+            "A known length. One sets the scale. Two also set the focal length, if one runs "
+            "across the photo and the other away from the camera."
+        ),
         rich_help_panel=CAMERA,
     ),
 ]
@@ -150,9 +157,11 @@ Sparse = Annotated[
     Path | None,
     typer.Option(
         metavar="FILE",
-        help="Sparse or low-resolution depth of the photo, from LiDAR, SLAM or a phone's sensor: "
-        "rows of x,y,metres (.csv, .txt), or a depth map of any size. It fits scale, shift and a "
-        "smooth local correction, and tolerates outliers.",
+        help=(
+            "Sparse or low-resolution depth of the photo, from LiDAR, SLAM or the sensor of a "
+            "phone: rows of x,y,metres (.csv, .txt), or a depth map of any size. glpn fits "
+            "scale, shift and a smooth local correction to it, and tolerates outliers."
+        ),
         rich_help_panel=CAMERA,
     ),
 ]
@@ -170,7 +179,10 @@ Focal = Annotated[
     float | None,
     typer.Option(
         metavar="PIXELS",
-        help="Focal length. Default: from EXIF, or else an assumption, which is printed.",
+        help=(
+            "Focal length. Default: from EXIF; otherwise it is assumed, and the assumption is "
+            "printed."
+        ),
         rich_help_panel=CAMERA,
     ),
 ]
@@ -185,8 +197,10 @@ Fov = Annotated[
 Scale = Annotated[
     float,
     typer.Option(
-        help="Units per metre in png16: 1000 is millimetres, up to 65 m; 256 is KITTI's scale, up "
-        "to 255 m.",
+        help=(
+            "Units per metre in png16: 1000 for millimetres, up to 65 m; 256 for the scale of "
+            "KITTI, up to 255 m."
+        ),
         rich_help_panel=FILES,
     ),
 ]
@@ -202,7 +216,7 @@ Formats = Annotated[
 Colormap = Annotated[
     str,
     typer.Option(
-        help="Colour map of vis: inferno, magma, plasma, viridis, turbo, spectral_r or gray.",
+        help="Colormap of vis: inferno, magma, plasma, viridis, turbo, spectral_r or gray.",
         rich_help_panel=FILES,
     ),
 ]

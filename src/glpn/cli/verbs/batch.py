@@ -39,7 +39,7 @@ _Workers = Annotated[
     int | None,
     typer.Option(
         min=1,
-        help="The most workers. Default: as many as fit into the cluster.",
+        help="Maximum number of workers. Default: as many as the cluster has room for.",
         show_default=False,
         rich_help_panel=_CLUSTER,
     ),

@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 
 _Save = Annotated[
     bool,
-    typer.Option("--save", help="Let these measurements decide what --engine auto uses here."),
+    typer.Option(
+        "--save", help="Save the measurements; --engine auto then uses them on this machine."
+    ),
 ]
 _Model = Annotated[str, typer.Argument(help="A bundled name, a folder, or a hub id user/name.")]
 

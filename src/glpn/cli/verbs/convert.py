@@ -26,8 +26,10 @@ _Source = Annotated[
     Path,
     typer.Argument(
         metavar="SOURCE",
-        help="The authors' .ckpt, an ImageNet mit_b*.pth, a Hugging Face GLPN or SegFormer folder "
-        "or file, or a folder of glpn's own.",
+        help=(
+            "A .ckpt of the authors, an ImageNet mit_b*.pth, a GLPN or SegFormer folder or "
+            "file from Hugging Face, or a model folder of glpn."
+        ),
     ),
 ]
 _Destination = Annotated[
@@ -39,7 +41,8 @@ _To = Annotated[
 _MaxDepth = Annotated[
     float | None,
     typer.Option(
-        metavar="METRES", help="The model's range, which a .ckpt does not state: 80 for KITTI."
+        metavar="METRES",
+        help="Maximum depth of the model, which a .ckpt does not state: 80 for KITTI.",
     ),
 ]
 

@@ -21,9 +21,12 @@ _BUNDLED_RANGE = 10.0  # metres; max_depth of the bundled models
 
 app = typer.Typer(no_args_is_help=True, help="Examine and show frames with depth.")
 
-_Folder = Annotated[Path, typer.Argument(metavar="DIR", help="Frames in any layout glpn knows.")]
+_Folder = Annotated[
+    Path, typer.Argument(metavar="DIR", help="Frames in any layout that glpn recognises.")
+]
 _HeldOut = Annotated[
-    Path | None, typer.Option(metavar="DIR", help="The validation frames, which must be others.")
+    Path | None,
+    typer.Option(metavar="DIR", help="The validation frames; none may be among the other frames."),
 ]
 _Limit = Annotated[
     int | None, typer.Option(min=1, help="Examine at most this many frames, evenly spread.")
@@ -35,7 +38,7 @@ _MaxDepth = Annotated[
     float | None,
     typer.Option(
         metavar="METRES",
-        help="The range of the model for these frames; that of the dataset, or 10, by default.",
+        help=("Maximum depth of the model for these frames. Default: that of the dataset, or 10."),
     ),
 ]
 
@@ -99,20 +102,27 @@ def _print_records(findings: Iterable[Finding]) -> None:
 @app.command("show", cls=Command, no_args_is_help=True)
 def show(
     folder: _Folder,
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="PNG", help="The picture.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="PNG", help="The picture to write.")
+    ],
     recipe: Annotated[
         Path | None,
         typer.Option(
             metavar="TOML",
-            help="The recipe whose augmentation is shown; if not given, whole frames.",
+            help=(
+                "The recipe whose augmentation is shown. Default: whole frames without "
+                "augmentation."
+            ),
         ),
     ] = None,
     changes: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[KEY=VALUE]…", help="Settings that replace the recipe's own."),
+        typer.Argument(metavar="[KEY=VALUE]…", help="Settings that replace those of the recipe."),
     ] = None,
-    count: Annotated[int, typer.Option(min=1, help="Frames, evenly spread.")] = 8,
-    epochs: Annotated[int, typer.Option(min=1, help="Versions of each.")] = 3,
+    count: Annotated[int, typer.Option(min=1, help="Number of frames, evenly spread.")] = 8,
+    epochs: Annotated[
+        int, typer.Option(min=1, help="Number of augmented versions of each frame.")
+    ] = 3,
     overwrite: options.Overwrite = False,
 ) -> None:
     """Draw frames as training sees them: one row per frame, one column per epoch.
@@ -142,10 +152,10 @@ def show(
 
 @app.command("extract", cls=Command, no_args_is_help=True)
 def extract(
-    mat: Annotated[Path, typer.Argument(metavar="MAT", help="nyu_depth_v2_labeled.mat.")],
-    splits: Annotated[Path, typer.Argument(metavar="SPLITS", help="splits.mat.")],
+    mat: Annotated[Path, typer.Argument(metavar="MAT", help="The file nyu_depth_v2_labeled.mat.")],
+    splits: Annotated[Path, typer.Argument(metavar="SPLITS", help="The file splits.mat.")],
     output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="DIR", help="Gets train/ and test/.")
+        Path, typer.Option("--output", "-o", metavar="DIR", help="Folder for train/ and test/.")
     ],
     overwrite: options.Overwrite = False,
 ) -> None:

@@ -54,7 +54,7 @@ Output = Annotated[
     typer.Option(
         "--output",
         "-o",
-        help="Folder for result.json, images.csv, result.md; made if need be.",
+        help="Folder for result.json, images.csv and result.md; created if needed.",
         rich_help_panel=options.FILES,
     ),
 ]
@@ -66,7 +66,7 @@ Limit = Annotated[
 ]
 Overwrite = Annotated[
     bool,
-    typer.Option("--overwrite", help="Replace results.", rich_help_panel=options.FILES),
+    typer.Option("--overwrite", help="Replace existing results.", rich_help_panel=options.FILES),
 ]
 
 
@@ -78,7 +78,7 @@ class Frames:
     dataset: Annotated[
         DatasetName | None,
         typer.Option(
-            help="Dataset in the folder; recognised from its files if not given.",
+            help="Dataset in the folder. Default: recognised from its files.",
             rich_help_panel=_FRAMES,
         ),
     ] = None
@@ -86,7 +86,7 @@ class Frames:
         str | None,
         typer.Option(
             metavar="test|val|train",
-            help="Take the frames of this list of the folder (SPLIT.txt); all frames if not given.",
+            help="Use the frames in this list of the folder (SPLIT.txt). Default: all frames.",
             rich_help_panel=_FRAMES,
         ),
     ] = None
@@ -95,7 +95,7 @@ class Frames:
         typer.Option(
             "--list",
             metavar="FILE",
-            help="Take the frames of this list: names, or lines of rgb depth [focal].",
+            help="Use the frames in this list: names, or lines of rgb depth [focal].",
             rich_help_panel=_FRAMES,
         ),
     ] = None
@@ -123,7 +123,7 @@ class Frames:
         str | None,
         typer.Option(
             metavar="RAW,…",
-            help="Raw depths that mean unknown; or none. 0 if not given.",
+            help="Raw depth values that mean unknown; or none. Default: 0.",
             rich_help_panel=_FRAMES,
         ),
     ] = None
@@ -131,7 +131,7 @@ class Frames:
         str | None,
         typer.Option(
             metavar="TOP,BOTTOM,LEFT,RIGHT",
-            help="Pixels at the edges where depth is not to be trusted.",
+            help="Width in pixels of the border where depth is ignored.",
             rich_help_panel=_FRAMES,
         ),
     ] = None
@@ -187,8 +187,10 @@ class Rules:
         str | None,
         typer.Option(
             metavar="NAME",
-            help="Valid range and crop: nyu, kitti (Garg), kitti-eigen, sunrgbd, ibims, diode, "
-            "diode-outdoor or folder; paper, the set's own, if not given.",
+            help=(
+                "Valid range and crop: nyu, kitti (Garg), kitti-eigen, sunrgbd, ibims, diode, "
+                "diode-outdoor or folder. Default: paper, the protocol of the dataset."
+            ),
             rich_help_panel=_RULES,
         ),
     ] = None
@@ -204,14 +206,16 @@ class Rules:
     flip: Annotated[
         bool,
         typer.Option(
-            "--flip", help="Average with the mirrored image's prediction.", rich_help_panel=_RULES
+            "--flip",
+            help="Average with the prediction of the mirrored image.",
+            rich_help_panel=_RULES,
         ),
     ] = False
     align: Annotated[
         str,
         typer.Option(
             metavar="|".join(ALIGNMENTS),
-            help="Fit each prediction to the truth first; disparity: in 1 / metres.",
+            help="First fit each prediction to the true depth; with :disparity, in 1 / metres.",
             rich_help_panel=_RULES,
         ),
     ] = "none"
@@ -270,9 +274,11 @@ class Files:
         bool,
         typer.Option(
             "--write-errors",
-            help="Also keep the errors by predicted depth in the model's folder (errors.json), so "
-            "that its predictions say how far off they may be. The frames must be held out from "
-            "training.",
+            help=(
+                "Also write the errors by predicted depth to errors.json in the model folder, "
+                "so that its predictions state their error. The frames must be held out from "
+                "training."
+            ),
             rich_help_panel=options.FILES,
         ),
     ] = False
@@ -288,14 +294,17 @@ class Files:
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="Score saved predictions instead of a model's; there must be one for every frame.",
+            help=(
+                "Score saved predictions instead of running a model; there must be one for "
+                "every frame."
+            ),
             rich_help_panel=options.FILES,
         ),
     ] = None
     png_scale: Annotated[
         float | None,
         typer.Option(
-            help="Units per metre of those PNGs; 256 for kitti, else 1000, if not given.",
+            help="Units per metre of these PNGs. Default: 256 for kitti, otherwise 1000.",
             rich_help_panel=options.FILES,
         ),
     ] = None
@@ -317,13 +326,17 @@ class Study:
     ] = False
     severities: Annotated[
         str,
-        typer.Option(metavar="1,…,5", help="How bad, commas between.", rich_help_panel=_STUDY),
+        typer.Option(
+            metavar="1,…,5",
+            help="Severities from 1 to 5, separated by commas.",
+            rich_help_panel=_STUDY,
+        ),
     ] = "1,2,3,4,5"
     compare: Annotated[
         tuple[Path, Path] | None,
         typer.Option(
             metavar="A.json B.json",
-            help="Only compare two results on the same frames: a paired test.",
+            help="Only compare two results on the same frames, with a paired test.",
             rich_help_panel=options.OUTPUT,
         ),
     ] = None

@@ -11,7 +11,9 @@ from glpn.cli import console, options
 
 _Photo = Annotated[Path, typer.Argument(metavar="PHOTO", help="The photo.")]
 _MARK = "glpn explain"
-_Output = Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="The PNG file.")]
+_Output = Annotated[
+    Path, typer.Option("--output", "-o", metavar="FILE", help="The PNG file to write.")
+]
 
 
 def explain(

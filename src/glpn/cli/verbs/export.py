@@ -38,43 +38,55 @@ _OnnxFile = Annotated[
     Path | None,
     typer.Argument(
         metavar="[OUT.onnx]",
-        help="One file with the weights inside. Without it, model.onnx is written beside the "
-        "model's weights, which it points into: the graph that glpn itself runs.",
+        help=(
+            "One file that includes the weights. Without it, glpn writes model.onnx, the "
+            "graph that it runs itself, into the model folder; that file refers to the "
+            "weights beside it."
+        ),
     ),
 ]
 _IrFile = Annotated[
     Path,
     typer.Argument(
-        metavar="OUT.xml|FOLDER", help="The graph; OUT.bin has the weights. In a folder: model.xml."
+        metavar="OUT.xml|FOLDER",
+        help=("File for the graph; the weights are in OUT.bin beside it. In a folder: model.xml."),
     ),
 ]
 _ProgramFile = Annotated[
     Path,
-    typer.Argument(metavar="OUT.pt2", help="A program that torch loads and runs without glpn."),
+    typer.Argument(
+        metavar="OUT.pt2", help="File for a program that torch loads and runs without glpn."
+    ),
 ]
 _EndToEnd = Annotated[
     bool,
     typer.Option(
         "--end-to-end",
-        help="From images, uint8 RGB [B, H, W, 3], to metres at their own size: resizing and "
-        "rescaling are in the file. Otherwise from pixels, float32 [B, 3, h, w] in 0..1, sides "
-        "multiples of 32.",
+        help=(
+            "Input: images, uint8 RGB [B, H, W, 3]; output: metres at their size; resizing "
+            "and rescaling are in the file. Without it, the input is pixels, float32 [B, 3, "
+            "h, w] in 0..1, with sides that are multiples of 32."
+        ),
     ),
 ]
 _Verify = Annotated[
     bool,
     typer.Option(
         "--verify",
-        help="Compare with torch over sizes and batches, print the table, keep it in the file; a "
-        "file that deviates too far is not written.",
+        help=(
+            "Compare with torch over sizes and batches, print the table, and store it in the "
+            "file; a file that deviates too much is not written."
+        ),
     ),
 ]
 _Portable = Annotated[
     bool,
     typer.Option(
         "--portable",
-        help="Standard operators only, for run times other than onnxruntime; attention then "
-        "takes memory with the square of the pixels.",
+        help=(
+            "Standard operators only, for run times other than onnxruntime; the memory use of "
+            "attention then grows with the square of the number of pixels."
+        ),
     ),
 ]
 _Size = Annotated[
@@ -86,25 +98,30 @@ _Size = Annotated[
     ),
 ]
 _Half = Annotated[
-    bool, typer.Option("--half", help="Weights in float16; inputs and outputs stay float32.")
+    bool,
+    typer.Option("--half", help="Store the weights in float16; inputs and outputs stay float32."),
 ]
 _Opset = Annotated[
     int | None,
-    typer.Option(help="Version of ONNX's operators, with --portable; 20 by default.", min=1),
+    typer.Option(help="Version of the ONNX operator set; requires --portable. Default: 20.", min=1),
 ]
 _Quantize = Annotated[
     Quantization | None,
     typer.Option(
-        help="8-bit encoder, standard operators; written only if it deviates from torch by "
-        "at most 1 % on average."
+        help=(
+            "Compute the encoder in 8 bits, with standard operators; the file is written only "
+            "if it deviates from torch by at most 1 % on average."
+        )
     ),
 ]
 _Calibrate = Annotated[
     Path | None,
     typer.Option(
         metavar="FOLDER",
-        help="Photographs for --quantize, like those it will see: three of four to calibrate, "
-        "the fourth to measure the deviation.",
+        help=(
+            "Typical photos for --quantize: three of four calibrate the encoder, and the "
+            "fourth measures the deviation."
+        ),
     ),
 ]
 

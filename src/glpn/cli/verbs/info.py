@@ -19,15 +19,19 @@ def info(
         str,
         typer.Argument(
             metavar="MODEL|FILE",
-            help="A model's bundled name, folder, file or hub id; or a depth file: PNG, NPZ, EXR "
-            "or TIFF.",
+            help=(
+                "A model (bundled name, folder, file or hub id), or a depth file (PNG, NPZ, "
+                "EXR or TIFF)."
+            ),
         ),
     ],
     scale: Annotated[
         float | None,
         typer.Option(
-            help="Units per metre of a depth file that lacks them: 1000 is millimetres, 256 "
-            "KITTI's, 1 metres."
+            help=(
+                "Units per metre of a depth file that does not state them: 1000 for "
+                "millimetres, 256 for KITTI, 1 for metres."
+            )
         ),
     ] = None,
     as_json: options.AsJson = False,

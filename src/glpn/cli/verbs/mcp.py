@@ -17,7 +17,10 @@ _MANY_PHOTOS = 1000  # enough to select the fastest engine, even if it starts sl
 def mcp(
     root: Annotated[
         Path,
-        typer.Option(metavar="FOLDER", help="Folder that holds the photos; none outside is read."),
+        typer.Option(
+            metavar="FOLDER",
+            help="Folder that contains the photos; photos outside it are not read.",
+        ),
     ] = Path(),
     *,
     model: options.ModelGroup,

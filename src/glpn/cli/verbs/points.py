@@ -36,16 +36,18 @@ _Mesh = Annotated[
     bool | None,
     typer.Option(
         "--mesh/--cloud",
-        help="Join neighbouring points. Default: yes for GLB, no for PLY.",
+        help="Join adjacent points to a mesh. Default: yes for GLB, no for PLY.",
     ),
 ]
 _Step = Annotated[int, typer.Option(min=1, help="Keep every STEP-th row and column.")]
-_Jump = Annotated[float, typer.Option(help="Largest relative depth difference of joined points.")]
+_Jump = Annotated[float, typer.Option(help="Maximum relative depth difference of joined points.")]
 _Scale = Annotated[
     float | None,
     typer.Option(
-        help="Units per metre of a file that lacks them: 1000 is millimetres, 256 KITTI's, "
-        "1 metres."
+        help=(
+            "Units per metre of a file that does not state them: 1000 for millimetres, 256 "
+            "for KITTI, 1 for metres."
+        )
     ),
 ]
 

@@ -58,10 +58,13 @@ _Between = Annotated[
 _Uncertainty = Annotated[
     UncertaintyName | None,
     typer.Option(
-        help="Also map one standard deviation in metres, which ranks the pixels: measured errors "
-        "(if the model has them) and the disagreement with the mirrored photo (flip) or among "
-        "eight thinned-out networks (droppath, needs torch). With png16 it is a second PNG "
-        "(sigma), with npz a second array.",
+        help=(
+            "Also compute a map of one standard deviation in metres, which ranks the pixels. "
+            "It combines the measured errors (if the model has them) with the disagreement "
+            "with the mirrored photo (flip) or among eight randomly thinned networks "
+            "(droppath, needs torch). With png16 it is a second PNG (sigma), with npz a "
+            "second array."
+        ),
         rich_help_panel=options.DETAIL,
     ),
 ]
@@ -69,8 +72,10 @@ _Tiles = Annotated[
     str | None,
     typer.Option(
         metavar="N",
-        help="Add detail to a large photo from N by N tiles; auto chooses N. The metres stay those "
-        "of the whole photo.",
+        help=(
+            "Add detail to a large photo from N by N tiles; auto chooses N. The whole photo "
+            "still determines the metres."
+        ),
         rich_help_panel=options.DETAIL,
     ),
 ]
@@ -87,7 +92,9 @@ ShardOption = Annotated[
     str | None,
     typer.Option(
         metavar="I/N",
-        help="Process the I-th of N shares of the photos; all shares may write to one folder.",
+        help=(
+            "Process the I-th of N shares of the photos; all shares may write to the same folder."
+        ),
         rich_help_panel=options.FILES,
     ),
 ]

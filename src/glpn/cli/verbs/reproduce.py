@@ -24,12 +24,16 @@ class Work(str, Enum):
 
 
 _Work = Annotated[
-    Work, typer.Argument(metavar="paper", help="Whose figures: those of the GLPN paper.")
+    Work, typer.Argument(metavar="paper", help="The figures to reproduce: those of the GLPN paper.")
 ]
 _Data = Annotated[
     Path,
     typer.Option(
-        metavar="DIR", help="Folder that holds some of nyu/, kitti/, sunrgbd/, ibims/; or one set."
+        metavar="DIR",
+        help=(
+            "Folder that contains some of nyu/, kitti/, sunrgbd/ and ibims/; or the folder of "
+            "one dataset."
+        ),
     ),
 ]
 _Model = Annotated[
@@ -37,7 +41,7 @@ _Model = Annotated[
     typer.Option(
         "--model",
         "-m",
-        help="A model for all sets within its range; the published checkpoints if not given.",
+        help="A model for all datasets within its range. Default: the published checkpoints.",
         show_default=False,
         rich_help_panel=options.MODEL,
     ),

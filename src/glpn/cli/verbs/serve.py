@@ -41,7 +41,10 @@ class _Limits:
     """What the service accepts."""
 
     max_body: Annotated[
-        str, typer.Option(help="Largest request: bytes, KiB or MiB.", rich_help_panel=_LIMITS)
+        str,
+        typer.Option(
+            help="Maximum size of a request, in bytes, KiB or MiB.", rich_help_panel=_LIMITS
+        ),
     ] = "16MiB"
     queue: Annotated[
         int,
@@ -51,7 +54,10 @@ class _Limits:
         float,
         typer.Option(
             metavar="SECONDS",
-            help="Time for the headers, then for the body to arrive, then until the work begins.",
+            help=(
+                "Time allowed for each of three phases: the headers, the body, and the wait "
+                "until prediction starts."
+            ),
             rich_help_panel=_LIMITS,
         ),
     ] = 15
@@ -59,7 +65,7 @@ class _Limits:
         str | None,
         typer.Option(
             metavar="NAME",
-            help="Environment variable that holds the key for X-API-Key.",
+            help="Environment variable that contains the key for X-API-Key.",
             rich_help_panel=_LIMITS,
         ),
     ] = None
@@ -84,7 +90,7 @@ class _Limits:
     max_megapixels: Annotated[
         float,
         typer.Option(
-            min=0.1, max=200, help="Largest photo, in megapixels.", rich_help_panel=_LIMITS
+            min=0.1, max=200, help="Maximum size of a JPEG, in megapixels.", rich_help_panel=_LIMITS
         ),
     ] = 25
 
@@ -112,7 +118,7 @@ def serve(
     host: Annotated[
         str, typer.Option(help="Address to listen on; 0.0.0.0 means all addresses of this machine.")
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = 8000,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 selects a free one.")] = 8000,
     *,
     model: options.ModelGroup,
     given: _Limits,

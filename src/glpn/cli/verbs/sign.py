@@ -9,7 +9,7 @@ import typer
 
 from glpn.cli import console, options
 
-_Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="A model's folder.")]
+_Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="A model folder.")]
 
 
 def sign(folder: _Folder, as_json: options.AsJson = False) -> None:

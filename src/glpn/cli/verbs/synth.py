@@ -31,12 +31,22 @@ class Cameras(str, Enum):
 
 def synth(
     output: Annotated[Path, typer.Argument(metavar="DIR", help="Folder for the frames.")],
-    count: Annotated[int, typer.Option(min=1, help="Frames to have in the end.")] = 100,
-    seed: Annotated[int, typer.Option(min=0, help="Of the first frame; the others follow.")] = 0,
-    size: Annotated[str, typer.Option(metavar="HEIGHTxWIDTH", help="Of the pictures.")] = "480x640",
+    count: Annotated[
+        int, typer.Option(min=1, help="Total number of frames in the folder at the end.")
+    ] = 100,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Seed of the first frame; the others follow.")
+    ] = 0,
+    size: Annotated[
+        str, typer.Option(metavar="HEIGHTxWIDTH", help="Size of the pictures.")
+    ] = "480x640",
     kind: Annotated[SceneKind, typer.Option(help="What to render.")] = SceneKind.indoor,
-    views: Annotated[int, typer.Option(min=1, help="Consecutive frames of one place.")] = 1,
-    workers: Annotated[int, typer.Option(min=1, help="Processes that render side by side.")] = 1,
+    views: Annotated[
+        int, typer.Option(min=1, help="Number of consecutive frames of the same scene.")
+    ] = 1,
+    workers: Annotated[
+        int, typer.Option(min=1, help="Number of processes that render in parallel.")
+    ] = 1,
     furniture: Annotated[
         Path | None, typer.Option(help="Folder of furniture meshes for rooms.")
     ] = None,

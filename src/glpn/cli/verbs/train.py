@@ -26,7 +26,7 @@ def train(
     ],
     changes: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[KEY=VALUE]…", help="Settings that replace the recipe's own."),
+        typer.Argument(metavar="[KEY=VALUE]…", help="Settings that replace those of the recipe."),
     ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Resume the run in run.folder, if there is one.")

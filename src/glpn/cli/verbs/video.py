@@ -55,8 +55,10 @@ _Output = Annotated[
 _Format = Annotated[
     VideoFormat,
     typer.Option(
-        help="mp4: the picture beside its colours; png16: one 16-bit PNG in millimetres per frame; "
-        "npz: metres and seconds in chunks of frames.",
+        help=(
+            "mp4: the picture beside the coloured depth; png16: one 16-bit PNG in millimetres "
+            "per frame; npz: metres and seconds in chunks of frames."
+        ),
         rich_help_panel=options.FILES,
     ),
 ]
@@ -64,8 +66,10 @@ _Smooth = Annotated[
     bool,
     typer.Option(
         "--smooth",
-        help="Smooth the depth over time where the picture stands still, and print how much less "
-        "it flickers.",
+        help=(
+            "Smooth the depth over time where the picture is static, and print the flicker "
+            "before and after."
+        ),
     ),
 ]
 _Colormap = Annotated[
@@ -96,8 +100,10 @@ _Ref = Annotated[
     list[str] | None,
     typer.Option(
         metavar="X,Y,METRES",
-        help="A distance measured at this pixel of the first frame, along the optical axis. One "
-        "scales the whole video, several also shift it.",
+        help=(
+            "A depth measured at this pixel of the first frame, along the optical axis. One "
+            "scales the depth of the whole video; several can also shift it."
+        ),
         rich_help_panel=options.CAMERA,
     ),
 ]
