@@ -135,7 +135,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Metres over OpenCV frames.")
     parser.add_argument("source", help="a picture, a video, or the number of a camera")
     parser.add_argument("output", type=Path)
-    parser.add_argument("--frames", type=int, help="stop after so many")
+    parser.add_argument("--frames", type=int, help="stop after this many frames")
     parser.add_argument("--model", default="glpn-b0-indoor")
     arguments = parser.parse_args()
     estimator: Any = glpn.load(arguments.model)

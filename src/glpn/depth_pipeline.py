@@ -99,7 +99,7 @@ def pipeline(
 
 def _require_task(task: str | None, return_tensors: str, options: Mapping[str, object]) -> None:
     if task not in (None, TASK):
-        raise UsageError(f"task: glpn knows {TASK!r}, got {task!r}")
+        raise UsageError(f"task: expected {TASK!r}, got {task!r}")
     if return_tensors not in TENSOR_KINDS:
         raise UsageError(
             f"return_tensors: expected one of {', '.join(TENSOR_KINDS)}; got {return_tensors!r}"
@@ -241,7 +241,7 @@ class DepthPipeline:
 
 
 class _Module:
-    """A torch module with its processor: glpn's, or transformers'."""
+    """A torch module with its processor, of glpn or of transformers."""
 
     def __init__(self, model: Any, processor: Any) -> None:
         self.model = model

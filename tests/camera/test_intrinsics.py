@@ -154,13 +154,15 @@ def test_calibration_at_another_size_is_scaled_edge_to_edge(tmp_path: Path) -> N
 @pytest.mark.parametrize("size", [(640, 480), (720, 1280), (480, 480)])
 def test_calibration_of_another_shape_is_refused(tmp_path: Path, size: tuple[int, int]) -> None:
     path = write(tmp_path / "head.yaml", ROS_YAML)
-    with pytest.raises(DataError, match=r"head\.yaml: holds for 640x480 pixels, .* no enlargement"):
+    with pytest.raises(
+        DataError, match=r"head\.yaml: made for 640x480 pixels, .* aspect ratio differs"
+    ):
         read_camera(path, size)
 
 
 def test_camera_whose_axis_misses_the_photo_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path / "K.txt", "1400 0 960 0 1400 540 0 0 1")
-    with pytest.raises(DataError, match=r"K\.txt: the principal point \(960, 540\) lies outside"):
+    with pytest.raises(DataError, match=r"K\.txt: the principal point \(960, 540\) is outside"):
         read_camera(path, SIZE)
 
 

@@ -117,7 +117,7 @@ def test_absent_and_wrong_intrinsics_are_refused_by_name(
     (tmp_path / "K.txt").write_text("1400 0 960 0 1400 540 0 0 1")
     run = predict(photo, "--intrinsics", tmp_path / "K.txt")
     assert run.code == 65
-    assert f"{photo}: intrinsics of K.txt: the principal point (960, 540) lies outside" in run.err
+    assert f"{photo}: intrinsics of K.txt: the principal point (960, 540) is outside" in run.err
 
 
 def test_reference_outside_one_photograph_leaves_the_others_alone(

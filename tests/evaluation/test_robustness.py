@@ -103,7 +103,9 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(tmp_path: Path, stop:
 def test_scores_of_another_run_are_not_mixed_in(tmp_path: Path) -> None:
     kept = tmp_path / "scores.jsonl"
     run(partial=kept)
-    with pytest.raises(DataError, match=r"scores\.jsonl: holds the scores of another run \(study"):
+    with pytest.raises(
+        DataError, match=r"scores\.jsonl: contains the scores of another run \(study"
+    ):
         run(partial=kept, study=Study(RULES, corruptions=("fog",)))
     with pytest.raises(DataError, match=r"another run \(model differ\)"):
         robustness(make_frames(10), model, study=STUDY, model="other", partial=kept)

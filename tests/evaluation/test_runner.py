@@ -230,7 +230,7 @@ def test_unusable_predictions_and_sets_are_refused() -> None:
         run(predict=lambda image: oracle(image)[::2, ::2])
     with pytest.raises(DataError, match="no frame"):
         run([])
-    with pytest.raises(DataError, match="two frames have one name"):
+    with pytest.raises(DataError, match="two frames have the same name"):
         run([make_frame(0), make_frame(0)])
     unclamped = PLAIN.replace(clamp=False)
     with pytest.raises(DataError, match="house0/frame00000: prediction must be finite and above"):

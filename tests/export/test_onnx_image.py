@@ -128,5 +128,5 @@ def test_a_processor_that_the_graph_cannot_say_is_refused_by_its_key(
 ) -> None:
     source = Source.of(folder)
     processor = GLPNImageProcessor(**{field: value})
-    with pytest.raises(UsageError, match=rf"^{field}: an end-to-end export wants"):
+    with pytest.raises(UsageError, match=rf"^{field}: an end-to-end export needs"):
         onnx_image.build_image_graph(source.config, source.header, processor)

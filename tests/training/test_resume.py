@@ -137,7 +137,7 @@ def test_a_run_is_not_overwritten_unless_it_is_to_be_resumed(frames: Path, tmp_p
     recipe = tiny_recipe(frames, tmp_path, "loop.steps=2")
     train(recipe)
     before = traces(tmp_path)
-    with pytest.raises(CannotCreateOutput, match="already holds a run"):
+    with pytest.raises(CannotCreateOutput, match="already contains a run"):
         train(recipe)
     assert train(recipe, resume=True).step == 2  # there is nothing left to do
     assert traces(tmp_path) == before

@@ -71,13 +71,13 @@ class Intrinsics:
             if not _same_aspect(chosen.size, size):
                 sizes = ", ".join(f"{wide}x{tall}" for tall, wide in self._sizes())
                 raise DataError(
-                    f"{self.source}: holds for {sizes} pixels, the photo has {width}x{height}: "
-                    "that is no enlargement (rotated, or cropped?)"
+                    f"{self.source}: made for {sizes} pixels, but the photo has {width}x{height}: "
+                    "the aspect ratio differs (rotated, or cropped?)"
                 )
             camera = camera.scaled(chosen.size, size)
         if not (0 <= camera.cx <= width - 1 and 0 <= camera.cy <= height - 1):
             raise DataError(
-                f"{self.source}: the principal point ({camera.cx:g}, {camera.cy:g}) lies outside "
+                f"{self.source}: the principal point ({camera.cx:g}, {camera.cy:g}) is outside "
                 f"the photo of {width}x{height} pixels: it was calibrated at another size"
             )
         try:
@@ -107,7 +107,9 @@ def at_several_sizes(found: Sequence[Intrinsics]) -> Intrinsics:
     if len({one.size for one in found}) < len(found):
         if all(replace(one, source="") == replace(first, source="") for one in others):
             return first
-        raise DataError(f"holds {len(found)} different cameras; keep the one that took the photos")
+        raise DataError(
+            f"contains {len(found)} different cameras; keep the one that took the photos"
+        )
     return replace(first, others=tuple(others))
 
 

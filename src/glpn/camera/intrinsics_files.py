@@ -132,7 +132,7 @@ def _numbers(text: str, *, names: Sequence[str] = ()) -> list[float]:
         raise DataError("expected numbers, JSON, YAML or XML with a camera's intrinsics")
     numbers = [float(number) for number in _NUMBERS.findall(text)]
     if names and len(numbers) != len(names):
-        raise DataError(f"names {len(names)} columns, but holds {len(numbers)} numbers")
+        raise DataError(f"names {len(names)} columns, but contains {len(numbers)} numbers")
     return numbers
 
 

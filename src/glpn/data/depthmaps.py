@@ -201,7 +201,7 @@ def _refuse_mode(path: Path, mode: str, form: DepthFormat) -> None:
         return
     hint = ""
     if mode in ("RGB", "RGBA"):
-        hint = '; encoding = "carla" reads CARLA\'s depth, a picture in false colours holds none'
+        hint = '; encoding = "carla" reads CARLA\'s depth; false colours cannot be read'
     raise DataError(f"{path}: expected one channel of 16 bits or float, got mode {mode}{hint}")
 
 
@@ -253,7 +253,7 @@ def _choose(path: Path, names: list[str], form: DepthFormat, usual: tuple[str, .
             return name
     if form.key is None and len(names) == 1:
         return names[0]
-    raise DataError(f"{path}: expected one of {', '.join(wanted)}; it holds {', '.join(names)}")
+    raise DataError(f"{path}: expected one of {', '.join(wanted)}; it contains {', '.join(names)}")
 
 
 def _open_exr(path: Path, *, header_only: bool) -> Any:

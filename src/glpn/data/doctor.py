@@ -137,7 +137,7 @@ def _exif(samples: Samples, index: int) -> int:
 
 
 def _predict_suspects(samples: Samples, stats: dict[int, FrameStats]) -> None:
-    """Also compare with the model those frames whose median depth is far from the set's."""
+    """Also compare with the model those frames whose median is far from that of the dataset."""
     known = [s.median for s in stats.values() if s.median > 0]
     if not known:
         return

@@ -10,7 +10,7 @@ import numpy as np
 from glpn.data.frame_stats import FrameStats
 
 _SAME_GREY = 2 / 255  # mean difference of thumbnails; consecutive video frames differ by 6 or more
-_SAME_DEPTH = 0.02  # relative, in the median
+_SAME_DEPTH = 0.02  # limit of the median relative difference
 _BANDS = 4  # parts of a 64-bit hash: hashes that differ in at most 3 bits share one part
 
 

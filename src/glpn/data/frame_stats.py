@@ -68,7 +68,7 @@ def measure(sample: Sample, *, opinion: Opinion | None = None, exif: int = 1) ->
 
     Args:
         sample: its image and depth may differ in size.
-        opinion: the bundled model's, if the model was run.
+        opinion: the opinion of the bundled model, if it was run.
         exif: EXIF orientation of the photo, 1 to 8; 1 is upright.
     """
     image = sample.image

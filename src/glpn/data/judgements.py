@@ -34,8 +34,8 @@ MODEL_RATIOS = (0.6, 1.7)  # limits for known cameras [0.98 to 1.10; up to 0.26 
 MODEL_RATIOS_ANY_CAMERA = (0.42, 1.9)  # limits for unknown cameras [0.51 to 1.39; 0.25 and 2.0]
 MIN_ERROR_RATIO = 3.0
 MIN_FRAMES_FOR_UNIT = 4
-# A frame's label / prediction relative to the set's, if label and prediction agree in shape, and
-# if they do not.
+# Limits of a frame's label / prediction relative to that of the dataset: if label and prediction
+# agree in shape, and if they do not.
 MAX_FRAME_RATIO = 3.0  # [2.2; from 4]
 MAX_VAGUE_FRAME_RATIO = 5.0  # [2.5]
 MIN_CLEAR_AGREEMENT = 0.4

@@ -87,8 +87,8 @@ def opinion(
 
     Args:
         image: RGB uint8 [H, W, 3].
-        depth: [h, w] in any unit, 0 where unknown; its size need not be the image's.
-        camera: the image's; the prediction is scaled to its focal length.
+        depth: [h, w] in any unit, 0 where unknown; its size may differ from that of the image.
+        camera: the camera of the image; the prediction is scaled to its focal length.
 
     Returns:
         None if too little depth is known, or if the image or the depth is constant.

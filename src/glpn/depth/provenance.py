@@ -31,8 +31,9 @@ class Provenance:
         image_hash: SHA-256 of the photo's file; empty for arrays.
         asked: options beyond the photo and the model, as text.
         precision: the precision in which the engine computed.
-        error: two thirds of the true depths lie within this fraction of the predicted ones, by
-            the errors on held-out frames; None if nobody measured them, and after a calibration.
+        error: |true - predicted| / predicted is below this for two thirds of the pixels, according
+            to the errors on held-out frames; None if these were not measured, and after a
+            calibration.
         error_data: the frames that `error` was measured on.
     """
 

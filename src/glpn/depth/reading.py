@@ -25,7 +25,7 @@ def read_depth(path: str | Path, *, scale: float | None = None) -> Depth:
     """
     contents = files.read(path, scale=scale)
     if contents.metadata.get("quantity", "depth") != "depth":
-        raise DataError(f"{path}: holds {contents.metadata['quantity']!r:.100}, not depth")
+        raise DataError(f"{path}: contains {contents.metadata['quantity']!r:.100}, not depth")
     size = (contents.metres.shape[0], contents.metres.shape[1])
     try:
         metadata = contents.metadata

@@ -52,7 +52,7 @@ def rows(folder: Path, threads: int) -> Iterator[Measurement]:
     """Measure every installed engine, each in a process of its own.
 
     Args:
-        folder: the model's.
+        folder: the folder of the model.
         threads: CPU threads.
 
     Yields:

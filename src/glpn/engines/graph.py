@@ -124,7 +124,7 @@ def run_at_any_size(
     Args:
         run: float32 [B, 3, H, W], both sides multiples of `size_divisor` → metres.
         pixels: [B, 3, H, W] of any size, padded by repeating the last row and column.
-        config: the network's.
+        config: the configuration of the network.
         folder: named in messages.
 
     Raises:

@@ -46,7 +46,7 @@ class OnnxRuntimeEngine:
 
     Args:
         session: runs `trunk.onnx` if there is a head, otherwise `model.onnx`.
-        config: the network's.
+        config: the configuration of the network.
         folder: named in messages.
         head: turns the trunk's features into metres.
         scale: factor for the metres of `model.onnx`.

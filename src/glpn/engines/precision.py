@@ -27,7 +27,7 @@ PRECISIONS = (AUTO, FLOAT32, REDUCED)
 MAX_MEAN_DEVIATION = 0.01  # mean of |reduced - float32| / float32 over the pixels of real frames
 MAX_SCORE_CHANGE = 0.005  # relative change of AbsRel and of δ1 on held-out frames
 
-# Widths of a trained network's activations; nobody measured a range outside these limits.
+# Limits of the ranges of a trained network's activations; no measured range is outside them.
 MIN_RANGE, MAX_RANGE = 1e-4, 1e4
 
 _FORMAT = "glpn-precision-1"
@@ -84,7 +84,7 @@ def choose_precision(folder: Path, row: EngineRow, *, asked: str) -> str:
     """The precision in which an installed engine runs a model.
 
     Args:
-        folder: the model's.
+        folder: the folder of the model.
         row: the engine.
         asked: one of `PRECISIONS`; "auto" is reduced wherever that is available.
 

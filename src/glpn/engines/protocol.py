@@ -52,7 +52,7 @@ class Engine(Protocol):
 
     Attributes:
         name: its name in the table of engines.
-        config: the network's.
+        config: the configuration of the network.
         precision: "float32", or the reduced precision it computes in.
     """
 
@@ -132,4 +132,4 @@ def require_finite(depth: NDArray[np.float32], folder: Path) -> None:
         CheckpointError: it holds one, usually because the weights are too large.
     """
     if not np.isfinite(depth).all():
-        raise CheckpointError(f"{folder}: the network's output holds NaN or infinity")
+        raise CheckpointError(f"{folder}: the network's output contains NaN or infinity")

@@ -31,7 +31,7 @@ from glpn.processing.processor import GLPNImageProcessor
 
 # Below this number of 480×640 images, starting the faster engine costs more than it saves.
 MIN_IMAGES_FOR_FAST_ENGINE = 20
-# A job of unknown length counts as this many images when saved measurements decide.
+# Number of images assumed for a job of unknown length, if saved measurements decide.
 IMAGES_OF_UNKNOWN_JOB = 400
 
 _REFERENCE_SHORT_SIDE = 480  # short side of the images that the two numbers above count

@@ -20,7 +20,7 @@ class NativeHead:
 
     Args:
         arrays: the weights under their names on disk.
-        config: the network's.
+        config: the configuration of the network.
         threads: CPU threads.
     """
 
@@ -47,7 +47,7 @@ class GraphFolder:
 
     Attributes:
         file: the graph to run: `trunk.onnx` if the native head fits it, else `model.onnx`.
-        config: the network's.
+        config: the configuration of the network.
         arrays: the weights under their names on disk.
     """
 

@@ -224,4 +224,4 @@ def _connected(weak: Mask, strong: Mask) -> Mask:
 def _require_one_shape(*arrays: np.ndarray) -> None:
     shapes = [array.shape for array in arrays]
     if len(set(shapes)) != 1 or arrays[0].ndim != 2:
-        raise DataError(f"iBims errors: expected maps [H, W] of one shape, got {shapes}")
+        raise DataError(f"iBims errors: expected maps [H, W] of the same shape, got {shapes}")

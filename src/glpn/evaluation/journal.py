@@ -70,7 +70,7 @@ class Journal:
         theirs = header if isinstance(header, dict) else {}
         odd = [key for key, value in self.header.items() if theirs.get(key) != value]
         raise DataError(
-            f"{self.path}: holds the scores of another run ({', '.join(odd)} differ); "
+            f"{self.path}: contains the scores of another run ({', '.join(odd)} differ); "
             "remove it or name another file"
         )
 

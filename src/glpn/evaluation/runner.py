@@ -77,7 +77,7 @@ def evaluate_tasks(
     if not rows:
         raise DataError("evaluate: no frame to score")
     if len({row.name for row in rows}) != len(rows):
-        raise DataError("evaluate: two frames have one name")
+        raise DataError("evaluate: two frames have the same name")
     scenes = [row.scene for row in rows]
     if protocol.average == "pooled":
         intervals = pooled_intervals(sums, scenes, seed=SEED)

@@ -77,7 +77,7 @@ def require_exportable(config: GLPNConfig, processor: GLPNImageProcessor) -> Non
     Raises:
         UsageError: the message names the key of `preprocessor_config.json` and its allowed values.
     """
-    wanted = "an end-to-end export wants"
+    wanted = "an end-to-end export needs"
     if not processor.do_resize:
         raise UsageError(f"do_resize: {wanted} true, got false")
     if processor.size_divisor % config.size_divisor:

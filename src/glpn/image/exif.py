@@ -2,7 +2,7 @@
 
 EXIF comes from untrusted files. A general reader follows every directory entry, and thousands of
 entries can point at the same megabytes of data. This reader looks at only two directories and
-copies nothing. A tag that it cannot read counts as absent.
+copies nothing. A tag that it cannot read is treated as absent.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ class Exif:
 def read_exif(block: bytes) -> Exif:
     """Read an EXIF block, with or without its "Exif" prefix.
 
-    A damaged block counts as an absent one.
+    A damaged block is treated as absent.
     """
     tiff = memoryview(block.removeprefix(b"Exif\0\0"))
     order = {b"II*\0": "<", b"MM\0*": ">"}.get(bytes(tiff[:4]))

@@ -70,7 +70,7 @@ def as_depth(depth: Any) -> NDArray[np.float32]:
 def gather(
     arrays: list[NDArray[np.float32]], return_tensors: str | None, *, empty: tuple[int, ...]
 ) -> Any:
-    """Stack arrays of one shape into an array or tensor; `empty` is the shape if there are none."""
+    """Stack arrays of equal shape into an array or tensor; without any, its shape is `empty`."""
     return_tensors = getattr(return_tensors, "value", return_tensors)  # accepts enumerations
     if return_tensors is None:
         return arrays
@@ -79,7 +79,7 @@ def gather(
     sizes = dict.fromkeys(f"{a.shape[-2]}x{a.shape[-1]}" for a in arrays)
     if len(sizes) > 1:
         raise UsageError(
-            f"one batch needs one size, got (height x width) {', '.join(sizes)}; "
+            f"images of a batch must have the same size, got (height x width) {', '.join(sizes)}; "
             f"leave return_tensors out for a list, or process them one at a time"
         )
     stacked = np.stack(arrays) if arrays else np.empty((0, *empty), np.float32)

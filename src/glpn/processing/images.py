@@ -1,7 +1,7 @@
 """One image for the processor: any source → levels [H, W, C], in the layout that the caller names.
 
-`read_photo` decides what counts as a photo. This file adds the layouts and number types that code
-written for transformers passes as arrays.
+`read_photo` decides what is accepted as a photo. This file adds the layouts and number types that
+code written for transformers passes as arrays.
 """
 
 from __future__ import annotations

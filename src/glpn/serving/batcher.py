@@ -1,4 +1,4 @@
-"""One network for several threads: photos of one size that wait together run as one batch."""
+"""One network for several threads: waiting photos of the same size run as one batch."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class SharedEngine:
         return result.result()
 
     def _take(self, shape: tuple[int, ...]) -> list[_Call]:
-        """The waiting calls of one shape, oldest first."""
+        """The waiting calls with the same shape, oldest first."""
         with self._waiting_lock:
             taken = [call for call in self._waiting if call[0].shape == shape]
             self._waiting = [call for call in self._waiting if call[0].shape != shape]

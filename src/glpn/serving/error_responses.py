@@ -54,7 +54,7 @@ def no_free_worker(seconds: float) -> Refusal:
 
 
 def too_many_uploads() -> Refusal:
-    """Return the 503 refusal of a body for which the bodies that are arriving leave no memory."""
+    """Return the 503 refusal of a body when the incomplete bodies already use all the memory."""
     return Refusal(503, "busy: too many uploads at once", _RETRY)
 
 

@@ -23,8 +23,9 @@ from glpn.estimator import DepthEstimator
 
 INSTRUCTIONS = (
     "Distances in metres from single photos. They are estimates: relative_error is the fraction "
-    "within which two thirds of the true depths lie, or null if nobody measured it. A camera whose "
-    "source begins with 'assumed' makes lengths less certain; a known length in the photo makes "
+    "within which two thirds of the true depths are, or null if it was not measured. If the "
+    "source of the camera "
+    "begins with 'assumed', lengths are less certain; a known length in the photo makes "
     "them more certain. Never use them to keep people or machines safe."
 )
 _DECIMALS = 3  # digits after the point of metres

@@ -153,7 +153,7 @@ def _settle_recipe(root: Path, recipe: dict[str, object]) -> None:
         found = read_json(path)
         if found != recipe:
             raise UsageError(
-                f"{root}: holds frames of {found}, not of {recipe}; choose a new folder"
+                f"{root}: contains frames of {found}, not of {recipe}; choose a new folder"
             )
     else:
         _write(path, json.dumps(recipe).encode())

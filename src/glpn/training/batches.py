@@ -139,7 +139,7 @@ class Batch(NamedTuple):
         names: one per frame.
         pixels: float32 [B, 3, H, W] in 0..1.
         depth: metres [B, H, W], 0 = unknown.
-        sources: the number of the dataset of each frame; frames of a dataset are neighbours.
+        sources: the number of the dataset of each frame; frames of a dataset are adjacent.
         clean: the pixels without CutDepth and colour changes, where a teacher needs them.
     """
 
@@ -231,7 +231,7 @@ class ResidentLoader:
     """Keeps all frames on the device and augments a whole batch at a time there.
 
     Args:
-        frames: read once, here; all of one size.
+        frames: read once, here; all of the same size.
         augment: how they are augmented.
         share: decides which frames, and when.
         device: device that keeps the frames.
@@ -279,5 +279,5 @@ def _require_one_size(names: Sequence[str], sizes: Sequence[tuple[int, ...]]) ->
         if size != sizes[0]:
             raise DataError(
                 f"{name}: {size} (height, width), but {names[0]} has {sizes[0]}: frames of one "
-                "batch must have one size; set augment.crop"
+                "batch must have the same size; set augment.crop"
             )

@@ -74,13 +74,13 @@ def open_frames(options: DataOptions) -> tuple[FrameSet, FrameSet | None]:
         MissingInput, DataError: as for `open_dataset`.
     """
     if options.train is None:
-        raise ConfigError("data.train: the recipe leaves it open; add data.train=FOLDER")
+        raise ConfigError("data.train: the recipe does not set it; add data.train=FOLDER")
     train = _open(options, options.train, options.train_list, options.train_split)
     held_out = _validation_set(options)
     if held_out is None and options.val_share > 0:
         learnt = len(train) - max(round(options.val_share * len(train)), 1)
         if learnt < 1:
-            raise ConfigError(f"data.val_share: leaves no frame of {len(train)} to learn from")
+            raise ConfigError(f"data.val_share: no frame of {len(train)} is left for training")
         held_out = spread(train.subset(range(learnt, len(train))), options.val_limit)
         train = train.subset(range(learnt))
     return spread(train, options.limit), held_out

@@ -40,7 +40,9 @@ def build_optimiser(
             decay = options.weight_decay if parameter.ndim > 1 else 0.0
             groups.setdefault((scale, decay), []).append(parameter)
     if not groups:
-        raise ConfigError(f"optimiser.freeze: {', '.join(options.freeze)} leaves nothing to learn")
+        raise ConfigError(
+            f"optimiser.freeze: {', '.join(options.freeze)}: no parameter is left to train"
+        )
     kind = torch.optim.AdamW if options.kind == "adamw" else torch.optim.Adam
     return kind(
         [

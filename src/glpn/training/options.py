@@ -150,7 +150,7 @@ class DataOptions:
         if self.mix and (self.train is not None or self.val_share or self.limit is not None):
             raise ConfigError("data.mix excludes data.train, data.val_share and data.limit")
         if self.mix and self.keep == "device":
-            raise ConfigError("data.mix: data.keep=device holds one dataset only")
+            raise ConfigError("data.mix: data.keep=device supports only one dataset")
         self.spec()
 
     def spec(self) -> DatasetSpec | None:

@@ -29,7 +29,7 @@ def checkpoint_to_resume(
     existing = list_checkpoints(folder / CHECKPOINTS)
     if existing and not resume:
         raise CannotCreateOutput(
-            f"{folder}: already holds a run ({existing[0].name}); continue it with --resume, or "
+            f"{folder}: already contains a run ({existing[0].name}); continue it with --resume, or "
             "choose another run.folder"
         )
     found, errors = newest_checkpoint(folder / CHECKPOINTS)

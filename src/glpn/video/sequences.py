@@ -73,7 +73,7 @@ def _require_free(path: Path, stem: str, *, overwrite: bool) -> None:
                 f"{path}: exists already; --overwrite (overwrite=True) replaces it"
             )
         if not (name.startswith(stem) and _NUMBERED.fullmatch(name[len(stem) :])):
-            raise CannotCreateOutput(f"{path}: not replaced, because it holds {name!r}")
+            raise CannotCreateOutput(f"{path}: not replaced, because it contains {name!r}")
 
 
 @contextmanager

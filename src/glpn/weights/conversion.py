@@ -63,7 +63,8 @@ def convert(
         form: "hf" writes `config.json`, `model.safetensors` and, for a whole network,
             `preprocessor_config.json`; "authors" the authors' names in a pickled state dict.
         variant: "b0" to "b5", to check; it follows from the shapes.
-        max_depth: metres at the sigmoid's 1; the source's, or 10, if None.
+        max_depth: maximum depth in metres, where the sigmoid is 1; if None, that of the source,
+            or 10.
 
     Raises:
         UsageError: an unknown form, or a network that the authors' names cannot express.

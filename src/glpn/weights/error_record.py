@@ -33,7 +33,7 @@ class _File:
 
 
 def read_errors(folder: Path) -> ErrorCurve | None:
-    """The errors of the weights in a model's folder; None if nobody measured these weights.
+    """The errors of the weights in a model's folder; None if they were not measured.
 
     Raises:
         CheckpointError: the file is damaged, or holds an impossible value.

@@ -88,7 +88,7 @@ def _header_text(file: Path) -> tuple[bytes, int]:
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
     values = dict(pairs)
     if len(values) != len(pairs):
-        raise ValueError("a key stands twice in one object")
+        raise ValueError("an object contains a key twice")
     return values
 
 
@@ -135,7 +135,7 @@ def _require_cover(file: Path, entries: dict[str, TensorEntry], *, start: int, s
     position = start
     for name, entry in sorted(entries.items(), key=lambda item: (item[1].begin, item[1].end)):
         if entry.begin != position:
-            kind = "overlaps another" if entry.begin < position else "leaves a gap before it"
+            kind = "overlaps another" if entry.begin < position else "has a gap before it"
             raise CheckpointError(f"{file}: tensor {name[:200]!r} {kind}")
         position = entry.end
     if position != size:

@@ -147,7 +147,7 @@ def _disk_name(name: str) -> str:
 def require_match(
     state: Mapping[str, _T], expected: Mapping[str, tuple[int, ...]], *, source: str
 ) -> None:
-    """Reject weights whose names or shapes differ from the model's.
+    """Reject weights whose names or shapes differ from those of the model.
 
     Args:
         state: tensors (anything with a `shape`) under the names in memory.

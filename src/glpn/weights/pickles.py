@@ -77,7 +77,7 @@ def _load(file: Path, *, mapped: bool) -> object:
         # The message of torch explains how to switch the protection off; ours must not.
         culprit = re.search(r"GLOBAL ([\w.]+)", str(e))
         what = f" ({culprit[1]})" if culprit else ""
-        raise CheckpointError(f"{file}: refused: holds more than plain tensors{what}") from None
+        raise CheckpointError(f"{file}: refused: contains more than plain tensors{what}") from None
     except Exception as e:  # a damaged pickle can raise anything
         raise CheckpointError(f"{file}: damaged, or no checkpoint: {type(e).__name__}") from None
 

@@ -108,7 +108,7 @@ def torch_dtype(value: object) -> torch.dtype:
 def require_finite(source: str | Path, name: str, finite: bool) -> None:
     """Refuse a tensor with NaN or infinity."""
     if not finite:
-        raise CheckpointError(f"{source}: tensor {name!r} holds NaN or infinity")
+        raise CheckpointError(f"{source}: tensor {name!r} contains NaN or infinity")
 
 
 def _weight_files(source: Path, variant: str | None = None) -> list[Path]:
@@ -125,7 +125,7 @@ def _weight_files(source: Path, variant: str | None = None) -> list[Path]:
     pickles = sorted(file.name for file in source.iterdir() if file.suffix in PICKLE_SUFFIXES)
     if pickles:
         raise CheckpointError(
-            f"{source}: holds only {pickles[0]}, a pickle, which is never loaded directly; "
+            f"{source}: contains only {pickles[0]}, a pickle, which is never loaded directly; "
             f"{_advice(source)}"
         )
     raise MissingInput(f"{source}: no {whole} in this folder")

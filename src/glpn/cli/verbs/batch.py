@@ -99,7 +99,7 @@ def batch(
         overwrite=overwrite,
     )
     if not spec.formats:
-        raise UsageError("--format: none leaves nothing to do; expected at least one format")
+        raise UsageError("--format: expected at least one format, got none")
     photos, failures = _photos(source, recursive=recursive)
     tally = Tally(as_json=printed.as_json, quiet=printed.quiet)
     for name, error in failures:

@@ -95,7 +95,7 @@ def points(
 def _placed(depth: Depth, given: inputs.CameraOptions, photo: Path | None) -> Depth:
     """Return the depth with a camera and, if there is a photo, with the photo's colours.
 
-    The camera is that of the options, else the depth file's own, else the photo's.
+    The camera is that of the options, else that of the depth file, else that of the photo.
 
     Raises:
         UsageError: the aspect ratios of photo and depth differ.

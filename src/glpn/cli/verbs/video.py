@@ -236,7 +236,7 @@ def _lines(summary: Summary) -> list[str]:
     if summary.range is not None:
         lines.append("colours from {:.2f} to {:.2f} m for the whole video".format(*summary.range))
     if summary.flicker is not None:
-        flicker = f"flicker {summary.flicker:.2%} per frame where the picture stands still"
+        flicker = f"flicker {summary.flicker:.2%} per frame where the picture is static"
         if summary.flicker_smoothed is not None:
             flicker += f", {summary.flicker_smoothed:.2%} after smoothing"
         lines.append(flicker)

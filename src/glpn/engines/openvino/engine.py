@@ -35,7 +35,7 @@ class OpenVinoEngine:
 
     Args:
         compiled: compiled from `trunk.onnx` if there is a head, otherwise from `model.onnx`.
-        config: the network's.
+        config: the configuration of the network.
         folder: named in messages.
         precision: the precision in the settings of `open`.
         head: turns the trunk's features into metres.

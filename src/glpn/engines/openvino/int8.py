@@ -57,7 +57,7 @@ def seen_ranges(
     """The range of the inputs of every product of a folder's network, in float32.
 
     Args:
-        folder: the model's.
+        folder: the folder of the model.
         batches: pixels [1, 3, H, W] of at least one photo, with sides that the graph accepts.
         threads: CPU threads.
 
