@@ -172,6 +172,10 @@ size = [(photo.height, photo.width)]
 depth = processor.post_process_depth_estimation(outputs, target_sizes=size)[0]["predicted_depth"]
 ```
 
+Or in one line: `pipeline("depth-estimation", model=name)("photo.jpg")["predicted_depth"]`. This
+converts the metres to the photo's camera if EXIF names its focal length, as `glpn.load` does. The
+script gives the metres of the camera that the model was trained for, as transformers does.
+
 For the auto classes, import the class under that name:
 `from glpn import GLPNForDepthEstimation as AutoModelForDepthEstimation`.
 

@@ -15,8 +15,9 @@ from PIL import Image
 import glpn
 from glpn import weights
 from glpn.depth.reading import read_depth
+from glpn.errors import MissingDependency
 from glpn.serving.page import ModelCard, page_files
-from glpn.serving.query import MEDIA_TYPES
+from glpn.serving.query import MEDIA_TYPES, parse_query
 from tests.corpus.bytes_of import encoded, jpeg_segment, jpeg_with, scene
 from tests.corpus.images import FILES, HEIGHT, WIDTH
 from tests.serving.conftest import JPEG, Service, wait_for
@@ -358,3 +359,12 @@ def test_the_interface_page_shows_the_address_it_was_asked_at(service: Service) 
     page = service.get("/docs").text
     assert f"{service.url}/v1/depth" in page and "8000" not in page
     assert "static/page.css" in page
+
+
+@pytest.mark.parametrize("name", ["exr", "ply", "glb"])
+def test_a_format_without_its_package_names_the_install_command(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("glpn.serving.query.installed_formats", lambda: ("json", "npz"))
+    with pytest.raises(MissingDependency, match=rf"{name} needs .*'\.\[3d\]'"):
+        parse_query([("format", name)])

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from glpn.camera.camera import FOV_RANGE
 from glpn.depth.colormaps import color_table
 from glpn.depth.measurements import Measurements
-from glpn.errors import UsageError
+from glpn.errors import MissingDependency, UsageError
 from glpn.files import FORMATS
 
 # format → media type; the uncertainty is part of JSON and NPZ
@@ -66,11 +66,12 @@ def parse_query(items: Sequence[tuple[str, str]]) -> DepthQuery:
 
     Raises:
         UsageError: a name or a value is not allowed; the message lists what is.
+        MissingDependency: the package of the format is not installed.
     """
     values = _collect(items)
     once = {name: texts[0] for name, texts in values.items()}
     query = DepthQuery(
-        format=_choice(once, "format", installed_formats()) or "json",
+        format=_format(once),
         focal=_number(once, "focal", 0, _MAX_FOCAL, "pixels"),
         fov=_number(once, "fov", *FOV_RANGE, "degrees"),
         at=_places(values, "at", "x,y in pixels"),
@@ -102,6 +103,14 @@ def _collect(items: Sequence[tuple[str, str]]) -> dict[str, list[str]]:
         if len(values[name]) > (MAX_PLACES if name in _REPEATED else 1):
             raise UsageError(f"query: {name} is given too often")
     return values
+
+
+def _format(once: Mapping[str, str]) -> str:
+    name = once.get("format")
+    if name in MEDIA_TYPES and name not in installed_formats():
+        package = FORMATS[name].package
+        raise MissingDependency(f"format: {name} needs {package} on the server", extra="3d")
+    return _choice(once, "format", installed_formats()) or "json"
 
 
 def _choice(once: Mapping[str, str], name: str, choices: Sequence[str]) -> str | None:
