@@ -48,7 +48,7 @@ def pipeline(
     fetch_urls: bool = False,
     **options: Any,
 ) -> DepthPipeline:
-    """A callable that stands in for `transformers.pipeline("depth-estimation")`.
+    """A callable that replaces `transformers.pipeline("depth-estimation")`.
 
     A model's name runs on the fastest engine, as with `glpn.load`, on at most a megapixel. A model
     object, or any of image_processor, config, model_kwargs and a half-precision dtype, runs the
@@ -121,7 +121,7 @@ class DepthPipeline:
     Args:
         source: predicts; an estimator, or a module with its processor.
         return_tensors, fetch_urls: the same arguments as those of `pipeline`.
-        device: its name.
+        device: name of the device.
         load_model: gives the torch module of an estimator's model.
     """
 

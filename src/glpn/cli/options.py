@@ -323,7 +323,7 @@ class ModelGroup(Float32ModelGroup):
     precision: Precision = PrecisionName.auto
 
     def engine_options(self) -> EngineOptions:
-        """Return the options that open the model; errors as in the base class."""
+        """Return the options that open the model; raises the errors of the base class."""
         return dataclasses.replace(super().engine_options(), precision=self.precision.value)
 
 

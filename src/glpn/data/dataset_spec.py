@@ -36,7 +36,7 @@ class DatasetSpec:
     Attributes:
         rgb, depth, mask: patterns. An image belongs to the depth file for which all names in
             braces agree. Depth is unknown where the mask is 0.
-        unit: "m", "dm", "cm" or "mm"; stands for a scale.
+        unit: "m", "dm", "cm" or "mm", instead of a scale.
         scale: raw steps per metre: metres = (raw + `offset`) / `scale`. With neither scale nor
             unit, glpn estimates the scale from the values and reports it in a note.
         offset: added to raw values.

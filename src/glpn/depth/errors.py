@@ -87,7 +87,7 @@ class ErrorCurve:
         return np.interp(metres, depths, errors).astype(np.float32)
 
     def sigma(self, metres: NDArray[np.float32]) -> NDArray[np.float32]:
-        """One sigma in metres, of the shape of `metres`: true depths lie within it for 68 %."""
+        """Return sigma in metres, with the shape of `metres`: 68 % of the errors are smaller."""
         return self.relative(metres) * metres
 
     def typical(self, metres: NDArray[np.float32]) -> float:

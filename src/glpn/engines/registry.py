@@ -67,7 +67,7 @@ class EngineRow:
         return importlib.import_module(self.module)
 
     def open(self, folder: Path, settings: EngineSettings) -> Engine:
-        """Load a model's folder; errors are those of the engine's `open`."""
+        """Load a model's folder; raises the errors of `open` of the engine."""
         if settings.device not in (AUTO, *self.devices) and self.devices == ("cpu",):
             raise UsageError(f"device: engine {self.name} runs on the cpu; got {settings.device!r}")
         engine: Engine = getattr(self.load_module(), self.class_name).open(folder, settings)

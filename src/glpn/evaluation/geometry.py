@@ -106,7 +106,7 @@ class SceneErrors:
 
 
 def surveyed(sample: Sample, path: Path | None) -> Sample | SurveyedFrame:
-    """Add the contents of the scene file, if there is one; errors as `read_scene`."""
+    """Add the contents of the scene file, if there is one; raises the errors of `read_scene`."""
     if path is None:
         return sample
     scene = read_scene(path)

@@ -50,7 +50,7 @@ class Request:
     overwrite: bool = False
 
     def evaluation(self) -> Evaluation:
-        """Find the frames and the rules; errors as `Evaluation.of`."""
+        """Find the frames and the rules; raises the errors of `Evaluation.of`."""
         return Evaluation.of(self.selection, self.protocol, self.rules)
 
     def scale(self, dataset: str) -> float:

@@ -1,4 +1,4 @@
-"""The frames that a model's training run learned from, and those that it held out."""
+"""The frames on which a model was trained, and those that the training run held out."""
 
 from __future__ import annotations
 

@@ -190,7 +190,7 @@ class Model:
 
     @classmethod
     def load(cls, options: EngineOptions) -> Model:
-        """Open a model, always in float32; errors as `glpn.load`."""
+        """Open a model, always in float32; raises the errors of `glpn.load`."""
         estimator = DepthEstimator.open(dataclasses.replace(options, precision="float32"))
         provenance = estimator.provenance
         # Read the version from the module, because the package may be onnxruntime-gpu.
@@ -227,7 +227,9 @@ def score(
     advance: Callable[[], None],
     save: Callable[[str, NDArray[np.floating]], None] | None = None,
 ) -> Result:
-    """Run the model over all frames; arguments and errors as `glpn.evaluation.runner.evaluate`.
+    """Run the model over all frames.
+
+    Arguments and exceptions as in `glpn.evaluation.runner.evaluate`.
 
     `advance` is called after each frame, here and in the functions below.
     """
@@ -257,7 +259,7 @@ def _frame_warnings(frames: FrameSet, reach: float) -> Iterator[str]:
 def score_pngs(
     evaluation: Evaluation, folder: Path, *, scale: float, advance: Callable[[], None]
 ) -> Result:
-    """Score saved predictions; arguments and errors as `from_pngs`."""
+    """Score saved predictions; arguments and exceptions as in `from_pngs`."""
     result = from_pngs(
         _surveyed(evaluation, advance),
         folder,
@@ -276,7 +278,7 @@ def study(
     partial: Path | None,
     advance: Callable[[], None],
 ) -> Robustness:
-    """Score the model under every corruption; arguments and errors as `robustness`."""
+    """Score the model under every corruption; arguments and exceptions as in `robustness`."""
     context = {**evaluation.settings, **model.settings}
     wanted = Study(evaluation.protocol, severities=severities, context=context)
     return robustness(

@@ -73,7 +73,7 @@ def pooled_intervals(
 
     A pooled metric is no mean over images, so the studentised bootstrap uses the jackknife's
     pseudo-values, one per scene. If a few images cause most of the error (RMSE on skewed datasets),
-    the coverage is about 92 % instead of 95 %. Arguments and errors as in `mean_intervals`.
+    the coverage is about 92 % instead of 95 %. Arguments and exceptions as in `mean_intervals`.
     """
     if not sums:
         raise DataError("statistics: no image to average")

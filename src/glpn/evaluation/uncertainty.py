@@ -45,7 +45,7 @@ class Sparsification:
 
 @dataclass(frozen=True)
 class Calibration:
-    """How often the truth lies within the intervals that a one-sigma map predicts.
+    """How often the true depth is within the intervals that a one-sigma map predicts.
 
     Attributes:
         levels: the nominal fractions, [19].

@@ -171,7 +171,7 @@ FORMATS: Mapping[str, Format] = MappingProxyType({row.name: row for row in _TABL
 
 
 def format_of(path: str | Path) -> str:
-    """The name of the format that a file name's suffix stands for.
+    """The name of the format to which the suffix of a file name belongs.
 
     Raises:
         UsageError: none; the message lists the suffixes.

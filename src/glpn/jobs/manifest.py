@@ -25,7 +25,7 @@ class Entry:
     """The result of one photo.
 
     Attributes:
-        image: its absolute path or its URL.
+        image: absolute path or URL of the photo.
         stem: name of its outputs, without suffix.
         origin: `OutputIdentity.record`; {} if the photo could not be read.
         files: format → name and options of that format.

@@ -24,7 +24,7 @@ class JobPhoto:
 
     Attributes:
         name: the photo's name in messages; for a file, its path.
-        image: its absolute path or its URL, by which the manifest knows it.
+        image: absolute path or URL of the photo, its key in the manifest.
         source: returns what `read_photo` accepts.
         stem: stem of the output names.
     """

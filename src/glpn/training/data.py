@@ -239,7 +239,7 @@ class CanonicalFrames:
 
 @dataclass(frozen=True)
 class ScaledFrames:
-    """Frames at the scale at which the network sees photos in use: that of the processor.
+    """Frames at the scale that the processor uses in prediction.
 
     A processor without `short_side` leaves frames as they are. Images are resampled with its
     filter, and depth with the nearest pixel, so that no two depths are blended.

@@ -30,7 +30,7 @@ _ASPECT = 3  # keeps the aspect's random numbers apart from the augmentation's o
 
 
 class TrainingSample(NamedTuple):
-    """One frame as the network sees it.
+    """One frame as the network gets it.
 
     `image` is RGB uint8 [H, W, 3]; `depth` is metres [H, W], 0 = unknown; `clean` is the same
     crop of the photo without CutDepth and colour changes, for a teacher.
@@ -50,7 +50,7 @@ class Reader:
         frames: the frames of all datasets.
         augment: how they are augmented.
         seed: the run's seed.
-        clean: also give the crop as the teacher sees it.
+        clean: also return the crop for the teacher.
         aspects: (index of the first frame, least and greatest widening) of each dataset whose
             photos are widened; empty if none is.
     """

@@ -24,7 +24,7 @@ class ModelInfo:
     """Facts about a model's folder.
 
     Attributes:
-        folder: its path.
+        folder: path of the model folder.
         config: the network's configuration.
         parameters: number of weights, buffers not counted.
         sha256: of the weights; empty if they are in several files.

@@ -68,7 +68,7 @@ def _refuse(option: str, others: Mapping[str, object]) -> None:
     """
     for name, value in others.items():
         if value:
-            raise UsageError(f"{name}: does not go with {option}")
+            raise UsageError(f"{name}: cannot be combined with {option}")
 
 
 def _require_fitting(

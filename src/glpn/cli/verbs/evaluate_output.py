@@ -33,7 +33,7 @@ def say_markdown(text: str) -> None:
 
 
 def write_files(folder: Path, texts: Mapping[str, str], *, quiet: bool) -> None:
-    """Write each text to the file of its name and print the path; errors as `scoring.write`."""
+    """Write each text to the file of its name and print the path; raises as `scoring.write`."""
     for path in write(folder, texts):
         if not quiet:
             console.note(console.escaped(f"wrote {path}"))

@@ -6,7 +6,7 @@ import re
 
 Size = tuple[float, float, float]  # metres: width, depth, height
 
-# Categories of Sweet Home 3D whose models do not stand in rooms.
+# Categories of Sweet Home 3D whose models are not used in rooms.
 _OUTSIDE = ("Doors and windows", "Exterior", "Staircases", "Vehicles")
 _EXCEPTIONS = re.compile(r"rattan|plant box|bicycle|stroller|skateboard|tricycle|cafe|little bank")
 _NEVER = re.compile(

@@ -23,7 +23,7 @@ def sample_scene(
     furniture: str | Path | None = None,
     cameras: str = "level",
 ) -> Scene:
-    """The scene of a seed, which is always the same; arguments and errors as `sample_scenes`."""
+    """The scene of a seed, always the same; arguments and exceptions as in `sample_scenes`."""
     return sample_scenes([seed], kind, views=views, furniture=furniture, cameras=cameras)[0]
 
 
