@@ -88,7 +88,7 @@ def test_no_command_writes_into_the_installed_package(
     before = hashes(package)
     places = {"MODEL": model, "PACKAGE": package}
     run = glpn(*(places.get(word, word) for word in arguments))
-    assert run.code == 2 and "copy the folder and name the copy" in run.err
+    assert run.code == 2 and "copy the folder and use the copy" in run.err
     assert hashes(package) == before
 
 

@@ -1,4 +1,4 @@
-"""Tiles: the metres stay the whole photograph's, detail comes from the pieces, no seam shows."""
+"""Tiles: the metres stay those of the whole photo, tiles add detail, and no seam is visible."""
 
 from __future__ import annotations
 
