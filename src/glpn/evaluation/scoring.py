@@ -229,7 +229,8 @@ def score(
 ) -> Result:
     """Run the model over all frames.
 
-    Arguments and exceptions as in `glpn.evaluation.runner.evaluate`. `advance` is called after each frame, here and in the functions below.
+    Arguments and exceptions as in `glpn.evaluation.runner.evaluate`. `advance` is called after each
+    frame, here and in the functions below.
     """
     result = evaluate(
         _surveyed(evaluation, advance),

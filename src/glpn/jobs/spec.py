@@ -43,7 +43,7 @@ class EstimatorCall(TypedDict, total=False):
     fov: float | None
     uncertainty: str | None
     measurements: Measurements | None
-    tiles: int | None
+    tiles: int | bool | None
 
 
 @dataclass(frozen=True)

@@ -138,7 +138,7 @@ def _for_uncertainty(engine: EngineOptions, uncertainty: str | None) -> EngineOp
     return replace(engine, engine="torch")
 
 
-def _tiles(text: str | None, uncertainty: str | None) -> int | None:
+def _tiles(text: str | None, uncertainty: str | None) -> int | bool | None:
     """Return the estimator's `tiles` for --tiles.
 
     Raises:
