@@ -143,7 +143,7 @@ class DepthEstimator:
         return estimator
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Copies and pickles hold the options, and open the engine again.
+        """Copies and pickles contain the options, and open the engine again.
 
         Raises:
             UsageError: the estimator was made from an engine, not opened.

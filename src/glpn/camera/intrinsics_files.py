@@ -67,7 +67,7 @@ def read_intrinsics(path: str | Path, frame: str = "", *, source: str = "") -> I
 
     Raises:
         MissingInput: there is no such file.
-        DataError: it holds no intrinsics, or a key beside them that is not understood.
+        DataError: it contains no intrinsics, or a key beside them that is not understood.
     """
     path = Path(path)
     source = source or f"intrinsics of {path.name}"

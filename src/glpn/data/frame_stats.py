@@ -37,7 +37,7 @@ class FrameStats:
     `planes` counts slanted pieces that are straight in 1/depth, as real planes are, and pieces
     straight in the depth itself, as planes in disparity are. `trend` is the correlation of the
     row with log depth in the lower half: negative where the ground comes nearer. `alignment`
-    holds the correlation of image edges with depth edges for each shift up to REACH, for the
+    contains the correlation of image edges with depth edges for each shift up to REACH, for the
     depth as stored, mirrored and upside down; None if the depth is too sparse.
     """
 

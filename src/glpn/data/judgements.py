@@ -26,7 +26,7 @@ from glpn.data.model_opinion import (
 )
 from glpn.data.scales import nearest_scale
 
-# Thresholds. The brackets hold the values of healthy real sets, then those of the same sets with
+# Thresholds. The brackets contain the values of healthy real sets, then those of the same sets with
 # the defect inserted (NYU Depth V2, Replica, TUM, HoloLens and LiDAR frames).
 MAX_MEDIAN_FACTOR = 50.0  # a frame's median over the set's [up to 8; 1000]
 # Limits of label / prediction of the bundled model; beyond MIN_ERROR_RATIO it is an error.
@@ -159,7 +159,7 @@ def _normalised(stats: Sequence[FrameStats]) -> list[Finding]:
     steady = len(ratios) > 1 and float(np.std(ratios)) < MIN_NORMALISED_SPREAD
     if steady or not are_normalised([frame.levels for frame in stats]):
         return []
-    message = "every depth map ends at one value: scaled frame by frame, they hold no metres"
+    message = "every depth map ends at one value: scaled frame by frame, they contain no metres"
     return [Finding("normalised", ERROR, message)]
 
 

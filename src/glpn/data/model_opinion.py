@@ -34,7 +34,7 @@ MIN_FRAMES_FOR_SYMMETRY = 4
 MIN_MARGIN = 0.1  # difference in mean correlation
 MIN_MARGIN_IN_ERRORS = 2.5  # the same in standard errors of the mean difference
 
-# The brackets hold the values of real sets with correct labels (NYU, HoloLens, Replica, TUM; then
+# The brackets have the values of real sets with correct labels (NYU, HoloLens, Replica, TUM; then
 # LiDAR).
 MAX_SPREAD_WITHIN = 0.45  # spread of log(label / prediction) in a frame [0.28; 0.60 outdoors]
 MAX_SPREAD_BETWEEN = 0.40  # spread of the frames' median log ratios [0.21; 0.52 outdoors]

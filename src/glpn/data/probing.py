@@ -62,7 +62,7 @@ def calibrate(
     if are_normalised(levels) and levels[0].extremes[0].value in FULL_SCALES:
         problem = (
             f"every depth map ends at {levels[0].extremes[0].value:g}: scaled frame by frame, "
-            "such maps hold no metres"
+            "such maps contain no metres"
         )
         if form.scale is None:
             raise DataError(f"{root}: {problem}; export them in one unit, or give scale to proceed")

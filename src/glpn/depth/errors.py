@@ -53,8 +53,8 @@ class ErrorCurve:
         frames: number of frames.
         error: the 68.27 % quantile of |true - predicted| / predicted over all pixels.
         bins: at least one bin, ordered by depth, for the network's own camera.
-        longer: for cameras with longer lenses, in the order of their focal lengths. Nobody
-            measured shorter ones, which keep the errors of the network's own camera.
+        longer: for cameras with longer lenses, in the order of their focal lengths. Shorter
+            focal lengths were not measured; they get the errors of the network's own camera.
 
     Raises:
         ConfigError: there is no bin, or a value is impossible.

@@ -44,7 +44,7 @@ def read_sparse(path: str | Path, *, scale: float | None = None) -> Sequence[Pla
     Raises:
         MissingInput: there is no such file.
         UsageError: the scale of a depth map is unknown.
-        DataError: the file is damaged, too large, or holds no points.
+        DataError: the file is damaged, too large, or contains no points.
     """
     from glpn.depth.reading import read_depth
 

@@ -1,6 +1,6 @@
 """The contract of `model.onnx` and `trunk.onnx`: their tensors, and the files they fit.
 
-The graphs hold no weights, only offsets into `model.safetensors`. They fit any file with the same
+The graphs have no weights, only offsets into `model.safetensors`. They fit any file with the same
 tensors at the same offsets, and record that layout in their metadata.
 """
 

@@ -1,7 +1,7 @@
 """Reduced precision: which engine may compute with fewer bits, and on what evidence.
 
 Reduced precision is available only for weights that were measured: `precision.json` in the model's
-folder holds the figures of `glpn precision`. They are compared with the limits below each time a
+folder contains the figures of `glpn precision`. They are compared with the limits below each time a
 model is opened, and no option changes these limits.
 """
 
@@ -194,7 +194,7 @@ def read_records(folder: Path) -> list[Record]:
     """The measurements in a model's folder; none where `precision.json` is missing.
 
     Raises:
-        CheckpointError: the file is damaged, or holds an impossible value.
+        CheckpointError: the file is damaged, or contains an impossible value.
     """
     file = folder / weights.PRECISION_NAME
     if not file.is_file():

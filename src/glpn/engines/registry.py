@@ -26,7 +26,7 @@ class EngineRow:
         name: the name on the command line and in `glpn.load`.
         package: the import name of the run time.
         extra: the extra of the glpn package that installs it; empty for the core install.
-        module: holds the engine's class. It also has `computes_bfloat16()` if `reduced` names
+        module: contains the engine's class. It also has `computes_bfloat16()` if `reduced` names
             bfloat16, `best_device()` if the engine runs on other devices than the CPU, and may
             have `matrix_product(matrix, precision, threads)` for `roofline`.
         class_name: the engine's class, with `open(folder, settings)`.

@@ -77,7 +77,7 @@ class TorchEngine:
         """Load `config.json` and `model.safetensors`.
 
         Args:
-            folder: holds both.
+            folder: contains both.
             settings: `threads` holds for all of torch in this process, except after a fork, where
                 there is one; `concurrency` has no effect: torch runs one prediction at a time.
 

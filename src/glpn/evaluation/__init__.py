@@ -1,6 +1,6 @@
 """Evaluation by the published protocols; every number comes with its interval and settings.
 
-`evaluate` measures a model on a folder. `metrics` holds the formulas, `protocols` the masks and
+`evaluate` measures a model on a folder. `metrics` contains the formulas, `protocols` the masks and
 options, `statistics` the intervals. `scoring` selects frames and models; `runner`, `robustness` and
 `saved_predictions` score them. `pipeline` moves frames, `result` formats the scores, `journal` lets
 a long run resume, and `report` draws the result. `corruptions`, `ibims` and `uncertainty` are pure

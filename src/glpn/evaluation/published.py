@@ -23,7 +23,7 @@ class PublishedSet:
             quote them.
         weights: the hub id of the published checkpoint.
         max_depth: the range in metres, if the checkpoint's own value is wrong.
-        places: subfolders that may hold only the test frames, the preferred first.
+        places: subfolders that may contain only the test frames, the preferred first.
         lists: usual file names of the list of test frames.
         needs_list: whether only this list separates the test frames from the others.
     """

@@ -59,7 +59,7 @@ def from_pngs(
 
     Args:
         frames: the frames of the dataset.
-        folder: holds the PNG files, each of the image's size (or that of the KB crop).
+        folder: contains the PNG files, each of the image's size (or that of the KB crop).
         names: the names of all frames; checked against the folder before scoring starts.
         scale: units per metre; see `PNG_SCALES`. A 0 in a file is read as the nearest depth.
         protocol: the rules; flip averaging is impossible for saved predictions.

@@ -139,7 +139,7 @@ def _changed(spec: DatasetSpec, changes: Mapping[str, object]) -> DatasetSpec:
 class Evaluation:
     """Frames, the rules of their scoring, and the settings for the result.
 
-    The frames' `notes` hold the messages for the user. `geometry` maps iBims-1's frames to their
+    The frames' `notes` contain the messages for the user. `geometry` maps iBims-1's frames to their
     scene files, if there are any.
     """
 

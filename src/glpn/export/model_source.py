@@ -16,7 +16,7 @@ from glpn.network.config import GLPNConfig
 from glpn.processing.processor import GLPNImageProcessor
 
 IMAGES = "images"  # the input of an end-to-end file
-PIXELS = contract.INPUT  # the input of a file that holds the bare network
+PIXELS = contract.INPUT  # the input of a file that contains the bare network
 DEPTH = contract.OUTPUT
 
 # Runs a file: images uint8 [B, H, W, 3] or pixels float32 [B, 3, h, w] → metres [B, H, W].

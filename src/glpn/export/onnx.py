@@ -1,6 +1,6 @@
 """The network as an ONNX graph, written node by node from the configuration: no tracing, no torch.
 
-The functions follow encoder.py, decoder.py and head.py one for one. `model.onnx` holds no weights:
+The functions follow encoder.py, decoder.py and head.py one for one. `model.onnx` has no weights:
 it points into `model.safetensors`, so that one file of weights serves every engine.
 """
 
@@ -26,7 +26,7 @@ def write_graph(
 ) -> Path:
     """Write `model.onnx` beside a folder's `config.json` and `model.safetensors`, atomically.
 
-    If the native kernel supports the network's head, `trunk.onnx` is written too. It holds the
+    If the native kernel supports the network's head, `trunk.onnx` is written too. It contains the
     network without its head, for glpn's own engines.
 
     Args:

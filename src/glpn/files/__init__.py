@@ -1,7 +1,7 @@
 """Depth on disk: self-describing formats, written atomically under safe names.
 
-`formats` holds the table of formats, each of which has a file of its own; `storage` writes, reads
-and recognises files; `contents` is what they all carry; `paths` holds the rules about names and
+`formats` has the table of formats, each of which has a file of its own; `storage` writes, reads
+and recognises files; `contents` is what they all carry; `paths` contains the rules about names and
 folders. Importing this package loads neither numpy nor Pillow, so that help texts can list the
 formats quickly.
 """

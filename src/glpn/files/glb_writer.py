@@ -41,7 +41,7 @@ def encode(
 ) -> bytes:
     """Binary glTF: the photo as a relief, cut where the depth jumps, or as points.
 
-    It holds a camera with the photo's field of view. glTF has no lens distortion and no
+    It contains a camera with the photo's field of view. glTF has no lens distortion and no
     off-centre principal point, so those are lost. The metadata is in the asset's extras.
 
     Args:

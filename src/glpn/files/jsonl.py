@@ -107,7 +107,7 @@ def parse_line(line: bytes) -> object:
     """Decode one line.
 
     Raises:
-        ValueError: it is not JSON, too deeply nested, or holds a number with too many digits.
+        ValueError: it is not JSON, too deeply nested, or contains a number with too many digits.
     """
     try:
         return json.loads(line)

@@ -178,7 +178,7 @@ def output_stems(
 ) -> list[str]:
     """One distinct name without suffix per input, in order: the input's own stem if possible.
 
-    `known` holds the names that some inputs have already, None for the others; they keep them.
+    `known` contains the names that some inputs have already, None for the others; they keep them.
 
     The second "a" becomes "a-2". Names differ even where upper and lower case or Unicode forms
     count as equal. Control characters, bytes that are not UTF-8 and characters that Windows forbids

@@ -110,7 +110,7 @@ def valid_orientation(value: object) -> int:
 
 
 def _directory(tiff: memoryview, order: str, start: int) -> dict[int, float]:
-    """Return the wanted tags that hold a single number.
+    """Return the wanted tags that contain a single number.
 
     The result is {} if the data runs past the end of the block.
     """

@@ -1,6 +1,6 @@
 """Reads any supported source of one photo into a `Photo`: upright RGB uint8 [H, W, 3].
 
-This module holds the rules about photos: which sources are accepted, how each becomes 8-bit RGB,
+This module contains the rules about photos: which sources are accepted, how each becomes 8-bit RGB,
 and which are rejected. `containers.py` takes files apart, `exif.py` reads their EXIF, and
 `orientation.py` turns their pixels upright.
 
@@ -126,7 +126,7 @@ def read_photo(
         UnsupportedImage: the format is not supported; the message names it.
         ImageTooLarge: the source exceeds one of the limits.
         InvalidImage: the source is not exactly one valid photo; the message says why.
-        UsageError: the source is of a type that never holds a photo.
+        UsageError: the source is of a type that never contains a photo.
     """
     if isinstance(source, Photo):
         return source

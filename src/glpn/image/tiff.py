@@ -20,7 +20,7 @@ _KEPT = frozenset(
 )
 _LISTS = frozenset((258, 273, 279, 320, 324, 325, 338, 339))  # the others hold one number
 _COMPRESSIONS = {1, 5, 8, 32773, 32946}  # none, LZW, Deflate (two numbers), PackBits
-_RAW_TAGS = {50706: "DNG", 330: "camera raw"}  # DNGVersion; SubIFDs hold the real picture
+_RAW_TAGS = {50706: "DNG", 330: "camera raw"}  # DNGVersion; SubIFDs contain the real picture
 _TYPE_BYTES = {3: 2, 4: 4}  # SHORT and LONG, which all kept tags have
 _MAX_ENTRIES = 1_000  # entries of the directory; scanners write under a hundred
 _MAX_VALUES_BYTES = 2**23  # bytes of all kept tags: a million strips with their offsets

@@ -81,7 +81,7 @@ def save_sheet(path: Path, pixels: NDArray[np.uint8], *, overwrite: bool) -> Non
 
 
 def _is_replaceable(path: Path) -> bool:
-    """Whether the path is free or holds a contact sheet made by glpn."""
+    """Whether the path is free or contains a contact sheet made by glpn."""
     is_sheet = files.label(path, "vis").get("picture") == _METADATA["picture"]
     return is_sheet or not os.path.lexists(path)
 

@@ -1,7 +1,7 @@
 """What the models return: dictionaries whose items are also attributes and positions.
 
 The records behave like transformers' `ModelOutput`, so that `Trainer`, accelerate and
-`torch.jit.trace` handle them: they are real dictionaries and hold only the fields that are not
+`torch.jit.trace` handle them: they are real dictionaries and contain only the fields that are not
 None.
 """
 

@@ -24,7 +24,7 @@ _NAME = "image"
 class Levels(NamedTuple):
     """One image as 8-bit levels, uint8 [H, W, C].
 
-    `unit` holds the values of a float image in 0..1, float32 [H, W, C]; otherwise None.
+    `unit` contains the values of a float image in 0..1, float32 [H, W, C]; otherwise None.
     """
 
     image: NDArray[np.uint8]

@@ -48,7 +48,7 @@ def render(
 
     Raises:
         UsageError: no seed, a negative one, no pixel, no view, an unknown kind or camera.
-        MissingInput, DataError: the folder of furniture is missing or holds none.
+        MissingInput, DataError: the folder of furniture is missing or contains none.
         MissingDependency: furniture needs the extra "synthetic".
     """
     scenes = sample_scenes(seeds, kind, views=views, furniture=furniture, cameras=cameras)

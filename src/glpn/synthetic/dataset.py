@@ -71,7 +71,7 @@ def write_dataset(
     Raises:
         UsageError: an impossible count, kind, number of views or of workers, or the folder holds
             another recipe's frames.
-        MissingInput, DataError: the folder of furniture is missing or holds none.
+        MissingInput, DataError: the folder of furniture is missing or contains none.
         MissingDependency: furniture needs the extra "synthetic".
         CannotCreateOutput, OutputFailed: a file cannot be created, or not completed.
     """

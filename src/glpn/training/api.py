@@ -23,7 +23,7 @@ class Result:
     """How a run ended.
 
     Attributes:
-        folder: the run's folder. It holds the models `best` and `last`, as far as they exist.
+        folder: the run's folder. It contains the models `best` and `last`, as far as they exist.
         step: updates made, out of `steps`.
         metrics: metrics of the last validation in this process, if there was one.
         validated: the step of that validation.
@@ -66,7 +66,7 @@ def train(
         resume: continue the run in `run.folder`, if there is one.
 
     Raises:
-        CannotCreateOutput: the folder holds a run and `resume` is False, another process trains
+        CannotCreateOutput: the folder contains a run and `resume` is False, another process trains
             there, or the folder cannot be written.
         ConfigError, UsageError: the recipe is impossible, or differs from that of the run to
             resume.

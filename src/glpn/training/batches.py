@@ -31,7 +31,7 @@ Draw = tuple[int, int]  # (epoch, index of the frame)
 class Sampler:
     """The frames of one dataset, shuffled anew in every epoch and cut into batches.
 
-    A batch may hold the last frames of one epoch and the first of the next. No frame is left out,
+    A batch may have the last frames of one epoch and the first of the next. No frame is left out,
     and there may be fewer frames than a batch holds.
 
     Attributes:

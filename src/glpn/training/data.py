@@ -167,7 +167,7 @@ class PhotoFrames:
         """The photos in a folder and its subfolders, sorted by name.
 
         Raises:
-            MissingInput: the folder holds no photo.
+            MissingInput: the folder contains no photo.
         """
         paths = sorted(p for p in Path(folder).rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
         if not paths:

@@ -1,6 +1,6 @@
 """The record of a run: a log that a resumed run continues bit-identically, and progress.
 
-`log.jsonl` holds only what the recipe decides: losses, rates, scores. Times are in `speed.jsonl`,
+`log.jsonl` has only what the recipe decides: losses, rates, scores. Times are in `speed.jsonl`,
 on standard error and in TensorBoard.
 """
 

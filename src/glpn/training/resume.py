@@ -22,7 +22,7 @@ def checkpoint_to_resume(
     The checkpoint is None for a new run.
 
     Raises:
-        CannotCreateOutput: the folder holds a run, and `resume` is False.
+        CannotCreateOutput: the folder contains a run, and `resume` is False.
         CheckpointError: the folder holds checkpoints, but all are damaged.
         UsageError: the run was started with a different recipe.
     """

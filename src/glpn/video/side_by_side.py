@@ -162,7 +162,7 @@ def _for_streams(
 
 
 def _video_stream(output: OutputContainer, video: Video, extra: int) -> VideoStream:
-    """The stream of pictures; `extra` columns hold the legend."""
+    """The stream of pictures; `extra` columns contain the legend."""
     encoder = next(name for name in _ENCODERS if name in require_av().codecs_available)
     options = _QUALITY if encoder == _ENCODERS[0] else {}
     stream = cast("VideoStream", output.add_stream(encoder, rate=video.rate, options=options))

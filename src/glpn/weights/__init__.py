@@ -1,6 +1,6 @@
 """Weights: safetensors in and out, the tables between names, the hub, the bundled models.
 
-Files on disk carry the Hugging Face names; `names` holds the one table between them, the names in
+Files on disk carry the Hugging Face names; `names` has the one table between them, the names in
 memory and the authors'. Nothing here knows torch modules. Only three things import torch: reading
 into tensors, writing, and converting.
 """

@@ -36,7 +36,7 @@ def read_errors(folder: Path) -> ErrorCurve | None:
     """The errors of the weights in a model's folder; None if they were not measured.
 
     Raises:
-        CheckpointError: the file is damaged, or holds an impossible value.
+        CheckpointError: the file is damaged, or contains an impossible value.
     """
     file = folder / ERRORS_NAME
     if not file.is_file():
@@ -61,7 +61,7 @@ def write_errors(folder: Path, curve: ErrorCurve) -> Path:
 
     Raises:
         UsageError: the folder belongs to the installed package.
-        MissingInput: it holds no `model.safetensors`.
+        MissingInput: it contains no `model.safetensors`.
         CannotCreateOutput, OutputFailed: it cannot be written.
     """
     require_changeable(folder)

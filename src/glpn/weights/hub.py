@@ -60,7 +60,7 @@ def resolve(
     subfolder: str = "",
     token: str | bool | None = None,
 ) -> Path:
-    """The folder that holds a model, downloaded from the hub if necessary.
+    """The folder that contains a model, downloaded from the hub if necessary.
 
     Args:
         source: an existing folder, a bundled model's name, or a hub id "user/name".
@@ -73,7 +73,7 @@ def resolve(
 
     Raises:
         MissingInput: there is no such folder, name or hub id, or the hub cannot be reached.
-        CheckpointError: the repository holds only a pickle.
+        CheckpointError: the repository contains only a pickle.
     """
     folder = Path(source)
     if not str(source) or not folder.is_dir():

@@ -1,4 +1,4 @@
-"""The integrity of a model's folder: `checksums.json` holds the SHA-256 of every relevant file.
+"""The integrity of a model's folder: `checksums.json` contains the SHA-256 of every relevant file.
 
 Signing a folder means writing the checksums of its files; code that writes such a file also signs
 it. Reading weights compares the folder with its checksums, so a changed byte cannot silently change
@@ -67,7 +67,7 @@ def sign(folder: str | Path) -> Path:
         The path of `checksums.json`.
 
     Raises:
-        MissingInput: the folder holds no weights.
+        MissingInput: the folder contains no weights.
         CannotCreateOutput, OutputFailed: the folder cannot be written.
     """
     folder = Path(folder)

@@ -112,7 +112,7 @@ def require_finite(source: str | Path, name: str, finite: bool) -> None:
 
 
 def _weight_files(source: Path, variant: str | None = None) -> list[Path]:
-    """The safetensors files that hold a model: the file itself, one in the folder, or shards."""
+    """The safetensors files that contain a model: the file itself, one in the folder, or shards."""
     if not source.is_dir():
         if source.suffix in PICKLE_SUFFIXES:
             raise CheckpointError(f"{source}: a pickle is never loaded directly; {_advice(source)}")

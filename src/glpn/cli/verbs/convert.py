@@ -82,7 +82,7 @@ def _require_free(destination: Path) -> None:
     """Refuse to replace a model or a file; a folder without a model is a valid destination.
 
     Raises:
-        CannotCreateOutput: the destination holds a model or is a file.
+        CannotCreateOutput: the destination contains a model or is a file.
     """
     from glpn.weights import CONFIG_NAME, WEIGHTS_NAME
 

@@ -24,7 +24,7 @@ from glpn.network.config import GLPNConfig
 # at once deadlock, so it happens here, before any thread can predict.
 openvino.Type.f32.to_dtype()
 
-# Each compiled model holds a second copy of the weights, in the layout of its kernels, and memory
+# Each compiled model has a second copy of the weights, in the layout of its kernels, and memory
 # for the activations. Their number therefore depends on the size of the weights on disk.
 _MIN_COMPILED, _MAX_COMPILED = 2, 8
 _COMPILED_BYTES = 1 << 28

@@ -10,7 +10,7 @@ async function paste() {
     const kind = each.types.find((type) => type.startsWith("image/"));
     if (kind) return take([new File([await each.getType(kind)], "pasted", { type: kind })]);
   }
-  return showError(new Failure("The clipboard holds no image, or the browser does not allow access to it."));
+  return showError(new Failure("The clipboard contains no image, or the browser does not allow access to it."));
 }
 
 for (const [button, input] of [["choose", "file"], ["more", "file"], ["take", "camera"]]) {

@@ -22,7 +22,7 @@ async function add(file) {
   if (file.size > largest) {
     throw new Failure(`The photo is too large: ${megabytes(file.size)}. This service accepts ${megabytes(largest)}.`);
   }
-  if (now.shots.length === MAX_PHOTOS) throw new Failure(`The page holds ${MAX_PHOTOS} photos. Remove one first.`);
+  if (now.shots.length === MAX_PHOTOS) throw new Failure(`The page keeps at most ${MAX_PHOTOS} photos. Remove one first.`);
   const shot = new Shot(file);
   const displayed = await load(part("photo"), file);
   try {

@@ -9,7 +9,7 @@ const TAPE_RANGE = [0.01, 1000]; // metres
 
 function showTape() {
   const { points, tape } = now.shot;
-  part("tape-what").textContent = ["Set A and B, or A alone", "Camera to A is", "A to B is"][points.length];
+  part("tape-what").textContent = ["Set A and B, or only A", "Camera to A is", "A to B is"][points.length];
   part("tape-metres").disabled = part("tape-use").disabled = points.length === 0;
   refill(part("tapes"), tape.map((each, k) => item(
     each.points.length === 2 ? `${each.metres} m between two points ` : `${each.metres} m from the camera `,

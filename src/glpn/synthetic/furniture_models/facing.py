@@ -16,7 +16,7 @@ def quarter_turns(mesh: Mesh, kind: str) -> int:
     """The quarter turns about z that bring the model's back to its lowest y.
 
     Seats and beds are highest at their back. Others have a flat back: the side, of the two long
-    ones, whose plane holds the most area.
+    ones, whose plane contains the most area.
     """
     edges = mesh.corners[:, 1:] - mesh.corners[:, :1]
     area = 0.5 * np.linalg.norm(np.cross(edges[:, 0], edges[:, 1]), axis=-1)  # [T]

@@ -44,7 +44,7 @@ def sample_scenes(
     Raises:
         UsageError: the kind or the cameras are unknown, a seed is negative, `views` is below 1, or
             a street gets furniture or other cameras.
-        MissingInput, DataError: the folder of furniture is missing or holds none.
+        MissingInput, DataError: the folder of furniture is missing or contains none.
     """
     options = _options(kind, furniture, cameras)
     if views < 1:
