@@ -106,7 +106,7 @@ def test_the_prediction_is_the_one_that_the_protocol_scores(tmp_path: Path) -> N
 
 def test_a_scene_of_another_size_is_refused_by_name(tmp_path: Path) -> None:
     scene = surveyed(tmp_path, "a").geometry
-    with pytest.raises(DataError, match=r"kitchen: .* one shape"):
+    with pytest.raises(DataError, match=r"kitchen: .* same shape"):
         scene_errors(np.ones((10, 10)), scene, name="kitchen")
 
 

@@ -123,7 +123,7 @@ def test_sides_of_the_plane_are_counted() -> None:
 
 
 def test_maps_that_do_not_fit_are_refused() -> None:
-    with pytest.raises(DataError, match="one shape"):
+    with pytest.raises(DataError, match="same shape"):
         boundary_error(step(80), np.ones((3, 3), bool))
     with pytest.raises(DataError, match="finite"):
         boundary_error(step(80) * np.nan, true_edge(80))
