@@ -186,7 +186,7 @@ def test_the_second_png_holds_sigma_in_millimetres_and_says_so(tmp_path: Path) -
 
 def test_sigma_is_not_mistaken_for_depth(tmp_path: Path) -> None:
     path = a_depth().save(tmp_path / "a.sigma.png")
-    with pytest.raises(DataError, match=r"a\.sigma\.png: holds 'sigma', not depth"):
+    with pytest.raises(DataError, match=r"a\.sigma\.png: contains 'sigma', not depth"):
         glpn.read_depth(path)
     with pytest.raises(UsageError, match="predicted without its uncertainty"):
         replace(a_depth(), sigma=None).save(tmp_path / "b.sigma.png")
