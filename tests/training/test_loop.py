@@ -264,7 +264,10 @@ def test_frozen_parameters_stay_and_unknown_ones_are_refused(frames: Path, tmp_p
     moments = {n.split(":")[0] for n in checkpoint.tensors if n.startswith("optimiser.")}
     assert moments
     assert not any(name.startswith("optimiser.glpn") for name in moments)
-    for names, message in (("['encoder']", "no parameter"), ("['glpn','decoder','head']", "learn")):
+    for names, message in (
+        ("['encoder']", "no parameter"),
+        ("['glpn','decoder','head']", "left to train"),
+    ):
         with pytest.raises(ConfigError, match=message):
             train(tiny_recipe(frames, tmp_path / "no", f"optimiser.freeze={names}"))
 
