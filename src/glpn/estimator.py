@@ -311,7 +311,7 @@ class DepthEstimator:
         ratio = self.processor.focal_ratio
         if camera is None or ratio is None:
             return 1.0
-        return math.sqrt(camera.fx * camera.fy) / (ratio * min(size))
+        return camera.focal_factor(ratio, size)
 
     def _provenance(
         self, photo: Photo, factor: float, count: int, known: Camera | None

@@ -190,6 +190,33 @@ def test_geometry_errors_come_out_where_the_matlab_files_are(glpn: RunGlpn, tmp_
     assert list(record["geometry"]) == ["means"] and record["settings"]["dataset"] == "ibims"
 
 
+def test_use_focal_scores_what_predict_gives_for_the_camera(
+    glpn: RunGlpn, evaluate: RunGlpn, tmp_path: Path
+) -> None:
+    data, saved = sets.plain(tmp_path / "data", 2), tmp_path / "saved"
+    model = ("-m", "glpn-b0-indoor", "--threads", 1)
+    frames = ("--data", data, "--scale", 25.5, "--use-focal")
+    lacking = glpn("evaluate", *model, *frames)
+    assert lacking.code == 65 and "no camera is known" in lacking.err
+
+    (data / "K.txt").write_text("100 0 32 0 100 24 0 0 1\n")
+    run = glpn("evaluate", *model, *frames, "--flip", "--save-pngs", saved, "-o", tmp_path / "out")
+    assert run.code == 0, run.err
+    assert read(tmp_path / "out")["protocol"]["focal_ratio"] == 1.081
+    estimator = library.load(threads=1, precision="float32")
+    photo = next((data / "rgb").iterdir())
+    pixels = np.asarray(Image.open(photo).convert("RGB"))
+    mirrored = estimator(np.ascontiguousarray(pixels[:, ::-1]), focal=100).metres[:, ::-1]
+    expected = (estimator(pixels, focal=100).metres + mirrored) / 2
+    written = np.asarray(Image.open(saved / f"{photo.stem}.png")) / 1000
+    np.testing.assert_allclose(written, expected, atol=0.0006)
+
+    stray = glpn("evaluate", *frames, "--from-pngs", saved)
+    assert stray.code == 2 and "--use-focal: cannot be combined with --from-pngs" in stray.err
+    unknown = evaluate(*frames)  # a model that states no camera
+    assert unknown.code == 2 and "does not state its own camera" in unknown.err
+
+
 def test_beside_the_pngs_matlab_files_give_the_geometry_alone(
     evaluate: RunGlpn, tmp_path: Path
 ) -> None:

@@ -159,9 +159,15 @@ def test_the_hash_names_the_options_and_not_the_name() -> None:
             {"alignment": "scale"},
             {"alignment": "scale", "alignment_space": "disparity"},
             {"average": "pooled"},
+            {"focal_ratio": 1.081},
         )
     ]
     assert len({p.hash() for p in [nyu, *changed]}) == len(changed) + 1
+
+
+def test_models_of_different_cameras_can_be_compared_by_one_protocol() -> None:
+    nyu = PROTOCOLS["nyu"]
+    assert nyu.replace(focal_ratio=1.0).hash() == nyu.replace(focal_ratio=1.2).hash()
 
 
 def test_a_changed_protocol_says_so_in_its_name() -> None:

@@ -117,6 +117,14 @@ class Camera:
             cy=(self.cy + 0.5) * down - 0.5,
         )
 
+    def focal_factor(self, ratio: float, size: tuple[int, int]) -> float:
+        """This focal length as a multiple of `ratio` times the shorter side of (height, width).
+
+        Metres of a network that was trained with such a `ratio`, times this factor, are right for
+        this camera.
+        """
+        return math.sqrt(self.fx * self.fy) / (ratio * min(size))
+
     def require_plausible(self, size: tuple[int, int]) -> None:
         """Refuse focal lengths that no lens has for an image of this (height, width).
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from glpn.engines.options import DEFAULT_MODEL, EngineOptions
 from glpn.evaluation.result import Result
-from glpn.evaluation.scoring import Evaluation, Model, Selection, score
+from glpn.evaluation.scoring import Evaluation, Model, Selection, known_focal, score
 
 
 def evaluate(
@@ -25,6 +25,7 @@ def evaluate(
     device: str = "auto",
     threads: int | None = None,
     max_depth: float | None = None,
+    use_focal: bool = False,
     advance: Callable[[], None] = lambda: None,
 ) -> Result:
     """Measure a model on a folder of frames, as `glpn evaluate` does.
@@ -39,6 +40,8 @@ def evaluate(
         protocol: a name in `PROTOCOLS`; None takes the dataset's own.
         rules: fields of `Protocol` to change, such as `{"max_depth": 8.0}`.
         engine, device, threads, max_depth: see `glpn.load`; the precision is float32.
+        use_focal: multiply the metres by the ratio of the focal length of each frame's camera to
+            that of the model's, as prediction does; frames need a known camera.
         advance: called after each frame.
 
     Returns:
@@ -58,6 +61,7 @@ def evaluate(
         limit=limit,
         model=model,
     )
-    evaluation = Evaluation.of(selection, protocol, rules)
     options = EngineOptions(model, engine, device, threads, max_depth)
+    focal = known_focal(options) if use_focal else {}
+    evaluation = Evaluation.of(selection, protocol, {**(rules or {}), **focal})
     return score(evaluation, Model.load(options), advance=advance)

@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from glpn.camera.camera import Camera
 from glpn.data.ibims import Scene, read_scene
 from glpn.data.sample import Sample
 from glpn.errors import DataError
@@ -86,6 +87,7 @@ class SurveyedFrame:
     image: NDArray[np.uint8]
     depth: NDArray[np.float32]
     geometry: Scene
+    camera: Camera | None = None
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,9 @@ def surveyed(sample: Sample, path: Path | None) -> Sample | SurveyedFrame:
     if path is None:
         return sample
     scene = read_scene(path)
-    return SurveyedFrame(sample.name, sample.scene, sample.image, sample.depth, scene)
+    return SurveyedFrame(
+        sample.name, sample.scene, sample.image, sample.depth, scene, sample.camera
+    )
 
 
 def scene_errors(

@@ -15,7 +15,7 @@ from glpn.evaluation.error_curve import measure_errors
 from glpn.evaluation.report import html_report, require_matplotlib
 from glpn.evaluation.result import Result
 from glpn.evaluation.saved_predictions import PNG_SCALES
-from glpn.evaluation.scoring import Evaluation, Model, Selection, require_free
+from glpn.evaluation.scoring import Evaluation, Model, Selection, known_focal, require_free
 
 RESULT, IMAGES, TABLE, REPORT = "result.json", "images.csv", "result.md", "report.html"
 JOURNAL, LOSSES, LOSS_TABLE = "robustness.jsonl", "robustness.json", "robustness.md"
@@ -30,6 +30,7 @@ class Request:
         protocol: the protocol's name; None takes the dataset's own.
         rules: fields that replace those of the protocol.
         model: how to open the model.
+        use_focal: scale the metres to the focal length of each frame's camera.
         output: the folder for results; None writes no files.
         report: also write the HTML page.
         write_errors: also keep the errors by predicted depth in the model's folder.
@@ -42,6 +43,7 @@ class Request:
     protocol: str | None
     rules: Mapping[str, object]
     model: EngineOptions
+    use_focal: bool = False
     output: Path | None = None
     report: bool = False
     write_errors: bool = False
@@ -50,8 +52,9 @@ class Request:
     overwrite: bool = False
 
     def evaluation(self) -> Evaluation:
-        """Find the frames and the rules; raises the errors of `Evaluation.of`."""
-        return Evaluation.of(self.selection, self.protocol, self.rules)
+        """Find the frames and the rules; raises the errors of `Evaluation.of` and `known_focal`."""
+        focal = known_focal(self.model) if self.use_focal else {}
+        return Evaluation.of(self.selection, self.protocol, {**self.rules, **focal})
 
     def scale(self, dataset: str) -> float:
         """Return the units per metre of PNGs for the dataset."""

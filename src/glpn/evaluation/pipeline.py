@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from glpn.camera.camera import Camera
 from glpn.concurrency import map_ordered, prefetch
 from glpn.data.ibims import Scene
 from glpn.errors import DataError
@@ -42,7 +43,7 @@ class Frame(typing.Protocol):
 class Task:
     """One prediction to make and score; image and target have the protocol's crop.
 
-    The geometry, if there is one, is that of the whole frame.
+    The geometry, if there is one, is that of the whole frame. `factor` multiplies the prediction.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Task:
     valid: NDArray[np.bool_]
     condition: str = "clean"
     geometry: Scene | None = None
+    factor: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,8 @@ def task(frame: Frame, protocol: Protocol) -> Task:
     """Check a frame and crop it by the protocol.
 
     Raises:
-        DataError: image and depth differ in size, or no pixel of the depth counts.
+        DataError: image and depth differ in size, no pixel of the depth counts, or the protocol
+            needs the focal length and the frame has no camera.
     """
     image, target = frame.image, frame.depth
     if image.shape[:2] != target.shape:
@@ -87,19 +90,33 @@ def task(frame: Frame, protocol: Protocol) -> Task:
     if not valid.any():
         raise DataError(f"{frame.name}: no valid pixel in the target depth")
     geometry = frame.geometry if isinstance(frame, SurveyedFrame) else None
-    return Task(frame.name, frame.scene, image, target, valid, geometry=geometry)
+    factor = _focal_factor(frame, (image.shape[0], image.shape[1]), protocol)
+    return Task(frame.name, frame.scene, image, target, valid, geometry=geometry, factor=factor)
 
 
-def predict_image(
-    predict: Predict, image: NDArray[np.uint8], protocol: Protocol
-) -> NDArray[np.floating]:
-    """Predict metres [H, W]; a protocol with `flip` also averages with the mirrored image."""
-    prediction = np.asarray(predict(image))
-    if not protocol.flip:
-        return prediction
-    mirrored = np.asarray(predict(np.ascontiguousarray(image[:, ::-1])))
-    average: NDArray[np.floating] = (prediction + mirrored[:, ::-1]) / 2
-    return average
+def _focal_factor(frame: Frame, size: tuple[int, int], protocol: Protocol) -> float:
+    """Return the factor that converts the model's metres to those of the frame's camera.
+
+    `size` is the (height, width) that the model sees.
+    """
+    if protocol.focal_ratio is None:
+        return 1.0
+    camera: Camera | None = getattr(frame, "camera", None)
+    if camera is None:
+        raise DataError(f"{frame.name}: no camera is known, so there is no focal length to use")
+    return camera.focal_factor(protocol.focal_ratio, size)
+
+
+def predict_task(predict: Predict, item: Task, protocol: Protocol) -> NDArray[np.floating]:
+    """Predict metres [H, W] as the protocol asks.
+
+    `flip` averages with the mirrored image's prediction; a known focal length scales the metres.
+    """
+    prediction: NDArray[np.floating] = np.asarray(predict(item.image))
+    if protocol.flip:
+        mirrored = np.asarray(predict(np.ascontiguousarray(item.image[:, ::-1])))
+        prediction = (prediction + mirrored[:, ::-1]) / 2
+    return prediction if item.factor == 1 else prediction * np.float32(item.factor)
 
 
 def score_tasks(

@@ -79,6 +79,9 @@ class Protocol:
             "scale" or "scale+shift" (least squares), or "none".
         alignment_space: the space of the least-squares fit, metres or 1 / metres.
         average: the mean of per-image metrics, or the metrics of all pixels pooled.
+        focal_ratio: focal length of the model's camera as a multiple of the shorter side of its
+            photos. If given, each prediction is multiplied by the ratio of the frame's own focal
+            length to it, as `DepthEstimator.estimate` does.
 
     Predictions that are not finite are always replaced: +∞ by max_depth, −∞ and NaN by min_depth.
 
@@ -96,6 +99,7 @@ class Protocol:
     alignment: Literal["none", "median", "scale", "scale+shift"] = "none"
     alignment_space: Literal["depth", "disparity"] = "depth"
     average: Literal["per-image", "pooled"] = "per-image"
+    focal_ratio: float | None = None
 
     def __post_init__(self) -> None:
         for field, choices in _CHOICES.items():
@@ -127,8 +131,13 @@ class Protocol:
         return dataclasses.asdict(self)
 
     def hash(self) -> str:
-        """Return the SHA-256 (hex) of all options and the crop's numbers, without the name."""
-        options = {k: v for k, v in self.settings().items() if k != "name"}
+        """Return the SHA-256 (hex) of all options and the crop's numbers, without the name.
+
+        Models of different cameras can be compared, so only the use of a focal ratio counts.
+        """
+        options = {k: v for k, v in self.settings().items() if k not in ("name", "focal_ratio")}
+        if self.focal_ratio is not None:
+            options["known_focal"] = True
         options["crop"] = [str(edge) for edge in CROPS[self.crop]]
         options["min_depth"], options["max_depth"] = float(self.min_depth), float(self.max_depth)
         text = json.dumps(options, sort_keys=True, separators=(",", ":"))

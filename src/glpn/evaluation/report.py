@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from glpn.depth.colormaps import DEFAULT_COLORMAP, UNKNOWN_COLOR
 from glpn.errors import DataError, MissingDependency, UsageError
 from glpn.evaluation.metrics import HIGHER_IS_BETTER, METRIC_NAMES
-from glpn.evaluation.pipeline import Frame, Predict, Task, predict_image, task
+from glpn.evaluation.pipeline import Frame, Predict, Task, predict_task, task
 from glpn.evaluation.protocols import prepare_prediction
 from glpn.evaluation.result import Result, ends, heading
 from glpn.evaluation.uncertainty import calibration, sparsification
@@ -131,7 +131,7 @@ def _fetch(
             f"report: frame {index} is {frame.name!r}, in the result {result.rows[index].name!r}"
         )
     item = task(frame, result.protocol)
-    prediction = predict_image(predict, item.image, result.protocol)
+    prediction = predict_task(predict, item, result.protocol)
     return item, prepare_prediction(result.protocol, prediction, item.target, item.valid)
 
 
@@ -143,7 +143,7 @@ def _sample(
         item, prediction = _fetch(result, frames, int(index), predict)
         maps = [prediction, item.target]
         if uncertainty is not None:
-            maps.append(np.asarray(uncertainty(item.image)))
+            maps.append(np.asarray(uncertainty(item.image)) * item.factor)
         step = max(1, np.count_nonzero(item.valid) // _PIXELS_SAMPLED)
         taken.append(tuple(m[item.valid][::step].astype(np.float64) for m in maps))
     joined = [np.concatenate(parts) for parts in zip(*taken, strict=True)]

@@ -18,7 +18,7 @@ from glpn.errors import DataError, UsageError
 from glpn.evaluation.corruptions import CORRUPTIONS, SEVERITIES, Corruption
 from glpn.evaluation.journal import Entry, Journal
 from glpn.evaluation.metrics import HIGHER_IS_BETTER, METRIC_NAMES
-from glpn.evaluation.pipeline import Frame, Predict, Task, predict_image, score_tasks, task
+from glpn.evaluation.pipeline import Frame, Predict, Task, predict_task, score_tasks, task
 from glpn.evaluation.protocols import Protocol
 from glpn.evaluation.result import (
     count_scenes,
@@ -247,10 +247,10 @@ def _tasks(
 def _score(tasks: Iterator[Task], predict: Predict, study: Study) -> Iterator[Entry]:
     protocol = study.protocol
 
-    def predict_task(item: Task) -> NDArray[np.floating]:
-        return predict_image(predict, item.image, protocol)
+    def predicted(item: Task) -> NDArray[np.floating]:
+        return predict_task(predict, item, protocol)
 
-    for score in score_tasks(tasks, predict_task, protocol=protocol):
+    for score in score_tasks(tasks, predicted, protocol=protocol):
         yield Entry(score.name, score.scene, score.condition, score.sums.metrics())
 
 

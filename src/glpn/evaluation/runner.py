@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from glpn.errors import DataError
 from glpn.evaluation.geometry import SceneErrors, summarise
 from glpn.evaluation.metrics import PixelSums
-from glpn.evaluation.pipeline import Frame, Predict, Task, predict_image, score_tasks, task
+from glpn.evaluation.pipeline import Frame, Predict, Task, predict_task, score_tasks, task
 from glpn.evaluation.protocols import Protocol
 from glpn.evaluation.result import Result, Row, named_intervals, package_versions
 from glpn.evaluation.statistics import mean_intervals, pooled_intervals
@@ -46,13 +46,13 @@ def evaluate(
             message names the frame.
     """
 
-    def predict_task(item: Task) -> NDArray[np.floating]:
-        prediction = predict_image(predict, item.image, protocol)
+    def predicted(item: Task) -> NDArray[np.floating]:
+        prediction = predict_task(predict, item, protocol)
         if save is not None:
             save(item.name, prediction)
         return prediction
 
-    return evaluate_tasks((task(f, protocol) for f in frames), predict_task, protocol, model=model)
+    return evaluate_tasks((task(f, protocol) for f in frames), predicted, protocol, model=model)
 
 
 def evaluate_tasks(

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from glpn import files
+from glpn import files, weights
 from glpn.data.dataset_spec import DatasetSpec
 from glpn.data.datasets import open_dataset
 from glpn.data.frames import FrameSet, plural
@@ -32,6 +32,7 @@ from glpn.evaluation.robustness import Robustness, Study, robustness
 from glpn.evaluation.run_frames import RunFrames
 from glpn.evaluation.runner import evaluate
 from glpn.evaluation.saved_predictions import from_pngs
+from glpn.processing.processor import GLPNImageProcessor
 
 PLAIN = "folder"  # the name of every dataset without a published protocol
 _LAYOUTS = {"ibims": "ibims1"}  # dataset → layout, if their names differ
@@ -218,6 +219,22 @@ class Model:
         """Return one sigma in metres [H, W]: flip disagreement, and measured errors if any."""
         sigma = self.estimator.sigma(image, self.estimator.metres(image), "flip")
         return typing.cast("NDArray[np.float32]", sigma)
+
+
+def known_focal(options: EngineOptions) -> dict[str, object]:
+    """Return the field of `Protocol` that scales metres to the focal length of each frame.
+
+    Raises:
+        UsageError: the model does not state the focal length that it was trained with.
+    """
+    folder = weights.resolve(options.model, **dataclasses.asdict(options.hub))
+    ratio = GLPNImageProcessor.from_pretrained(folder).focal_ratio
+    if ratio is None:
+        raise UsageError(
+            f"known focal length: {options.model} does not state its own camera (focal_ratio in "
+            "preprocessor_config.json)"
+        )
+    return {"focal_ratio": ratio}
 
 
 def score(

@@ -20,7 +20,7 @@ from glpn.engines.torch import TorchEngine
 from glpn.estimator import DepthEstimator
 from glpn.evaluation.error_curve import measure_errors
 from glpn.evaluation.metrics import HIGHER_IS_BETTER, Metrics
-from glpn.evaluation.pipeline import Score, Task, predict_image, score_tasks, task
+from glpn.evaluation.pipeline import Score, Task, predict_task, score_tasks, task
 from glpn.evaluation.protocols import Protocol
 from glpn.files import atomic_file, require_writable_folder
 from glpn.network.model import GLPNForDepthEstimation
@@ -83,7 +83,7 @@ class Validator:
                 yield task(self.frames[index], self.protocol)
 
         def predict(item: Task) -> NDArray[np.float32]:
-            depth = predict_image(estimator.metres, item.image, self.protocol)
+            depth = predict_task(estimator.metres, item, self.protocol)
             if item.name in names:
                 pictures.append(Picture(item.image, item.target, depth))
             return depth

@@ -38,12 +38,13 @@ def evaluate(
         results.compare_files(*study.compare, as_json=printed.as_json)
         return
     selection = frames.selection(model.model)
-    _require_fitting(model, files, study)
+    _require_fitting(model, rules, files, study)
     request = Request(
         selection=selection,
         protocol=rules.protocol,
         rules=rules.fields(),
         model=model.engine_options(),
+        use_focal=rules.use_focal,
         output=files.output,
         report=files.report,
         write_errors=files.write_errors,
@@ -72,14 +73,13 @@ def _refuse(option: str, others: Mapping[str, object]) -> None:
 
 
 def _require_fitting(
-    model: options.Float32ModelGroup, files: asked.Files, study: asked.Study
+    model: options.Float32ModelGroup, rules: asked.Rules, files: asked.Files, study: asked.Study
 ) -> None:
     """Refuse combinations of options that exclude each other."""
     if files.from_pngs is not None:
         others: dict[str, object] = {"--model": model.model, "--save-pngs": files.save_pngs}
-        _refuse(
-            "--from-pngs", {**others, "--corruptions": study.corruptions, "--report": files.report}
-        )
+        others |= {"--corruptions": study.corruptions, "--report": files.report}
+        _refuse("--from-pngs", {**others, "--use-focal": rules.use_focal})
     if study.corruptions:
         _refuse("--corruptions", {"--save-pngs": files.save_pngs, "--report": files.report})
     if files.write_errors:

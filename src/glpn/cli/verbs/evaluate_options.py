@@ -211,6 +211,14 @@ class Rules:
             rich_help_panel=_RULES,
         ),
     ] = False
+    use_focal: Annotated[
+        bool,
+        typer.Option(
+            "--use-focal",
+            help="Scale the metres to the focal length of each frame's camera, as predict does.",
+            rich_help_panel=_RULES,
+        ),
+    ] = False
     align: Annotated[
         str,
         typer.Option(
