@@ -8,6 +8,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from types import FrameType
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -18,9 +19,10 @@ S = TypeVar("S")
 T = TypeVar("T")
 
 MAX_AHEAD = 4  # items per thread that are in progress or wait for a slower one before them
-_POLL_SECONDS = 0.1  # how often a prefetching thread checks whether its reader has left
+POLL_SECONDS = 0.1  # how often a thread that waits checks whether its reader has left
 _END = object()
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_pool = threading.local()  # `leaving`: the event of the pool that the thread belongs to
 
 
 def map_ordered(
@@ -29,7 +31,8 @@ def map_ordered(
     """`map(function, items)` in a pool of threads, results in the order of the items.
 
     Items are taken as they are needed, at most `MAX_AHEAD` per thread before their turn. If the
-    generator is closed or `function` raises, items in progress finish and no other item starts.
+    generator is closed or `function` raises, no other item starts, and items in progress finish or
+    give up in `pause`.
 
     Args:
         function: called from several threads at a time.
@@ -43,7 +46,9 @@ def map_ordered(
     from concurrent.futures import ThreadPoolExecutor  # not loaded by the command line's help
 
     waiting: deque[Future[T]] = deque()
-    with ThreadPoolExecutor(threads, f"glpn-{name}") as pool:
+    leaving = threading.Event()
+    join = partial(setattr, _pool, "leaving", leaving)
+    with ThreadPoolExecutor(threads, f"glpn-{name}", join) as pool:
         try:
             for item in items:
                 waiting.append(pool.submit(function, item))
@@ -52,8 +57,19 @@ def map_ordered(
             while waiting:
                 yield waiting.popleft().result()
         finally:
+            leaving.set()
             for future in waiting:
                 future.cancel()
+
+
+def pause() -> None:
+    """Raise StopRequested in a thread of `map_ordered` whose results nobody awaits any more.
+
+    For places that wait for something outside this process, such as standard input.
+    """
+    leaving: threading.Event | None = getattr(_pool, "leaving", None)
+    if leaving is not None and leaving.is_set():
+        raise StopRequested
 
 
 def prefetch(items: Iterable[T], *, name: str) -> Generator[T, None, None]:
@@ -71,7 +87,7 @@ def prefetch(items: Iterable[T], *, name: str) -> Generator[T, None, None]:
     def put(item: tuple[object, BaseException | None]) -> None:
         while not reader_left.is_set():
             with suppress(queue.Full):
-                ready.put(item, timeout=_POLL_SECONDS)
+                ready.put(item, timeout=POLL_SECONDS)
                 return
 
     def produce() -> None:
@@ -135,7 +151,7 @@ def stop_signals(stop: Callable[[int], None], *, once: bool = False) -> Iterator
 
 
 class StopRequested(Exception):
-    """Raised by `StopSignals.pause` where work can be given up."""
+    """Raised by `pause` and `StopSignals.pause` where work can be given up."""
 
 
 class StopSignals:

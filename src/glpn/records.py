@@ -10,6 +10,7 @@ import json
 import math
 import re
 import reprlib
+import stat
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import fields, is_dataclass
@@ -214,6 +215,8 @@ def _mistyped(key: str, wanted: str, value: object) -> ConfigError:
 
 def _read_text(path: Path) -> str:
     try:
+        if not stat.S_ISREG(path.stat().st_mode):  # a named pipe could make the reader wait
+            raise ConfigError(f"{path}: not a regular file")
         with path.open("rb") as file:
             data = file.read(_MAX_TEXT_BYTES + 1)
         if len(data) > _MAX_TEXT_BYTES:

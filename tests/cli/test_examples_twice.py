@@ -46,11 +46,14 @@ NOT_RUN = ("glpn mcp",)  # it answers a client until that leaves; tests/bridges/
 # These measure, compare with torch, or need hardware.
 SLOW = (
     "glpn bench",
+    "glpn evaluate -m MODEL --data nyu --corruptions",
+    "glpn explain",
     "glpn export onnx my-model depth",
     "glpn export openvino",
     "glpn export torch",
     "glpn precision",
-    "glpn train finetune data.train=my-frames loop",
+    "glpn train finetune",
+    "glpn verify",
     "glpn video --camera",
 )
 

@@ -68,6 +68,7 @@ def test_verify_prints_a_line_for_each_input(glpn: RunGlpn, model: Path, tmp_pat
         assert f" {size} " in done.out
 
 
+@pytest.mark.slow
 def test_the_engines_graph_can_be_verified_too(glpn: RunGlpn, model: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(model, tmp_path / "copy")
     assert glpn("export", "onnx", folder, "--verify").code == 0
@@ -85,6 +86,7 @@ def test_openvinos_two_files_are_written(glpn: RunGlpn, model: Path, tmp_path: P
     assert done.records[0]["bytes"] == sum(file.stat().st_size for file in files)
 
 
+@pytest.mark.slow
 def test_a_file_that_deviates_is_not_written_and_the_code_is_65(
     glpn: RunGlpn, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

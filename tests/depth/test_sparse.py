@@ -87,6 +87,7 @@ def test_noise_alone_earns_no_local_correction() -> None:
     assert abs_rel(fit.metres, truth) < 0.03
 
 
+@pytest.mark.slow
 def test_unknown_pixels_stay_unknown_and_dense_maps_are_thinned() -> None:
     truth = a_room()
     truth[:20] = 0

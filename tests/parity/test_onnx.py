@@ -86,6 +86,7 @@ def test_depth_agrees_with_the_reference(
     assert relative_error(run(folder, pixels), expected) <= 1e-4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
 def test_weights_of_other_types_are_computed_with_in_float32(tmp_path: Path, dtype: Any) -> None:
     reference, ours = twins("b0")

@@ -79,6 +79,7 @@ def test_normals_are_unit_and_face_the_camera(batch: Any) -> None:
         assert (facing[seen] < 1e-3).mean() > 0.999
 
 
+@pytest.mark.slow
 def test_scenes_keep_their_limits() -> None:
     for seed in range(20, 40):
         scene = sample_scene(seed)

@@ -124,6 +124,7 @@ def test_a_mix_of_real_and_unlabelled_frames_trains_in_one_part_or_two(
     assert names[-1] == str(folders["photos"] / "007.png")
 
 
+@pytest.mark.slow
 def test_a_teacher_with_a_larger_range_than_the_student_is_refused(
     folders: dict[str, Path], tmp_path: Path
 ) -> None:

@@ -291,6 +291,7 @@ def test_a_loss_that_is_no_number_stops_before_the_update_and_names_the_frames(
     assert checkpoint.step == stopped_at - 1
 
 
+@pytest.mark.slow
 def test_maps_without_a_valid_pixel_are_skipped_and_counted(tmp_path: Path) -> None:
     frames = write_frames(tmp_path / "set", 4)
     image = np.random.default_rng(0).integers(0, 256, (*SIZE, 3), np.uint8)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import glob
+import io
 import os
 import stat
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, NamedTuple, TypedDict
+from select import select
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple, TypedDict, cast
 
 from glpn.cli.numbers import parse_place, positive
+from glpn.concurrency import POLL_SECONDS, pause
 from glpn.errors import GLPNError, MissingInput, UsageError
 from glpn.image.limits import DEFAULT_LIMITS, ImageLimits
 
@@ -84,7 +87,22 @@ def gather(arguments: Iterable[str], *, recursive: bool) -> Found:
 def _standard_input() -> BinaryIO:
     if sys.stdin is None:
         raise UsageError("standard input is closed")
-    return sys.stdin.buffer
+    raw = getattr(sys.stdin.buffer, "raw", None)
+    if os.name == "nt" or not isinstance(raw, io.FileIO):
+        return sys.stdin.buffer
+    return cast("BinaryIO", _Interruptible(raw))
+
+
+class _Interruptible:
+    """A pipe or terminal whose reader can give up while it waits."""
+
+    def __init__(self, stream: io.FileIO) -> None:
+        self._stream = stream
+
+    def read(self, size: int) -> bytes | None:
+        while not select([self._stream], [], [], POLL_SECONDS)[0]:
+            pause()
+        return self._stream.read(size)
 
 
 def _shortened(argument: str) -> str:

@@ -28,6 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from glpn.concurrency import StopRequested
 from glpn.errors import ImageTooLarge, InvalidImage, MissingInput, UsageError
 from glpn.image.arrays import from_array, is_tensor, tensor_as_array, unmasked
 from glpn.image.containers import (
@@ -249,6 +250,8 @@ def _read_stream(stream: IO[bytes], name: str, max_bytes: int) -> bytes:
     while left > 0:
         try:
             part = stream.read(left)
+        except StopRequested:
+            raise
         except Exception as e:  # the caller's code may raise anything
             raise MissingInput(f"{name}: cannot be read: {e}") from e
         if not isinstance(part, bytes):

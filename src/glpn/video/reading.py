@@ -131,7 +131,6 @@ def open_video(path: str | Path) -> Video:
     """
     path = Path(path)
     name = display_name(str(path))
-    _refuse_animated_webp(path, name)
     with open_input(path) as source:
         if not source.streams.video:
             raise DataError(f"{name}: has no video stream")
@@ -169,6 +168,7 @@ def open_input(path: Path) -> Iterator[InputContainer]:
     name = display_name(str(path))
     if not path.is_file():
         raise MissingInput(f"{name}: {'not a file' if path.exists() else 'no such file'}")
+    _refuse_animated_webp(path, name)
     try:
         # With "file:", a colon in the name starts no protocol, and a playlist reaches no network.
         source = av.open(f"file:{path}", metadata_errors="replace")
@@ -185,7 +185,7 @@ def _refuse_animated_webp(path: Path, name: str) -> None:
         with path.open("rb") as file:
             head = file.read(21)
     except OSError:
-        return  # `open_input` explains it
+        return  # FFmpeg's error explains it
     if head[:4] == start and head[8:16] == container and len(head) > 20 and head[20] & flag:
         raise DataError(f"{name}: an animated WEBP cannot be read; convert it to GIF or MP4")
 

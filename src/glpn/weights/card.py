@@ -11,8 +11,11 @@ _MAX_CHARACTERS = 1 << 20
 
 def read_card(folder: Path) -> str:
     """The text of a folder's card; empty if there is none."""
+    path = folder / CARD_NAME
+    if not path.is_file():  # a named pipe could make the reader wait
+        return ""
     try:
-        with (folder / CARD_NAME).open(encoding="utf-8", errors="replace") as file:
+        with path.open(encoding="utf-8", errors="replace") as file:
             return file.read(_MAX_CHARACTERS)
     except OSError:
         return ""

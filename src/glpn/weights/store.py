@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+import stat
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -249,10 +250,13 @@ def file_hash(path: str | Path) -> str:
 
     Raises:
         MissingInput: the file does not exist.
+        CheckpointError: it is a named pipe or a device, which could make the reader wait.
     """
     path = Path(path)
     try:
         status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise CheckpointError(f"{path}: not a regular file")
         if time.time_ns() - status.st_mtime_ns < _RACY:
             return _hash(path)
         return _known_hash(path, status.st_ino, status.st_size, status.st_mtime_ns)
