@@ -21,8 +21,10 @@ from tests.cli.conftest import RunGlpn, command, glpn, model  # noqa: F401  (fix
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs named pipes and signals")
 
-MODEL_FILES = ("checksums.json", "config.json", "preprocessor_config.json", "model.safetensors")
-MODEL_FILES += ("model.onnx", "trunk.onnx", "errors.json", "precision.json", "README.md")
+MODEL_FILES = (
+    *("checksums.json", "config.json", "preprocessor_config.json", "model.safetensors"),
+    *("model.onnx", "trunk.onnx", "errors.json", "precision.json", "README.md"),
+)
 DATASET_FILES = ("rgb/000.jpg", "depth/000.png", "K.txt", "dataset.toml", "val.txt")
 
 
