@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -95,3 +96,15 @@ def test_a_name_that_no_file_can_have_is_refused(tmp_path: Path, name: str) -> N
     with pytest.raises(UsageError, match="no name of a file") as caught:
         tools.photo_depth(name)
     assert len(str(caught.value)) < 120
+
+
+def test_sigterm_ends_a_server_that_waits_for_input(model: Any, tmp_path: Path) -> None:
+    line = cli.command("mcp", "-m", model, "--root", tmp_path, "--threads", 1)
+    hello = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
+    with subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as server:
+        assert server.stdin is not None and server.stdout is not None
+        server.stdin.write(json.dumps(hello).encode() + b"\n")
+        server.stdin.flush()
+        assert b'"id":1' in server.stdout.readline()
+        server.terminate()
+        assert server.wait(10) == 143  # its standard input is still open

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
-from glpn.cli import options
+from glpn.cli import console, options
+from glpn.concurrency import stop_signals
 from glpn.errors import MissingDependency, MissingInput
 
 _MANY_PHOTOS = 1000  # enough to select the fastest engine, even if it starts slowly
@@ -43,4 +45,11 @@ def mcp(
     if not root.is_dir():
         raise MissingInput(f"--root {root}: no such folder")
     estimator = DepthEstimator.open(model.engine_options(), photos=_MANY_PHOTOS)
-    make_server(estimator, root).run("stdio")
+    with stop_signals(_leave):
+        make_server(estimator, root).run("stdio")
+
+
+def _leave(number: int) -> NoReturn:
+    """End at once: the thread that waits for standard input cannot be interrupted."""
+    console.note("stopped")
+    os._exit(128 + number)
