@@ -221,7 +221,7 @@ def _read_text(path: Path) -> str:
             data = file.read(_MAX_TEXT_BYTES + 1)
         if len(data) > _MAX_TEXT_BYTES:
             raise ConfigError(f"{path}: larger than {_MAX_TEXT_BYTES} bytes")
-        return data.decode("utf-8").replace("\r\n", "\n")
+        return data.decode("utf-8-sig").replace("\r\n", "\n")  # Windows editors add the mark
     except FileNotFoundError:
         raise MissingInput(f"{path}: no such file") from None
     except (OSError, UnicodeDecodeError) as e:

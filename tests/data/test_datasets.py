@@ -58,6 +58,50 @@ def test_matrix_beside_the_frames_becomes_their_camera(tmp_path: Path) -> None:
     assert (camera.fx, camera.fy, camera.cx, camera.cy) == (30, 31, 15, 11)
 
 
+def test_intrinsics_of_larger_images_are_refused_before_anything_is_read(tmp_path: Path) -> None:
+    put_pairs(tmp_path, ["a"])
+    (tmp_path / "K.txt").write_text("60 0 40 0 62 30 0 0 1")
+    with pytest.raises(DataError, match=r"a: .*principal point .* outside .*intrinsics_size"):
+        open_dataset(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "toml"),
+    [
+        ("K.json", '{"fx": 60, "fy": 62, "cx": 30, "cy": 22, "width": 64, "height": 48}', ""),
+        ("K.txt", "60 62 30 22", "intrinsics_size = [48, 64]\n"),
+        (None, None, "intrinsics_size = [48, 64]\n"),
+    ],
+)
+def test_intrinsics_are_scaled_from_the_size_that_they_belong_to(
+    tmp_path: Path, name: str | None, text: str | None, toml: str
+) -> None:
+    put_pairs(tmp_path, ["a"])
+    if name is not None and text is not None:
+        (tmp_path / name).write_text(text)
+    camera = f'"{name}"' if name is not None else "[60, 62, 30, 22]"
+    (tmp_path / "dataset.toml").write_text(f'unit = "mm"\nintrinsics = {camera}\n{toml}')
+    camera = open_dataset(tmp_path)[0].camera
+    assert (camera.fx, camera.fy, camera.cx, camera.cy) == (30, 31, 14.75, 10.75)
+
+
+def test_hidden_files_are_no_frames(tmp_path: Path) -> None:
+    put_pairs(tmp_path, ["a"])
+    for hidden in ("rgb/._a.jpg", "depth/._a.png", "rgb/.trash/b.jpg", "depth/.trash/b.png"):
+        (tmp_path / hidden).parent.mkdir(exist_ok=True)
+        (tmp_path / hidden).write_bytes(b"Mac OS X")
+    assert open_dataset(tmp_path).names == ("a",)
+    assert open_dataset(tmp_path, DatasetSpec(rgb="rgb/**/{stem}.*")).names == ("a",)
+
+
+def test_depth_of_8_bits_is_not_guessed(tmp_path: Path) -> None:
+    put_image(tmp_path / "rgb/a.jpg")
+    put_depth(tmp_path / "depth/a.npy", raw=np.full(SIZE, 70, np.uint8))
+    with pytest.raises(DataError, match=r"a\.npy: 8-bit depth \(uint8\): .* give scale"):
+        open_dataset(tmp_path)
+    assert open_dataset(tmp_path, DatasetSpec(scale=25))[0].depth.max() == np.float32(2.8)
+
+
 def test_border_is_masked(tmp_path: Path) -> None:
     put_pairs(tmp_path, ["a"])
     depth = open_dataset(tmp_path, DatasetSpec(unit="mm", border=(1, 2, 3, 4)))[0].depth
@@ -220,6 +264,9 @@ def test_plain_globs_pair_by_what_the_star_stands_for(tmp_path: Path) -> None:
         ('unit = "mm"\nscale = 256', "contradict"),
         ("border = [1, 2]", "border"),
         ("intrinsics = [1, 2]", "intrinsics"),
+        ("intrinsics = [0, 0, 5, 5]", "intrinsics: expected positive focal lengths"),
+        ("scale = 0", "depth scale: expected a positive number"),
+        ("max_depth = -1", "max_depth: expected a positive number"),
         ("rgb = ", "not valid TOML"),
     ],
 )
@@ -233,7 +280,8 @@ def test_wrong_dataset_toml_is_refused_by_file_and_key(
 
 
 def test_specification_from_arguments_equals_that_from_toml(tmp_path: Path) -> None:
-    (tmp_path / "dataset.toml").write_text('unit = "mm"\nborder = 8\nbases = ["a", "b"]\n')
+    text = '\ufeffunit = "mm"\r\nborder = 8\r\nbases = ["a", "b"]\r\n'  # as Windows editors do
+    (tmp_path / "dataset.toml").write_bytes(text.encode())
     given = DatasetSpec(unit="mm", border=(8, 8, 8, 8), bases=("a", "b"))
     assert DatasetSpec.from_toml(tmp_path / "dataset.toml") == given
     assert given.replace(border=1).border == (1, 1, 1, 1)
@@ -249,6 +297,20 @@ def test_split_lists_of_bare_names_choose_frames(tmp_path: Path) -> None:
     (tmp_path / "held.txt").write_text("002\n")
     spec = DatasetSpec(unit="mm", val="held.txt")
     assert open_dataset(tmp_path, spec, split="val").names == ("002",)
+
+
+def test_a_listing_of_the_image_folder_chooses_frames(tmp_path: Path) -> None:
+    put_pairs(tmp_path, ["001", "002", "003"])
+    (tmp_path / "train.txt").write_text("# the bright ones\n003.jpg\n#002.jpg\nrgb/001.jpg\n")
+    assert open_dataset(tmp_path, split="train").names == ("003", "001")
+
+
+def test_a_name_of_frames_in_several_folders_is_refused(tmp_path: Path) -> None:
+    for scene in ("x", "y"):
+        put_pairs(tmp_path / scene, ["1"])
+    (tmp_path / "train.txt").write_text("1\n")
+    with pytest.raises(DataError, match=r"1 name \(1\) of frames in several folders"):
+        open_dataset(tmp_path, split="train")
 
 
 def test_absent_split_list_and_absent_names_are_missing_input(tmp_path: Path) -> None:

@@ -91,11 +91,11 @@ def test_sun_rgbd(tmp_path: Path) -> None:
     folder = tmp_path / "kv1/NYUdata/NYU0001"
     put_image(folder / "image/NYU0001.jpg")
     put_depth(folder / "depth_bfx/other_name.png", raw=2500 << 3)
-    (folder / "intrinsics.txt").write_text("518.8 0 325.5 0 519.4 253.7 0 0 1\n")
+    (folder / "intrinsics.txt").write_text("26.0 0 16.3 0 26.2 12.7 0 0 1\n")
     frames = open_dataset(tmp_path)
     assert frames.names == ("kv1/NYUdata/NYU0001",)
     assert frames[0].depth.max() == 2.5
-    assert frames[0].camera.fy == 519.4
+    assert frames[0].camera.fy == 26.2
 
 
 def test_ibims_with_its_mask_of_valid_pixels(tmp_path: Path) -> None:

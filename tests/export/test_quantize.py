@@ -85,6 +85,7 @@ def test_fewer_than_four_photographs_are_too_few(folder: Path, tmp_path: Path) -
 def test_many_photographs_are_thinned_out_evenly(tmp_path: Path) -> None:
     for i in range(300):
         (tmp_path / f"{i:03}.jpg").touch()
+        (tmp_path / f"._{i:03}.jpg").touch()
     chosen = [int(file.stem) for file in find_photos(tmp_path)]
     assert len(chosen) == quantize.MOST_PHOTOS
     assert (chosen[0], chosen[-1]) == (0, 299)

@@ -225,6 +225,8 @@ def test_every_part_of_a_mixed_batch_holds_frames_of_every_dataset() -> None:
 
 def test_joined_frames_are_numbered_one_after_another(folders: dict[str, Path]) -> None:
     photos = PhotoFrames.of(str(folders["photos"]), limit=3)
+    (folders["photos"] / "._0.png").touch()  # hidden files are no photos
+    assert PhotoFrames.of(str(folders["photos"]), limit=3) == photos
     joined = JoinedFrames((photos, photos))
     assert len(joined) == 6
     assert joined[4].name == photos[1].name == joined.names[4]

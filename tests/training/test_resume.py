@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import time
 from collections.abc import Callable
@@ -131,6 +132,19 @@ def test_a_second_writer_is_refused_at_once_by_the_holders_number(
     finished(process)
     with lock_run(tmp_path):  # the lock has gone with its process
         pass
+
+
+def test_a_run_does_not_resume_with_other_frames(tmp_path: Path) -> None:
+    """The held-out frames are the last ones: added frames would make them training frames."""
+    frames = write_frames(tmp_path / "set", 8)
+    recipe = tiny_recipe(frames, tmp_path / "run", "loop.steps=2")
+    train(recipe)
+    held_out = (tmp_path / "run/held_out.txt").read_text()
+    for kind in ("rgb", "depth"):
+        shutil.copy(frames / f"{kind}/003.png", frames / f"{kind}/100.png")
+    with pytest.raises(UsageError, match="frames were added, removed or renamed"):
+        train(recipe, resume=True)
+    assert (tmp_path / "run/held_out.txt").read_text() == held_out
 
 
 def test_a_run_is_not_overwritten_unless_it_is_to_be_resumed(frames: Path, tmp_path: Path) -> None:

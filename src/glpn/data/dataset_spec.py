@@ -9,7 +9,7 @@ from pathlib import Path
 
 from glpn.camera.intrinsics import Intrinsics
 from glpn.data.depthmaps import CARLA_SCALE, ENCODINGS, UNITS, DepthFormat
-from glpn.errors import ConfigError
+from glpn.errors import ConfigError, DataError, UsageError
 from glpn.records import decode, read_toml
 
 SPEC_NAME = "dataset.toml"
@@ -45,6 +45,9 @@ class DatasetSpec:
         max_depth: depth beyond these metres is unknown.
         encoding, key: see `DepthFormat`.
         intrinsics: (fx, fy, cx, cy) of the image, or a file's path; names in braces are allowed.
+        intrinsics_size: (height, width) of the images to which `intrinsics` applies, unless its
+            file states it; intrinsics are scaled to images of another size. If neither does, the
+            principal point must lie in the image.
         border: widths of the margins without known depth: top, bottom, left, right; or one number
             for all four.
         resize: where image and depth differ in size, "image" scales the image to the depth's size
@@ -70,6 +73,7 @@ class DatasetSpec:
     encoding: str = "plain"
     key: str | None = None
     intrinsics: str | tuple[float, ...] | None = None
+    intrinsics_size: tuple[int, int] | None = None
     border: Border = (0, 0, 0, 0)
     resize: str = "auto"
     crop: str = "none"
@@ -92,6 +96,10 @@ class DatasetSpec:
             raise ConfigError(f"border: expected four widths of 0 or more, got {self.border}")
         if isinstance(self.intrinsics, tuple) and len(self.intrinsics) != 4:
             raise ConfigError(f"intrinsics: expected (fx, fy, cx, cy), got {self.intrinsics}")
+        try:
+            _ = self.depth_format, self.camera
+        except (DataError, UsageError) as e:
+            raise ConfigError(str(e)) from None
 
     @property
     def depth_format(self) -> DepthFormat:
@@ -114,7 +122,7 @@ class DatasetSpec:
         if not isinstance(self.intrinsics, tuple):
             return None
         fx, fy, cx, cy = self.intrinsics
-        return Intrinsics(fx, fy, cx, cy)
+        return Intrinsics(fx, fy, cx, cy, size=self.intrinsics_size)
 
     def replace(self, **values: object) -> DatasetSpec:
         """A copy with some fields changed, validated like `from_dict`."""

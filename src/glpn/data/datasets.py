@@ -105,22 +105,28 @@ def _frames(
     )
     if rows[0].depth is None:
         frames, more = list_frames(root, spec)
-        return _by_name(path, frames, rows), (*notes, *more)
+        return _by_name(root, path, frames, rows), (*notes, *more)
     return tuple(_from_row(root, spec, path, row) for row in rows), notes
 
 
-def _by_name(path: Path, frames: Sequence[Frame], rows: Sequence[Row]) -> tuple[Frame, ...]:
-    """The frames whose name is listed, or the last part of the name if that is unambiguous."""
-    found: dict[str, Frame | None] = {}
+def _by_name(
+    root: Path, path: Path, frames: Sequence[Frame], rows: Sequence[Row]
+) -> tuple[Frame, ...]:
+    """The frames whose name or image is listed; the last part of either does if it is unique."""
+    found: dict[str, list[Frame]] = {}
     for frame in frames:
-        last = frame.name.rpartition("/")[2]
-        found[last] = None if last in found else frame
-    found.update((frame.name, frame) for frame in frames)
-    absent = [row.image for row in rows if found.get(row.image.strip("/")) is None]
+        for last in {frame.name.rpartition("/")[2], frame.image.name}:
+            found.setdefault(last, []).append(frame)
+    for frame in frames:
+        found[frame.name] = found[frame.image.relative_to(root).as_posix()] = [frame]
+    names = [row.image.strip("/") for row in rows]
+    absent = [name for name in names if name not in found]
     if absent:
         raise MissingInput(f"{path}: {counted(absent, 'listed frame')} not in the folder")
-    chosen = (found[row.image.strip("/")] for row in rows)
-    return tuple(frame for frame in chosen if frame is not None)
+    unclear = [name for name in names if len(found[name]) > 1]
+    if unclear:
+        raise DataError(f"{path}: {counted(unclear, 'name')} of frames in several folders")
+    return tuple(found[name][0] for name in names)
 
 
 def _from_row(root: Path, spec: DatasetSpec, path: Path, row: Row) -> Frame:

@@ -24,6 +24,7 @@ PLAUSIBLE_MEDIAN = (0.1, 200.0)  # metres; a median outside means that the unit 
 LARGEST_DEPTH_MAP = 100_000_000  # pixels; glpn rejects larger headers as an attack
 
 _MODES_16 = ("I;16", "I;16B", "I;16L", "I;16N", "I")
+_NO_GUESS = ": its scale cannot be guessed; give scale and offset"
 _EXR_CHANNELS = ("Z", "depth", "Depth", "Y", "V", "R")  # preferred first
 
 
@@ -96,6 +97,8 @@ def read_raw(path: str | Path, form: DepthFormat) -> np.ndarray:
         raise DataError(f"{path}: damaged depth file: {reason(e)}") from None
     if raw.dtype == bool or raw.dtype.kind not in "uif":
         raise DataError(f"{path}: expected numbers, got {raw.dtype}")
+    if raw.dtype.itemsize == 1 and form.scale is None:
+        raise DataError(f"{path}: 8-bit depth ({raw.dtype}){_NO_GUESS}")
     if form.encoding == "sunrgbd":
         if raw.dtype.itemsize > 2 and raw.max(initial=0) <= 0xFFFF:
             raw = raw.astype(np.uint16)
@@ -195,9 +198,7 @@ def _refuse_mode(path: Path, mode: str, form: DepthFormat) -> None:
         return
     if mode == "L":
         if form.scale is None:
-            raise DataError(
-                f"{path}: 8-bit depth (mode L): its scale cannot be guessed; give scale and offset"
-            )
+            raise DataError(f"{path}: 8-bit depth (mode L){_NO_GUESS}")
         return
     hint = ""
     if mode in ("RGB", "RGBA"):

@@ -42,6 +42,20 @@ class Frame:
     intrinsics: Intrinsics | None = None
     mask: Path | None = None  # 0 where the depth is unreliable
 
+    def camera(self, size: tuple[int, int]) -> Camera | None:
+        """The camera of the image, which has this (height, width); None if unknown.
+
+        Raises:
+            DataError: the intrinsics cannot be those of such an image; the message names the frame.
+        """
+        if self.intrinsics is None:
+            return None
+        try:
+            return self.intrinsics.for_size(size)
+        except DataError as e:
+            hint = "intrinsics_size in dataset.toml states the size that intrinsics belong to"
+            raise DataError(f"{self.name}: {e}; {hint}") from None
+
     @property
     def is_scene(self) -> bool:
         """Whether one MATLAB file holds image, depth and camera."""
@@ -156,9 +170,7 @@ def _decoded(
     depth = read_depth_map(frame.depth, form)
     if frame.mask is not None:
         depth = _masked(depth, frame.mask)
-    if frame.intrinsics is None:
-        return image, depth, None
-    return image, depth, frame.intrinsics.camera((image.shape[0], image.shape[1]))
+    return image, depth, frame.camera((image.shape[0], image.shape[1]))
 
 
 def same_aspect(first: tuple[int, int], second: tuple[int, int]) -> bool:
@@ -174,7 +186,8 @@ def verify(frames: Sequence[Frame], reading: Reading) -> tuple[str, ...]:
 
     Raises:
         MissingInput: there is no frame, or files are missing: how many, and the first names.
-        DataError: sizes differ: how many, and the first frames with both sizes.
+        DataError: sizes differ: how many, and the first frames with both sizes; or a frame's
+            intrinsics belong to images of another size.
     """
     if not frames:
         raise MissingInput("no frame in the list")
@@ -186,6 +199,7 @@ def verify(frames: Sequence[Frame], reading: Reading) -> tuple[str, ...]:
     for frame in (frame for frame in frames if not frame.is_scene):
         height, width = read_upright_size(frame.image)
         tall, wide = depth_size(frame.depth, reading.form)
+        frame.camera((height, width))
         if not reading.allows((height, width), (tall, wide)):
             turned = " turned" if same_aspect((height, width), (wide, tall)) else ""
             wrong.append(f"{frame.name} (image {width}x{height}, depth {wide}x{tall}{turned})")

@@ -98,6 +98,7 @@ LAYOUTS = (
             mask="{scene:path}/{stem}_depth_mask.npy",
             unit="m",
             intrinsics=DIODE_INTRINSICS,
+            intrinsics_size=(768, 1024),
         ),
     ),
     Layout(
@@ -109,6 +110,7 @@ LAYOUTS = (
             depth="{scene:path}/sync_depth_{stem}.png",
             unit="mm",
             intrinsics=NYU_INTRINSICS,
+            intrinsics_size=(480, 640),
             border=NYU_BORDER,
             bases=("", "sync", "train", "test"),
         ),

@@ -6,7 +6,7 @@ import os
 import re
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -140,7 +140,10 @@ def _compile(pattern: str) -> re.Pattern[str]:
 
 
 def _walk(root: Path, below: str) -> Iterator[str]:
-    """Sorted relative paths of all files; links are followed, each folder is visited once."""
+    """Sorted relative paths of all files; links are followed, each folder is visited once.
+
+    Hidden files and folders are left out: macOS puts `._000.png` beside `000.png` on other disks.
+    """
     visited: set[tuple[int, int]] = set()
     for folder, folders, files in os.walk(root / below, followlinks=True):
         status = os.stat(folder)
@@ -148,9 +151,9 @@ def _walk(root: Path, below: str) -> Iterator[str]:
             folders.clear()
             continue
         visited.add((status.st_dev, status.st_ino))
-        folders.sort()
+        folders[:] = sorted(name for name in folders if name[0] != ".")
         prefix = Path(folder).relative_to(root).as_posix()
-        for name in sorted(files):
+        for name in sorted(name for name in files if name[0] != "."):
             yield name if prefix == "." else f"{prefix}/{name}"
 
 
@@ -237,7 +240,8 @@ def _intrinsics(
     path = root / fill(spec.intrinsics, groups)
     if own and not path.is_file():
         return None
-    return read_intrinsics(path, groups.get("stem", name), source=DATASET_SOURCE)
+    read = read_intrinsics(path, groups.get("stem", name), source=DATASET_SOURCE)
+    return replace(read, size=spec.intrinsics_size) if read.size is None else read
 
 
 def _shown(root: Path, match: Match) -> str:

@@ -35,10 +35,10 @@ class Row:
 def read_list(path: str | Path) -> tuple[list[Row], int]:
     """The rows of a list file, and the number of skipped lines without depth ("None").
 
-    Blank lines and CRLF line ends are allowed. `.csv` needs a header or two to three columns;
-    `.jsonl` holds objects with image (or rgb), depth, focal, scene. Any other file has one frame
-    per line: a name, or `rgb depth [focal]`, separated by tabs, commas or spaces. File names may
-    contain spaces if both end in a known suffix.
+    Blank lines, lines that start with `#`, and CRLF line ends are allowed. `.csv` needs a header or
+    two to three columns; `.jsonl` holds objects with image (or rgb), depth, focal, scene. Any other
+    file has one frame per line: a name, or `rgb depth [focal]`, separated by tabs, commas or
+    spaces. File names may contain spaces if both end in a known suffix.
 
     Raises:
         MissingInput: there is no such file, or it is empty.
@@ -51,7 +51,8 @@ def read_list(path: str | Path) -> tuple[list[Row], int]:
         raise MissingInput(f"{path}: no such list") from None
     except (OSError, UnicodeDecodeError) as e:
         raise DataError(f"{path}: not readable as UTF-8 text: {e}") from None
-    lines = [(number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
+    numbered = enumerate(map(str.strip, text.splitlines()), 1)
+    lines = [(number, line) for number, line in numbered if line and line[0] != "#"]
     parse = {".csv": _parse_csv, ".jsonl": _parse_jsonl}.get(path.suffix.lower(), _parse_text)
     rows = parse(path, lines)
     kept = [row for row in rows if row.depth != _NO_DEPTH]

@@ -153,11 +153,10 @@ def _model_opinion(probes: Sequence[_Probe], form: DepthFormat) -> ScaleOpinion 
     for probe in probes:
         try:
             image = read_photo(probe.frame.image).pixels
+            camera = probe.frame.camera((image.shape[0], image.shape[1]))
         except GLPNError:
             continue
         known = to_metres(probe.raw, replace(form, scale=1.0, max_depth=None))
-        intrinsics = probe.frame.intrinsics
-        camera = None if intrinsics is None else intrinsics.camera((image.shape[0], image.shape[1]))
         found = opinion(image, known, camera)
         if found is not None:
             opinions.append(found)

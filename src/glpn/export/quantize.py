@@ -68,10 +68,13 @@ def export_quantized(
 def find_photos(folder: Path) -> list[Path]:
     """At most `MOST_PHOTOS` photos of a folder and its subfolders, sorted and evenly spaced.
 
+    Hidden files are left out.
+
     Raises:
         MissingInput: there are fewer than four photos.
     """
-    files = sorted(file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES)
+    found = (file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES)
+    files = sorted(file for file in found if file.name[0] != ".")
     if len(files) < 4:
         raise MissingInput(f"{folder}: expected four photographs or more, found {len(files)}")
     chosen = np.linspace(0, len(files) - 1, min(len(files), MOST_PHOTOS)).round().astype(int)

@@ -68,8 +68,8 @@ def train(
     Raises:
         CannotCreateOutput: the folder contains a run and `resume` is False, another process trains
             there, or the folder cannot be written.
-        ConfigError, UsageError: the recipe is impossible, or differs from that of the run to
-            resume.
+        ConfigError, UsageError: the recipe is impossible, or it or the frames differ from those
+            of the run to resume.
         MissingInput, InvalidImage, DataError: frames are missing or unusable, or the loss is not
             finite. The message names the frames.
         CheckpointError: all checkpoints of the run to resume are damaged.

@@ -164,12 +164,13 @@ class PhotoFrames:
 
     @classmethod
     def of(cls, folder: str, limit: int | None) -> PhotoFrames:
-        """The photos in a folder and its subfolders, sorted by name.
+        """The photos in a folder and its subfolders, sorted by name, without hidden files.
 
         Raises:
             MissingInput: the folder contains no photo.
         """
-        paths = sorted(p for p in Path(folder).rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
+        files = (p for p in Path(folder).rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
+        paths = sorted(path for path in files if path.name[0] != ".")
         if not paths:
             raise MissingInput(f"{folder}: no photo in this folder")
         if limit is not None and limit < len(paths):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -147,6 +149,13 @@ class TrainingData:
     processor: GLPNImageProcessor
     held_out: FrameSet | None
     validator: Validator | None
+
+    @property
+    def frames_hash(self) -> str:
+        """SHA-256 (hex) of the names of all frames: of each dataset, and of those held out."""
+        sets = [dataset.frames.names for dataset in self.datasets]
+        sets.append(self.held_out.names if self.held_out is not None else ())
+        return hashlib.sha256(json.dumps(sets).encode()).hexdigest()
 
 
 def prepare_data(

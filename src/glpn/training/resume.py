@@ -41,6 +41,25 @@ def checkpoint_to_resume(
     return found, [f"{error}: falling back to step {found.step}" for error in errors]
 
 
+def require_same_frames(frames_hash: str, checkpoint: Checkpoint, folder: Path) -> None:
+    """Refuse to resume with other frames: some that were held out might be trained on.
+
+    Args:
+        frames_hash: that of the present frames, see `TrainingData`.
+        checkpoint: the one to resume from.
+        folder: the run's folder.
+
+    Raises:
+        UsageError: frames were added, removed or renamed since the run started.
+    """
+    if checkpoint.values.get("frames", frames_hash) != frames_hash:
+        raise UsageError(
+            f"{folder}: frames were added, removed or renamed since the run started; restore "
+            "those of trained_on.txt and held_out.txt, or start a new run with "
+            f"model.start={folder}/{LAST}"
+        )
+
+
 def _require_same_recipe(recipe: Recipe, checkpoint: Checkpoint, folder: Path) -> None:
     before, now = checkpoint.values["recipe"], recipe.flat()
     changed = [

@@ -30,7 +30,12 @@ from glpn.training.losses import FeatureProjections, Teacher, teacher_config
 from glpn.training.optimiser import AveragedNetwork, build_optimiser, learning_rate
 from glpn.training.preparation import TrainingData, build_network, inherited_card, prepare_data
 from glpn.training.recipe import Recipe
-from glpn.training.resume import CHECKPOINTS, LAST, checkpoint_to_resume
+from glpn.training.resume import (
+    CHECKPOINTS,
+    LAST,
+    checkpoint_to_resume,
+    require_same_frames,
+)
 from glpn.training.step import Update, Updater
 from glpn.training.validation import Validator, score_of, write_pictures
 
@@ -76,6 +81,8 @@ def run(recipe: Recipe, *, resume: bool) -> Result:
             data = prepare_data(checked, world, device, max_depth=max_depth, callbacks=callbacks)
         except StopRequested:  # there is no progress to save yet
             return Result(folder, state.step, steps=0, stopped_by=signals.received)
+        if found is not None:
+            require_same_frames(data.frames_hash, found, folder)
         log = None
         if world.first:
             clean(folder / CHECKPOINTS)
@@ -238,7 +245,11 @@ class Trainer:
         state, log = self._state, self._output.log
         if log is None or state.saved == (state.step, state.validated):
             return
-        checkpoint = state.checkpoint(log=log.flush_to_disk(), recipe=self._recipe.flat())
+        checkpoint = state.checkpoint(
+            log=log.flush_to_disk(),
+            recipe=self._recipe.flat(),
+            frames=self._data.frames_hash,
+        )
         folder = self._output.folder / CHECKPOINTS
         write_checkpoint(folder, checkpoint, keep=self._recipe.run.keep)
         state.saved = (state.step, state.validated)
