@@ -8,7 +8,7 @@ The bundled weights do not come from here yet: docs/lab-notes.md says how far it
         --count 2160 --views 6 --size 432x576
     glpn synth RUNS/level --furniture FURNITURE --seed 6002160 --count 720 --views 6 --size 432x576
     python recipes/bundled/larger.py DATA RUNS \
-        teacher-larger indoor-240 indoor-384 indoor-384-longer
+        teacher-larger indoor-240 indoor-384 indoor-384-longer indoor-384-photos
 
 DATA holds `nyu795/`, `rooms_photos/`, `houses_photos/` and `mixed_photos/`; RUNS/indoor-mean is
 what `train.py` leaves. Each stage saves its state in RUNS/STAGE and resumes after an interruption.
@@ -20,6 +20,7 @@ indoor-240  GLPN continues at half size, with the photos too: their depth and al
           the teacher's.
 indoor-384  The same at 384×512 for a whole frame.
 indoor-384-longer  The same, from the network of the stage before, with more whole frames.
+indoor-384-photos  The same again, with more photos and fewer NYU frames in a batch.
 
 Windows zoom by a factor of up to 3; metres follow, so the network learns every focal length as a
 crop. The head and the loss see half the columns of a window, which halves their time.
@@ -126,6 +127,19 @@ STAGES = {
         whole_every=2,
         feature_weight=1.0,
         start="indoor-384",
+    ),
+    "indoor-384-photos": Stage(
+        {"nyu": 3, "furnished": 2, "places": 4, "houses": 1, "mixed": 2},
+        (288, 384),
+        384,
+        2300,
+        5e-4,
+        zoom=(0.7, 2.0),
+        nyu_zoom=(0.8, 1.5),
+        whole=({"nyu": 2, "furnished": 2, "places": 1, "houses": 1, "mixed": 1}, (384, 512)),
+        whole_every=2,
+        feature_weight=1.0,
+        start="indoor-384-longer",
     ),
 }
 

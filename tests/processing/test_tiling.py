@@ -61,9 +61,10 @@ PICTURES = ("photo", pytest.param("room", marks=pytest.mark.slow))
 
 @pytest.fixture(scope="module")
 def picture(request: pytest.FixtureRequest) -> np.ndarray:
-    """A photograph of 384x576, or a rendered room of 960x1280."""
+    """A photograph of 768x1152, or a rendered room of 960x1280."""
     if request.param == "photo":
-        return np.asarray(Image.open(EXAMPLES / "coffee.jpg"))[:384, :576]
+        photo = Image.open(EXAMPLES / "coffee.jpg").crop((0, 0, 576, 384))
+        return np.asarray(photo.resize((1152, 768), Image.Resampling.BICUBIC))
     pytest.importorskip("torch")
     from glpn.synthetic import render
 
@@ -231,11 +232,11 @@ def test_no_tile_is_enlarged_for_the_network() -> None:
 
 
 def test_the_metres_follow_a_known_focal_length_as_ever(bundled: DepthEstimator) -> None:
-    photo = read_photo(ramp(384, 512))
+    photo = read_photo(ramp(768, 1024))
     ratio = bundled.processor.focal_ratio or 1.0
     processor = dataclasses.replace(bundled.processor, focal_ratio=ratio)
     estimator = DepthEstimator(bundled.engine, processor, bundled.provenance)
-    tele = estimator(photo, tiles=2, focal=2 * ratio * 384)
+    tele = estimator(photo, tiles=2, focal=2 * ratio * 768)
     np.testing.assert_allclose(tele.metres, 2 * estimator(photo, tiles=2).metres, rtol=1e-5)
     assert tele.provenance.note.startswith("detail from 2x2 tiles; metres multiplied by 2 ")
 
