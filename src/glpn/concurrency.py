@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+import select
 import signal
 import threading
 from collections import deque
@@ -10,7 +11,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from types import FrameType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -70,6 +71,17 @@ def pause() -> None:
     leaving: threading.Event | None = getattr(_pool, "leaving", None)
     if leaving is not None and leaving.is_set():
         raise StopRequested
+
+
+def accepts_line(stream: TextIO) -> bool:
+    """Whether `stream` takes a line without waiting, as a pipe does until it is full.
+
+    True where the system cannot tell.
+    """
+    try:
+        return bool(select.select([], [stream], [], 0)[1])
+    except (OSError, ValueError):  # Windows; no file
+        return True
 
 
 def prefetch(items: Iterable[T], *, name: str) -> Generator[T, None, None]:

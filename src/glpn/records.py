@@ -224,7 +224,9 @@ def _read_text(path: Path) -> str:
         return data.decode("utf-8-sig").replace("\r\n", "\n")  # Windows editors add the mark
     except FileNotFoundError:
         raise MissingInput(f"{path}: no such file") from None
-    except (OSError, UnicodeDecodeError) as e:
+    except OSError as e:
+        raise ConfigError(f"{path}: cannot be read: {e.strerror}") from None
+    except UnicodeDecodeError as e:
         raise ConfigError(f"{path}: not readable as UTF-8 text: {e}") from None
 
 

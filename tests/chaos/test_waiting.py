@@ -1,4 +1,4 @@
-"""Nothing waits for a named pipe in a folder, or for standard input that nobody needs any more."""
+"""Nothing waits for a named pipe, for standard input that nobody needs, or for a full pipe."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
+from urllib.request import urlopen
 
 import pytest
 from PIL import Image
@@ -109,3 +111,64 @@ def test_a_run_that_ends_leaves_standard_input_unread(
             process.send_signal(ending)
         expected = 65 if ending == "damaged model" else 128 + ending
         assert process.wait(10) == expected  # standard input is still open
+
+
+@pytest.fixture
+def full_pipe() -> Iterator[int]:
+    """The writing end of a pipe that takes no more bytes, because nobody reads it."""
+    reader, writer = os.pipe()
+    _fill(writer)
+    yield writer
+    os.close(reader)
+    os.close(writer)
+
+
+def _fill(writer: int) -> None:
+    os.set_blocking(writer, False)
+    for size in (65536, 1):
+        with suppress(BlockingIOError):
+            while True:
+                os.write(writer, bytes(size))
+    os.set_blocking(writer, True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("streams", [("stdout",), ("stderr",), ("stdout", "stderr")])
+def test_sigterm_ends_a_run_whose_output_nobody_reads(
+    model: Path,  # noqa: F811
+    tmp_path: Path,
+    full_pipe: int,
+    streams: tuple[str, ...],
+) -> None:
+    Image.new("RGB", (64, 64)).save(tmp_path / "photo.png")
+    arguments = ("predict", tmp_path, "-", "-m", model, "-o", tmp_path / "out")
+    pipes: dict[str, Any] = dict.fromkeys(("stdout", "stderr"), subprocess.DEVNULL)
+    pipes |= dict.fromkeys(streams, full_pipe)
+    with subprocess.Popen(command(*arguments), stdin=subprocess.PIPE, **pipes) as process:
+        _wait_for_output_folder(tmp_path / "out")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 128 + signal.SIGTERM
+
+
+def _wait_for_output_folder(folder: Path) -> None:
+    while not folder.is_dir():
+        time.sleep(0.02)
+    time.sleep(0.3)  # now it waits for standard input or for the reader of its output
+
+
+@pytest.mark.slow
+def test_the_service_answers_while_nobody_reads_its_log(
+    model: Path,  # noqa: F811
+) -> None:
+    reader, writer = os.pipe()
+    address: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": writer}
+    arguments = command("serve", "-m", model, "--port", 0, "--threads", 1)
+    with subprocess.Popen(arguments, **address) as process:
+        url = process.stdout.readline().split()[-1].decode()
+        _fill(writer)
+        for _ in range(2):
+            assert urlopen(f"{url}/v2/health/live", timeout=10).status == 200
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 0
+    os.close(reader)
+    os.close(writer)

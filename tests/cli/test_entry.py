@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import pty
 import signal
@@ -182,3 +183,16 @@ def test_a_terminal_shows_progress_and_a_pipe_does_not(
     os.close(ours)
     assert "━" in shown
     assert len(answers.splitlines()) == 2 and "━" not in answers
+
+
+def test_a_file_that_cannot_be_read_is_named_and_no_defect(
+    glpn: RunGlpn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import glpn.cli.inputs as inputs
+
+    def fail(*arguments: object, **options: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", "K.txt")
+
+    monkeypatch.setattr(inputs, "gather", fail)
+    run = glpn("predict", "x.jpg")
+    assert run.code == 74 and run.err == "error: K.txt: Permission denied\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -433,3 +434,15 @@ def test_written_files_carry_the_format_and_channels_last_weights_are_laid_out_p
     np.testing.assert_array_equal(
         arrays["head.head.0.weight"], model.head.conv1.weight.detach().numpy()
     )
+
+
+def test_weights_without_permission_to_read_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    (tmp_path / "model.safetensors").write_bytes(b"weights")
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(CheckpointError, match=r"model\.safetensors: cannot be read: Permission"):
+        weights.file_hash(tmp_path / "model.safetensors")

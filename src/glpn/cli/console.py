@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import TextIO
 
+from glpn.concurrency import accepts_line
 from glpn.errors import OutputFailed
 
 _BROKEN_PIPE = 128 + 13  # the exit code that a shell reports after SIGPIPE
@@ -84,6 +85,16 @@ def note(line: str) -> None:
     """Print one line on standard error."""
     with suppress(OSError):
         print(line, file=sys.stderr, flush=True)
+
+
+def note_stopped() -> None:
+    """Print that a signal stopped the run, unless nobody reads standard error.
+
+    A full pipe would make the process wait for its reader, here or when Python flushes at exit.
+    """
+    if sys.stderr is not None and not accepts_line(sys.stderr):
+        _discard(sys.stderr)
+    note("stopped")
 
 
 def expect_notes(logger: str) -> None:

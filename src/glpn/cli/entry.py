@@ -19,7 +19,7 @@ from typer.main import get_command
 from glpn.cli import console
 from glpn.cli.app import app
 from glpn.concurrency import stop_signals
-from glpn.errors import EditedFileWarning, GLPNError
+from glpn.errors import EditedFileWarning, GLPNError, OutputFailed
 
 INTERNAL_ERROR = 70
 
@@ -43,13 +43,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with stop_signals(_stop), _warnings_in_one_line():
             get_command(app)(given, prog_name="glpn")
     except Stopped as e:
-        console.note("stopped")
+        console.note_stopped()
         return _code(e)
     except SystemExit as e:
         return _code(e)
     except GLPNError as e:
         console.error(e)
         return e.exit_code
+    except OSError as e:
+        if e.filename is None or "--debug" in given:
+            return _internal_error(e, debug="--debug" in given)
+        console.error(f"{e.filename}: {e.strerror}")
+        return OutputFailed.exit_code
     except Exception as e:
         return _internal_error(e, debug="--debug" in given)
     return 0

@@ -19,6 +19,7 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from glpn.concurrency import accepts_line
 from glpn.errors import UsageError
 from glpn.serving.bodies import OVERSIZED_CHUNK
 from glpn.serving.limits import Limits
@@ -252,9 +253,18 @@ class JsonLines(logging.Formatter):
         return json.dumps(values)
 
 
+class _DroppingHandler(logging.StreamHandler):  # type: ignore[type-arg]  # Python 3.10 lacks it
+    """Drops records while nobody reads the stream; the event loop must not wait for a reader."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one record, if that needs no waiting."""
+        if accepts_line(self.stream):
+            super().emit(record)
+
+
 def log_to_standard_error() -> None:
     """Send the log of this service and of uvicorn to standard error, as JSON."""
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _DroppingHandler(sys.stderr)
     handler.setFormatter(JsonLines())
     for name in ("glpn.serving", "uvicorn"):
         logger = logging.getLogger(name)

@@ -250,7 +250,7 @@ def file_hash(path: str | Path) -> str:
 
     Raises:
         MissingInput: the file does not exist.
-        CheckpointError: it is a named pipe or a device, which could make the reader wait.
+        CheckpointError: it cannot be read, or could make the reader wait: a named pipe, a device.
     """
     path = Path(path)
     try:
@@ -262,6 +262,8 @@ def file_hash(path: str | Path) -> str:
         return _known_hash(path, status.st_ino, status.st_size, status.st_mtime_ns)
     except FileNotFoundError:
         raise MissingInput(f"{path}: no such file") from None
+    except OSError as e:
+        raise CheckpointError(f"{path}: cannot be read: {e.strerror}") from None
 
 
 def _hash(path: Path) -> str:

@@ -51,5 +51,5 @@ def mcp(
 
 def _leave(number: int) -> NoReturn:
     """End at once: the thread that waits for standard input cannot be interrupted."""
-    console.note("stopped")
+    console.note_stopped()
     os._exit(128 + number)
