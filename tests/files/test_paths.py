@@ -21,7 +21,7 @@ from glpn.errors import (
     DataError,
     OutputFailed,
 )
-from glpn.files.paths import locked_folder, part_beside
+from glpn.files.paths import atomic_file, locked_folder, part_beside
 from tests.depths import a_depth
 
 # Whole or not at all
@@ -329,3 +329,11 @@ def test_a_name_that_is_too_long_cannot_be_created(tmp_path: Path, name: str) ->
         file.write(b"x")
     assert raised.value.exit_code == 73
     assert os.listdir(tmp_path) == []
+
+
+def test_a_file_that_appears_meanwhile_is_kept(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    with pytest.raises(CannotCreateOutput, match="exists already"), atomic_file(path) as file:
+        file.write(b"late")
+        path.write_text("precious")
+    assert path.read_text() == "precious" and os.listdir(tmp_path) == ["a.png"]

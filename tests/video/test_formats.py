@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from glpn.errors import DataError
+from glpn.errors import CannotCreateOutput, DataError
 from glpn.video import hdr, open_video
+from glpn.video.sequences import new_folder
 from tests.video.videos import ramp, write_video
 
 # ITU-R BT.2087, section 2: linear BT.709 RGB → linear BT.2020 RGB.
@@ -93,3 +95,18 @@ def test_an_animated_gif_is_a_video(tmp_path: Path) -> None:
     first, second = (Image.fromarray(ramp(start=start)) for start in (10, 90))
     first.save(tmp_path / "a.gif", save_all=True, append_images=[second])
     assert len(list(open_video(tmp_path / "a.gif").frames())) == 2
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_files_that_appear_in_the_output_folder_meanwhile_are_kept(
+    tmp_path: Path, overwrite: bool
+) -> None:
+    out = tmp_path / "out"
+    with (
+        pytest.raises(CannotCreateOutput, match=r"notes|exists already"),
+        new_folder(out, "walk", overwrite=overwrite) as folder,
+    ):
+        (folder / "walk_000001.png").write_bytes(b"")
+        out.mkdir()
+        (out / "notes.txt").write_text("precious")
+    assert (out / "notes.txt").read_text() == "precious" and len(os.listdir(tmp_path)) == 1

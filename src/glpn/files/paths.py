@@ -63,6 +63,7 @@ def atomic_file(path: str | Path, *, overwrite: bool = False) -> Iterator[Binary
             yield file
             file.flush()
             os.fsync(file.fileno())
+        _require_free(path, overwrite=overwrite)  # another program may have written it meanwhile
         os.replace(temporary, path)
     except GLPNError:
         raise

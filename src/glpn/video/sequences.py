@@ -47,6 +47,7 @@ def new_folder(path: Path, stem: str, *, overwrite: bool) -> Iterator[Path]:
     try:
         with locked_folder(temporary):
             yield temporary
+            _require_free(path, stem, overwrite=overwrite)  # another program may have filled it
             _put_in_place(temporary, path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
