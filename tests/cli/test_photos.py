@@ -39,3 +39,16 @@ def test_a_video_is_sent_to_the_verb_for_videos(glpn: RunGlpn, model: Path, tmp_
     path.write_bytes(b"\0\0\0\x18ftypisom" + bytes(100))
     run = glpn("predict", path, "-m", model, "-o", tmp_path / "out")
     assert run.code == 65 and "a video; use `glpn video`" in run.err
+
+
+def test_one_file_on_standard_output_obeys_the_limit_and_takes_no_other_output(
+    glpn: RunGlpn, model: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "long.png"
+    path.write_bytes(encoded(np.zeros((50, 100), np.uint8), "PNG"))
+    common = ("predict", path, "-m", model, "-o", "-", "--format", "npz")
+    run = glpn(*common, "--max-megapixels", 0.001)
+    assert run.code == 65 and "--max-megapixels 1, or" in run.err
+    for option in (("--json",), ("--shard", "1/2"), ("--sheet", tmp_path / "sheet.png")):
+        run = glpn(*common, *option)
+        assert run.code == 2 and f"{option[0]}: not with -o -" in run.err and not run.out

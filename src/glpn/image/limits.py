@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 
 from glpn.errors import ImageTooLarge
@@ -61,9 +62,10 @@ class ImageLimits:
         if max(width, height) > self.max_aspect * min(width, height):
             raise ImageTooLarge(f"{size} is a sliver; the sides may differ {self.max_aspect} times")
         if pixels > max_pixels:
+            needed = math.ceil(pixels / max_pixels * self.max_jpeg_pixels / 1e6)
             raise ImageTooLarge(
                 f"{size} is {pixels / 1e6:.1f} megapixels; the limit is {max_pixels / 1e6:g} "
-                "(--max-megapixels, or ImageLimits in Python, raises it)"
+                f"(--max-megapixels {needed}, or ImageLimits in Python, raises it)"
             )
         if passes * pixels > self.max_scan_samples:
             raise ImageTooLarge(

@@ -90,6 +90,9 @@ def predict(
     run = _Run(spec, places.parsed(), as_json=printed.as_json, quiet=printed.quiet)
     found = inputs.gather(photos, recursive=recursive)
     if str(output) == _STANDARD_OUTPUT:
+        for option, value in (("--json", printed.as_json), ("--sheet", sheet), ("--shard", shard)):
+            if value:
+                raise UsageError(f"{option}: not with -o -, which writes one file and nothing else")
         run.write_to_standard_output(found)
         return
     part = None if shard is None else Shard.parse(shard)
@@ -229,7 +232,8 @@ class _Run:
             self.spec.engine, asked=self.spec.asked, uncertainty=self.spec.uncertainty
         )
         [photo], [(format, writer)] = found.photos, self.spec.formats.items()
-        depth = model.predict(read_photo(photo.source(), name=photo.name), self.spec.call)
+        read = read_photo(photo.source(), name=photo.name, limits=self.spec.limits)
+        depth = model.predict(read, self.spec.call)
         printed = self._present(photo, depth, {}, {})
         console.print_bytes(depth.encode(format, **writer))
         if printed.line:
