@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -216,3 +217,19 @@ def test_every_public_name_exists() -> None:
         assert getattr(glpn, name) is not None
     with pytest.raises(AttributeError, match="nonsense"):
         glpn.nonsense  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"focal": "100"}, "focal length: expected a finite number, got '100'"),
+        ({"fov": [60]}, "field of view: expected a finite number"),
+        ({"camera": (100, 100, 64, 48)}, "camera: expected Camera or Intrinsics, got"),
+        ({"measurements": [(1, 1, 2.0)]}, "measurements: expected Measurements, got"),
+    ],
+)
+def test_an_option_of_another_type_is_refused_by_name(
+    estimator: glpn.DepthEstimator, options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        estimator(np.zeros((32, 32, 3), np.uint8), **options)

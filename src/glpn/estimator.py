@@ -220,6 +220,8 @@ class DepthEstimator:
         """
         if sum(value is not None for value in (camera, focal, fov)) > 1:
             raise UsageError("give at most one of camera, focal and fov")
+        _require_type("camera", camera, (Camera, Intrinsics))
+        _require_type("measurements", measurements, (Measurements,))
         require_uncertainty(uncertainty, self.engine)
         tiling.require_tiles(tiles, uncertainty)
 
@@ -395,6 +397,12 @@ class DepthEstimator:
         """Resize the network's output [h, w] to the photo's size, within the model's range."""
         depth = np.clip(depth, SMALLEST_DEPTH, self.engine.config.max_depth)
         return np.asarray(resize_depth(depth, size), np.float32)  # [H, W]; resizing keeps the range
+
+
+def _require_type(name: str, value: object, types: tuple[type, ...]) -> None:
+    if value is not None and not isinstance(value, types):
+        expected = " or ".join(kind.__name__ for kind in types)
+        raise UsageError(f"{name}: expected {expected}, got {value!r:.100}")
 
 
 def _reopened(

@@ -263,3 +263,25 @@ def test_encoded_bytes_are_those_of_the_saved_file(tmp_path: Path) -> None:
         depth.encode("jpeg")
     with pytest.raises(UsageError, match="has no option 'step'"):
         depth.encode("npz", step=2)
+
+
+@pytest.mark.parametrize("place", [(-1, 0), (2, 0), (0, 1), (math.nan, 0)])
+def test_sigma_outside_the_image_is_refused(place: tuple[float, float]) -> None:
+    depth = a_depth([[1, 2]], sigma=np.ones((1, 2)))
+    assert depth.sigma_at(1, 0) == 1
+    with pytest.raises(UsageError, match="outside"):
+        depth.sigma_at(*place)
+
+
+def test_masked_metres_are_refused() -> None:
+    masked = np.ma.masked_array([[1.0, 2.0]], mask=[[True, False]])
+    camera = Camera.from_focal(100, (1, 2), source="test")
+    with pytest.raises(DataError, match="depth: a masked array"):
+        Depth(masked, camera, PROVENANCE)
+
+
+@pytest.mark.slow
+def test_numbers_of_numpy_are_numbers() -> None:
+    depth = a_depth([[1, 2], [3, 4]])
+    assert depth.encode("png16", scale=np.float32(500)) == depth.encode("png16", scale=500.0)
+    assert depth.encode("ply", step=np.int64(1)) == depth.encode("ply", step=1)

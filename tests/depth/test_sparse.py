@@ -148,3 +148,10 @@ def test_the_camera_and_photo_are_kept() -> None:
     depth = dataclasses.replace(depth, image=np.zeros((*SIZE, 3), np.uint8))
     fitted = depth.with_sparse(points_of(a_room(), 30))
     assert fitted.camera == depth.camera and fitted.image is not None
+
+
+def test_a_comma_between_semicolons_or_tabs_is_a_decimal_point(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("x;y;m\n10,5;20;1,5\n30;40;2\n")
+    (tmp_path / "a.txt").write_text("10,5\t20\t1,5\n30\t40\t2\n")
+    for name in ("a.csv", "a.txt"):
+        assert list(read_sparse(tmp_path / name)) == [(10.5, 20, 1.5), (30, 40, 2)]

@@ -485,3 +485,21 @@ def test_reading_photographs_imports_no_torch() -> None:
         "import sys, glpn.image.photo, glpn.processing.processor; sys.exit('torch' in sys.modules)"
     )
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+
+
+def test_booleans_are_black_and_white_as_in_pillow() -> None:
+    picture = np.eye(8, dtype=bool)
+    expected = read_photo(Image.fromarray(picture)).pixels
+    assert expected.max() == 255
+    assert np.array_equal(read_photo(picture).pixels, expected)
+
+
+def test_a_path_of_bytes_is_read_and_an_empty_one_refused(tmp_path: Path) -> None:
+    class BytesPath:
+        def __fspath__(self) -> bytes:
+            return bytes(tmp_path / "a.png")
+
+    Image.new("RGB", (3, 2)).save(tmp_path / "a.png")
+    assert read_photo(BytesPath()).size == (2, 3)
+    with pytest.raises(MissingInput, match="'': no path"):
+        read_photo("")

@@ -245,6 +245,7 @@ def test_the_metres_follow_a_known_focal_length_as_ever(bundled: DepthEstimator)
 def test_what_is_no_number_of_tiles_is_refused(estimator: DepthEstimator, tiles: Any) -> None:
     with pytest.raises(UsageError, match="tiles: expected True or a whole number of at least 1"):
         estimator(ramp(8, 8), tiles=tiles)
+    estimator(ramp(8, 8), tiles=np.int64(1))
 
 
 def test_tiles_have_no_uncertainty_and_need_the_whole_photo(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from glpn.camera.camera import Camera
+from glpn.camera.camera import Camera, require_finite
 from glpn.image.photo import Photo
 
 # A resized photo keeps the ratio of its sides up to rounding; a larger difference is a crop.
@@ -19,8 +19,10 @@ def choose_camera(photo: Photo, *, focal: float | None, fov: float | None) -> Ca
     """
     size = photo.size
     if focal is not None:
+        focal = require_finite("focal length", focal)
         return Camera.from_focal(focal, size, source=f"given focal length of {focal:g} px")
     if fov is not None:
+        fov = require_finite("field of view", fov)
         return Camera.from_fov(fov, size, source=f"given field of view of {fov:g}°")
     if photo.focal is None or rejected_exif(photo):
         return None

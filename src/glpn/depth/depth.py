@@ -85,8 +85,10 @@ class Depth:
     def sigma_at(self, x: float, y: float) -> float | None:
         """Return sigma in metres at the pixel nearest to (x, y); None if it is unknown.
 
-        The position must be inside the image.
+        Raises:
+            UsageError: the position is outside the image.
         """
+        self._require_inside(x, y)
         row, column = round(y), round(x)
         if self.given_sigma is not None:
             return float(self.given_sigma[row, column])
@@ -136,11 +138,8 @@ class Depth:
             UsageError: the position is outside the image.
             DataError: the depth there is unknown.
         """
+        self._require_inside(x, y)
         height, width = self.size
-        if not (0 <= x <= width - 1 and 0 <= y <= height - 1):
-            raise UsageError(
-                f"({x}, {y}) is outside: x goes from 0 to {width - 1}, y from 0 to {height - 1}"
-            )
         left, top = int(x), int(y)
         right, bottom = min(left + 1, width - 1), min(top + 1, height - 1)
         across, down = x - left, y - top
@@ -149,6 +148,13 @@ class Depth:
         if (corners[weights > 0] == 0).any():
             raise DataError(f"the depth at ({x}, {y}) is unknown")
         return float(weights @ corners)
+
+    def _require_inside(self, x: float, y: float) -> None:
+        height, width = self.size
+        if not (0 <= x <= width - 1 and 0 <= y <= height - 1):
+            raise UsageError(
+                f"({x}, {y}) is outside: x goes from 0 to {width - 1}, y from 0 to {height - 1}"
+            )
 
     def point(self, x: float, y: float) -> tuple[float, float, float]:
         """Return (X, Y, Z) in metres of the point seen at one position.

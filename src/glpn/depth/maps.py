@@ -39,6 +39,9 @@ class SigmaField:
 
 def metres_map(name: str, values: NDArray[np.floating]) -> NDArray[np.float32]:
     """Return a read-only map [H, W] of finite metres of at least 0."""
+    mask = getattr(values, "mask", None)  # without loading numpy.ma
+    if isinstance(mask, np.ndarray) and mask.any():
+        raise DataError(f"{name}: a masked array; fill its masked pixels with 0, which is unknown")
     metres = np.ascontiguousarray(values, np.float32)
     if metres.ndim != 2 or metres.size == 0:
         raise DataError(f"{name}: expected shape [height, width], got {list(metres.shape)}")

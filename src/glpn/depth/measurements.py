@@ -55,10 +55,13 @@ def read_sparse(path: str | Path, *, scale: float | None = None) -> Sequence[Pla
         raise MissingInput(f"{path}: no such file")
     if path.stat().st_size > _MAX_POINTS_BYTES:
         raise DataError(f"{path}: larger than {_MAX_POINTS_BYTES >> 20} MiB")
-    text = path.read_text("utf-8-sig", errors="replace").replace(";", ",").replace("\t", ",")
+    try:
+        text = path.read_text("utf-8-sig", errors="replace")
+    except OSError as e:
+        raise MissingInput(f"{path}: cannot be read: {e.strerror}") from None
     points: list[Place] = []
     for number, line in enumerate(text.splitlines(), 1):
-        words = next(csv.reader([line]), []) if "," in line else line.split()
+        words = _words(line)
         if not words or words[0].lstrip().startswith("#"):
             continue
         try:
@@ -73,3 +76,11 @@ def read_sparse(path: str | Path, *, scale: float | None = None) -> Sequence[Pla
     if not points:
         raise DataError(f"{path}: no points; expected rows of x,y,metres")
     return points
+
+
+def _words(line: str) -> list[str]:
+    """The cells of a line. Between semicolons or tabs, a comma is a decimal point."""
+    for mark in (";", "\t"):
+        if mark in line:
+            return [word.replace(",", ".") for word in next(csv.reader([line], delimiter=mark), [])]
+    return next(csv.reader([line]), []) if "," in line else line.split()

@@ -113,6 +113,7 @@ def require_scale(scale: object) -> float:
     Raises:
         UsageError: it is not a number from MIN_SCALE to MAX_SCALE.
     """
+    scale = scale.item() if isinstance(scale, np.generic) else scale
     number = isinstance(scale, (int, float)) and not isinstance(scale, bool)
     if not number or not MIN_SCALE <= cast(float, scale) <= MAX_SCALE:
         raise UsageError(

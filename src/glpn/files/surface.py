@@ -32,7 +32,7 @@ def grid(contents: Contents, step: int) -> Grid:
         DataError: no pixel is known.
         UsageError: the step is impossible.
     """
-    if not isinstance(step, int) or isinstance(step, bool) or step < 1:
+    if not isinstance(step, (int, np.integer)) or isinstance(step, bool) or step < 1:
         raise UsageError(f"step: expected a whole number of at least 1, got {step!r}")
     points = contents.points(step)
     known = points[..., 2] > 0

@@ -8,9 +8,9 @@ and which are rejected. `containers.py` takes files apart, `exif.py` reads their
 - 16-bit values v become round(v / 257), the exact map of 0..65535 onto 0..255. (Pillow keeps only
   the high byte of a 16-bit *colour* file; the result then differs from v / 257 by less than 1, and
   is exact for 0 and 65535.)
-- Float values lie in 0..1, integers in 0..255. An array is [H, W], [H, W, C] or [C, H, W] with 1,
-  3 or 4 channels. If either the first or the last axis could be channels, numpy arrays are read as
-  channels-last and torch tensors as channels-first.
+- Float values lie in 0..1, integers in 0..255; booleans are black and white. An array is [H, W],
+  [H, W, C] or [C, H, W] with 1, 3 or 4 channels. If either the first or the last axis could be
+  channels, numpy arrays are read as channels-last and torch tensors as channels-first.
 """
 
 from __future__ import annotations
@@ -191,7 +191,10 @@ def read_bytes(source: object, name: str, *, max_bytes: int = MAX_FILE_BYTES) ->
     if isinstance(source, (bytes, bytearray, memoryview)):
         data = bytes(source)
     elif isinstance(source, (str, os.PathLike)):
-        data = _read_file(Path(source), name, max_bytes)
+        path = os.fsdecode(source)
+        if not path:  # for `Path` it is the current folder
+            raise MissingInput("'': no path")
+        data = _read_file(Path(path), name, max_bytes)
     elif hasattr(source, "read"):
         data = _read_stream(cast(IO[bytes], source), name, max_bytes)
     else:

@@ -40,7 +40,8 @@ def require_tiles(tiles: object, uncertainty: str | None = None) -> None:
         UsageError: the value is neither a positive integer nor True, False or None; or an
             uncertainty is requested too.
     """
-    if tiles is not None and not (isinstance(tiles, int) and (tiles is False or tiles >= 1)):
+    number = isinstance(tiles, (int, np.integer))
+    if tiles is not None and not (number and (tiles is False or tiles >= 1)):  # type: ignore[operator]
         raise UsageError(f"tiles: expected True or a whole number of at least 1, got {tiles!r}")
     if tiles and uncertainty is not None:
         raise UsageError(f"tiles: there is no uncertainty of their detail; got {uncertainty!r}")
