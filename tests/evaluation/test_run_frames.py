@@ -32,8 +32,7 @@ def run(tmp_path: Path, data: Path) -> Path:
     shutil.copytree(bundled()["glpn-b0-rooms"], folder / "best")
     (folder / "trained_on.txt").write_text("0\n1\n2\n3\n")
     (folder / "held_out.txt").write_text("4\n5\n")
-    recipe = {"recipe": {"data": {"train": str(data), "val": None}}}
-    (folder / "recipe.json").write_text(json.dumps(recipe))
+    (folder / "recipe.json").write_text(json.dumps({"folders": [str(data)]}))
     return folder
 
 

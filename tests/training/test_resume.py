@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -134,11 +135,16 @@ def test_a_second_writer_is_refused_at_once_by_the_holders_number(
         pass
 
 
-def test_a_run_does_not_resume_with_other_frames(tmp_path: Path) -> None:
+def test_a_run_does_not_resume_with_other_frames(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The held-out frames are the last ones: added frames would make them training frames."""
     frames = write_frames(tmp_path / "set", 8)
-    recipe = tiny_recipe(frames, tmp_path / "run", "loop.steps=2")
+    monkeypatch.chdir(tmp_path)
+    recipe = tiny_recipe(Path("set"), tmp_path / "run", "loop.steps=2")
     train(recipe)
+    folders = json.loads((tmp_path / "run/recipe.json").read_text())["folders"]
+    assert folders == [str(frames)]  # `glpn evaluate` knows them from any working directory
     held_out = (tmp_path / "run/held_out.txt").read_text()
     for kind in ("rgb", "depth"):
         shutil.copy(frames / f"{kind}/003.png", frames / f"{kind}/100.png")
@@ -153,6 +159,7 @@ def test_a_run_is_not_overwritten_unless_it_is_to_be_resumed(frames: Path, tmp_p
     before = traces(tmp_path)
     with pytest.raises(CannotCreateOutput, match="already contains a run"):
         train(recipe)
+    recipe = tiny_recipe(frames, tmp_path, "loop.steps=2", f"data.train={frames}/")
     assert train(recipe, resume=True).step == 2  # there is nothing left to do
     assert traces(tmp_path) == before
 

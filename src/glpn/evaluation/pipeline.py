@@ -88,7 +88,10 @@ def task(frame: Frame, protocol: Protocol) -> Task:
         image, target = kb_crop(image, name=frame.name), kb_crop(target, name=frame.name)
     valid = valid_mask(protocol, target)
     if not valid.any():
-        raise DataError(f"{frame.name}: no valid pixel in the target depth")
+        raise DataError(
+            f"{frame.name}: no valid pixel in the target depth; remove the frame, or score a list "
+            "of frames without it"
+        )
     geometry = frame.geometry if isinstance(frame, SurveyedFrame) else None
     factor = _focal_factor(frame, (image.shape[0], image.shape[1]), protocol)
     return Task(frame.name, frame.scene, image, target, valid, geometry=geometry, factor=factor)

@@ -72,12 +72,10 @@ def _names(path: Path) -> tuple[str, ...]:
 
 
 def _folders(path: Path) -> tuple[Path, ...]:
-    """Return the data folders of a run's recipe, or none if they are unknown."""
+    """Return the data folders of a run, or none if they are unknown."""
     try:
         record = read_json(path)
     except (GLPNError, OSError):
         return ()
-    recipe = record.get("recipe") if isinstance(record, dict) else None
-    data = recipe.get("data") if isinstance(recipe, dict) else None
-    named = [data.get(key) for key in ("train", "val")] if isinstance(data, dict) else []
-    return tuple(Path(name) for name in named if isinstance(name, str))
+    named = record.get("folders") if isinstance(record, dict) else None
+    return tuple(Path(name) for name in named or () if isinstance(name, str))

@@ -151,6 +151,12 @@ class TrainingData:
     validator: Validator | None
 
     @property
+    def labelled(self) -> tuple[FrameSet, ...]:
+        """The sets of frames whose files hold depth, and the frames held out."""
+        found = [dataset.labelled for dataset in self.datasets]
+        return tuple(frames for frames in (*found, self.held_out) if frames is not None)
+
+    @property
     def frames_hash(self) -> str:
         """SHA-256 (hex) of the names of all frames: of each dataset, and of those held out."""
         sets = [dataset.frames.names for dataset in self.datasets]

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from glpn.errors import CannotCreateOutput, CheckpointError, UsageError
@@ -65,10 +66,15 @@ def _require_same_recipe(recipe: Recipe, checkpoint: Checkpoint, folder: Path) -
     changed = [
         f"{key} was {before.get(key)!r}, is {now.get(key)!r}"
         for key in sorted(before.keys() | now.keys())
-        if before.get(key) != now.get(key)
+        if _plain(before.get(key)) != _plain(now.get(key))
     ]
     if changed:
         raise UsageError(
             f"{folder}: the run was started with a different recipe: {'; '.join(changed)}; to "
             f"train with the new recipe, start a new run with model.start={folder}/{LAST}"
         )
+
+
+def _plain(value: object) -> object:
+    """A setting; a path without trailing slashes, which completion in a shell adds."""
+    return os.path.normpath(value) if isinstance(value, str) and value else value

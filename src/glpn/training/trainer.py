@@ -338,6 +338,8 @@ def _write_settings(recipe: Recipe, data: TrainingData, folder: Path) -> None:
     values = {
         "recipe": recipe.to_dict(),
         "recipe_hash": recipe.hash(),
+        # The recipe's paths are relative to the working directory, which may be another one later.
+        "folders": sorted({str(Path(frames.name).resolve()) for frames in data.labelled}),
         "glpn": glpn.__version__,
         "torch": torch.__version__,
         "python": platform.python_version(),
