@@ -529,6 +529,17 @@ def test_a_signal_ends_the_run_without_traceback(model: Path, nyu: Path, tmp_pat
 
 
 @pytest.mark.slow
+def test_a_reader_that_leaves_costs_no_file(model: Path, nyu: Path, tmp_path: Path) -> None:
+    ours, theirs = os.pipe()
+    os.close(ours)  # as `glpn evaluate … | head` does
+    arguments = ("evaluate", "-m", model, "--data", nyu, "--threads", 1, "-o", tmp_path / "out")
+    done = subprocess.run(command(*arguments), stdout=theirs, stderr=subprocess.PIPE, check=False)
+    os.close(theirs)
+    assert b"Traceback" not in done.stderr
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(RESULTS)
+
+
+@pytest.mark.slow
 def test_a_terminal_shows_progress(model: Path, nyu: Path) -> None:
     arguments = ("evaluate", "-m", model, "--data", nyu, "--threads", 1)
     ours, theirs = pty.openpty()

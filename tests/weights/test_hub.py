@@ -250,6 +250,15 @@ def test_an_existing_folder_and_a_bundled_name_are_found_without_the_network(
     assert hub.requests == []
 
 
+def test_the_folder_of_a_run_names_its_models(
+    model: GLPNForDepthEstimation, tmp_path: Path
+) -> None:
+    for name in ("best", "last"):
+        model.save_pretrained(tmp_path / "run" / name)
+    with pytest.raises(MissingInput, match=r"did you mean .*run/best, .*run/last\?"):
+        weights.resolve(tmp_path / "run")
+
+
 def test_a_slash_at_the_end_of_a_name_or_folder_changes_nothing(
     hub: Hub, model: GLPNForDepthEstimation, tmp_path: Path
 ) -> None:

@@ -39,6 +39,7 @@ _WANTED = [
     CHECKSUMS_NAME,
     "*.md",
 ]
+_SHOWN = 3  # maximum number of model folders in an error message
 HUB_OPTIONS = hub_client.HUB_OPTIONS
 PUSH_OPTIONS = frozenset({"commit_message", "endpoint", "private", "revision", "token"})
 
@@ -88,7 +89,18 @@ def resolve(
         )
     if subfolder and not (folder / subfolder).is_dir():
         raise MissingInput(f"{source}: no folder {subfolder!r} in it")
-    return folder / subfolder
+    folder = folder / subfolder
+    _require_no_run(folder)
+    return folder
+
+
+def _require_no_run(folder: Path) -> None:
+    """Refuse a folder that contains model folders instead of a model, as that of a training run."""
+    if not any((folder / name).is_file() for name in (CONFIG_NAME, WEIGHTS_NAME, PROCESSOR_NAME)):
+        models = sorted(file.parent for file in folder.glob(f"*/{CONFIG_NAME}"))
+        if models:
+            named = ", ".join(str(model) for model in models[:_SHOWN])
+            raise MissingInput(f"{folder}: no {CONFIG_NAME} in this folder; did you mean {named}?")
 
 
 def _choices() -> str:

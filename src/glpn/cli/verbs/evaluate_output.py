@@ -53,7 +53,7 @@ class Run:
     quiet: bool = False
 
     def measure(self) -> None:
-        """Score a model, print the table and write the files.
+        """Score a model, write the files and print the table.
 
         Raises:
             MissingInput, DataError, InvalidImage, ...: frames or model are missing or unusable.
@@ -107,10 +107,10 @@ class Run:
                 evaluation, model, severities=severities, partial=partial, advance=advance
             )
         tables = "\n".join(found.to_markdown(metric) for metric in _LOSS_METRICS)
-        self._say(found.to_json(), tables)
         if request.output is not None:
             texts = {measuring.LOSSES: found.to_json(), measuring.LOSS_TABLE: tables}
             write_files(request.output, texts, quiet=self.quiet)
+        self._say(found.to_json(), tables)
 
     def _evaluation(self) -> Evaluation:
         """Find the frames and the rules, and print the notes on the frames."""
@@ -120,8 +120,10 @@ class Run:
         return found
 
     def _tell(self, result: Result) -> None:
-        """Print a result and write its files into the output folder."""
-        self._say(result.to_json(), result.to_markdown())
+        """Write a result's files into the output folder, then print the result.
+
+        In this order, `glpn evaluate … | head` loses no file.
+        """
         if self.request.output is not None:
             texts = {
                 measuring.RESULT: result.to_json(),
@@ -129,6 +131,7 @@ class Run:
                 measuring.TABLE: result.to_markdown(),
             }
             write_files(self.request.output, texts, quiet=self.quiet)
+        self._say(result.to_json(), result.to_markdown())
 
     def _say(self, text: str, table: str) -> None:
         """Print JSON without the rows of the images, or the table, or nothing."""

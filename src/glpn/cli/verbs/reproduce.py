@@ -95,11 +95,11 @@ def reproduce(
     if not run.measured and not run.failures:
         raise MissingInput(f"{data}: none of the paper's sets; " + "; ".join(run.missing.values()))
     table = run.to_markdown()
+    if output is not None:
+        results = {f"{one.dataset}.json": r.to_json() for one, r in run.measured}
+        write_files(output, {_TABLE: table, **results}, quiet=printed.quiet)
     if printed.as_json:
         console.print_json(run.record())
     elif not printed.quiet:
         say_markdown(table)
-    if output is not None:
-        results = {f"{one.dataset}.json": r.to_json() for one, r in run.measured}
-        write_files(output, {_TABLE: table, **results}, quiet=printed.quiet)
     raise typer.Exit(worst(error.exit_code for error in run.failures))
