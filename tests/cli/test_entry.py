@@ -196,3 +196,22 @@ def test_a_file_that_cannot_be_read_is_named_and_no_defect(
     monkeypatch.setattr(inputs, "gather", fail)
     run = glpn("predict", "x.jpg")
     assert run.code == 74 and run.err == "error: K.txt: Permission denied\n"
+
+
+def test_a_signal_sent_twice_does_not_interrupt_the_clean_up(
+    glpn: RunGlpn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import glpn.cli.inputs as inputs
+
+    cleaned = []
+
+    def stopped(*arguments: object, **options: object) -> None:
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        finally:
+            signal.raise_signal(signal.SIGTERM)
+            cleaned.append(True)
+
+    monkeypatch.setattr(inputs, "gather", stopped)
+    run = glpn("predict", "x.jpg")
+    assert (run.code, run.err, cleaned) == (143, "stopped\n", [True])

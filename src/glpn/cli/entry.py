@@ -7,12 +7,13 @@ reasons, `errors.worst` chooses the code.
 
 from __future__ import annotations
 
+import os
 import sys
+import time
 import traceback
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import NoReturn
 
 from typer.main import get_command
 
@@ -22,6 +23,7 @@ from glpn.concurrency import stop_signals
 from glpn.errors import EditedFileWarning, GLPNError, OutputFailed
 
 INTERNAL_ERROR = 70
+_SAME_SIGNAL_SECONDS = 0.5  # within which a second signal is the first one, sent twice
 
 
 class Stopped(SystemExit):
@@ -40,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console.accept_any_character()
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        with stop_signals(_stop), _warnings_in_one_line():
+        with stop_signals(_Stop()), _warnings_in_one_line():
             get_command(app)(given, prog_name="glpn")
     except Stopped as e:
         console.note_stopped()
@@ -81,5 +83,18 @@ def _internal_error(error: Exception, *, debug: bool) -> int:
     return INTERNAL_ERROR
 
 
-def _stop(number: int) -> NoReturn:
-    raise Stopped(128 + number)
+class _Stop:
+    """Raises `Stopped` at the first signal; a later one ends the process, even in a clean-up.
+
+    Programs such as `timeout` send a signal to a process and to its group, so it arrives twice.
+    """
+
+    def __init__(self) -> None:
+        self._since: float | None = None
+
+    def __call__(self, number: int) -> None:
+        if self._since is None:
+            self._since = time.monotonic()
+            raise Stopped(128 + number)
+        if time.monotonic() - self._since > _SAME_SIGNAL_SECONDS:
+            os._exit(128 + number)
