@@ -100,11 +100,23 @@ def test_a_name_that_no_file_can_have_is_refused(tmp_path: Path, name: str) -> N
 
 def test_sigterm_ends_a_server_that_waits_for_input(model: Any, tmp_path: Path) -> None:
     line = cli.command("mcp", "-m", model, "--root", tmp_path, "--threads", 1)
-    hello = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
-    with subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as server:
-        assert server.stdin is not None and server.stdout is not None
-        server.stdin.write(json.dumps(hello).encode() + b"\n")
+    client = {"protocolVersion": "2025-03-26", "capabilities": {}}
+    wrong = {"name": "photo_depth", "arguments": {"photo": "absent.jpg"}}
+    messages = (
+        {"id": 1, "method": "initialize", "params": {**client, "clientInfo": _CLIENT}},
+        {"method": "notifications/initialized"},
+        {"id": 2, "method": "tools/call", "params": wrong},
+    )
+    pipes: dict[str, Any] = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    with subprocess.Popen(line, **pipes) as server:
+        for message in messages:
+            server.stdin.write(json.dumps({"jsonrpc": "2.0", **message}).encode() + b"\n")
         server.stdin.flush()
         assert b'"id":1' in server.stdout.readline()
+        assert b"absent.jpg: no such file" in server.stdout.readline()
         server.terminate()
         assert server.wait(10) == 143  # its standard input is still open
+        assert server.stderr.read() == b"stopped\n"  # a mistake of the client is no log record
+
+
+_CLIENT = {"name": "a test", "version": "1"}

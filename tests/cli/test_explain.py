@@ -24,4 +24,6 @@ def test_its_own_picture_is_replaced_and_another_file_is_kept(
     before = photo.read_bytes()
     run = glpn("explain", photo, "-m", model, "-o", photo)
     assert run.code == 73 and "--overwrite" in run.err
+    run = glpn("explain", photo, "-m", model, "-o", photo, "--overwrite")
+    assert run.code == 2 and "is the photo" in run.err
     assert photo.read_bytes() == before

@@ -219,6 +219,8 @@ def test_the_contact_sheet_shows_every_photograph(
     for wrong, code in ((mine, 73), (tmp_path / "sheet.gif", 2)):
         assert predict(folder, "--sheet", wrong).code == code
     assert predict(folder, "--sheet", sheet, "--format", "vis").code == 2
+    run = predict(folder, "-o", tmp_path / "new", "--sheet", tmp_path / "new/p0.png")
+    assert run.code == 73 and "not a contact sheet" in run.err  # it is a depth of this job
 
 
 def test_an_answer_is_the_same_whether_or_not_the_files_were_there(

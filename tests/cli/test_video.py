@@ -250,6 +250,14 @@ def test_impossible_options_are_usage_errors(
     assert os.listdir(tmp_path) == ["in.mp4"]
 
 
+@pytest.mark.parametrize("name", ["out.png", "out.npz", "out"])
+def test_a_video_has_a_name_of_its_format(video: RunGlpn, tmp_path: Path, name: str) -> None:
+    source = write_video(tmp_path / "in.mp4", [ramp()] * 2)
+    run = video(source, "-o", tmp_path / name)
+    assert run.code == 2 and "--format mp4 needs a name that ends in .mp4" in run.err
+    assert os.listdir(tmp_path) == ["in.mp4"]
+
+
 def test_bad_videos_have_the_exit_codes_of_bad_photos(video: RunGlpn, tmp_path: Path) -> None:
     assert video(tmp_path / "none.mp4", "-o", tmp_path / "out.mp4").code == 66
     (tmp_path / "bad.mp4").write_bytes(b"no video" * 100)

@@ -38,6 +38,10 @@ def require_sheet(path: Path, spec: JobSpec) -> None:
     if not _readable(spec):
         names = ", ".join(name for name, row in files.FORMATS.items() if row.reader)
         raise UsageError(f"--sheet: --format must include one of {names}")
+    _require_replaceable(path)
+
+
+def _require_replaceable(path: Path) -> None:
     if not _is_replaceable(path):
         raise CannotCreateOutput(f"{path}: exists and is not a contact sheet of glpn")
 
@@ -61,6 +65,7 @@ def write_sheet(path: Path, photos: Sequence[JobPhoto], spec: JobSpec) -> int:
             continue
     if not samples:
         raise DataError(f"{path}: nothing to show: no photo with its depth can be read back")
+    _require_replaceable(path)  # the job itself may have written a depth under this name
     save_sheet(path, contact_sheet(samples, width=_WIDTH), overwrite=True)
     return len(samples)
 

@@ -130,7 +130,10 @@ class PhotoTools:
 
 def make_server(estimator: DepthEstimator, root: Path) -> MCPServer:
     """The server with the tools `photo_depth` and `photo_length`."""
-    server = MCPServer("glpn", version=glpn.__version__, instructions=INSTRUCTIONS)
+    # The answers contain the errors; some clients never read standard error.
+    server = MCPServer(
+        "glpn", version=glpn.__version__, instructions=INSTRUCTIONS, log_level="WARNING"
+    )
     tools = PhotoTools(estimator, root)
     for tool in (tools.photo_depth, tools.photo_length):
         server.add_tool(_reporting(tool))

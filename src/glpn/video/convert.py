@@ -30,6 +30,7 @@ from glpn.video.side_by_side import Colors, SideBySide, side_by_side
 from glpn.video.smoothing import ChangeDetector, FlickerMeter, Smoother
 
 FORMATS = ("mp4", "png16", "npz")
+_MP4_SUFFIXES = (".mp4", ".m4v", ".mov")
 HEADROOM = 1.25  # widens the first second's range of metres at both ends
 _PROBES = 8  # frames of the first second that determine the range
 _MAX_PROBED_PIXELS = 20_000  # limit for each
@@ -139,16 +140,22 @@ def convert(
     Raises:
         MissingDependency: PyAV is not installed.
         MissingInput, DataError: there is no such video, or it cannot be decoded.
-        UsageError: the output is the video itself, or the depth does not fit the format.
+        UsageError: the output is the video itself, its name has another format, or the depth does
+            not fit the format.
         CannotCreateOutput, OutputFailed: the output cannot be created, or not finished.
     """
     options = options or VideoOptions()
+    path = None if output is None else Path(output)
+    if path and options.format == "mp4" and path.suffix.lower() not in _MP4_SUFFIXES:
+        raise UsageError(
+            f"{path}: --format mp4 needs a name that ends in {' or '.join(_MP4_SUFFIXES)}; "
+            "--format png16 and npz fill a folder"
+        )
     if isinstance(model, SharedEstimator):
         estimator, at_once = model.estimator(), model.concurrency
     else:
         estimator, at_once = model, 1
     video = source if isinstance(source, Video) else open_video(source)
-    path = None if output is None else Path(output)
     if path and path.exists() and not video.live and path.samefile(video.path):
         raise UsageError(f"{video.name}: the output would replace the video")
     predict = FramePredictor(estimator, video, options.camera)

@@ -43,7 +43,8 @@ def new_folder(path: Path, stem: str, *, overwrite: bool) -> Iterator[Path]:
     try:
         temporary.mkdir()
     except (OSError, ValueError) as e:
-        raise CannotCreateOutput(f"{path}: cannot be created: {e}") from e
+        why = getattr(e, "strerror", None) or e
+        raise CannotCreateOutput(f"{path}: cannot be created: {why}") from e
     try:
         with locked_folder(temporary):
             yield temporary

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from glpn.cli import console, options
+from glpn.errors import UsageError
 
 _Photo = Annotated[Path, typer.Argument(metavar="PHOTO", help="The photo.")]
 _MARK = "glpn explain"
@@ -45,6 +46,8 @@ def explain(
     from glpn.network.inspection import inspect
     from glpn.network.model import GLPNForDepthEstimation
 
+    if overwrite and output.exists() and photo.exists() and output.samefile(photo):
+        raise UsageError(f"{output}: is the photo; choose another -o")
     name = model or DEFAULT_MODEL
     estimator = load(name, engine="torch", precision="float32")
     source = read_photo(photo)
