@@ -138,8 +138,9 @@ def test_the_doctor_reports_and_draws_what_is_wrong(glpn: RunGlpn, tmp_path: Pat
     assert done.code == 65
     assert "002" in done.out
     assert picture_size(tmp_path / "sheet.png")[0] > 100
-    done = glpn("data", "check", frames, "--json")
+    done = glpn("data", "check", frames, "--json", "--sheet", tmp_path / "second.png")
     assert any("002" in record["frames"] for record in done.records)
+    assert (tmp_path / "second.png").is_file()
 
 
 def test_augmented_frames_are_drawn(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import textwrap
@@ -19,6 +20,7 @@ from glpn.depth.colormaps import UNKNOWN_COLOR
 from glpn.depth.legend import legend
 from glpn.errors import ConfigError
 from glpn.training.data import CanonicalFrames, KeptFrames, ScaledFrames, open_frames
+from glpn.training.log import Display
 from glpn.training.optimiser import AveragedNetwork, build_optimiser, set_rate
 from glpn.training.options import DataOptions, OptimiserOptions
 from glpn.training.validation import Picture, write_pictures
@@ -156,3 +158,18 @@ def test_pictures_of_validation_frames_end_in_a_legend(tmp_path: Path) -> None:
     assert pixels.shape == (480, 960 + strip.shape[1], 3)
     np.testing.assert_array_equal(pixels[:240, 960:], strip)
     assert (pixels[:40, 320:960] == UNKNOWN_COLOR).all()
+
+
+def test_progress_without_a_reader_is_dropped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours, theirs = os.pipe()
+    os.close(ours)  # as a `tee` that ended with its terminal
+    stream = os.fdopen(theirs, "w")
+    monkeypatch.setattr(sys, "stderr", stream)
+    with Display(tmp_path, progress=True, tensorboard=False) as display:
+        display.log("one")
+        display.report({"kind": "train", "step": 1, "loss": 0.5})
+    with pytest.raises(BrokenPipeError):
+        stream.close()
+    assert (tmp_path / "speed.jsonl").read_text().count("\n") == 1

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Mapping
-from contextlib import AbstractContextManager, ExitStack, closing
+from contextlib import AbstractContextManager, ExitStack, closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -75,7 +75,8 @@ class Display(AbstractContextManager["Display"]):
         if self._bar is not None:
             self._bar.console.print(sentence, markup=False, highlight=False)
         elif self._progress:
-            print(sentence, file=sys.stderr, flush=True)
+            with suppress(OSError):  # its reader may have ended, as `tee` does with its terminal
+                print(sentence, file=sys.stderr, flush=True)
 
     def advance(self, step: int, images: int) -> None:
         """`step` updates are done; the last one used this number of images."""

@@ -78,16 +78,17 @@ def check(
         report = report.extended(Finding("range", WARNING, beyond))
     for text in frames.warnings:
         report = report.extended(Finding("reading", WARNING, text))
+    # Written before anything is printed: `glpn data check … | head` loses no file.
+    if sheet is not None:
+        picture = doctor.report_sheet(frames, report)
+        if picture is not None:
+            _write(sheet, picture, overwrite=overwrite, quiet=as_json)
     if as_json:
         _print_records(report.findings)
     else:
         notes = (note for note in frames.notes if not note.startswith(WARNING_NOTE))
         for sentence in (*notes, *str(report).splitlines()):
             console.print_line(console.escaped(sentence))
-    if sheet is not None:
-        picture = doctor.report_sheet(frames, report)
-        if picture is not None:
-            _write(sheet, picture, overwrite=overwrite)
     if report.exit_code:
         raise typer.Exit(report.exit_code)
 
@@ -173,8 +174,9 @@ def extract(
         console.print_line(console.escaped(f"{output / split}: {plural(count, 'frame')}"))
 
 
-def _write(path: Path, picture: NDArray[np.uint8], *, overwrite: bool) -> None:
+def _write(path: Path, picture: NDArray[np.uint8], *, overwrite: bool, quiet: bool = False) -> None:
     from glpn.jobs.contact_sheet import save_sheet
 
     save_sheet(path, picture, overwrite=overwrite)
-    console.print_line(console.escaped(f"wrote {path}"))
+    if not quiet:
+        console.print_line(console.escaped(f"wrote {path}"))
