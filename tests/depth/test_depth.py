@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import math
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -285,3 +287,11 @@ def test_numbers_of_numpy_are_numbers() -> None:
     depth = a_depth([[1, 2], [3, 4]])
     assert depth.encode("png16", scale=np.float32(500)) == depth.encode("png16", scale=500.0)
     assert depth.encode("ply", step=np.int64(1)) == depth.encode("ply", step=1)
+
+
+def test_a_copy_and_a_pickle_are_read_only_too() -> None:
+    depth = a_depth([[1, 2]], sigma=np.ones((1, 2)), image=np.zeros((1, 2, 3), np.uint8))
+    for again in (copy.deepcopy(depth), pickle.loads(pickle.dumps(depth))):
+        assert np.array_equal(again.metres, depth.metres)
+        for array in (again.metres, again.sigma, again.image):
+            assert array is not None and not array.flags.writeable

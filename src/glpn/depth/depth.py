@@ -76,6 +76,11 @@ class Depth:
                 )
             object.__setattr__(self, "image", read_only(image))
 
+    def __setstate__(self, state: dict[str, object]) -> None:
+        """Restore a copy or a pickle, whose arrays NumPy makes writable."""
+        for name, value in state.items():
+            vars(self)[name] = read_only(value) if isinstance(value, np.ndarray) else value
+
     @property
     def given_sigma(self) -> NDArray[np.float32] | None:
         """The `sigma` passed to the constructor; None if `sigma` is computed from `errors`."""
