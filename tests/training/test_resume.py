@@ -162,6 +162,11 @@ def test_a_run_is_not_overwritten_unless_it_is_to_be_resumed(frames: Path, tmp_p
     recipe = tiny_recipe(frames, tmp_path, "loop.steps=2", f"data.train={frames}/")
     assert train(recipe, resume=True).step == 2  # there is nothing left to do
     assert traces(tmp_path) == before
+    shutil.rmtree(tmp_path / "checkpoints")  # somebody needed the space
+    for resume in (True, False):
+        with pytest.raises(CannotCreateOutput, match="models of a run, but no checkpoint"):
+            train(recipe, resume=resume)
+    assert (tmp_path / "best/model.safetensors").is_file()
 
 
 def test_another_recipe_cannot_go_on_with_a_run(frames: Path, tmp_path: Path) -> None:

@@ -23,7 +23,8 @@ def checkpoint_to_resume(
     The checkpoint is None for a new run.
 
     Raises:
-        CannotCreateOutput: the folder contains a run, and `resume` is False.
+        CannotCreateOutput: the folder contains a run, and `resume` is False; or the models of a
+            run without its checkpoints.
         CheckpointError: the folder holds checkpoints, but all are damaged.
         UsageError: the run was started with a different recipe.
     """
@@ -37,6 +38,11 @@ def checkpoint_to_resume(
     if found is None:
         if existing:
             raise CheckpointError(f"{folder}: no usable checkpoint: {'; '.join(errors)}")
+        if (folder / LAST).is_dir():  # written after a checkpoint, which somebody deleted since
+            raise CannotCreateOutput(
+                f"{folder}: contains the models of a run, but no checkpoint to resume from; choose "
+                "another run.folder, so that they are not replaced"
+            )
         return None, []
     _require_same_recipe(recipe, found, folder)
     return found, [f"{error}: falling back to step {found.step}" for error in errors]

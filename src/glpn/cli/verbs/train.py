@@ -54,7 +54,9 @@ def train(
         console.note(f"stopped by {signal.Signals(result.stopped_by).name}; resume with: {command}")
         raise typer.Exit(_BY_SIGNAL + result.stopped_by)
     if result.held_out is not None and result.data is not None:
-        arguments = ["-m", str(result.folder / "best"), "--data", result.data]
+        best, last = result.folder / "best", result.folder / "last"
+        scored = best if best.is_dir() else last  # a copy of a run may lack the best model
+        arguments = ["-m", str(scored), "--data", result.data]
         command = shlex.join(["glpn", "evaluate", *arguments, "--list", str(result.held_out)])
         console.note(f"score the held-out frames with: {command}")
 
