@@ -79,9 +79,10 @@ def test_intrinsics_are_scaled_from_the_size_that_they_belong_to(
     put_pairs(tmp_path, ["a"])
     if name is not None and text is not None:
         (tmp_path / name).write_text(text)
-    camera = f'"{name}"' if name is not None else "[60, 62, 30, 22]"
-    (tmp_path / "dataset.toml").write_text(f'unit = "mm"\nintrinsics = {camera}\n{toml}')
+    intrinsics = f'"{name}"' if name is not None else "[60, 62, 30, 22]"
+    (tmp_path / "dataset.toml").write_text(f'unit = "mm"\nintrinsics = {intrinsics}\n{toml}')
     camera = open_dataset(tmp_path)[0].camera
+    assert camera is not None
     assert (camera.fx, camera.fy, camera.cx, camera.cy) == (30, 31, 14.75, 10.75)
 
 
