@@ -84,8 +84,9 @@ def _levels(array: NDArray[np.generic], name: str) -> NDArray[np.uint8]:
         return array.view(np.uint8)
     if kind == "u" and array.dtype.itemsize == 2:
         return ((array.astype(np.uint32) + 128) // 257).astype(np.uint8)  # round(v / 257)
-    if kind == "b":  # black and white, as Pillow reads pictures of one bit
-        return np.where(array, np.uint8(255), np.uint8(0))
+    if kind == "b":  # as Pillow reads pictures of one bit
+        black_and_white: NDArray[np.uint8] = array.astype(np.uint8) * np.uint8(255)
+        return black_and_white
     if kind not in "iuf":
         raise InvalidImage(f"{name}: expected integer or float values, got dtype {array.dtype}")
     low, high = float(array.min()), float(array.max())
