@@ -348,6 +348,8 @@ def test_a_leading_dash_needs_the_double_dash(
         (["--fov", "180"], "--fov: expected a number above 0 and below 180"),
         (["--focal", "500", "--fov", "60"], "at most one"),
         (["--scale", "-1"], "--scale"),
+        (["--format", "vis,npz", "--scale", "256"], "--scale: no file of --format vis,npz uses it"),
+        (["--format", "png16", "--colormap", "gray"], "--colormap: no file of --format png16"),
         (["--max-depth", "0"], "--max-depth"),
         (["--threads", "0"], "--threads"),
         (["--engine", "abacus"], "--engine"),

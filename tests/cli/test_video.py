@@ -250,6 +250,22 @@ def test_impossible_options_are_usage_errors(
     assert os.listdir(tmp_path) == ["in.mp4"]
 
 
+@pytest.mark.parametrize(
+    ("format", "option"),
+    [
+        ("mp4", ("--scale", 256)),
+        ("png16", ("--near", 1)),
+        ("npz", ("--far", 9)),
+        ("npz", ("--colormap", "gray")),
+    ],
+)
+def test_an_option_that_the_format_does_not_use_is_refused(
+    video: RunGlpn, tmp_path: Path, format: str, option: tuple[str, object]
+) -> None:
+    run = video(tmp_path / "in.mp4", "-o", tmp_path / "out", "--format", format, *option)
+    assert run.code == 2 and f"{option[0]}: --format {format} does not use it" in run.err
+
+
 @pytest.mark.parametrize("name", ["out.png", "out.npz", "out"])
 def test_a_video_has_a_name_of_its_format(video: RunGlpn, tmp_path: Path, name: str) -> None:
     source = write_video(tmp_path / "in.mp4", [ramp()] * 2)

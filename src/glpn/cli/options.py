@@ -250,13 +250,17 @@ class MeasuredGroup:
     sparse_scale: SparseScale = None
 
 
+DEFAULT_SCALE = 1000.0
+DEFAULT_COLORMAP = "inferno"  # as in `glpn.depth.colormaps`, which loads NumPy
+
+
 @dataclass(frozen=True)
 class FormatGroup:
     """The files to write for each photo."""
 
     format: Formats = "png16"
-    colormap: Colormap = "inferno"
-    scale: Scale = 1000
+    colormap: Colormap = DEFAULT_COLORMAP
+    scale: Scale = DEFAULT_SCALE
 
     def writers(self, *, uncertain: bool = False) -> dict[str, dict[str, object]]:
         """Return the options of each format's writer.
@@ -264,8 +268,8 @@ class FormatGroup:
         Each format appears once. With an uncertainty, a 16-bit PNG also gets a PNG of sigma.
 
         Raises:
-            UsageError: a format or the colour map is unknown, the scale is not above 0, or sigma is
-                requested without an uncertainty.
+            UsageError: a format or the colour map is unknown, the scale is not above 0, no format
+                uses a given option, or sigma is requested without an uncertainty.
         """
         from glpn.depth.colormaps import color_table
 
@@ -283,6 +287,9 @@ class FormatGroup:
         if uncertain and "png16" in wanted:
             wanted.append(_SIGMA)
         values = {"scale": positive("--scale", self.scale), "colormap": self.colormap}
+        for key, default in (("scale", DEFAULT_SCALE), ("colormap", DEFAULT_COLORMAP)):
+            if values[key] != default and not any(key in FORMATS[name].options for name in wanted):
+                raise UsageError(f"--{key}: no file of --format {given} uses it")
         return {
             name: {key: value for key, value in values.items() if key in FORMATS[name].options}
             for name in wanted

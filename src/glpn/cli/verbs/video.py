@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from enum import Enum
 from pathlib import Path
@@ -118,12 +119,12 @@ def video(
     model: options.ModelGroup,
     format: _Format = VideoFormat.mp4,
     smooth: _Smooth = False,
-    colormap: _Colormap = "inferno",
+    colormap: _Colormap = options.DEFAULT_COLORMAP,
     near: _Near = None,
     far: _Far = None,
     lens: options.CameraGroup,
     ref: _Ref = None,
-    scale: options.Scale = 1000,
+    scale: options.Scale = options.DEFAULT_SCALE,
     overwrite: options.Overwrite = False,
     printed: options.Printed,
 ) -> None:
@@ -144,6 +145,17 @@ def video(
 
     if (path is None) == (camera is None):
         raise UsageError("give either a VIDEO or --camera NUMBER")
+    if format is not VideoFormat.mp4 and path is not None:
+        _refuse_unused(
+            format,
+            {
+                "--colormap": colormap != options.DEFAULT_COLORMAP,
+                "--near": near is not None,
+                "--far": far is not None,
+            },
+        )
+    if format is not VideoFormat.png16:
+        _refuse_unused(format, {"--scale": scale != options.DEFAULT_SCALE})
     opened = model.engine_options()
     video_options = VideoOptions(
         format=format.value,
@@ -161,6 +173,12 @@ def video(
         silent = printed.quiet or printed.as_json
         summary = _convert(path, output, opened, wanted=video_options, quiet=silent)
     _report(summary, as_json=printed.as_json, quiet=printed.quiet)
+
+
+def _refuse_unused(format: VideoFormat, given: Mapping[str, bool]) -> None:
+    for option, is_given in given.items():
+        if is_given:
+            raise UsageError(f"{option}: --format {format.value} does not use it")
 
 
 def _known_camera(lens: options.CameraGroup, references: list[str] | None) -> VideoCamera:
