@@ -342,7 +342,8 @@ def test_a_full_disk_is_reported_and_leaves_nothing(
     rng = np.random.default_rng(0)
     noise = [rng.integers(0, 255, (48, 64, 3), np.uint8) for _ in range(40)]
     source = write_video(tmp_path / "in.mp4", noise)
-    arguments = ["video", source, "-m", model, "-o", tmp_path / "out", "--format", format]
+    output = tmp_path / ("out.mp4" if format == "mp4" else "out")
+    arguments = ["video", source, "-m", model, "-o", output, "--format", format]
     run = run_for_real(*arguments, "--threads", 1, preexec_fn=_only_small_files)
     assert run.code == 74 and "cannot be written" in run.err, run.err
     assert os.listdir(tmp_path) == ["in.mp4"]
