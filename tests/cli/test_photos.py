@@ -23,6 +23,7 @@ def test_a_folder_yields_all_formats_and_none_of_our_own_files(tmp_path: Path) -
     assert names == {"photo.tif", "photo.avif", "photo.bmp", "photo.GIF"} and not found.failures
 
 
+@pytest.mark.slow
 def test_one_option_raises_the_limits_on_pixels(glpn: RunGlpn, model: Path, tmp_path: Path) -> None:
     path = tmp_path / "long.png"
     path.write_bytes(encoded(np.zeros((4000, 13_000), np.uint8), "PNG"))

@@ -223,6 +223,7 @@ def test_every_part_of_a_mixed_batch_holds_frames_of_every_dataset() -> None:
     assert sorted(i for i in seen if i >= 10) == [10, 11, 12, 13, 14, 15]
 
 
+@pytest.mark.slow
 def test_joined_frames_are_numbered_one_after_another(folders: dict[str, Path]) -> None:
     photos = PhotoFrames.of(str(folders["photos"]), limit=3)
     (folders["photos"] / "._0.png").touch()  # hidden files are no photos

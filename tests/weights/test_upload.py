@@ -70,6 +70,7 @@ def test_the_file_for_transformers_js_has_its_names_and_the_metres_of_glpn(stage
     np.testing.assert_allclose(depth, estimator.engine(pixels), rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_an_upload_creates_the_repository_and_commits_the_folder(
     script: ModuleType, staged: Path, tmp_path: Path
 ) -> None:
