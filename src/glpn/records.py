@@ -44,8 +44,20 @@ def read_json(path: str | Path) -> Any:
     """
     path = Path(path)
     text = _read_text(path)
+    try:
+        return parse_json(text)
+    except ConfigError as e:
+        raise ConfigError(f"{path}: {e}") from None
+
+
+def parse_json(text: str) -> Any:
+    """Decode JSON; refuses what `read_json` refuses.
+
+    Raises:
+        ConfigError: it is not acceptable JSON.
+    """
     if _nesting(text) > _MAX_NESTING:
-        raise ConfigError(f"{path}: nested more than {_MAX_NESTING} levels deep")
+        raise ConfigError(f"nested more than {_MAX_NESTING} levels deep")
     try:
         return json.loads(
             text,
@@ -54,10 +66,10 @@ def read_json(path: str | Path) -> Any:
             parse_int=_integer,
             parse_float=_finite,
         )
-    except ConfigError as e:
-        raise ConfigError(f"{path}: {e}") from None
+    except ConfigError:
+        raise
     except ValueError as e:
-        raise ConfigError(f"{path}: not valid JSON: {e}") from None
+        raise ConfigError(f"not valid JSON: {e}") from None
 
 
 def read_toml(path: str | Path) -> dict[str, object]:

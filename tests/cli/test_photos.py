@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from glpn.cli.inputs import gather
 from tests.cli.conftest import RunGlpn

@@ -9,6 +9,7 @@ import json
 import struct
 import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,16 +17,35 @@ import numpy as np
 
 from glpn import files
 from glpn.camera.intrinsics_files import read_intrinsics
+from glpn.data.dataset_spec import DatasetSpec
 from glpn.data.lists import read_list
+from glpn.depth.measurements import read_sparse
+from glpn.engines.precision import read_records
+from glpn.errors import GLPNError
+from glpn.evaluation.measuring import read as read_result
+from glpn.evaluation.protocols import PROTOCOLS
+from glpn.evaluation.runner import evaluate
 from glpn.image.exif import read_exif
 from glpn.image.limits import SERVICE_LIMITS
 from glpn.image.photo import read_photo
 from glpn.jobs.manifest import Manifest
 from glpn.records import read_json, read_toml
+from glpn.synthetic.furniture_models.obj import read_obj
 from glpn.training.recipe import bundled_recipes, read_recipe
+from glpn.weights import hub_client
+from glpn.weights.error_record import read_errors
 from glpn.weights.header import read_header
+from glpn.weights.integrity import require_intact
 from tests.corpus.bytes_of import encoded, exif, jpeg_segment, jpeg_with, orientation, scene
 from tests.depths import a_depth
+from tests.evaluation.frames import make_frames, oracle
+
+BUNDLED = hub_client.MODELS / "glpn-b0-indoor"
+_RECORDS: dict[str, Callable[[Path], object]] = {
+    "errors.json": read_errors,
+    "precision.json": read_records,
+    "checksums.json": require_intact,
+}
 
 
 @dataclass(frozen=True)
@@ -122,14 +142,43 @@ def _depth_files() -> list[bytes]:
     return [depth.encode(name) for name, row in files.FORMATS.items() if row.reader]
 
 
-def _all_lists(path: Path) -> object:
+def _all_lists(path: Path) -> None:
     """The same bytes as each kind of list."""
     data = path.read_bytes()
     for suffix in (".txt", ".csv", ".jsonl"):
         other = path.with_suffix(suffix)
         other.write_bytes(data)
-        read_list(other)
-    return None
+        with suppress(GLPNError):
+            read_list(other)
+
+
+def _model_files() -> list[bytes]:
+    """The records of a bundled model."""
+    return [(BUNDLED / name).read_bytes()[:20_000] for name in ("errors.json", "checksums.json")]
+
+
+def _in_a_model_folder(path: Path) -> None:
+    """The same bytes as each record of a model folder."""
+    data = path.read_bytes()
+    for name, read in _RECORDS.items():
+        (path.parent / name).write_bytes(data)
+        with suppress(GLPNError):
+            read(path.parent)
+
+
+def _results() -> list[bytes]:
+    result = evaluate(make_frames(2, (8, 8)), oracle, protocol=PROTOCOLS["folder"], model="m")
+    return [result.to_json().encode()]
+
+
+_MESH = b"""mtllib a.mtl
+v 0 0 0\nv 1 0 0\nv 0 1 0\nv 1 1 0.5\nvt 0 0\nvt 1 0\nvt 0 1\nvn 0 0 1
+usemtl a\nf 1/1/1 2/2/1 3/3/1\nf 1 2 4 3\nf -1 -2 -3
+"""
+
+
+def _mesh(data: bytes) -> object:
+    return read_obj("a.obj", lambda name: data if name == "a.obj" else b"newmtl a\nKd 1 0.5 0\n")
 
 
 _JSON_TOKENS = (
@@ -170,5 +219,21 @@ TARGETS = {
         lambda: [path.read_bytes() for path in bundled_recipes().values()],
         (b"[", b"{a=", b"9" * 400, b"inf", b"nan", b'"""', b"\n[x]\n"),
     ),
+    "sparse": Target(
+        _of_file(read_sparse, "points.csv"),
+        lambda: [b"x,y,metres\n1,2,3.5\n4,5,6\n", b"1;2;3,5\n", b"# far\n1 2 3.5 # near\n"],
+    ),
+    "dataset": Target(
+        _of_file(DatasetSpec.from_toml, "dataset.toml"),
+        lambda: [
+            b'rgb = "rgb/{stem}.jpg"\ndepth = "depth/{stem}.png"\nunit = "mm"\ninvalid = [0]\n'
+            b"border = [1, 2, 3, 4]\nintrinsics = [500, 500, 320, 240]\n"
+            b'intrinsics_size = [480, 640]\ntrain = "train.txt"\n'
+        ],
+        (b"[", b"{stem}", b"9" * 400, b"inf", b"nan", b'"""', b"{scene:path}"),
+    ),
+    "result": Target(_of_file(read_result, "result.json"), _results, _JSON_TOKENS),
+    "model-records": Target(_of_file(_in_a_model_folder, "x"), _model_files, _JSON_TOKENS),
+    "mesh": Target(_mesh, lambda: [_MESH], (b"f 1 2 3\n", b"v nan 1 1\n", b"/", b"-", b"9" * 20)),
     "toml": Target(_of_file(read_toml, "odd.toml"), lambda: [b"[a]\nb = 1.5\nc = [1, 'x']\n"]),
 }

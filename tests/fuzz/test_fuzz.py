@@ -32,6 +32,11 @@ FINDINGS = {
     "a-field-over-the-limit": ("lists", b"image,depth\n" + b"x" * 200_000 + b",y\n"),
     "a-focal-length-of-5000-letters": ("lists", b"rgb/1.png depth/1.png " + b"[" * 5000),
     "a-tiff-tag-with-too-many-values": ("image", _tiff_with(278, 152)),
+    "a-result-of-5000-brackets": ("result", b"[" * 5000),
+    "a-calibration-of-500-numbers": ("dataset", b"intrinsics = [" + b"32.0, " * 500 + b"]\n"),
+    "a-vertex-of-20-digits": ("mesh", b"v 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 99999999999999999999\n"),
+    "a-coordinate-beyond-float32": ("mesh", b"v 0 0 0\nv 1 0 0\nv 0 9e99 0\nf 1 2 3\n"),
+    "vertices-of-two-numbers": ("mesh", b"v 0 0\nv 1 0\nv 0 1\nf 1 2 3\n"),
     "a-tiff-tag-of-a-wrong-type": ("image", _tiff_with(284, 1, kind=2)),
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,16 +87,19 @@ class DatasetSpec:
     def __post_init__(self) -> None:
         for key, choices in CHOICES.items():
             if getattr(self, key) not in choices:
-                wanted = ", ".join(choices)
-                raise ConfigError(f"{key}: expected one of {wanted}; got {getattr(self, key)!r}")
+                wanted, got = ", ".join(choices), reprlib.repr(getattr(self, key))
+                raise ConfigError(f"{key}: expected one of {wanted}; got {got}")
         if self.unit is not None and self.unit not in UNITS:
-            raise ConfigError(f"unit: expected one of {', '.join(UNITS)}; got {self.unit!r}")
+            got = reprlib.repr(self.unit)
+            raise ConfigError(f"unit: expected one of {', '.join(UNITS)}; got {got}")
         if self.unit is not None and self.scale not in (None, UNITS[self.unit]):
             raise ConfigError(f"unit {self.unit!r} and scale {self.scale} contradict each other")
         if min(self.border) < 0:
-            raise ConfigError(f"border: expected four widths of 0 or more, got {self.border}")
+            got = reprlib.repr(self.border)
+            raise ConfigError(f"border: expected four widths of 0 or more, got {got}")
         if isinstance(self.intrinsics, tuple) and len(self.intrinsics) != 4:
-            raise ConfigError(f"intrinsics: expected (fx, fy, cx, cy), got {self.intrinsics}")
+            got = reprlib.repr(self.intrinsics)
+            raise ConfigError(f"intrinsics: expected (fx, fy, cx, cy), got {got}")
         try:
             _ = self.depth_format, self.camera
         except (DataError, UsageError) as e:

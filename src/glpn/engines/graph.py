@@ -97,7 +97,7 @@ def require_fit(metadata: Mapping[str, str], file: Path, config: GLPNConfig) -> 
         max_depth = float(metadata["max_depth"])
         if not MIN_MAX_DEPTH <= max_depth <= MAX_MAX_DEPTH:
             raise ValueError
-    except (KeyError, ValueError):
+    except (KeyError, ValueError, RecursionError):
         raise CheckpointError(f"{file}: not written by glpn: {advice}") from None
     if known_layout != layout(weights.read_header(weights_file)):
         raise CheckpointError(f"{file} was made for other weights than {weights_file}: {advice}")

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 import glpn
 from glpn.data.frames import plural
-from glpn.errors import DataError, GLPNError
+from glpn.errors import ConfigError, DataError, GLPNError
 from glpn.evaluation.geometry import (
     GEOMETRY_NAMES,
     GEOMETRY_UNITS,
@@ -28,6 +28,7 @@ from glpn.evaluation.geometry import (
 from glpn.evaluation.metrics import HIGHER_IS_BETTER, METRIC_NAMES, Metrics
 from glpn.evaluation.protocols import Protocol
 from glpn.evaluation.statistics import MIN_GROUPS_FOR_INTERVAL, Interval
+from glpn.records import parse_json
 
 FORMAT = "glpn-evaluation-1"
 UNITS: Mapping[str, str] = {"sq_rel": "m", "rmse": "m", **GEOMETRY_UNITS}
@@ -128,7 +129,7 @@ class Result:
             DataError: the text is no result, or the protocol hash does not match the protocol.
         """
         try:
-            values = json.loads(text)
+            values = parse_json(text)
             if values["format"] != FORMAT:
                 raise DataError(f"expected format {FORMAT!r}, got {values['format']!r}")
             settings = dict(values["protocol"])
@@ -147,6 +148,8 @@ class Result:
                 geometry=_geometry(values["geometry"]) if "geometry" in values else None,
                 warnings=tuple(map(str, values.get("warnings", ()))),
             )
+        except ConfigError as e:
+            raise DataError(f"{name}: not a result of glpn evaluate: {e}") from None
         except GLPNError as e:
             raise DataError(f"{name}: {e}") from None
         except _FILE_ERRORS as e:

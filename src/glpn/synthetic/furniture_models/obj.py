@@ -20,6 +20,7 @@ from glpn.synthetic.furniture_models.texture import Texture, read_texture
 Reader = Callable[[str], bytes]  # the bytes of a file, by its path; KeyError or OSError if missing
 FloatArray = NDArray[np.float32]
 
+_LARGEST = 1e6  # coordinate of a model in any unit
 _PLAIN = (0.6, 0.6, 0.6)  # sRGB colour of a face without a material
 
 
@@ -71,7 +72,7 @@ def read_obj(name: str, read: Reader) -> Mesh:
     folder = name.rpartition("/")[0]
     try:
         return _mesh(text.splitlines(), _materials(text, folder, read))
-    except (ValueError, IndexError) as error:
+    except (ValueError, IndexError, OverflowError) as error:
         raise DataError(f"{name}: expected an OBJ file with triangles; {error}") from None
 
 
@@ -124,8 +125,12 @@ def _picked(index: NDArray[np.int64], lines: list[str], columns: int) -> FloatAr
     words = " ".join(lines).split()
     if len(words) % len(lines) or len(words) < columns * len(lines):  # some rows are longer
         words = [word for line in lines for word in line.split()[:columns]]
-    table = np.array(words, np.float32).reshape(len(lines), -1)
-    return table[:, :columns][index]
+    table = np.array(words, np.float64).reshape(len(lines), -1)[:, :columns]
+    if table.shape[1] < columns:
+        raise ValueError(f"expected {columns} numbers a row, got {table.shape[1]}")
+    if not (np.abs(table) < _LARGEST).all():  # false for NaN as well
+        raise ValueError(f"a coordinate is not a number below {_LARGEST:g}")
+    return table.astype(np.float32)[index]
 
 
 def _triangles(
