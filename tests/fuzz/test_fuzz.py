@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import struct
+import zipfile
 from typing import Any
 
 import pytest
 from PIL import Image
 
+from glpn.errors import ImageTooLarge
+from glpn.image.photo import read_photo
 from tests.corpus.bytes_of import encoded, scene
 from tests.fuzz.run import check, fuzz
 from tests.fuzz.targets import TARGETS
@@ -39,6 +43,35 @@ FINDINGS = {
     "vertices-of-two-numbers": ("mesh", b"v 0 0\nv 1 0\nv 0 1\nf 1 2 3\n"),
     "a-tiff-tag-of-a-wrong-type": ("image", _tiff_with(284, 1, kind=2)),
 }
+
+
+def _npy(header: bytes) -> bytes:
+    return b"\x93NUMPY\x01\0" + struct.pack("<H", len(header)) + header
+
+
+@pytest.mark.parametrize("target", ["depth", "intrinsics"])
+def test_the_header_of_an_array_that_ends_in_a_bracket_is_refused(target: str) -> None:
+    header = b"{'descr': '<f4', 'fortran_order': False, 'shape': (5L, 6\n"
+    if target == "intrinsics":
+        check(TARGETS[target], _npy(header))
+        return
+    file = io.BytesIO()
+    with (
+        zipfile.ZipFile(io.BytesIO(TARGETS[target].seeds()[1])) as whole,
+        zipfile.ZipFile(file, "w") as archive,
+    ):
+        for name in whole.namelist():
+            archive.writestr(name, _npy(header) if name == "metres.npy" else whole.read(name))
+    check(TARGETS[target], file.getvalue())
+
+
+def test_the_frame_of_a_gif_counts_not_its_canvas() -> None:
+    data = bytearray(encoded(scene(8, 8), "GIF"))
+    at = data.index(b",\0\0\0\0") + 5
+    data[at : at + 4] = struct.pack("<2H", 20_000, 6_000)
+    check(TARGETS["image"], bytes(data))
+    with pytest.raises(ImageTooLarge, match="20000x6000"):
+        read_photo(bytes(data))
 
 
 @pytest.mark.parametrize("side", [143_653, 2**31 - 1])

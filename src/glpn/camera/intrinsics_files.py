@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import tokenize
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -19,6 +20,18 @@ from glpn.errors import DataError, MissingInput
 _MAX_BYTES = 16 << 20  # Record3D keeps the pose of every frame in its file
 _MAX_YAML_BYTES = 64 << 10  # PyYAML needs a second for ten times as much
 _MAX_ARRAY_BYTES = 1 << 20  # limit for each array in an .npz file
+
+# What NumPy and zipfile raise for damaged files; NumPy tokenizes the header of an array.
+_UNREADABLE = (
+    OSError,
+    ValueError,
+    EOFError,
+    SyntaxError,
+    TypeError,
+    KeyError,
+    tokenize.TokenError,
+    zipfile.BadZipFile,
+)
 
 _NUMBER = r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?"
 _NUMBERS = re.compile(_NUMBER)
@@ -195,7 +208,7 @@ def _from_arrays(data: bytes, source: str) -> Intrinsics:
         with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
             names = [name for name in arrays if not records.is_ignored(name)]
             values = {name: arrays[name].tolist() for name in names}
-    except (ValueError, TypeError, OSError, KeyError, EOFError, zipfile.BadZipFile) as e:
+    except _UNREADABLE as e:
         if isinstance(e, DataError):
             raise
         raise DataError(f"not a readable NumPy file: {e}") from None

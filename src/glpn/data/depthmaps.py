@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tokenize
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,6 +25,15 @@ PLAUSIBLE_MEDIAN = (0.1, 200.0)  # metres; a median outside means that the unit 
 LARGEST_DEPTH_MAP = 100_000_000  # pixels; glpn rejects larger headers as an attack
 
 _MODES_16 = ("I;16", "I;16B", "I;16L", "I;16N", "I")
+# What NumPy, Pillow and zipfile raise for damaged files; NumPy tokenizes the header of an array.
+_UNREADABLE = (
+    OSError,
+    ValueError,
+    EOFError,
+    SyntaxError,
+    tokenize.TokenError,
+    zipfile.BadZipFile,
+)
 _NO_GUESS = ": its scale cannot be guessed; give scale and offset"
 _EXR_CHANNELS = ("Z", "depth", "Depth", "Y", "V", "R")  # preferred first
 
@@ -91,7 +101,7 @@ def read_raw(path: str | Path, form: DepthFormat) -> np.ndarray:
     depth_size(path, form)
     try:
         raw = _decode(path, form)
-    except (OSError, ValueError, EOFError, SyntaxError, zipfile.BadZipFile) as e:
+    except _UNREADABLE as e:
         if isinstance(e, DataError | MissingInput | MissingDependency):
             raise
         raise DataError(f"{path}: damaged depth file: {reason(e)}") from None
@@ -120,7 +130,7 @@ def depth_size(path: str | Path, form: DepthFormat) -> tuple[int, int]:
         raise DataError(f"{path}: expected a depth file ({', '.join(SUFFIXES)}), got {suffix!r}")
     try:
         shape = _shape(path, form)
-    except (OSError, ValueError, EOFError, SyntaxError, zipfile.BadZipFile) as e:
+    except _UNREADABLE as e:
         if isinstance(e, DataError | MissingDependency):
             raise
         raise DataError(f"{path}: not a readable depth file: {e}") from None

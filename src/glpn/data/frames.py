@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import tokenize
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -239,7 +240,7 @@ def _masked(depth: NDArray[np.float32], path: Path) -> NDArray[np.float32]:
                 mask = np.asarray(picture.convert("L"))
     except FileNotFoundError:
         raise MissingInput(f"{path}: no such mask") from None
-    except (OSError, ValueError, EOFError, SyntaxError) as e:
+    except (OSError, ValueError, EOFError, SyntaxError, tokenize.TokenError) as e:
         raise DataError(f"{path}: not a readable mask: {e}") from None
     if mask.squeeze().shape != depth.shape:
         raise DataError(f"{path}: mask of shape {mask.shape}, depth {depth.shape}")

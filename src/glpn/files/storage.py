@@ -6,6 +6,7 @@ import hashlib
 import os
 import stat
 import struct
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -32,6 +33,7 @@ _DAMAGE = (
     ArithmeticError,
     RuntimeError,
     SyntaxError,
+    tokenize.TokenError,  # NumPy, for the header of an array
     EOFError,
     MemoryError,
     StopIteration,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import struct
 
 from glpn.errors import InvalidImage
 from glpn.image.parts import MAX_PARTS, Parts, too_many, truncated
@@ -80,6 +81,9 @@ def take_gif_apart(data: bytes, name: str) -> Parts:
             at = _blocks_end(data, at + 11 + _colors_bytes(data[at + 9]), name)
             frames += 1
             kept.append(data[start:at])
+            # Pillow enlarges the canvas to a frame that reaches beyond it.
+            left, top, across, down = struct.unpack_from("<4H", data, start + 1)
+            size = max(size[0], left + across), max(size[1], top + down)
         else:
             raise truncated(name, f"GIF without its end, at byte {at}")
     else:
