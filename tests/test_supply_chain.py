@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 if sys.version_info >= (3, 11):
@@ -55,6 +57,27 @@ def constrained() -> dict[str, str]:
         for one in needed
         if one.marker is None or one.marker.evaluate(PY311)
     }
+
+
+@pytest.mark.parametrize("python", ["3.10.0", "3.11.0", "3.12.0", "3.13.0"])
+def test_every_installed_pin_supports_every_python_that_it_is_for(python: str) -> None:
+    """Debian 12 has Python 3.11.2; a pin for 3.11.5 would leave it without the test command."""
+    here = {"python_version": python.rpartition(".")[0], "python_full_version": python, "extra": ""}
+    checked = 0
+    for line in (ROOT / "constraints.txt").read_text().splitlines():
+        if not line or line.startswith("#"):
+            continue
+        pin = Requirement(line)
+        try:
+            package = metadata.metadata(pin.name)
+        except metadata.PackageNotFoundError:
+            continue
+        wanted = pin.marker is None or pin.marker.evaluate(here)
+        if wanted and pin.specifier.contains(package["Version"], prereleases=True):
+            supported = SpecifierSet(package["Requires-Python"] or "")
+            assert supported.contains(python), f"{line}: needs Python {supported}"
+            checked += 1
+    assert checked > 50
 
 
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="reads TOML")
