@@ -19,7 +19,7 @@ import pytest
 from PIL import Image
 
 from tests.cli import sets
-from tests.cli.conftest import RunGlpn, command, glpn, model  # noqa: F401  (fixtures)
+from tests.cli.conftest import RunGlpn, command
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs named pipes and signals")
 
@@ -46,8 +46,8 @@ def alarm() -> Iterator[None]:
 
 @pytest.mark.parametrize("name", MODEL_FILES)
 def test_a_named_pipe_in_a_model_folder_ends_the_run(
-    glpn: RunGlpn,  # noqa: F811
-    model: Path,  # noqa: F811
+    glpn: RunGlpn,
+    model: Path,
     tmp_path: Path,
     name: str,
 ) -> None:
@@ -63,8 +63,8 @@ def test_a_named_pipe_in_a_model_folder_ends_the_run(
 @pytest.mark.slow
 @pytest.mark.parametrize("name", DATASET_FILES)
 def test_a_named_pipe_in_a_dataset_ends_the_run(
-    glpn: RunGlpn,  # noqa: F811
-    model: Path,  # noqa: F811
+    glpn: RunGlpn,
+    model: Path,
     tmp_path: Path,
     name: str,
 ) -> None:
@@ -81,7 +81,7 @@ def test_a_named_pipe_in_a_dataset_ends_the_run(
     [("video", "a"), ("points", "a.ply"), ("explain", "a.png"), ("predict", "a")],
 )
 def test_a_named_pipe_instead_of_a_file_is_refused(
-    glpn: RunGlpn,  # noqa: F811
+    glpn: RunGlpn,
     tmp_path: Path,
     verb: str,
     output: str,
@@ -93,7 +93,7 @@ def test_a_named_pipe_instead_of_a_file_is_refused(
 
 @pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT, "damaged model"])
 def test_a_run_that_ends_leaves_standard_input_unread(
-    model: Path,  # noqa: F811
+    model: Path,
     tmp_path: Path,
     ending: Any,
 ) -> None:
@@ -135,7 +135,7 @@ def _fill(writer: int) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("streams", [("stdout",), ("stderr",), ("stdout", "stderr")])
 def test_sigterm_ends_a_run_whose_output_nobody_reads(
-    model: Path,  # noqa: F811
+    model: Path,
     tmp_path: Path,
     full_pipe: int,
     streams: tuple[str, ...],
@@ -158,7 +158,7 @@ def _wait_for_output_folder(folder: Path) -> None:
 
 @pytest.mark.slow
 def test_the_service_answers_while_nobody_reads_its_log(
-    model: Path,  # noqa: F811
+    model: Path,
 ) -> None:
     reader, writer = os.pipe()
     address: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": writer}

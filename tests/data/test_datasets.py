@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import logging
 import os
 from pathlib import Path
@@ -101,6 +102,36 @@ def test_depth_of_8_bits_is_not_guessed(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"a\.npy: 8-bit depth \(uint8\): .* give scale"):
         open_dataset(tmp_path)
     assert open_dataset(tmp_path, DatasetSpec(scale=25))[0].depth.max() == np.float32(2.8)
+
+
+def _zipped() -> bytes:
+    file = io.BytesIO()
+    np.savez(file, mask=np.ones((4, 4)))
+    return file.getvalue()
+
+
+def _stored(array: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    np.save(file, array)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    "content", [_zipped(), b"PK\3\4" * 40, b"", _stored(np.full((4, 4), "yes"))]
+)
+def test_a_mask_that_is_no_array_of_numbers_is_named(tmp_path: Path, content: bytes) -> None:
+    put_pairs(tmp_path, ["a"])
+    (tmp_path / "a.npy").write_bytes(content)
+    (tmp_path / "dataset.toml").write_text('unit = "mm"\nmask = "{stem}.npy"\n')
+    with pytest.raises(DataError, match=r"a\.npy: (not a readable mask|expected a mask)"):
+        open_dataset(tmp_path)[0]
+
+
+def test_patterns_are_below_the_folder(tmp_path: Path) -> None:
+    put_pairs(tmp_path, ["a"])
+    (tmp_path / "dataset.toml").write_text(f'unit = "mm"\nrgb = "{tmp_path}/rgb/{{stem}}.jpg"\n')
+    with pytest.raises(ConfigError, match="rgb: expected a path below the dataset's folder"):
+        open_dataset(tmp_path)
 
 
 def test_border_is_masked(tmp_path: Path) -> None:

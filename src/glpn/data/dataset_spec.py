@@ -89,6 +89,11 @@ class DatasetSpec:
             if getattr(self, key) not in choices:
                 wanted, got = ", ".join(choices), reprlib.repr(getattr(self, key))
                 raise ConfigError(f"{key}: expected one of {wanted}; got {got}")
+        for key in ("rgb", "depth", "mask"):
+            pattern = getattr(self, key)
+            if pattern is not None and Path(pattern).is_absolute():
+                got = reprlib.repr(pattern)
+                raise ConfigError(f"{key}: expected a path below the dataset's folder, got {got}")
         if self.unit is not None and self.unit not in UNITS:
             got = reprlib.repr(self.unit)
             raise ConfigError(f"unit: expected one of {', '.join(UNITS)}; got {got}")

@@ -26,7 +26,7 @@ LARGEST_DEPTH_MAP = 100_000_000  # pixels; glpn rejects larger headers as an att
 
 _MODES_16 = ("I;16", "I;16B", "I;16L", "I;16N", "I")
 # What NumPy, Pillow and zipfile raise for damaged files; NumPy tokenizes the header of an array.
-_UNREADABLE = (
+UNREADABLE = (
     OSError,
     ValueError,
     EOFError,
@@ -101,7 +101,7 @@ def read_raw(path: str | Path, form: DepthFormat) -> np.ndarray:
     depth_size(path, form)
     try:
         raw = _decode(path, form)
-    except _UNREADABLE as e:
+    except UNREADABLE as e:
         if isinstance(e, DataError | MissingInput | MissingDependency):
             raise
         raise DataError(f"{path}: damaged depth file: {reason(e)}") from None
@@ -130,7 +130,7 @@ def depth_size(path: str | Path, form: DepthFormat) -> tuple[int, int]:
         raise DataError(f"{path}: expected a depth file ({', '.join(SUFFIXES)}), got {suffix!r}")
     try:
         shape = _shape(path, form)
-    except _UNREADABLE as e:
+    except UNREADABLE as e:
         if isinstance(e, DataError | MissingDependency):
             raise
         raise DataError(f"{path}: not a readable depth file: {e}") from None

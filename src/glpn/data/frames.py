@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import tokenize
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +13,13 @@ from PIL import Image
 
 from glpn.camera.camera import Camera
 from glpn.camera.intrinsics import Intrinsics
-from glpn.data.depthmaps import DepthFormat, depth_size, read_depth_map, to_metres
+from glpn.data.depthmaps import (
+    UNREADABLE,
+    DepthFormat,
+    depth_size,
+    read_depth_map,
+    to_metres,
+)
 from glpn.data.ibims import SCENE_SUFFIX, read_scene
 from glpn.data.sample import Sample
 from glpn.errors import DataError, MissingInput
@@ -234,14 +239,17 @@ def counted(names: Sequence[str], noun: str) -> str:
 def _masked(depth: NDArray[np.float32], path: Path) -> NDArray[np.float32]:
     try:
         if path.suffix.lower() == ".npy":
-            mask = np.load(path, allow_pickle=False)
+            with path.open("rb") as file:
+                mask = np.lib.format.read_array(file, allow_pickle=False)
         else:
             with Image.open(path, formats=("PNG",)) as picture:
                 mask = np.asarray(picture.convert("L"))
     except FileNotFoundError:
         raise MissingInput(f"{path}: no such mask") from None
-    except (OSError, ValueError, EOFError, SyntaxError, tokenize.TokenError) as e:
+    except UNREADABLE as e:
         raise DataError(f"{path}: not a readable mask: {e}") from None
+    if mask.dtype.kind not in "buif":
+        raise DataError(f"{path}: expected a mask of numbers, got {mask.dtype}")
     if mask.squeeze().shape != depth.shape:
         raise DataError(f"{path}: mask of shape {mask.shape}, depth {depth.shape}")
     return np.where(mask.squeeze() > 0, depth, np.float32(0))
