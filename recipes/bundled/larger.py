@@ -8,7 +8,7 @@ The bundled weights do not come from here yet: docs/lab-notes.md says how far it
         --count 2160 --views 6 --size 432x576
     glpn synth RUNS/level --furniture FURNITURE --seed 6002160 --count 720 --views 6 --size 432x576
     python recipes/bundled/larger.py DATA RUNS \
-        teacher-larger indoor-240 indoor-384 indoor-384-longer indoor-384-photos
+        teacher-larger indoor-240 indoor-384 indoor-384-longer indoor-384-photos indoor-384-muon
 
 DATA holds `nyu795/`, `rooms_photos/`, `houses_photos/` and `mixed_photos/`; RUNS/indoor-mean is
 what `train.py` leaves. Each stage saves its state in RUNS/STAGE and resumes after an interruption.
@@ -21,6 +21,7 @@ indoor-240  GLPN continues at half size, with the photos too: their depth and al
 indoor-384  The same at 384×512 for a whole frame.
 indoor-384-longer  The same, from the network of the stage before, with more whole frames.
 indoor-384-photos  The same again, with more photos and fewer NYU frames in a batch.
+indoor-384-muon  Many small windows, zoomed by up to 4; the matrices learn with Muon.
 
 Windows zoom by a factor of up to 3; metres follow, so the network learns every focal length as a
 crop. The head and the loss see half the columns of a window, which halves their time.
@@ -53,6 +54,7 @@ from glpn.data.datasets import open_dataset
 from glpn.network.decoder import Decoder, DecoderStage, upsample
 from glpn.network.head import DepthHead
 from glpn.network.loss import silog_loss
+from glpn.training.muon import Muon, is_matrix
 from networks import MAP_BLOCKS, Features, Student, Teacher, feature_loss
 
 MAX_DEPTH = 10.0
@@ -62,6 +64,7 @@ FROZEN = 6  # the last block of the teacher that does not learn
 PHOTOS = ("places", "houses", "mixed")
 ASPECTS = (1.05, 1.55)  # rooms_photos were squeezed to squares at their source
 SAVE_EVERY = 100
+DECAY = 0.03  # of the weights
 
 
 @dataclass(frozen=True)
@@ -82,9 +85,16 @@ class Stage:
     whole_every: int = 3
     feature_weight: float = 0.0
     start: str | None = None
+    muon: bool = False
+    hold: float = 0.0  # share of the steps at the full rate
     edges: dict[str, float] = field(
         default_factory=lambda: {"nyu": 0.25, "photo": 0.25, "furnished": 0.5}
     )
+
+    def rate_at(self, step: int) -> float:
+        """The learning rate of a step: it rises, stays, then falls along half a cosine."""
+        fall = max(0.0, step / self.steps - self.hold) / (1 - self.hold)
+        return self.rate * min(1.0, (step + 1) / 100) * 0.5 * (1 + math.cos(math.pi * fall)) + 1e-6
 
     def plan(self, step: int) -> tuple[dict[str, int], tuple[int, int]]:
         """The mix and the size of a step."""
@@ -140,6 +150,21 @@ STAGES = {
         whole_every=2,
         feature_weight=1.0,
         start="indoor-384-longer",
+    ),
+    "indoor-384-muon": Stage(
+        {"nyu": 3, "furnished": 3, "places": 6, "houses": 2, "mixed": 2},
+        (160, 192),
+        384,
+        4300,
+        6e-4,
+        zoom=(0.5, 2.0),
+        nyu_zoom=(0.5, 1.5),
+        whole=({"nyu": 2, "furnished": 1, "places": 1, "houses": 1}, (384, 512)),
+        whole_every=5,
+        feature_weight=1.0,
+        start="indoor-384-photos",
+        muon=True,
+        hold=0.57,
     ),
 }
 
@@ -452,14 +477,23 @@ class Goal(nn.Module):
 # --- Loop ---------------------------------------------------------------------------------------
 
 
-def parameter_groups(model: nn.Module) -> list[dict[str, object]]:
-    """All that learns; the teacher's encoder at a tenth of the rate."""
-    if not isinstance(model, LargerTeacher):
-        return [{"params": [*model.parameters()], "scale": 1.0}]
-    fixed = {id(p) for p in model.features.fixed()}
-    slow = [p for p in model.features.parameters() if id(p) not in fixed]
-    fast = [*model.decoder.parameters(), *model.head.parameters()]
-    return [{"params": fast, "scale": 1.0}, {"params": slow, "scale": 0.1}]
+def optimizer_of(model: LargerTeacher | Student, stage: Stage) -> torch.optim.Optimizer:
+    """What makes all parameters learn; the teacher's encoder at a tenth of the rate."""
+    if stage.muon:
+        matrices = [p for p in model.parameters() if is_matrix(p)]
+        others = [p for p in model.parameters() if not is_matrix(p)]
+        groups = [
+            {"params": matrices, "matrices": True, "scale": 1.0},
+            {"params": others, "scale": 1.0},
+        ]
+        return Muon(groups, lr=1.0, weight_decay=DECAY)
+    groups = [{"params": [*model.parameters()], "scale": 1.0}]
+    if isinstance(model, LargerTeacher):
+        fixed = {id(p) for p in model.features.fixed()}
+        slow = [p for p in model.features.parameters() if id(p) not in fixed]
+        fast = [*model.decoder.parameters(), *model.head.parameters()]
+        groups = [{"params": fast, "scale": 1.0}, {"params": slow, "scale": 0.1}]
+    return torch.optim.AdamW(groups, lr=1.0, weight_decay=DECAY)
 
 
 def train(name: str, data: Path, runs: Path) -> None:
@@ -468,7 +502,7 @@ def train(name: str, data: Path, runs: Path) -> None:
     torch.manual_seed(0)
     goal = Goal(name, stage, runs)
     model = goal.model
-    optimizer = torch.optim.AdamW(parameter_groups(model), lr=1.0, weight_decay=0.03)
+    optimizer = optimizer_of(model, stage)
     average = {key: value.clone() for key, value in model.state_dict().items()}
     start = 0
     if (run / "state.pt").exists():
@@ -480,10 +514,8 @@ def train(name: str, data: Path, runs: Path) -> None:
     stream = batches(stage, start, open_sets([*stage.mix], data, runs))
     for step, batch in zip(range(start, stage.steps), stream, strict=False):
         model.train()
-        warm = min(1.0, (step + 1) / 100)
-        rate = stage.rate * warm * 0.5 * (1 + math.cos(math.pi * step / stage.steps)) + 1e-6
         for group in optimizer.param_groups:
-            group["lr"] = group["scale"] * rate
+            group["lr"] = group["scale"] * stage.rate_at(step)
         loss = goal(step, *batch)
         optimizer.zero_grad()
         loss.backward()

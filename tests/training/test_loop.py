@@ -111,6 +111,7 @@ def test_it_learns_four_frames_by_heart(frames: Path, tmp_path: Path) -> None:
         "loop.checkpointing=true",
         "loop.ema=0",
         "optimiser.kind=adam",
+        "optimiser.kind=muon",
         "optimiser.layer_decay=0.8",
         "model.config.fusion=sum",
         "augment.cutdepth=square",

@@ -12,6 +12,7 @@ from torch import nn
 
 from glpn.errors import ConfigError
 from glpn.network.model import GLPNForDepthEstimation
+from glpn.training.muon import Muon, is_matrix
 from glpn.training.options import OptimiserOptions, ScheduleOptions
 
 _RISE = 0.3  # share of the one-cycle schedule that climbs (Smith and Topin 2018)
@@ -33,26 +34,25 @@ def build_optimiser(
         ConfigError: a prefix to freeze matches no parameter, or nothing is left to learn.
     """
     _freeze(parameters, options.freeze)
-    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    groups: dict[tuple[float, float, bool], list[nn.Parameter]] = {}
     for name, parameter in parameters.items():
         if parameter.requires_grad:
             scale = options.layer_decay ** _blocks_above(name, depths)
             decay = options.weight_decay if parameter.ndim > 1 else 0.0
-            groups.setdefault((scale, decay), []).append(parameter)
+            matrix = options.kind == "muon" and is_matrix(parameter)
+            groups.setdefault((scale, decay, matrix), []).append(parameter)
     if not groups:
         raise ConfigError(
             f"optimiser.freeze: {', '.join(options.freeze)}: no parameter is left to train"
         )
+    listed = [
+        {"params": group, "scale": scale, "weight_decay": decay, "matrices": matrix}
+        for (scale, decay, matrix), group in groups.items()
+    ]
+    if options.kind == "muon":
+        return Muon(listed, betas=options.betas, eps=options.eps)
     kind = torch.optim.AdamW if options.kind == "adamw" else torch.optim.Adam
-    return kind(
-        [
-            {"params": group, "scale": scale, "weight_decay": decay}
-            for (scale, decay), group in groups.items()
-        ],
-        betas=options.betas,
-        eps=options.eps,
-        fused=True,
-    )
+    return kind(listed, betas=options.betas, eps=options.eps, fused=True)
 
 
 def set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:

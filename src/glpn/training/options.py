@@ -13,7 +13,7 @@ from glpn.evaluation.protocols import PROTOCOLS
 from glpn.network.config import PRESETS, GLPNConfig
 
 STORAGE = ("disk", "memory", "device")
-OPTIMISERS = ("adam", "adamw")
+OPTIMISERS = ("adam", "adamw", "muon")
 SCHEDULES = ("published", "one-cycle", "cosine", "constant")
 PRECISIONS = ("fp32", "bf16", "fp16")
 LOSSES = ("silog", "scale-shift")
@@ -187,7 +187,7 @@ class OptimiserOptions:
     """How gradients become updates.
 
     Attributes:
-        kind: "adam" (published) or "adamw".
+        kind: "adam" (published), "adamw" or "muon" (see `muon.Muon`).
         weight_decay: weight decay of matrices and kernels; biases and norms never decay.
         layer_decay: the rate of each encoder block is that of the block above times this; 1 is off.
         freeze: prefixes of parameters that do not learn: "glpn" is the whole encoder.
