@@ -47,7 +47,9 @@ LOADING = (
     Row("disable_mmap", SAME, value=True),
     Row("tqdm_class", SAME, "accepted, without effect", object),
     Row("proxies", MISSING, "set HTTPS_PROXY"),
-    Row("quantization_config", MISSING, "run `glpn export onnx --quantize int8`"),
+    Row(
+        "quantization_config", MISSING, "run `glpn export onnx --quantize int8 --calibrate PHOTOS`"
+    ),
     Row("offload_folder", MISSING, "the network fits into memory"),
     Row("max_memory", MISSING, "the network fits on one device"),
     Row("tp_plan", MISSING, "the network fits on one device"),

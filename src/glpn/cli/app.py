@@ -276,8 +276,8 @@ def _show_version(wanted: bool) -> None:
 app = typer.Typer(
     cls=_Group,
     epilog="Start with: glpn predict PHOTO.jpg. Exit codes: 0 success, 2 usage, 65 bad data, "
-    "66 missing input, 73 cannot create output, 74 read or write error, 130 and 143 "
-    "stopped by a signal.",
+    "66 missing input, 73 cannot create output, 74 read or write error, 70 bug in "
+    "glpn, 130 and 143 stopped by a signal.",
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,

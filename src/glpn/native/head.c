@@ -3,7 +3,7 @@
 
    Doubling and convolution are linear. The first convolution's nine taps are therefore applied to
    the quarter-size map, as a 1x1 convolution each, and the results are interpolated: the same
-   values with a tenth of the multiplications. The kernel runs row by row over the quarter-size map.
+   values with a sixteenth of its multiplications. The kernel runs row by row over the quarter-size map.
    It keeps a ring of three rows of taps, one of three interpolated columns, and one of six rows of
    the last convolution's products, all of which stay in the cache.
 

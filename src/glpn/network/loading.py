@@ -37,8 +37,8 @@ WITHOUT_EFFECT: Mapping[str, str] = {
 REFUSED: Mapping[str, str] = {
     "proxies": "set HTTPS_PROXY instead",
     "use_auth_token": "give token instead",
-    "quantization_config": "run `glpn export onnx --quantize int8` instead",
-    "load_in_8bit": "run `glpn export onnx --quantize int8` instead",
+    "quantization_config": "run `glpn export onnx --quantize int8 --calibrate PHOTOS` instead",
+    "load_in_8bit": "run `glpn export onnx --quantize int8 --calibrate PHOTOS` instead",
     "load_in_4bit": "the network has no 4-bit form",
     "offload_folder": "the network fits into memory",
     "offload_state_dict": "the network fits into memory",

@@ -97,6 +97,9 @@ def _calibrated(depth: Depth, fit: ScaleShift) -> Depth:
         provenance=dataclasses.replace(
             provenance,
             max_depth=None if reach is None else reach * fit.scale + fit.shift,
+            error=None,
+            error_data="",
             note="; ".join(filter(None, (provenance.note, note))),
         ),
+        errors=None,
     )

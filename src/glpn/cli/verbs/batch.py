@@ -77,8 +77,8 @@ def batch(
 ) -> None:
     """Estimate the depth of a folder of photos on many machines, with Ray.
 
-    Writes the same files as glpn predict, under the same names. The same command resumes an
-    interrupted job, and a worker that dies loses nothing.
+    Writes the same files as glpn predict with the same formats, under the same names. The same
+    command resumes an interrupted job, and a worker that dies loses nothing.
 
     Examples:
 

@@ -56,8 +56,8 @@ def synth(
 ) -> None:
     """Render scenes with exact depth into a folder for training and evaluation.
 
-    The same seed gives the same frame on every machine. The same command resumes an interrupted
-    run.
+    The same seed and options give the same scene on every machine, up to rounding. The same
+    command resumes an interrupted run.
 
     Example:
 

@@ -130,8 +130,8 @@ def video(
 ) -> None:
     """Estimate the depth of every frame of a video or a camera.
 
-    The output keeps the frame count, time stamps and audio. One range of colours holds for the
-    whole video. If the network is slower than the camera, glpn drops frames instead of queueing
+    An MP4 keeps the frame count, time stamps and audio, NPZ the time stamps. One range of colours
+    holds for the whole video. If the network is slower than the camera, glpn drops frames instead of queueing
     them.
 
     Examples:
