@@ -101,5 +101,6 @@ def _calibrated(depth: Depth, fit: ScaleShift) -> Depth:
             error_data="",
             note="; ".join(filter(None, (provenance.note, note))),
         ),
+        sigma=None if depth.given_sigma is None else depth.given_sigma * np.float32(fit.scale),
         errors=None,
     )

@@ -131,8 +131,8 @@ def video(
     """Estimate the depth of every frame of a video or a camera.
 
     An MP4 keeps the frame count, time stamps and audio, NPZ the time stamps. One range of colours
-    holds for the whole video. If the network is slower than the camera, glpn drops frames instead of queueing
-    them.
+    holds for the whole video. If the network is slower than the camera, glpn drops frames instead
+    of queueing them.
 
     Examples:
 
