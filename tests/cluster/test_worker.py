@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from glpn.cluster import place_of, prepare
 from glpn.cluster.places import Place, read
@@ -137,6 +138,38 @@ def test_another_model_s_files_are_not_mixed_with(photos: Path, tmp_path: Path) 
     other = replace(job, engine=replace(ENGINE, max_depth=20))
     with pytest.raises(CannotCreateOutput, match="--overwrite"):
         prepare(other, found(photos))
+
+
+def test_outputs_never_replace_the_photos_in_a_folder(photos: Path, tmp_path: Path) -> None:
+    own = write_png_photo(photos, tmp_path / "own")
+    linked = tmp_path / "linked"
+    linked.symlink_to(own.parent)
+    for destination in (own.parent, linked):
+        job = replace(job_for(destination), overwrite=True)
+        with pytest.raises(CannotCreateOutput, match=r"000\.png: is one of the photos.*DEST"):
+            prepare(job, [(own.name, str(own))])
+    prepare(replace(job_for(tmp_path / "depth"), overwrite=True), [(own.name, str(own))])
+
+
+def test_outputs_never_replace_the_photos_in_a_remote_place(
+    photos: Path, tmp_path: Path, bucket: str
+) -> None:
+    own = write_png_photo(photos, tmp_path / "own")
+    place_of(bucket).put(own.name, own.read_bytes())
+    address = place_of(bucket).address(own.name)
+    same = bucket.replace("memory://", "memory:///")
+    for destination in (bucket, same):
+        job = replace(job_for(destination), overwrite=True)
+        with pytest.raises(CannotCreateOutput, match=r"000\.png: is one of the photos.*DEST"):
+            prepare(job, [(own.name, address)])
+    prepare(replace(job_for(f"{bucket}/depth"), overwrite=True), [(own.name, address)])
+
+
+def write_png_photo(photos: Path, folder: Path) -> Path:
+    """A photo that has the name of an output."""
+    folder.mkdir()
+    Image.open(photos / "000.jpg").save(folder / "000.png")
+    return folder / "000.png"
 
 
 def test_file_urls_are_folders(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import os
 import re
 import secrets
 from collections.abc import Iterator
@@ -118,6 +120,27 @@ def read(address: str, *, limit: int | None = MAX_FILE_BYTES) -> bytes:
     system, path = _open(address)
     with _reading(address), system.open(path, "rb") as file:
         return bytes(file.read(-1 if limit is None else limit + 1))
+
+
+def location(address: str) -> tuple[str, str]:
+    """The kind of file system and the path of a file there, the same for all spellings of a URL.
+
+    Raises:
+        MissingDependency: the package for this kind of URL is not installed.
+        MissingInput: the URL's kind is unknown.
+    """
+    place = place_of(address)
+    if place.folder is not None:
+        return "file", os.path.realpath(place.folder)
+    folder, _, name = address.rpartition("/")
+    kind, root = _root(folder)
+    return kind, f"{root}/{name}"
+
+
+@functools.lru_cache(maxsize=256)
+def _root(folder: str) -> tuple[str, str]:
+    system, path = _open(folder)
+    return _kind(system), path.rstrip("/")
 
 
 def _open(url: str) -> tuple[AbstractFileSystem, str]:

@@ -11,10 +11,10 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from glpn import files
-from glpn.cluster.places import Place, place_of
+from glpn.cluster.places import Place, location, place_of
 from glpn.cluster.worker import Worker, photo_at, report_nothing
-from glpn.errors import OutputFailed
-from glpn.jobs import JobSpec, Manifest, PhotoJob, SharedEstimator
+from glpn.errors import CannotCreateOutput, OutputFailed
+from glpn.jobs import JobSpec, Manifest, PhotoJob, SharedEstimator, identities
 
 MANIFESTS = "manifest*.jsonl"
 _BATCH = 16  # photos sent to a worker at a time; a killed worker's batch is processed again
@@ -53,8 +53,8 @@ def prepare(
         (name, stem, path or URL) of each photo. Stems are those of existing outputs, or free ones.
 
     Raises:
-        CannotCreateOutput: the destination is not writable, or its outputs were made by another
-            model or with other options.
+        CannotCreateOutput: the destination is not writable, its outputs were made by another
+            model or with other options, or an output would replace one of the photos.
         MissingInput, CheckpointError, ConfigError, ...: the model cannot be opened.
     """
     model = SharedEstimator(
@@ -74,8 +74,31 @@ def prepare(
         stems = manifest.stems([image for _, image in photos])
         named = [(name, stem, image) for (name, image), stem in zip(photos, stems, strict=True)]
         job = PhotoJob(spec, folder, model, report_nothing, manifest=manifest)
+        _require_no_photo_replaced(job, place, named)
         job.require_same(photo_at(*photo) for photo in named)
     return spec, named
+
+
+def _require_no_photo_replaced(
+    job: PhotoJob[None], place: Place, photos: Sequence[tuple[str, str, str]]
+) -> None:
+    """Refuse outputs that would replace photos of the job, whatever may be overwritten.
+
+    Raises:
+        CannotCreateOutput: names the first such output.
+    """
+    names = [path.name for photo in photos for path in job.targets(photo_at(*photo)).values()]
+    if place.folder is None:
+        sources = {location(image) for _, _, image in photos}
+        replaced = [name for name in names if location(place.address(name)) in sources]
+    else:
+        protected = identities(image for _, _, image in photos)
+        paths = ((name, place.folder / name) for name in names)
+        replaced = [name for name, path in paths if identities([str(path)]) & protected]
+    for name in replaced:
+        raise CannotCreateOutput(
+            f"{place.address(name)}: is one of the photos; choose another DEST"
+        )
 
 
 def _fetch_manifests(place: Place, folder: Path) -> None:

@@ -12,7 +12,7 @@ line was lost is not predicted twice.
 
 from __future__ import annotations
 
-from glpn.jobs.folder_job import FolderJob
+from glpn.jobs.folder_job import FolderJob, identities
 from glpn.jobs.identity import OutputIdentity
 from glpn.jobs.manifest import Entry, Manifest
 from glpn.jobs.photo_job import FATAL_ERRORS, PhotoJob, PhotoResult
@@ -33,4 +33,5 @@ __all__ = [
     "PhotoResult",
     "Shard",
     "SharedEstimator",
+    "identities",
 ]

@@ -62,7 +62,8 @@ class FolderJob(Generic[T]):
             self._manifest.read()
         # Outputs of a folder's job stay of one kind, even if one of its photos is named explicitly.
         own = spec.replace_own and not len(self._manifest)
-        self.spec = replace(spec, replace_own=own, protected=spec.protected | _identities(photos))
+        protected = spec.protected | identities(photo.image for photo in photos)
+        self.spec = replace(spec, replace_own=own, protected=protected)
         stems = self._manifest.stems([photo.image for photo in photos])
         named = [replace(photo, stem=stem) for photo, stem in zip(photos, stems, strict=True)]
         self.photos = [photo for photo in named if shard is None or shard.holds(photo.stem)]
@@ -116,13 +117,13 @@ class FolderJob(Generic[T]):
         return file_lock(path, doing="predicting into it; wait, or use --shard or another -o")
 
 
-def _identities(photos: Iterable[JobPhoto]) -> frozenset[tuple[int, int]]:
-    """(device, inode) of the photos, and of symbolic links to them."""
+def identities(paths: Iterable[str]) -> frozenset[tuple[int, int]]:
+    """(device, inode) of the files that exist, and of symbolic links to them."""
     found = set()
-    for photo in photos:
+    for path in paths:
         for look in (os.stat, os.lstat):
             try:
-                status = look(photo.image)
+                status = look(path)
             except (OSError, ValueError):
                 continue
             found.add((status.st_dev, status.st_ino))
