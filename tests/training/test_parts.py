@@ -19,10 +19,16 @@ from glpn.data.sample import Sample
 from glpn.depth.colormaps import UNKNOWN_COLOR
 from glpn.depth.legend import legend
 from glpn.errors import ConfigError
-from glpn.training.data import CanonicalFrames, KeptFrames, ScaledFrames, open_frames
+from glpn.training.data import (
+    CanonicalFrames,
+    KeptFrames,
+    ScaledFrames,
+    open_datasets,
+    open_frames,
+)
 from glpn.training.log import Display
 from glpn.training.optimiser import AveragedNetwork, build_optimiser, set_rate
-from glpn.training.options import DataOptions, OptimiserOptions
+from glpn.training.options import DataOptions, MixOptions, OptimiserOptions
 from glpn.training.validation import Picture, write_pictures
 from tests.training.runs import write_frames
 
@@ -109,13 +115,27 @@ def test_the_last_share_of_a_folder_is_held_out_in_one_block(tmp_path: Path) -> 
     assert held_out.names == ("008", "009")
     train, held_out = open_frames(DataOptions(train=str(folder), limit=4))
     assert (train.names, held_out) == (("000", "003", "006", "009"), None)
-    (tmp_path / "val.txt").write_text("001\n\n004\r\n")
-    lists = DataOptions(train=str(folder), val_list=str(tmp_path / "val.txt"))
-    _, held_out = open_frames(lists)
-    assert held_out is not None
-    assert held_out.names == ("001", "004")
     with pytest.raises(ConfigError, match="val_share"):
         open_frames(DataOptions(train=str(folder), limit=None, val_share=0.99))
+
+
+def test_frames_that_a_list_or_a_split_holds_out_are_not_trained_on(tmp_path: Path) -> None:
+    folder = write_frames(tmp_path / "set", 6)
+    (tmp_path / "val.txt").write_text("001\n\n004\r\n")
+    (folder / "val.txt").write_text("rgb/001.png depth/001.png\nrgb/004.png depth/004.png\n")
+    (tmp_path / "all.txt").write_text("".join(f"00{i}\n" for i in range(6)))
+    by_list, by_split = {"val_list": str(tmp_path / "val.txt")}, {"val_split": "val"}
+    for chosen in (by_list, by_split, {**by_list, "val_limit": 1}, {**by_list, "val": str(folder)}):
+        train, held_out = open_frames(DataOptions(train=str(folder), **chosen))
+        assert train.names == ("000", "002", "003", "005")
+        assert held_out is not None
+        assert held_out.names == (("001",) if "val_limit" in chosen else ("001", "004"))
+    assert "2 frames held out" in train.notes[-1]
+    mix = {"a": MixOptions(str(folder)), "b": MixOptions(str(write_frames(tmp_path / "b", 6)))}
+    mixed, _ = open_datasets(DataOptions(mix=mix, val=str(folder), **by_list), batch=2)
+    assert [len(dataset.frames) for dataset in mixed] == [4, 6]
+    with pytest.raises(ConfigError, match=r"data\.val_list.*no frame is left for training"):
+        open_frames(DataOptions(train=str(folder), val_list=str(tmp_path / "all.txt")))
 
 
 @pytest.mark.slow

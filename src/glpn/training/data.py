@@ -14,7 +14,7 @@ from PIL import Image
 
 from glpn.data.datasets import open_dataset
 from glpn.data.doctor import check
-from glpn.data.frames import IMAGE_SUFFIXES, FrameSet
+from glpn.data.frames import IMAGE_SUFFIXES, FrameSet, plural
 from glpn.data.sample import Sample, Samples
 from glpn.errors import ConfigError, DataError, MissingInput
 from glpn.image.photo import read_photo
@@ -57,11 +57,13 @@ def open_datasets(options: DataOptions, batch: int) -> tuple[list[Dataset], Fram
     """The datasets to learn from, and the frames held out, if any. No image is decoded.
 
     Raises:
-        ConfigError: the recipe names no folder.
+        ConfigError: the recipe names no folder, or no frame is left for training.
         MissingInput, DataError: as for `open_dataset`.
     """
     if options.mix:
-        return [_mixed(source) for source in options.mix.values()], _validation_set(options)
+        held_out = _validation_set(options)
+        mixed = [_mixed(source, options, held_out) for source in options.mix.values()]
+        return mixed, held_out and spread(held_out, options.val_limit)
     train, held_out = open_frames(options)
     return [Dataset(train, batch, MixOptions(folder=train.name, count=batch))], held_out
 
@@ -70,20 +72,21 @@ def open_frames(options: DataOptions) -> tuple[FrameSet, FrameSet | None]:
     """The frames of a single dataset to learn from, and those held out, if any.
 
     Raises:
-        ConfigError: the recipe names no folder.
+        ConfigError: the recipe names no folder, or no frame is left for training.
         MissingInput, DataError: as for `open_dataset`.
     """
     if options.train is None:
         raise ConfigError("data.train: the recipe does not set it; add data.train=FOLDER")
     train = _open(options, options.train, options.train_list, options.train_split)
     held_out = _validation_set(options)
+    train = _without_listed(train, options, held_out)
     if held_out is None and options.val_share > 0:
         learnt = len(train) - max(round(options.val_share * len(train)), 1)
         if learnt < 1:
             raise ConfigError(f"data.val_share: no frame of {len(train)} is left for training")
-        held_out = spread(train.subset(range(learnt, len(train))), options.val_limit)
+        held_out = train.subset(range(learnt, len(train)))
         train = train.subset(range(learnt))
-    return spread(train, options.limit), held_out
+    return spread(train, options.limit), held_out and spread(held_out, options.val_limit)
 
 
 def spread(frames: FrameSet, limit: int | None) -> FrameSet:
@@ -134,21 +137,42 @@ def _focal_ratio(sample: Sample) -> float | None:
     return focal / float(min(sample.depth.shape))
 
 
-def _mixed(source: MixOptions) -> Dataset:
+def _mixed(source: MixOptions, options: DataOptions, held_out: FrameSet | None) -> Dataset:
     if not source.labels:
         return Dataset(PhotoFrames.of(source.folder, source.limit), source.count, source)
     frames = open_dataset(source.folder, source.layout, frame_list=source.list, split=source.split)
+    frames = _without_listed(frames, options, held_out)
     return Dataset(spread(frames, source.limit), source.count, source)
 
 
 def _validation_set(options: DataOptions) -> FrameSet | None:
-    """The frames held out, where a folder, a list or a split names them."""
+    """All frames that a folder, a list or a split holds out, without the limit."""
     if options.val is None and options.val_list is None and options.val_split is None:
         return None
     folder = options.val or options.train
     if folder is None:
         raise ConfigError("data.val: a mix of datasets needs a folder to validate on")
-    return spread(_open(options, folder, options.val_list, options.val_split), options.val_limit)
+    return _open(options, folder, options.val_list, options.val_split)
+
+
+def _without_listed(frames: FrameSet, options: DataOptions, held_out: FrameSet | None) -> FrameSet:
+    """The frames that neither `data.val_list` nor `data.val_split` holds out; adds a note.
+
+    Raises:
+        ConfigError: none is left.
+    """
+    listed = options.val_list is not None or options.val_split is not None
+    if not listed or held_out is None or not Path(frames.name).samefile(held_out.name):
+        return frames
+    kept_back = {frame.image.relative_to(held_out.name) for frame in held_out.frames}
+    images = [frame.image.relative_to(frames.name) for frame in frames.frames]
+    left = [index for index, image in enumerate(images) if image not in kept_back]
+    if len(left) == len(frames):
+        return frames
+    if not left:
+        raise ConfigError("data.val_list, data.val_split: no frame is left for training")
+    note = f"{frames.name}: {plural(len(frames) - len(left), 'frame')} held out from training"
+    return replace(frames.subset(left), notes=(*frames.notes, note))
 
 
 def _open(options: DataOptions, folder: str, frame_list: str | None, split: str | None) -> FrameSet:
