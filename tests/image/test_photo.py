@@ -21,6 +21,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageFile
+from PIL.TiffImagePlugin import IFDRational
 
 from glpn.errors import GLPNError, ImageTooLarge, InvalidImage, MissingInput, UsageError
 from glpn.image.limits import ImageLimits
@@ -390,6 +391,20 @@ def test_focal_length_comes_from_the_sensor_s_resolution_scaled_to_this_picture(
     photo = read_photo(with_exif(block))
     assert photo.focal == pytest.approx(500)
     assert photo.focal_source == "EXIF FocalLength and FocalPlaneXResolution"
+
+
+@pytest.mark.parametrize("is_recorded_turned", [False, True])
+def test_focal_length_of_a_turned_picture_is_that_of_the_camera(is_recorded_turned: bool) -> None:
+    # 25 mm lens, 4000 pixels over 24 mm: 6000 x 4000 pixels were captured. A program turned them,
+    # reduced them to 200 x 300, and may have turned the recorded size or not.
+    exif = Image.Exif()
+    tags = exif.get_ifd(0x8769)
+    tags[0x920A], tags[0xA20E], tags[0xA210] = IFDRational(25), IFDRational(4000, 24), 4
+    tags[0xA002], tags[0xA003] = (4000, 6000) if is_recorded_turned else (6000, 4000)
+    file = io.BytesIO()
+    Image.new("RGB", (200, 300)).save(file, "JPEG", exif=exif.tobytes())
+    photo = read_photo(file.getvalue())
+    assert photo.focal == pytest.approx(25 * 4000 / 24 * 300 / 6000, rel=1e-4)
 
 
 @pytest.mark.parametrize("film_mm", [0, 1, 65535])

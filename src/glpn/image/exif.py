@@ -82,11 +82,20 @@ class Exif:
         unit_mm = _UNIT_MM.get(int(self.tags.get(_PLANE_RESOLUTION_UNIT, 2)), 25.4)
         # Sensor pixels per millimetre, at the original image size.
         per_mm = self.tags.get(_PLANE_X_RESOLUTION, 0.0) / unit_mm
-        captured_width = self.tags.get(_PIXEL_WIDTH) or width
-        focal = self.tags.get(_FOCAL_LENGTH, 0.0) * per_mm * width / captured_width
+        focal = self.tags.get(_FOCAL_LENGTH, 0.0) * per_mm * self._resize_factor(width, height)
         if _plausible(focal, diagonal):
             return focal, "EXIF FocalLength and FocalPlaneXResolution"
         return None
+
+    def _resize_factor(self, width: int, height: int) -> float:
+        """Return the pixels of a picture of this size per pixel that the camera stored.
+
+        A program may turn the pixels and leave the recorded size as it was. The longer sides
+        belong together in either case.
+        """
+        if self.pixel_size is not None:
+            return max(width, height) / max(self.pixel_size)
+        return width / (self.tags.get(_PIXEL_WIDTH) or width)
 
 
 def read_exif(block: bytes) -> Exif:
