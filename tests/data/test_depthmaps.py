@@ -217,6 +217,19 @@ def test_portable_greymaps_and_floatmaps_are_read(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_depth_map(pfm, DepthFormat(scale=1)), METRES)
 
 
+@pytest.mark.parametrize("magic", ["P5", "P2"])
+@pytest.mark.parametrize("greatest", [10_000, 65534, 257, 255, 200, 3])
+def test_a_greymap_keeps_its_values_whatever_its_greatest_one(
+    tmp_path: Path, magic: str, greatest: int
+) -> None:
+    values = np.linspace(0, greatest, 12).astype(">u2" if greatest > 255 else "u1").reshape(3, 4)
+    text = " ".join(map(str, values.flat)).encode()
+    path = tmp_path / "a.pgm"
+    data = values.tobytes() if magic == "P5" else text
+    path.write_bytes(f"{magic}\n# mm\n4 3\n{greatest}\n".encode() + data)
+    np.testing.assert_array_equal(read_raw(path, DepthFormat(scale=1000)), values)
+
+
 def test_carlas_colour_coded_depth_is_read_where_it_is_named(tmp_path: Path) -> None:
     metres = np.array([[0.5, 12.25], [100.0, 999.0]])
     steps = np.rint(metres / 1000 * (256**3 - 1)).astype(np.int64)

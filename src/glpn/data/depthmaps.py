@@ -11,7 +11,7 @@ from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageFile
 
 from glpn.errors import DataError, MissingDependency, MissingInput, UsageError, reason
 
@@ -180,7 +180,20 @@ def _decode(path: Path, form: DepthFormat) -> np.ndarray:
             )
             joined: NDArray[np.int32] = red + 256 * green + 65536 * blue
             return joined
-        return np.asarray(picture)
+        greatest = _greatest_value(picture)
+        values = np.asarray(picture)
+        if greatest is None:
+            return values
+        full = 255 if picture.mode == "L" else 65535
+        return np.rint(values * (greatest / full)).astype(values.dtype)
+
+
+def _greatest_value(picture: ImageFile.ImageFile) -> int | None:
+    """The maxval of a PGM that Pillow stretches to 8 or 16 bits; None if it keeps the values."""
+    if picture.format != "PPM" or picture.mode not in ("L", "I"):
+        return None
+    decoder, _, _, options = picture.tile[0]
+    return None if decoder == "raw" else int(options[-1])
 
 
 def _shape(path: Path, form: DepthFormat) -> tuple[int, ...]:
@@ -233,7 +246,7 @@ def _two_axes(array: np.ndarray) -> np.ndarray:
     return array
 
 
-def _open_picture(path: Path) -> Image.Image:
+def _open_picture(path: Path) -> ImageFile.ImageFile:
     return Image.open(path, formats=("PNG", "TIFF", "PPM"))
 
 
