@@ -112,6 +112,21 @@ def test_a_low_resolution_map_fits_the_depth_and_the_provenance_says_so(tmp_path
     assert read_depth(depth.save(tmp_path / "a.npz")).provenance.note == note
 
 
+@pytest.mark.parametrize("size", [(256, 192), (192, 192), (192, 260)])
+def test_a_map_of_another_shape_is_refused_with_both_sizes(size: tuple[int, int]) -> None:
+    depth = a_depth(np.full((192, 256), 2, np.float32))
+    words = f"256x192, got {size[1]}x{size[0]}: is it rotated or cropped"
+    with pytest.raises(DataError, match=words):
+        depth.with_sparse(a_depth(np.full(size, 3, np.float32)))
+
+
+@pytest.mark.parametrize("size", [(32, 57), (45, 80), (256, 456)])
+def test_a_map_whose_sides_were_rounded_is_fitted(size: tuple[int, int]) -> None:
+    depth = a_depth(np.full((180, 320), 2, np.float32))
+    fitted = depth.with_sparse(a_depth(np.full(size, 3, np.float32)))
+    assert np.median(fitted.metres) == pytest.approx(3, rel=1e-3)
+
+
 def test_points_are_read_from_csv_with_a_header_and_from_plain_text(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("x,y,depth,id\n10,20,1.5,a\n30.5,40,2,b\n")
     (tmp_path / "a.txt").write_text("# SLAM\n10 20 1500\n30.5 40 2000\n")

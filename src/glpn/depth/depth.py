@@ -24,6 +24,8 @@ from glpn.depth.sparse import SparseFit, fit_sparse
 from glpn.errors import DataError, UsageError
 from glpn.files.contents import Contents
 
+_MAX_ASPECT_DIFFERENCE = 0.01  # of sparse depth and its photo; a larger one is no rounding
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Depth:
@@ -246,11 +248,12 @@ class Depth:
 
         Args:
             sparse: points (x, y, metres), metres along the optical axis; or a depth map of the same
-                photo at any size, such as `read_depth("lidar.png", scale=1000)`.
+                photo at any resolution, such as `read_depth("lidar.png", scale=1000)`.
 
         Raises:
             UsageError: a point is outside the image or not finite, or its metres are not above 0.
-            DataError: this depth is known at too few of the points.
+            DataError: this depth is known at too few of the points, or a map has another ratio
+                of sides than the photo.
         """
         points = sparse._sparse_points(self.size) if isinstance(sparse, Depth) else sparse
         fit = fit_sparse(self.metres, np.asarray(points, np.float64))
@@ -267,7 +270,19 @@ class Depth:
         return depth.with_lengths(measurements.lengths) if measurements.lengths else depth
 
     def _sparse_points(self, size: tuple[int, int]) -> NDArray[np.float64]:
-        """Return the known pixels as points (x, y, metres) [N, 3] in an image of this size."""
+        """Return the known pixels as points (x, y, metres) [N, 3] in an image of this size.
+
+        Raises:
+            DataError: the sides of this map have another ratio than those of the image.
+        """
+        height, width = self.size
+        difference = abs(math.log(width * size[0] / (height * size[1])))
+        # A side of a map made at a lower resolution is rounded by up to a pixel.
+        if difference > math.log1p(max(_MAX_ASPECT_DIFFERENCE, 1 / min(self.size))):
+            raise DataError(
+                f"sparse depth: expected a map of the shape of the photo, {size[1]}x{size[0]}, "
+                f"got {width}x{height}: is it rotated or cropped?"
+            )
         y, x = np.nonzero(self.metres)
         down, across = size[0] / self.size[0], size[1] / self.size[1]
         place = [(x + 0.5) * across - 0.5, (y + 0.5) * down - 0.5]

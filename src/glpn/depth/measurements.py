@@ -26,7 +26,7 @@ class Measurements:
     Attributes:
         references: (x, y, metres) along the optical axis, for `Depth.with_references`.
         lengths: (x0, y0, x1, y1, metres) in straight lines, for `Depth.with_lengths`.
-        sparse: points (x, y, metres), or a depth map of any size, for `Depth.with_sparse`.
+        sparse: points (x, y, metres), or a depth map of any resolution, for `Depth.with_sparse`.
     """
 
     references: Sequence[Place] = ()
