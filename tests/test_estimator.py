@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 
 import glpn
+from glpn.depth.measurements import Measurements
 from glpn.errors import InvalidImage, MissingInput, UsageError
 
 PHOTO = Path(__file__).parents[1] / "examples/coffee.jpg"
@@ -217,6 +218,18 @@ def test_every_public_name_exists() -> None:
         assert getattr(glpn, name) is not None
     with pytest.raises(AttributeError, match="nonsense"):
         glpn.nonsense  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"focal": 40}, {"fov": 60}, {"camera": glpn.Camera.from_fov(60, (32, 32), source="given")}],
+)
+def test_a_camera_is_not_given_beside_lengths_that_solve_it(
+    estimator: glpn.DepthEstimator, options: dict[str, Any]
+) -> None:
+    two = Measurements(lengths=[(1, 1, 30, 1, 2.0), (2, 2, 2, 30, 1.5)])
+    with pytest.raises(UsageError, match="known lengths: two solve the focal length, which is giv"):
+        estimator(np.zeros((32, 32, 3), np.uint8), measurements=two, **options)
 
 
 @pytest.mark.parametrize(

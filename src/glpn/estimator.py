@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 import glpn
 from glpn import weights
+from glpn.camera.calibration import require_open_focal
 from glpn.camera.camera import Camera
 from glpn.camera.intrinsics import Intrinsics
 from glpn.camera.selection import assumed_camera, choose_camera, rejected_exif
@@ -203,7 +204,8 @@ class DepthEstimator:
                 `sigma`. If None, `sigma` comes only from measured errors. "flip" needs one more
                 run of the network (`flip_sigma`), "droppath" eight more, on torch
                 (`stochastic_depths`).
-            measurements: known depths and lengths in each photo; see `Depth.calibrate`.
+            measurements: known depths and lengths in each photo; see `Depth.calibrate`. Two known
+                lengths solve the focal length, so no camera may be given with them.
             tiles: number of tiles per side, for more detail in large photos; True chooses the
                 number. It is limited so that no tile is enlarged for the network. The whole photo
                 still determines the metres: see `tiling`.
@@ -218,10 +220,14 @@ class DepthEstimator:
                 or combined with an uncertainty.
             DataError: the intrinsics belong to another image.
         """
-        if sum(value is not None for value in (camera, focal, fov)) > 1:
+        given = sum(value is not None for value in (camera, focal, fov))
+        if given > 1:
             raise UsageError("give at most one of camera, focal and fov")
         _require_type("camera", camera, (Camera, Intrinsics))
         _require_type("measurements", measurements, (Measurements,))
+        if given and measurements is not None:
+            options = "camera, focal and fov"
+            require_open_focal("known lengths", measurements.lengths, options=options)
         require_uncertainty(uncertainty, self.engine)
         tiling.require_tiles(tiles, uncertainty)
 

@@ -67,15 +67,23 @@ def test_an_assistant_reads_metres_and_lengths(call: Any, model: Any, tmp_path: 
 def test_mistakes_are_explained_to_the_assistant(call: Any, tmp_path: Path) -> None:
     write_photo(tmp_path / "room.jpg")
     (tmp_path / "broken.jpg").write_bytes(b"\xff\xd8\xff nothing")
+    ends = {"photo": "room.jpg", "start": [1, 2], "end": [20, 9]}
+    two = [[1, 2, 20, 9, 1.5], [3, 2, 3, 20, 2.5]]
     _, results = call(
         ("photo_depth", {"photo": "../room.jpg"}),
         ("photo_depth", {"photo": "absent.jpg"}),
         ("photo_depth", {"photo": "broken.jpg"}),
         ("photo_length", {"photo": "room.jpg", "start": [0, 0], "end": [9999, 0]}),
+        ("photo_length", {**ends, "known_lengths": two, "focal_pixels": 90}),
+        ("photo_length", {**ends, "known_lengths": two, "field_of_view": 60}),
     )
     assert all(result.is_error for result in results)
     texts = [result.content[0].text for result in results]
-    expected = ("expected a photo below", "absent.jpg: no such file", "broken.jpg", "is outside")
+    both = "known_lengths: two solve the focal length, which is given; leave focal_pixels and"
+    expected = (
+        *("expected a photo below", "absent.jpg: no such file", "broken.jpg", "is outside"),
+        *(both, both),
+    )
     assert all(words in text for words, text in zip(expected, texts, strict=True)), texts
 
 

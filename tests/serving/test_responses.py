@@ -175,6 +175,8 @@ def test_every_kind_of_picture_has_its_status(service: Service, case: Any) -> No
         ("known=1,2,3,4", "x0,y0,x1,y1,metres"),
         ("known=1,2,3,4,0", "above 0"),
         ("known=1,2,1,2,1", "two points of a length must be different"),
+        ("known=1,2,3,4,1&known=1,2,3,9,1&focal=99", "which is given; leave focal and fov out"),
+        ("known=1,2,3,4,1&known=1,2,3,9,1&fov=60", "which is given; leave focal and fov out"),
         ("ref=1,2", "x,y,metres"),
         ("ref=1,9999,2", "outside"),
         ("colormap=jet", "inferno"),

@@ -59,6 +59,24 @@ def require_lengths(name: str, values: Sequence[Sequence[float]], *, numbers: in
             )
 
 
+def require_open_focal(name: str, lengths: Sequence[Sequence[float]], *, options: str) -> None:
+    """Refuse two or more known lengths beside a given camera, whose focal length they solve.
+
+    Args:
+        name: begins the message.
+        lengths: the known lengths.
+        options: the names under which a camera can be given.
+
+    Raises:
+        UsageError: there are two or more.
+    """
+    if len(lengths) > 1:
+        raise UsageError(
+            f"{name}: two solve the focal length, which is given; leave {options} out, or give "
+            "one length, which sets the scale"
+        )
+
+
 def fit_references(
     estimated: Sequence[float], measured: Sequence[float], *, nearest: float
 ) -> ScaleShift:

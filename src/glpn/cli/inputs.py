@@ -219,7 +219,7 @@ def measurements(given: MeasuredGroup, camera: CameraOptions) -> Measurements | 
         UsageError: a value is invalid, or contradicts the camera or another value.
         MissingInput, DataError: as `read_sparse`.
     """
-    from glpn.camera.calibration import require_lengths
+    from glpn.camera.calibration import require_lengths, require_open_focal
     from glpn.depth.measurements import Measurements, read_sparse
 
     references, lengths, sparse = given.ref or (), given.known or (), given.sparse
@@ -227,11 +227,8 @@ def measurements(given: MeasuredGroup, camera: CameraOptions) -> Measurements | 
         raise UsageError("--ref, --known, --sparse: give one kind of them")
     if given.sparse_scale is not None and sparse is None:
         raise UsageError("--sparse-scale: is the scale of --sparse, which is not given")
-    if len(lengths) > 1 and any(value is not None for value in camera.values()):
-        raise UsageError(
-            "--known: two solve the focal length, which is given; leave --focal, --fov and "
-            "--intrinsics out, or give one length, which sets the scale"
-        )
+    if any(value is not None for value in camera.values()):
+        require_open_focal("--known", lengths, options="--focal, --fov and --intrinsics")
     read = Measurements(
         references=tuple(parse_place("--ref", text, count=3) for text in references),
         lengths=tuple(parse_place("--known", text, count=5) for text in lengths),

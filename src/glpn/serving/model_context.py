@@ -16,6 +16,7 @@ from mcp.server.mcpserver import MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
 
 import glpn
+from glpn.camera.calibration import require_open_focal
 from glpn.depth.depth import Depth
 from glpn.depth.measurements import Measurements
 from glpn.errors import GLPNError, MissingInput, UsageError
@@ -124,6 +125,9 @@ class PhotoTools:
         if not found:
             raise MissingInput(f"{photo}: no such file below {self._root}")
         measured = Measurements(lengths=lengths)
+        if focal is not None or fov is not None:
+            options = "focal_pixels and field_of_view"
+            require_open_focal("known_lengths", lengths, options=options)
         with self._lock:  # engines use all threads for one photo
             return self._estimator(path, focal=focal, fov=fov, measurements=measured)
 

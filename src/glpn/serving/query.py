@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from glpn.camera.calibration import require_open_focal
 from glpn.camera.camera import FOV_RANGE
 from glpn.depth.colormaps import color_table
 from glpn.depth.measurements import Measurements
@@ -87,6 +88,8 @@ def parse_query(items: Sequence[tuple[str, str]]) -> DepthQuery:
     color_table(query.colormap)
     if query.focal is not None and query.fov is not None:
         raise UsageError("query: give at most one of focal and fov")
+    if query.focal is not None or query.fov is not None:
+        require_open_focal("known", query.measurements.lengths, options="focal and fov")
     if (query.at or query.between) and query.format != "json":
         raise UsageError("at, between: only format=json answers them")
     return query
