@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 from onnx import numpy_helper
 from PIL import Image
 
+from glpn import GLPNImageProcessor
 from glpn.errors import InexactExport, MissingInput
 from glpn.export import quantize, verify
 from glpn.export.model_source import Source
@@ -80,6 +82,18 @@ def test_fewer_than_four_photographs_are_too_few(folder: Path, tmp_path: Path) -
     (tmp_path / "notes.txt").write_text("no photograph")
     with pytest.raises(MissingInput, match="expected four photographs or more, found 3"):
         export_quantized(Source.of(folder), tmp_path / "int8.onnx", photos=tmp_path)
+
+
+def test_large_photographs_calibrate_at_the_size_of_a_prediction(
+    folder: Path, tmp_path: Path
+) -> None:
+    model = tmp_path / "model"
+    shutil.copytree(folder, model)
+    GLPNImageProcessor().save_pretrained(model)  # no short side: a photo keeps its size
+    Image.new("RGB", (2000, 1500)).save(tmp_path / "large.png")
+    (pixels,) = quantize.read_inputs([tmp_path / "large.png"], Source.of(model))
+    # sqrt(1e6 / 3e6) of both sides, down to multiples of 32
+    assert pixels.shape == (1, 3, 864, 1152)
 
 
 def test_many_photographs_are_thinned_out_evenly(tmp_path: Path) -> None:

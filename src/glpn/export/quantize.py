@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from glpn.errors import MissingInput
+from glpn.estimator import MAX_INPUT_PIXELS
 from glpn.export import verify
 from glpn.export.model_source import Runner, Source
 from glpn.export.onnx_file import onnx_format
@@ -82,11 +83,17 @@ def find_photos(folder: Path) -> list[Path]:
 
 
 def read_inputs(files: Sequence[Path], source: Source) -> Iterator[np.ndarray]:
-    """Each photo as an input of the exported file, in a batch of one."""
+    """Each photo as an input of the exported file, in a batch of one, at the size of predictions.
+
+    An end-to-end file scales photos itself.
+    """
     processor = GLPNImageProcessor.from_pretrained(source.folder)
     for file in files:
         image = read_photo(file).pixels
-        yield image[None] if source.processor else processor.pixels(image)[None]
+        if source.processor is None:
+            yield processor.pixels(image, max_pixels=MAX_INPUT_PIXELS)[None]
+        else:
+            yield image[None]
 
 
 def quantize(model: ModelProto, inputs: Iterator[np.ndarray], name: str) -> ModelProto:
