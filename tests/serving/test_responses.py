@@ -165,6 +165,8 @@ def test_every_kind_of_picture_has_its_status(service: Service, case: Any) -> No
         ("focal=0x10", "above 0"),
         ("focal=infinity", "above 0"),
         ("uncertainty=droppath", "flip"),
+        ("uncertainty=flip&format=png16", "only format=json and format=npz hold it, not png16"),
+        ("uncertainty=flip&format=vis", "only format=json and format=npz hold it, not vis"),
         ("fov=60&focal=500", "at most one"),
         ("at=1", "x,y"),
         ("at=1,1&format=npz", "format=json"),

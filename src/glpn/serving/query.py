@@ -14,7 +14,7 @@ from glpn.depth.measurements import Measurements
 from glpn.errors import MissingDependency, UsageError
 from glpn.files import FORMATS
 
-# format → media type; the uncertainty is part of JSON and NPZ
+# format → media type
 MEDIA_TYPES = {
     "json": "application/json",
     **{row.name: row.media_type for row in FORMATS.values() if row.quantity != "sigma"},
@@ -22,6 +22,7 @@ MEDIA_TYPES = {
 _SINGLE = ("format", "focal", "fov", "colormap", "uncertainty", "step")
 _REPEATED = ("at", "between", "ref", "known")
 _UNCERTAINTIES = ("flip",)
+_WITH_SIGMA = ("json", "npz")  # the formats that hold an uncertainty
 _MAX_FOCAL = 1e6  # pixels; `Camera` compares the focal length with the photo
 _MAX_STEP = 10_000
 MAX_PLACES = 100  # limit for each repeated name
@@ -92,6 +93,11 @@ def parse_query(items: Sequence[tuple[str, str]]) -> DepthQuery:
         require_open_focal("known", query.measurements.lengths, options="focal and fov")
     if (query.at or query.between) and query.format != "json":
         raise UsageError("at, between: only format=json answers them")
+    if query.uncertainty is not None and query.format not in _WITH_SIGMA:
+        raise UsageError(
+            f"uncertainty: only format={' and format='.join(_WITH_SIGMA)} hold it, "
+            f"not {query.format}"
+        )
     return query
 
 
