@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,15 @@ def test_all_writers_of_a_folder_are_read(tmp_path: Path) -> None:
     assert len(Manifest(tmp_path).read()) == 3
 
 
+def test_the_latest_entry_counts_whatever_the_files_are_called(tmp_path: Path) -> None:
+    for second, name in enumerate(("1-of-1", "", "1-of-1")):
+        made = Entry("/p/x.jpg", "x", {**MADE, "asked": str(second)}, {"png16": {"name": "x.png"}})
+        line = {**asdict(made), "time": f"2025-01-01T00:00:0{second}.000+00:00"}
+        with Manifest(tmp_path, name).path.open("a") as file:
+            file.write(json.dumps(line) + "\n")
+    assert Manifest(tmp_path).read().recorded("/p/x.jpg", "png16", "x.png")["asked"] == "2"
+
+
 @pytest.mark.parametrize(
     "line",
     [
@@ -81,6 +91,7 @@ def test_all_writers_of_a_folder_are_read(tmp_path: Path) -> None:
         b"[]",
         b'{"image": "/p/x.jpg"}',
         b'{"image": "/p/x.jpg", "stem": "../../x"}',
+        b'{"image": "/p/x.jpg", "stem": "x", "time": 5}',
         b'{"image": "/p/x.jpg", "stem": "x", "files": {"png16": {"name": "/etc/passwd"}}}',
         b'{"image": "/p/x.jpg", "stem": "x", "files": {"png16": 5}}',
         b"\xff\xfe",

@@ -59,7 +59,7 @@ class Manifest:
         self._log: JsonLog | None = None
 
     def read(self) -> Manifest:
-        """Read the existing manifests; unreadable lines are ignored.
+        """Read the existing manifests; unreadable lines are ignored, and later entries count.
 
         Raises:
             CannotCreateOutput: a manifest cannot be opened.
@@ -69,9 +69,10 @@ class Manifest:
             paths = sorted(folder.glob(f"{_STEM}*{_SUFFIX}"))
         except OSError as e:
             raise CannotCreateOutput(f"{folder}: cannot be used: {e.strerror}") from e
-        for path in paths:
-            for line in read_lines(path):
-                self._remember(_entry(line))
+        entries = [_entry(line) for path in paths for line in read_lines(path)]
+        # Several processes wrote the files, so their names say nothing about the order.
+        for entry in sorted(filter(None, entries), key=lambda entry: entry.time):
+            self._remember(entry)
         return self
 
     def __len__(self) -> int:
@@ -120,8 +121,8 @@ class Manifest:
             self._log.close()
             self._log = None
 
-    def _remember(self, entry: Entry | None) -> None:
-        if entry is None or (entry.error and entry.image in self._entries):
+    def _remember(self, entry: Entry) -> None:
+        if entry.error and entry.image in self._entries:
             return  # a failure does not invalidate earlier outputs
         self._entries[entry.image] = entry
         for file in entry.files.values():
@@ -136,7 +137,8 @@ def _entry(line: bytes) -> Entry | None:
             return None
         entry = Entry(**values)
         names = [entry.stem, *map(_name, entry.files.values())]
-        known = isinstance(entry.image, str) and isinstance(entry.origin, dict)
+        texts = all(isinstance(text, str) for text in (entry.image, entry.time))
+        known = texts and isinstance(entry.origin, dict)
         inside = all(Path(name).name == name for name in names)  # no path outside the folder
     except (ValueError, TypeError, KeyError, AttributeError):
         return None
