@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +116,45 @@ def test_another_model_is_refused_in_a_job_and_for_one_photograph(
         run = predict(what, "-m", other_model)
         assert run.code == 73 and "was made with another model" in run.err
     assert outputs(tmp_path / "out") == before
+
+
+def interrupted(tmp_path: Path, run: Callable[[], object], name: str) -> None:
+    """Bring the folder into the state of a run that was killed before it recorded a file."""
+    out, manifest = tmp_path / "out", tmp_path / "out/manifest.jsonl"
+    before, record = outputs(out), manifest.read_bytes()
+    run()
+    for file, data in before.items():
+        if file != name:
+            (out / file).write_bytes(data)
+    manifest.write_bytes(record)
+
+
+def test_a_run_resumes_that_was_killed_while_it_replaced_the_outputs_of_a_changed_photo(
+    predict: RunGlpn, folder: Path, tmp_path: Path
+) -> None:
+    predict(folder)
+    Image.new("RGB", (64, 64), "red").save(folder / "p2.jpg")
+    interrupted(tmp_path, lambda: predict(folder), "p2.png")
+    run = predict(folder)
+    assert run.code == 0 and "1 predicted, 3 kept" in run.err
+    assert library.read_depth(tmp_path / "out/p2.png").size == (64, 64)
+    before = (tmp_path / "out/manifest.jsonl").read_bytes()
+    assert "4 kept" in predict(folder).err
+    assert (tmp_path / "out/manifest.jsonl").read_bytes() == before
+
+
+def test_a_run_resumes_that_was_killed_after_it_had_replaced_the_last_output(
+    predict: RunGlpn, folder: Path, tmp_path: Path
+) -> None:
+    for photo in ("p1.jpg", "p2.jpg", "p3.jpg"):
+        (folder / photo).unlink()
+    plain, wide = ("--format", "png16"), ("--format", "png16", "--fov", "60")
+    predict(folder, *plain)
+    interrupted(tmp_path, lambda: predict(folder, *wide, "--overwrite"), "p0.png")
+    refused = predict(folder, *plain)
+    assert refused.code == 73 and "was made with fov=60.0, not no options" in refused.err
+    assert "1 kept" in predict(folder, *wide).err
+    assert lines(tmp_path)[-1]["origin"]["asked"] == "fov=60.0"
 
 
 def test_of_two_photographs_with_one_name_the_second_is_refused_not_passed_over(

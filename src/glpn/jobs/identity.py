@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 
 ANOTHER_PHOTO = "from another photo, or before it changed"
 
@@ -21,6 +21,11 @@ class OutputIdentity:
     image_hash: str
     model_hash: str
     asked: str = ""
+
+    @classmethod
+    def of(cls, recorded: Mapping[str, object]) -> OutputIdentity:
+        """The recorded identity, with empty fields where the record has none."""
+        return cls(**{key.name: str(recorded.get(key.name, "")) for key in fields(cls)})
 
     def difference(
         self, recorded: Mapping[str, object], options: Mapping[str, object]

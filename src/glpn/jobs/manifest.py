@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -101,6 +101,13 @@ class Manifest:
             return {}
         file = entry.files.get(format, {})
         return {**entry.origin, **file} if file.get("name") == name else {}
+
+    def forget(self, image: str, format: str) -> None:
+        """Drop the record of one file in memory, because the file has been replaced since."""
+        with self._writing:
+            entry = self._entries[image]
+            kept = {name: file for name, file in entry.files.items() if name != format}
+            self._entries[image] = replace(entry, files=kept)
 
     def append(self, entry: Entry) -> None:
         """Append a line and pass it to the operating system; several threads may call this.

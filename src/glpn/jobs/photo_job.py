@@ -92,7 +92,7 @@ class PhotoJob(Generic[T]):
     def require_same(self, photos: Iterable[JobPhoto]) -> None:
         """Refuse to mix outputs of different models or options in one folder.
 
-        Reads the manifest only, no photo.
+        Reads the manifest, and files that differ from it, but no photo.
 
         Raises:
             CannotCreateOutput: an output was made differently and may not be replaced.
@@ -105,11 +105,15 @@ class PhotoJob(Generic[T]):
         for photo in photos:
             for format, path in self.targets(photo).items():
                 recorded = self._recorded(photo, format, path)
-                if recorded and os.path.lexists(path):
-                    same = self._identity(str(recorded["image_hash"]))
-                    options = _recorded_options(self.spec.formats[format])
-                    if difference := same.difference(recorded, options):
-                        raise _refusal(path, difference)
+                if not recorded or not os.path.lexists(path):
+                    continue
+                options = _recorded_options(self.spec.formats[format])
+                difference = self._wanted(recorded).difference(recorded, options)
+                if difference and self._was_replaced(photo, format, path, recorded):
+                    label = files.label(path, format)
+                    difference = self._wanted(label).difference(label, options)
+                if difference:
+                    raise _refusal(path, difference)
 
     def __call__(self, photo: JobPhoto) -> PhotoResult[T]:
         """Process one photo. Its own errors are in the result; errors of the whole job raise.
@@ -130,11 +134,11 @@ class PhotoJob(Generic[T]):
 
     def _process(self, photo: JobPhoto) -> tuple[PhotoResult[T], OutputIdentity | None]:
         identity = None
-        model_hash = self.model.model_hash
+        self._identity("")  # the model's errors are not this photo's
         try:
             shown, max_bytes = display_name(photo.name), self.spec.limits.max_bytes
             data = read_bytes(photo.source(), shown, max_bytes=max_bytes)
-            identity = OutputIdentity(hashlib.sha256(data).hexdigest(), model_hash, self.spec.asked)
+            identity = self._identity(hashlib.sha256(data).hexdigest())
             write = {f: p for f, p in self.targets(photo).items() if self._must(photo, f, identity)}
             kept = {f: p for f, p in self.targets(photo).items() if f not in write}
         except GLPNError as e:
@@ -148,8 +152,28 @@ class PhotoJob(Generic[T]):
             return PhotoResult(photo, FAILED, error=e), identity
         return PhotoResult(photo, PREDICTED, write, kept, report), identity
 
+    def _wanted(self, recorded: Mapping[str, object]) -> OutputIdentity:
+        """The identity of an output that this job would make from the recorded photo."""
+        return self._identity(str(recorded.get("image_hash", "")))
+
     def _identity(self, image_hash: str) -> OutputIdentity:
         return OutputIdentity(image_hash, self.model.model_hash, self.spec.asked)
+
+    def _was_replaced(
+        self, photo: JobPhoto, format: str, path: Path, noted: Mapping[str, object]
+    ) -> bool:
+        """Whether a file is complete and says that it is not the recorded one; forgets the record.
+
+        A job that was killed leaves such a file: it had replaced an old output, and not recorded
+        the new one yet.
+        """
+        if self._manifest is None or not files.valid_output(path, format):
+            return False
+        options = _recorded_options(noted)
+        if not OutputIdentity.of(noted).difference(files.label(path, format), options):
+            return False
+        self._manifest.forget(photo.image, format)
+        return True
 
     def _must(self, photo: JobPhoto, format: str, identity: OutputIdentity) -> bool:
         """Whether a file has to be written.
@@ -167,7 +191,10 @@ class PhotoJob(Generic[T]):
         if self.spec.overwrite:
             return True
         noted = self._recorded(photo, format, path)
-        if not files.valid_output(path, format, noted):
+        complete = files.valid_output(path, format, noted)
+        if not complete and noted and self._was_replaced(photo, format, path, noted):
+            complete, noted = True, {}
+        if not complete:
             raise CannotCreateOutput(
                 f"{path}: exists and is not a complete {format} file of glpn; "
                 "--overwrite replaces it"
