@@ -71,6 +71,18 @@ def test_sparse_depth_is_met_and_noted(predict: RunGlpn, photo: Path, tmp_path: 
     assert "points of sparse depth" in record["provenance"]["note"]
 
 
+def test_an_edited_file_of_sparse_depth_changes_the_depth(
+    predict: RunGlpn, photo: Path, tmp_path: Path
+) -> None:
+    points = tmp_path / "points.csv"
+    medians = []
+    for metres in (2, 4):
+        points.write_text("".join(f"{x},{y},{metres}\n" for x in (20, 64, 100) for y in (20, 70)))
+        assert predict(photo, "--format", "png16", "--sparse", points).code == 0
+        medians.append(float(np.median(library.read_depth(tmp_path / "out/room.png").metres)))
+    assert medians[1] == pytest.approx(2 * medians[0], rel=0.01)
+
+
 def test_sparse_depth_map_needs_a_unit(predict: RunGlpn, photo: Path, tmp_path: Path) -> None:
     path = tmp_path / "lidar.png"
     Image.fromarray(np.full((12, 16), 2500, np.uint16)).save(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -123,9 +124,14 @@ def _changes(
         "tiles": detail.tiles,
         "ref": measured.ref,
         "known": measured.known,
-        "sparse": measured.sparse,
+        "sparse": None if measured.sparse is None else _content(measured.sparse),
         "sparse-scale": measured.sparse_scale,
     }
+
+
+def _content(path: Path) -> str:
+    """Return a file's path and hash: another content changes the metres, too."""
+    return f"{path} (SHA-256 {hashlib.sha256(path.read_bytes()).hexdigest()})"
 
 
 def _for_uncertainty(engine: EngineOptions, uncertainty: str | None) -> EngineOptions:
