@@ -129,6 +129,7 @@ class DepthEstimator:
         provenance = Provenance(
             model=str(options.model),
             model_hash=weights.file_hash(folder / weights.WEIGHTS_NAME),
+            settings_hash=weights.settings_hash(folder),
             engine=engine.name,
             precision=engine.precision,
             glpn_version=glpn.__version__,

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 import glpn as library
+from glpn import weights
 from glpn.engines.selection import Candidate, Cost, save_costs
 from tests.cli.conftest import RunGlpn, write_photo
 
@@ -34,9 +35,9 @@ def other_model(model: Path, tmp_path: Path) -> Path:
     from safetensors.numpy import load_file, save_file
 
     other = shutil.copytree(model, tmp_path / "other-model")
-    weights = load_file(other / "model.safetensors")
-    weights["head.head.2.bias" if "head.head.2.bias" in weights else next(iter(weights))] += 0.1
-    save_file(weights, other / "model.safetensors", {"format": "pt"})
+    tensors = load_file(other / "model.safetensors")
+    tensors["head.head.2.bias" if "head.head.2.bias" in tensors else next(iter(tensors))] += 0.1
+    save_file(tensors, other / "model.safetensors", {"format": "pt"})
     return other
 
 
@@ -61,6 +62,7 @@ def test_a_folder_keeps_a_manifest_with_a_line_for_each_photograph(
             "image_hash": origin.image_hash,
             "model_hash": origin.model_hash,
             "asked": "fov=60.0",
+            "settings_hash": origin.settings_hash,
         }
         assert line["seconds"] > 0 and line["error"] == ""
 
@@ -155,6 +157,40 @@ def test_a_run_resumes_that_was_killed_after_it_had_replaced_the_last_output(
     assert refused.code == 73 and "was made with fov=60.0, not no options" in refused.err
     assert "1 kept" in predict(folder, *wide).err
     assert lines(tmp_path)[-1]["origin"]["asked"] == "fov=60.0"
+
+
+@pytest.mark.parametrize(
+    ("file", "change"),
+    [("config.json", {"max_depth": 80.0}), ("preprocessor_config.json", {"short_side": 64})],
+)
+def test_a_model_with_edited_settings_counts_as_another(
+    predict: RunGlpn, folder: Path, model: Path, tmp_path: Path, file: str, change: dict[str, float]
+) -> None:
+    own = shutil.copytree(model, tmp_path / "own-model")
+    predict(folder, "-m", own)
+    settings = json.loads((own / file).read_text())
+    (own / file).write_text(json.dumps(settings, indent=7))
+    weights.sign(own)
+    assert "4 kept" in predict(folder, "-m", own).err
+    (own / file).write_text(json.dumps({**settings, **change}))
+    weights.sign(own)
+    for remembered in (True, False):  # by the manifest, then by the files
+        run = predict(folder, "-m", own)
+        assert run.code == 73 and "was made with other settings of this model" in run.err
+        if remembered:
+            (tmp_path / "out/manifest.jsonl").unlink()
+
+
+def test_records_without_settings_are_accepted(
+    predict: RunGlpn, folder: Path, tmp_path: Path
+) -> None:
+    predict(folder)
+    manifest = tmp_path / "out/manifest.jsonl"
+    old = lines(tmp_path)
+    for line in old:
+        del line["origin"]["settings_hash"]
+    manifest.write_text("".join(json.dumps(line) + "\n" for line in old))
+    assert "4 kept" in predict(folder).err
 
 
 def test_of_two_photographs_with_one_name_the_second_is_refused_not_passed_over(

@@ -11,7 +11,13 @@ from glpn.camera.camera import require_finite
 from glpn.errors import DataError
 
 # Values of files that were written before these fields existed.
-_OLD_DEFAULTS = {"image_hash": "", "asked": "", "precision": "float32", "error_data": ""}
+_OLD_DEFAULTS = {
+    "image_hash": "",
+    "asked": "",
+    "precision": "float32",
+    "error_data": "",
+    "settings_hash": "",
+}
 
 _NUMBERS = ("max_depth", "error")  # fields that are not text; None where unknown
 
@@ -35,6 +41,7 @@ class Provenance:
             to the errors on held-out frames; None if these were not measured, and after a
             calibration.
         error_data: the frames that `error` was measured on.
+        settings_hash: SHA-256 of the model's configuration and its processor's.
     """
 
     model: str
@@ -49,6 +56,7 @@ class Provenance:
     precision: str = "float32"
     error: float | None = None
     error_data: str = ""
+    settings_hash: str = ""
 
     def for_image(self, name: str, image_hash: str = "") -> Provenance:
         """The same for one photo, given by its name or path."""

@@ -16,11 +16,14 @@ class OutputIdentity:
         image_hash: SHA-256 of the photo's file.
         model_hash: SHA-256 of the weights.
         asked: options that change the metres, as text; empty if there are none.
+        settings_hash: SHA-256 of the model's settings; empty in records of older versions, which
+            are accepted.
     """
 
     image_hash: str
     model_hash: str
     asked: str = ""
+    settings_hash: str = ""
 
     @classmethod
     def of(cls, recorded: Mapping[str, object]) -> OutputIdentity:
@@ -44,6 +47,8 @@ class OutputIdentity:
             return ""
         if recorded["model_hash"] != self.model_hash:
             return "with another model"
+        if recorded.get("settings_hash") not in (None, "", self.settings_hash):
+            return "with other settings of this model"
         if (asked := recorded.get("asked", "")) != self.asked:
             return f"with {asked or 'no options'}, not {self.asked or 'no options'}"
         for key, value in options.items():

@@ -157,7 +157,8 @@ class PhotoJob(Generic[T]):
         return self._identity(str(recorded.get("image_hash", "")))
 
     def _identity(self, image_hash: str) -> OutputIdentity:
-        return OutputIdentity(image_hash, self.model.model_hash, self.spec.asked)
+        model = self.model
+        return OutputIdentity(image_hash, model.model_hash, self.spec.asked, model.settings_hash)
 
     def _was_replaced(
         self, photo: JobPhoto, format: str, path: Path, noted: Mapping[str, object]

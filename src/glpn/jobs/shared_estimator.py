@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import threading
 from dataclasses import asdict, replace
+from pathlib import Path
 
 from glpn import weights
 from glpn.depth.depth import Depth
@@ -59,8 +60,20 @@ class SharedEstimator:
         Raises:
             MissingInput: the model does not exist.
         """
-        folder = weights.resolve(self._options.model, **asdict(self._options.hub))
-        return weights.file_hash(folder / weights.WEIGHTS_NAME)
+        return weights.file_hash(self._folder / weights.WEIGHTS_NAME)
+
+    @functools.cached_property
+    def settings_hash(self) -> str:
+        """SHA-256 of the model's settings; does not open the model.
+
+        Raises:
+            MissingInput, ConfigError: the model does not exist, or its settings are damaged.
+        """
+        return weights.settings_hash(self._folder)
+
+    @functools.cached_property
+    def _folder(self) -> Path:
+        return weights.resolve(self._options.model, **asdict(self._options.hub))
 
     def estimator(self) -> DepthEstimator:
         """The estimator, opened once; raises what `glpn.load` does, and `UsageError`."""

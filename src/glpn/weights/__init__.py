@@ -43,5 +43,6 @@ from glpn.weights.store import WEIGHTS_NAME as WEIGHTS_NAME
 from glpn.weights.store import file_hash as file_hash
 from glpn.weights.store import read_arrays as read_arrays
 from glpn.weights.store import read_tensors as read_tensors
+from glpn.weights.store import settings_hash as settings_hash
 from glpn.weights.store import torch_dtype as torch_dtype
 from glpn.weights.store import write_model as write_model

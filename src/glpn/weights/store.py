@@ -266,6 +266,19 @@ def file_hash(path: str | Path) -> str:
         raise CheckpointError(f"{path}: cannot be read: {e.strerror}") from None
 
 
+def settings_hash(folder: str | Path) -> str:
+    """SHA-256 of the settings in a model's folder: its configuration and its processor's.
+
+    Layout and order of the JSON files do not matter.
+
+    Raises:
+        MissingInput, ConfigError: a file cannot be read.
+    """
+    paths = (Path(folder, name) for name in (CONFIG_NAME, PROCESSOR_NAME))
+    settings = {path.name: read_json(path) for path in paths if path.is_file()}
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+
+
 def _hash(path: Path) -> str:
     digest = hashlib.sha256()
     with path.open("rb") as stream:
