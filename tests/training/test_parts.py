@@ -23,6 +23,7 @@ from glpn.training.data import (
     CanonicalFrames,
     KeptFrames,
     ScaledFrames,
+    focal_ratio,
     open_datasets,
     open_frames,
 )
@@ -105,6 +106,20 @@ def test_frames_of_two_cameras_get_the_metres_of_one() -> None:
     frames = KeptFrames(tuple(Sample(str(i), image, depth, None, c) for i, c in enumerate(cameras)))
     one = CanonicalFrames(frames, ratio=1.25)  # that of the first: 80 / 64
     assert [float(one[i].depth[0, 0]) for i in range(3)] == pytest.approx([2.0, 4.0, 2.0])
+
+
+def test_a_mix_has_a_focal_ratio_only_if_all_its_datasets_have_the_same() -> None:
+    def of(*focals: float | None) -> KeptFrames:
+        image, depth = np.zeros((64, 96, 3), np.uint8), np.ones((64, 96), np.float32)
+        cameras = (f and Camera(f, f, 48, 32, "given") for f in focals)
+        return KeptFrames(tuple(Sample("x", image, depth, None, c or None) for c in cameras))
+
+    assert focal_ratio([of(80, 80)]) == pytest.approx(80 / 64)
+    assert focal_ratio([of(80, 80), of(81, 81)]) == pytest.approx(80 / 64)
+    assert focal_ratio([of(80, 80), of(40, 40)]) is None
+    assert focal_ratio([of(80, 80), of(None, None)]) is None
+    assert focal_ratio([of(80, 40)]) is None
+    assert focal_ratio([]) is None
 
 
 def test_the_last_share_of_a_folder_is_held_out_in_one_block(tmp_path: Path) -> None:

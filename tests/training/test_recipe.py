@@ -201,6 +201,8 @@ def test_a_mix_of_datasets_arrives_in_records() -> None:
         ("data.mix.real.loss=l1", "data.mix.loss"),
         ("data.mix.real.aspect=[2, 1]", "data.mix.aspect"),
         ("data.train=c", "data.mix excludes data.train"),
+        ("data.train_list=c", r"excludes data.train_list; set data\.mix\.NAME\.list"),
+        ("data.train_split=c", r"excludes data.train_split; set data\.mix\.NAME\.split"),
         ("teacher.max_share=2", "teacher.max_share"),
         ("schedule.peak=1", "schedule.peak"),
     ],

@@ -119,15 +119,17 @@ def check_frames(
             )
 
 
-def focal_ratio(frames: Samples) -> float | None:
+def focal_ratio(sets: Sequence[Samples]) -> float | None:
     """Focal length of the frames' camera in units of the image's shorter side; None if unknown.
 
-    It is taken from the first and the last frame; None, too, if they differ by more than 2 %.
+    It is taken from the first and the last frame of each set; None, too, if some differ by more
+    than 2 %: the network then learns the metres of no single camera.
     """
-    first, last = (_focal_ratio(frames[index]) for index in (0, len(frames) - 1))
-    if first is None or last is None:
+    ratios = [_focal_ratio(frames[index]) for frames in sets for index in (0, len(frames) - 1)]
+    known = [ratio for ratio in ratios if ratio is not None]
+    if not known or len(known) < len(ratios):
         return None
-    return first if math.isclose(first, last, rel_tol=0.02) else None
+    return known[0] if math.isclose(min(known), max(known), rel_tol=0.02) else None
 
 
 def _focal_ratio(sample: Sample) -> float | None:

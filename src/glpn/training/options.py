@@ -149,6 +149,11 @@ class DataOptions:
             raise ConfigError("data.layout and data.folder exclude each other")
         if self.mix and (self.train is not None or self.val_share or self.limit is not None):
             raise ConfigError("data.mix excludes data.train, data.val_share and data.limit")
+        for key in ("list", "split"):
+            if self.mix and getattr(self, f"train_{key}") is not None:
+                raise ConfigError(
+                    f"data.mix excludes data.train_{key}; set data.mix.NAME.{key} instead"
+                )
         if self.mix and self.keep == "device":
             raise ConfigError("data.mix: data.keep=device supports only one dataset")
         self.spec()

@@ -46,6 +46,10 @@ from glpn.training.recipe import Recipe
 from glpn.training.validation import Validator
 from glpn.weights.foreign import encoder_state
 
+_SEVERAL_CAMERAS = (
+    "the datasets do not have one known focal length: the model will not scale its depth to the "
+    "camera of a photo; data.focal_ratio=RATIO trains for one camera"
+)
 FULL_SIZE_HEADS = (-1, 3)  # values of head_in_index that give depth at the size of the image
 
 
@@ -187,8 +191,10 @@ def prepare_data(
     if recipe.run.doctor and world.first:
         check_frames(datasets, held_out, callbacks)
     ratio = recipe.data.focal_ratio
-    if ratio is None and labelled:
-        ratio = focal_ratio(labelled[0])
+    if ratio is None:
+        ratio = focal_ratio(labelled)
+        if ratio is None and len(labelled) > 1:
+            callbacks.log(_SEVERAL_CAMERAS)
     processor = build_processor(recipe.model, short_side=recipe.data.short_side, focal_ratio=ratio)
     samplers = consecutive([(len(d.frames), d.count) for d in datasets], recipe.loop.seed)
     share = Share(samplers, recipe.loop.accumulate, world.rank, world.size)
