@@ -102,6 +102,16 @@ def settled(page: Any) -> None:
     page.locator('main[aria-busy="false"]').wait_for()
 
 
+def download(page: Any, format: str, folder: Path) -> Path:
+    """Press the button of a format; the file that it saves."""
+    with page.expect_download() as coming:
+        page.locator(f"[data-format={format}]").click()
+    settled(page)
+    path = folder / coming.value.suggested_filename
+    coming.value.save_as(path)
+    return path
+
+
 def spot(page: Any, x: int, y: int) -> tuple[float, float]:
     """Where pixel (x, y) of the photo lies on the screen."""
     box = page.locator("#frame").bounding_box()
@@ -482,7 +492,7 @@ def test_points_keep_their_letters_in_both_views(
 
 
 def test_the_uncertainty_is_shown_beside_the_metres(
-    open_page: Callable[..., Any], photo: bytes, model: Path
+    open_page: Callable[..., Any], photo: bytes, model: Path, tmp_path: Path
 ) -> None:
     page = open_page()
     give(page, photo)
@@ -495,6 +505,12 @@ def test_the_uncertainty_is_shown_beside_the_metres(
     metres, sigma = map(float, re.findall(r"[0-9.]+", page.inner_text("#here")))
     assert metres == pytest.approx(depth.at(30, 20), abs=0.02)
     assert sigma == pytest.approx(depth.sigma[20, 30], abs=0.02)
+    page.mouse.click(*spot(page, 30, 20))
+    npz, figures = (download(page, name, tmp_path) for name in ("npz", "json"))
+    np.testing.assert_allclose(read_depth(npz).sigma, depth.sigma, atol=1e-3)
+    (point,) = json.loads(figures.read_text())["at"]
+    assert point["sigma"] == pytest.approx(depth.sigma[20, 30], abs=1e-3)
+    assert download(page, "png16", tmp_path).exists()
 
 
 def test_the_model_states_its_terms(open_page: Callable[..., Any], photo: bytes) -> None:
@@ -568,6 +584,64 @@ def test_the_distance_from_the_camera_is_a_tape_measure_too(
     focal = float(page.locator("#focal").input_value())
     slant = np.hypot(np.hypot((3 - 63.5) / focal, (90 - 47.5) / focal), 1)
     assert shown(page, "a") == pytest.approx(3 / slant, abs=0.02)
+
+
+def test_a_distance_from_the_camera_holds_for_another_camera(
+    open_page: Callable[..., Any], photo: bytes
+) -> None:
+    page = open_page()
+    give(page, photo)
+    page.mouse.click(*spot(page, 3, 90))
+    page.get_by_label("Camera to A is").fill("3")
+    page.get_by_role("button", name="Use", exact=True).click()
+    page.locator("#note", has_text="1 reference").wait_for()
+    settled(page)
+    page.get_by_label("Horizontal field of view in degrees").fill("100")
+    page.get_by_role("button", name="Measure again").click()
+    page.locator("#lens-now", has_text="given field of view of 100°").wait_for()
+    settled(page)
+    focal = 64 / np.tan(np.radians(50))
+    slant = np.hypot(np.hypot((3 - 63.5) / focal, (90 - 47.5) / focal), 1)
+    assert shown(page, "a") == pytest.approx(3 / slant, abs=0.006)
+
+
+def test_a_camera_that_the_service_refuses_is_not_kept(
+    open_page: Callable[..., Any], photo: bytes, depth: glpn.Depth, tmp_path: Path
+) -> None:
+    page = open_page()
+    give(page, photo)
+    page.get_by_label("Focal length in pixels").fill("9000")  # above 50 diagonals of 160 pixels
+    page.get_by_role("button", name="Measure again").click()
+    page.get_by_role("alert").filter(has_text="3.2 to 8000 px").wait_for()
+    settled(page)
+    read = read_depth(download(page, "npz", tmp_path))
+    assert read.camera.source == depth.camera.source
+    for x, y in ((10, 80), (110, 15)):
+        page.mouse.click(*spot(page, x, y))
+    page.get_by_label("A to B is").fill("2.5")
+    page.get_by_role("button", name="Use", exact=True).click()
+    page.locator("#note", has_text="1 known length").wait_for()
+    settled(page)
+    assert shown(page, "apart") == 2.5
+
+
+def test_two_kinds_of_tape_measure_are_not_mixed(
+    open_page: Callable[..., Any], photo: bytes
+) -> None:
+    page = open_page()
+    give(page, photo)
+    page.mouse.click(*spot(page, 10, 80))
+    page.get_by_label("Camera to A is").fill("3")
+    page.get_by_role("button", name="Use", exact=True).click()
+    page.locator("#note", has_text="1 reference").wait_for()
+    settled(page)
+    here = page.inner_text("#a")
+    page.mouse.click(*spot(page, 110, 15))
+    page.get_by_label("A to B is").fill("1.2")
+    page.get_by_role("button", name="Use", exact=True).click()
+    assert "one kind of tape measure" in page.get_by_role("alert").inner_text()
+    assert page.locator("#tapes li").count() == 1
+    assert page.inner_text("#a") == here
 
 
 def test_several_photos_keep_their_lengths_and_make_one_report(

@@ -29,12 +29,12 @@ export class Shot {
     this.thumb.getContext("2d").drawImage(image, 0, 0, THUMB, height);
   }
 
-  /** The camera and the tape measures as the query of the service. */
-  query() {
+  /** The camera and the tape measures as the query of the service; `map` has the camera's rays. */
+  query(map = this.map) {
     const known = [], ref = [];
     for (const { points, metres } of this.tape) {
       if (points.length === 2) known.push([...points.flat(), metres].join());
-      else ref.push([...points[0], metres / this.map.slant(points[0])].join());
+      else ref.push([...points[0], metres / map.slant(points[0])].join());
     }
     return { ...this.lens, known, ref };
   }

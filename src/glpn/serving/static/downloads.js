@@ -14,6 +14,8 @@ const FILES = {
   json: ["JSON", "figures, A and B"],
 };
 
+const WITH_SIGMA = ["npz", "json"]; // the formats that hold an uncertainty
+
 /** One button per format of the service. */
 export function listFormats() {
   part("files").replaceChildren(...Object.entries(now.about.formats).map(([format, suffix]) => {
@@ -31,8 +33,9 @@ export function listFormats() {
 }
 
 async function download(format, suffix) {
-  const { points } = now.shot;
+  const { map, points } = now.shot;
   const query = { ...now.shot.query(), format };
+  if (map.sigma && WITH_SIGMA.includes(format)) query.uncertainty = "flip";
   if (format === "vis") query.colormap = part("colormap").value;
   if (format === "json") {
     query.at = points.map((point) => point.join());

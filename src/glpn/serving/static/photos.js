@@ -48,16 +48,35 @@ async function load(image, file) {
 }
 
 /** Measure a photo with its camera and its tape; `size` is null where the browser cannot read it. */
-export async function estimate(shot, size) {
+async function estimate(shot, size) {
   const step = size ? stepFor(...size) : 1;
   const refined = part("sigma").checked ? { uncertainty: "flip" } : {};
-  const map = await measure(shot.file, { ...shot.query(), ...refined }, step, part("key").value);
+  const ask = (query) => measure(shot.file, { ...query, ...refined }, step, part("key").value);
+  const query = shot.query();
+  let map = await ask(query);
+  // The service takes depths, and a distance from the camera is a depth only along known rays.
+  // Another camera has other rays, which its first answer states.
+  const corrected = shot.query(map);
+  if (corrected.ref.join() !== query.ref.join()) map = await ask(corrected);
   if (!size) throw new Failure("This browser cannot show the photo.");
   shot.show(map, part("photo"));
 }
 
+/** Measure a photo again with another `lens` or `tape`; if that fails, the earlier one remains. */
+export async function remeasure(shot, changes) {
+  const before = { lens: shot.lens, tape: shot.tape };
+  Object.assign(shot, changes);
+  try {
+    await estimate(shot, shot.size);
+  } catch (error) {
+    Object.assign(shot, before);
+    throw error;
+  }
+  present(shot);
+}
+
 /** Display a measured photo; its file is in the <img> already. */
-export function present(shot) {
+function present(shot) {
   const isSame = now.shot === shot;
   now.shot = shot;
   part("start").hidden = true;
@@ -113,9 +132,5 @@ document.addEventListener("measured", gallery);
 part("again").addEventListener("click", start);
 part("lens").addEventListener("submit", (event) => {
   event.preventDefault();
-  attempt("Measuring again", async () => {
-    now.shot.lens = chosenLens();
-    await estimate(now.shot, now.shot.size);
-    present(now.shot);
-  });
+  attempt("Measuring again", async () => remeasure(now.shot, { lens: chosenLens() }));
 });

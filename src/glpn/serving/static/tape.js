@@ -1,7 +1,7 @@
 // The tape measure: true lengths that calibrate all others.
 
 import { pressable } from "./album.js";
-import { estimate, present } from "./photos.js";
+import { remeasure } from "./photos.js";
 import { Failure } from "./service.js";
 import { attempt, item, now, part, refill, showError } from "./state.js";
 
@@ -24,23 +24,18 @@ function useTape() {
     showError(new Failure(`Enter a length from ${least} to ${most} metres.`));
     return;
   }
+  const { points, tape } = now.shot;
+  if (tape.some((each) => each.points.length !== points.length)) {
+    showError(new Failure("Use one kind of tape measure: from the camera, or between two points. Remove the other kind first."));
+    return;
+  }
   part("tape-metres").value = "";
-  calibrate([...now.shot.tape, { points: now.shot.points, metres }]);
+  calibrate([...tape, { points, metres }]);
 }
 
-/** Measure again with these tape measures; if they are impossible, the earlier ones remain. */
+/** Measure again with these tape measures. */
 function calibrate(tape) {
-  attempt("Calibrating", async () => {
-    const shot = now.shot, before = shot.tape;
-    shot.tape = tape;
-    try {
-      await estimate(shot, shot.size);
-    } catch (error) {
-      shot.tape = before;
-      throw error;
-    }
-    present(shot);
-  });
+  attempt("Calibrating", () => remeasure(now.shot, { tape }));
 }
 
 document.addEventListener("measured", showTape);
