@@ -17,7 +17,7 @@ from PIL import Image
 
 import glpn
 from glpn.depth.measurements import Measurements
-from glpn.errors import InvalidImage, MissingInput, UsageError
+from glpn.errors import DataError, InvalidImage, MissingInput, UsageError
 
 PHOTO = Path(__file__).parents[1] / "examples/coffee.jpg"
 
@@ -230,6 +230,14 @@ def test_a_camera_is_not_given_beside_lengths_that_solve_it(
     two = Measurements(lengths=[(1, 1, 30, 1, 2.0), (2, 2, 2, 30, 1.5)])
     with pytest.raises(UsageError, match="known lengths: two solve the focal length, which is giv"):
         estimator(np.zeros((32, 32, 3), np.uint8), measurements=two, **options)
+
+
+def test_a_camera_of_a_larger_image_is_refused_with_the_photo_s_size(
+    estimator: glpn.DepthEstimator,
+) -> None:
+    large = glpn.Camera.from_fov(60, (96, 128), source="calibration")
+    with pytest.raises(DataError, match=r"calibration: .* outside the photo of 40x30 pixels"):
+        estimator(np.zeros((30, 40, 3), np.uint8), camera=large)
 
 
 @pytest.mark.parametrize(

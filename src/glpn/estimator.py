@@ -219,7 +219,7 @@ class DepthEstimator:
             UsageError: more than one of camera, focal and fov is given, the uncertainty is unknown
                 or unavailable with this engine, a measurement is impossible, or tiles are invalid
                 or combined with an uncertainty.
-            DataError: the intrinsics belong to another image.
+            DataError: the camera or the intrinsics belong to an image of another size.
         """
         given = sum(value is not None for value in (camera, focal, fov))
         if given > 1:
@@ -239,6 +239,7 @@ class DepthEstimator:
             else:
                 if camera is not None:
                     camera.require_plausible(photo.size)
+                    camera.require_centre_inside(photo.size)
                 known = camera or choose_camera(photo, focal=focal, fov=fov)
             depth = self.estimate(photo, known, uncertainty=uncertainty, tiles=tiles)
             return depth if measurements is None else depth.calibrate(measurements)

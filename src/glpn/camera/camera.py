@@ -139,6 +139,19 @@ class Camera:
                 f"pixels, got {got} ({self.source})"
             )
 
+    def require_centre_inside(self, size: tuple[int, int]) -> None:
+        """Refuse a principal point outside an image of this (height, width).
+
+        Raises:
+            DataError: it is outside, so these are the pixels of a larger image.
+        """
+        height, width = size
+        if not (0 <= self.cx <= width - 1 and 0 <= self.cy <= height - 1):
+            raise DataError(
+                f"{self.source}: the principal point ({self.cx:g}, {self.cy:g}) is outside "
+                f"the photo of {width}x{height} pixels: it was calibrated at another size"
+            )
+
     def record(self) -> dict[str, object]:
         """The attributes as JSON types; lens attributes only if the lens distorts."""
         values = dataclasses.asdict(self)

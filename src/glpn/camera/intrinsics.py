@@ -75,11 +75,7 @@ class Intrinsics:
                     "the aspect ratio differs (rotated, or cropped?)"
                 )
             camera = camera.scaled(chosen.size, size)
-        if not (0 <= camera.cx <= width - 1 and 0 <= camera.cy <= height - 1):
-            raise DataError(
-                f"{self.source}: the principal point ({camera.cx:g}, {camera.cy:g}) is outside "
-                f"the photo of {width}x{height} pixels: it was calibrated at another size"
-            )
+        camera.require_centre_inside(size)
         try:
             camera.require_plausible(size)
         except UsageError as e:
