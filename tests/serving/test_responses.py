@@ -182,6 +182,8 @@ def test_every_kind_of_picture_has_its_status(service: Service, case: Any) -> No
         ("ref=1,2", "x,y,metres"),
         ("ref=1,9999,2", "outside"),
         ("colormap=jet", "inferno"),
+        ("colormap=gray&format=npz", "only format=vis has colours, not npz"),
+        ("step=2", "only files have pixels to leave out, not format=json"),
         ("%00=%ff", "format, focal"),
     ],
 )

@@ -98,6 +98,10 @@ def parse_query(items: Sequence[tuple[str, str]]) -> DepthQuery:
             f"uncertainty: only format={' and format='.join(_WITH_SIGMA)} hold it, "
             f"not {query.format}"
         )
+    if "colormap" in once and query.format != "vis":
+        raise UsageError(f"colormap: only format=vis has colours, not {query.format}")
+    if "step" in once and query.format == "json":
+        raise UsageError("step: only files have pixels to leave out, not format=json")
     return query
 
 
