@@ -62,6 +62,28 @@ def test_another_folder_is_scored_whole(run: Path, data: Path, tmp_path: Path) -
     assert RunFrames.of(str(run / "best")).choose(frames, new, asked=False) is frames
 
 
+def test_frames_are_held_out_only_in_the_folder_that_the_run_validated_on(
+    run: Path, data: Path, tmp_path: Path
+) -> None:
+    validation = shutil.copytree(data, tmp_path / "validation")  # the same names: 0 to 5
+    folders = {"folders": [str(data), str(validation)], "held_out_in": str(validation)}
+    (run / "recipe.json").write_text(json.dumps(folders))
+    (run / "trained_on.txt").write_text("0\n1\n2\n3\n4\n5\n")
+    for present in (True, False):
+        if not present:
+            shutil.rmtree(validation)
+        frames = RunFrames.of(str(run / "best")).choose(open_dataset(data), data, asked=False)
+        assert len(frames) == 6
+        assert "6 frames" in frames.warnings[-1] and "trained on" in frames.warnings[-1]
+        if present:
+            opened = open_dataset(validation)
+            frames = RunFrames.of(str(run / "best")).choose(opened, validation, asked=False)
+            assert frames.names == ("4", "5")
+            part = opened.select(["4", "5"])
+            chosen = RunFrames.of(str(run / "best")).choose(part, validation, asked=True)
+            assert chosen is part  # frames of the same names were trained on
+
+
 def test_models_of_no_run_have_no_frames(tmp_path: Path) -> None:
     assert RunFrames.of("glpn-b0-indoor") is None
     assert RunFrames.of(str(tmp_path)) is None

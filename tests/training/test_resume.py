@@ -143,8 +143,9 @@ def test_a_run_does_not_resume_with_other_frames(
     monkeypatch.chdir(tmp_path)
     recipe = tiny_recipe(Path("set"), tmp_path / "run", "loop.steps=2")
     train(recipe)
-    folders = json.loads((tmp_path / "run/recipe.json").read_text())["folders"]
-    assert folders == [str(frames)]  # `glpn evaluate` knows them from any working directory
+    record = json.loads((tmp_path / "run/recipe.json").read_text())
+    assert record["folders"] == [str(frames)]  # `glpn evaluate` finds them from any directory
+    assert record["held_out_in"] == str(frames)
     held_out = (tmp_path / "run/held_out.txt").read_text()
     for kind in ("rgb", "depth"):
         shutil.copy(frames / f"{kind}/003.png", frames / f"{kind}/100.png")

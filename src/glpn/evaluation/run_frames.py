@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,12 +15,20 @@ HELD_OUT, TRAINED_ON, RECIPE = "held_out.txt", "trained_on.txt", "recipe.json"
 
 @dataclass(frozen=True)
 class RunFrames:
-    """The names of frames that a training run's folder lists beside its model folders."""
+    """The names of frames that a training run's folder lists beside its model folders.
+
+    Attributes:
+        folder: the run's folder.
+        held_out, trained_on: names of frames.
+        data: the folders of these frames, if known.
+        held_out_in: the folder of the frames held out; None if unknown, as in older runs.
+    """
 
     folder: Path
     held_out: tuple[str, ...]
     trained_on: frozenset[str]
     data: tuple[Path, ...]
+    held_out_in: Path | None = None
 
     @classmethod
     def of(cls, model: str) -> RunFrames | None:
@@ -28,7 +37,8 @@ class RunFrames:
         if not Path(model).is_dir() or not (folder / TRAINED_ON).is_file():
             return None
         held_out, trained_on = _names(folder / HELD_OUT), _names(folder / TRAINED_ON)
-        return cls(folder, held_out, frozenset(trained_on), _folders(folder / RECIPE))
+        data, held_out_in = _folders(folder / RECIPE)
+        return cls(folder, held_out, frozenset(trained_on), data, held_out_in)
 
     def choose(self, frames: FrameSet, data: Path, *, asked: bool) -> FrameSet:
         """Return the held-out frames unless the user chose others; add a note or a warning.
@@ -40,14 +50,17 @@ class RunFrames:
         """
         if not self._is_same_set(frames, data):
             return frames
-        if self.held_out and not asked:
+        held_out = self.held_out if self._is_of_held_out(data) else ()
+        if held_out and not asked:
             note = (
-                f"scored on the {len(self.held_out):,} frames that the run held out "
+                f"scored on the {len(held_out):,} frames that the run held out "
                 f"({self.folder / HELD_OUT}); --list or --split chooses others"
             )
-            chosen = frames.select(self.held_out)
+            chosen = frames.select(held_out)
             return replace(chosen, notes=(*frames.notes, note))
-        learned = [name for name in frames.names if name in self.trained_on]
+        known = self.held_out_in is not None  # a training folder may use the same names
+        trained_on = self.trained_on.difference(held_out if known else ())
+        learned = [name for name in frames.names if name in trained_on]
         if not learned:
             return frames
         warning = (
@@ -58,11 +71,22 @@ class RunFrames:
 
     def _is_same_set(self, frames: FrameSet, data: Path) -> bool:
         """Return whether the run used this folder, or frames of the same names elsewhere."""
-        existing = [folder for folder in self.data if folder.is_dir()]
-        if existing:
-            return any(folder.samefile(data) for folder in existing)
+        if any(folder.is_dir() for folder in self.data):
+            return _contains(self.data, data)
         listed = self.trained_on | set(self.held_out)
         return listed <= set(frames.names) or set(frames.names) <= listed
+
+    def _is_of_held_out(self, data: Path) -> bool:
+        """Return whether the held-out frames are in this folder, which the run used."""
+        if self.held_out_in is None:
+            return True
+        if self.held_out_in.is_dir():
+            return self.held_out_in.samefile(data)
+        return not _contains(self.data, data)  # it was moved or deleted
+
+
+def _contains(folders: Sequence[Path], data: Path) -> bool:
+    return any(folder.is_dir() and folder.samefile(data) for folder in folders)
 
 
 def _names(path: Path) -> tuple[str, ...]:
@@ -71,11 +95,13 @@ def _names(path: Path) -> tuple[str, ...]:
     return tuple(line for line in path.read_text("utf-8").splitlines() if line.strip())
 
 
-def _folders(path: Path) -> tuple[Path, ...]:
-    """Return the data folders of a run, or none if they are unknown."""
+def _folders(path: Path) -> tuple[tuple[Path, ...], Path | None]:
+    """Return the data folders of a run, and that of its held-out frames, as far as known."""
     try:
         record = read_json(path)
     except (GLPNError, OSError):
-        return ()
-    named = record.get("folders") if isinstance(record, dict) else None
-    return tuple(Path(name) for name in named or () if isinstance(name, str))
+        return (), None
+    values = record if isinstance(record, dict) else {}
+    named, held_out_in = values.get("folders"), values.get("held_out_in")
+    folders = tuple(Path(name) for name in named or () if isinstance(name, str))
+    return folders, Path(held_out_in) if isinstance(held_out_in, str) else None

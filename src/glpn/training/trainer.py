@@ -340,6 +340,7 @@ def _write_settings(recipe: Recipe, data: TrainingData, folder: Path) -> None:
         "recipe_hash": recipe.hash(),
         # The recipe's paths are relative to the working directory, which may be another one later.
         "folders": sorted({str(Path(frames.name).resolve()) for frames in data.labelled}),
+        "held_out_in": data.held_out and str(Path(data.held_out.name).resolve()),
         "glpn": glpn.__version__,
         "torch": torch.__version__,
         "python": platform.python_version(),
