@@ -19,6 +19,7 @@ from glpn.errors import CannotCreateOutput, CheckpointError, UsageError
 from glpn.training import train
 from glpn.training.api import lock_run
 from glpn.training.checkpoint import list_checkpoints
+from glpn.training.trainer import Trainer
 from tests.training import child
 from tests.training.child import finished
 from tests.training.runs import log_of, tiny_recipe, traces, write_frames
@@ -167,7 +168,30 @@ def test_a_run_is_not_overwritten_unless_it_is_to_be_resumed(frames: Path, tmp_p
     for resume in (True, False):
         with pytest.raises(CannotCreateOutput, match="models of a run, but no checkpoint"):
             train(recipe, resume=resume)
-    assert (tmp_path / "best/model.safetensors").is_file()
+    shutil.rmtree(tmp_path / "last")  # which a killed run has not written yet
+    best = (tmp_path / "best/model.safetensors").read_bytes()
+    with pytest.raises(CannotCreateOutput, match="models of a run, but no checkpoint"):
+        train(recipe)
+    assert (tmp_path / "best/model.safetensors").read_bytes() == best
+
+
+def test_the_first_best_model_comes_after_a_checkpoint_that_validates_again(
+    frames: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = tiny_recipe(frames, tmp_path / "run", "loop.steps=2")
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "_export", _killed)
+        with pytest.raises(KeyboardInterrupt):
+            train(recipe)
+    assert list_checkpoints(tmp_path / "run/checkpoints") and not (tmp_path / "run/best").exists()
+    train(recipe, resume=True)
+    train(tiny_recipe(frames, tmp_path / "alone", "loop.steps=2"))
+    assert log_of(tmp_path / "run", "validation") == log_of(tmp_path / "alone", "validation")
+    assert (tmp_path / "run/best/model.safetensors").is_file()
+
+
+def _killed(trainer: Trainer, name: str) -> None:
+    raise KeyboardInterrupt
 
 
 def test_another_recipe_cannot_go_on_with_a_run(frames: Path, tmp_path: Path) -> None:

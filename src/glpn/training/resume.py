@@ -12,7 +12,7 @@ from glpn.errors import CannotCreateOutput, CheckpointError, UsageError
 from glpn.training.checkpoint import Checkpoint, list_checkpoints, newest_checkpoint
 from glpn.training.recipe import Recipe
 
-LAST, CHECKPOINTS = "last", "checkpoints"  # folders within the run's folder
+BEST, LAST, CHECKPOINTS = "best", "last", "checkpoints"  # folders within the run's folder
 
 
 def checkpoint_to_resume(
@@ -38,7 +38,8 @@ def checkpoint_to_resume(
     if found is None:
         if existing:
             raise CheckpointError(f"{folder}: no usable checkpoint: {'; '.join(errors)}")
-        if (folder / LAST).is_dir():  # written after a checkpoint, which somebody deleted since
+        # Models are written after a checkpoint, which somebody deleted since.
+        if any((folder / name).is_dir() for name in (BEST, LAST)):
             raise CannotCreateOutput(
                 f"{folder}: contains the models of a run, but no checkpoint to resume from; choose "
                 "another run.folder, so that they are not replaced"

@@ -31,6 +31,7 @@ from glpn.training.optimiser import AveragedNetwork, build_optimiser, learning_r
 from glpn.training.preparation import TrainingData, build_network, inherited_card, prepare_data
 from glpn.training.recipe import Recipe
 from glpn.training.resume import (
+    BEST,
     CHECKPOINTS,
     LAST,
     checkpoint_to_resume,
@@ -39,7 +40,7 @@ from glpn.training.resume import (
 from glpn.training.step import Update, Updater
 from glpn.training.validation import Validator, score_of, write_pictures
 
-BEST, SAMPLES = "best", "samples"
+SAMPLES = "samples"
 SETTINGS_NAME, HELD_OUT_NAME, TRAINED_ON_NAME = "recipe.json", "held_out.txt", "trained_on.txt"
 
 
@@ -224,6 +225,8 @@ class Trainer:
         metrics, pictures = validator(state.exported, self._world, self._pause)
         score = score_of(metrics, self._recipe.loop.metric)
         better = score < state.best
+        if better and state.saved is None:
+            self._save()  # best/ never exists without a checkpoint to resume from
         state.best, state.stale = (score, 0) if better else (state.best, state.stale + 1)
         state.validated = state.step
         self._metrics = metrics
