@@ -317,6 +317,19 @@ def test_saved_predictions_score_as_the_model_did(
     assert saved["settings"]["pngs"] == str(pngs)
 
 
+def test_saved_predictions_are_replaced_only_with_overwrite(
+    evaluate: RunGlpn, nyu: Path, tmp_path: Path
+) -> None:
+    options = ("--data", nyu, "--limit", 1, "--save-pngs", tmp_path / "pngs")
+    assert evaluate(*options).code == 0
+    [path] = (tmp_path / "pngs").iterdir()
+    before = path.read_bytes()
+    assert evaluate(*options, "--max-depth", 5).code == 73
+    assert path.read_bytes() == before
+    assert evaluate(*options, "--max-depth", 5, "--overwrite").code == 0
+    assert path.read_bytes() != before
+
+
 def test_an_incomplete_folder_of_predictions_is_refused_by_name(
     evaluate: RunGlpn, glpn: RunGlpn, nyu: Path, tmp_path: Path
 ) -> None:
@@ -364,6 +377,38 @@ def test_results_that_cannot_be_compared_are_refused(
         run = glpn("evaluate", "--compare", file, tmp_path / other)
         assert (run.code, run.out) == (code, "") and run.err.startswith("error: ")
     assert glpn("evaluate", "--compare", file, tmp_path / "absent.json").code == 66
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        *(
+            ("--limit", "2"),
+            ("--list", "x"),
+            ("--protocol", "nyu"),
+            ("--range", "1,2"),
+            ("--flip",),
+        ),
+        *(("--use-focal",), ("--align", "median"), ("--pooled",), ("--no-clamp",), ("--report",)),
+        *(("--write-errors",), ("--save-pngs", "x"), ("--from-pngs", "x"), ("--corruptions",)),
+        *(("--max-depth", "5"), ("--engine", "torch")),
+    ],
+)
+def test_a_comparison_refuses_the_options_that_it_would_ignore(
+    glpn: RunGlpn, options: tuple[str, ...]
+) -> None:
+    run = glpn("evaluate", "--compare", "a.json", "b.json", *options)
+    assert run.code == 2 and f"{options[0]}: cannot be combined with --compare" in run.err
+
+
+@pytest.mark.parametrize(
+    "options", [("--max-depth", "5"), ("--engine", "torch"), ("--device", "cpu")]
+)
+def test_saved_predictions_refuse_the_options_of_a_model(
+    glpn: RunGlpn, nyu: Path, options: tuple[str, ...]
+) -> None:
+    run = glpn("evaluate", "--data", nyu, "--from-pngs", nyu, *options)
+    assert run.code == 2 and f"{options[0]}: cannot be combined with --from-pngs" in run.err
 
 
 # Robustness

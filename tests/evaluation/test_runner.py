@@ -209,6 +209,9 @@ def test_results_of_other_images_or_rules_are_not_compared() -> None:
         compare(run(), run(make_frames(39)))
     with pytest.raises(DataError, match="protocols differ"):
         compare(run(), run(protocol=PLAIN.replace(flip=True)))
+    pooled = run(protocol=PLAIN.replace(average="pooled"))
+    with pytest.raises(DataError, match=r"no paired test.*without --pooled"):
+        compare(pooled, pooled)
 
 
 @pytest.mark.parametrize(

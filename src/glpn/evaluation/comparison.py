@@ -43,12 +43,17 @@ def compare(first: Result, second: Result) -> Comparison:
     """Return the paired difference of two results, image by image.
 
     Raises:
-        DataError: the images or the protocols of the results differ.
+        DataError: the images or the protocols of the results differ, or their metrics are pooled.
     """
     if first.protocol.hash() != second.protocol.hash():
         one, other = first.protocol.settings(), second.protocol.settings()
         unlike = (f"{key} {one[key]} and {other[key]}" for key in one if one[key] != other[key])
         raise DataError(f"compare: the protocols differ: {', '.join(unlike)}")
+    if first.protocol.average == "pooled":
+        raise DataError(
+            "compare: pooled results have no paired test, which needs the metrics of each image; "
+            "measure both without --pooled"
+        )
     order = {row.name: row for row in second.rows}
     odd = sorted(order.keys() ^ {row.name for row in first.rows})
     if odd or len(order) != len(first.rows) or len(order) != len(second.rows):

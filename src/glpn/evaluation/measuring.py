@@ -36,7 +36,7 @@ class Request:
         write_errors: also keep the errors by predicted depth in the model's folder.
         save_pngs: the folder for predictions; None saves none.
         png_scale: units per metre of PNGs; None takes the dataset's usual scale.
-        overwrite: replace existing results.
+        overwrite: replace existing results and PNGs.
     """
 
     selection: Selection

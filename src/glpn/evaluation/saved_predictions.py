@@ -27,11 +27,14 @@ def png_name(name: str) -> str:
     return re.sub(r"[/\\]+", "_", name) + ".png"
 
 
-def png_saver(folder: str | Path, *, scale: float) -> Callable[[str, NDArray[np.floating]], None]:
+def png_saver(
+    folder: str | Path, *, scale: float, overwrite: bool = False
+) -> Callable[[str, NDArray[np.floating]], None]:
     """Return a function for `evaluate(save=...)` that writes every prediction into `folder`.
 
     Raises:
-        CannotCreateOutput, OutputFailed: the folder cannot be written, or a file exists already.
+        CannotCreateOutput, OutputFailed: the folder cannot be written, or a file exists already and
+            `overwrite` is False.
         DataError: a prediction is not finite.
     """
     folder = files.require_writable_folder(folder)
@@ -42,7 +45,7 @@ def png_saver(folder: str | Path, *, scale: float) -> Callable[[str, NDArray[np.
             raise DataError(f"{name}: a prediction that is not finite cannot be saved as PNG")
         contents = Contents(np.maximum(metres, 0), {})
         path = files.safe_join(folder, png_name(name))
-        files.write(path, contents, format="png16", scale=scale)
+        files.write(path, contents, format="png16", overwrite=overwrite, scale=scale)
 
     return save
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
 
 from glpn.cli import options
 from glpn.cli.numbers import positive
 from glpn.cli.verbs import evaluate_options as asked
 from glpn.errors import UsageError
+
+# Flags that are not the name of their field.
+_FLAGS = {"output": "-o", "frame_list": "--list", "valid_range": "--range", "clamp": "--no-clamp"}
 
 
 @options.grouped
@@ -33,8 +37,8 @@ def evaluate(
     from glpn.evaluation.measuring import Request
 
     if study.compare is not None:
-        others = {"--model": model.model, "--data": frames.data, "-o": files.output}
-        _refuse("--compare", others)
+        others = _given(model, frames, rules, files, study)
+        _refuse("--compare", {flag: flag != "--compare" for flag in others})
         results.compare_files(*study.compare, as_json=printed.as_json)
         return
     selection = frames.selection(model.model)
@@ -61,6 +65,18 @@ def evaluate(
         run.measure()
 
 
+def _given(*groups: object) -> list[str]:
+    """Return the flags of all options that differ from their defaults."""
+    names = [
+        option.name
+        for group in groups
+        if is_dataclass(group)
+        for option in fields(group)
+        if getattr(group, option.name) != option.default
+    ]
+    return [_FLAGS.get(name, "--" + name.replace("_", "-")) for name in names]
+
+
 def _refuse(option: str, others: Mapping[str, object]) -> None:
     """Refuse options that cannot be combined with `option`.
 
@@ -77,8 +93,12 @@ def _require_fitting(
 ) -> None:
     """Refuse combinations of options that exclude each other."""
     if files.from_pngs is not None:
-        others: dict[str, object] = {"--model": model.model, "--save-pngs": files.save_pngs}
-        others |= {"--corruptions": study.corruptions, "--report": files.report}
+        others: dict[str, object] = dict.fromkeys(_given(model), True)
+        others |= {
+            "--save-pngs": files.save_pngs,
+            "--corruptions": study.corruptions,
+            "--report": files.report,
+        }
         _refuse("--from-pngs", {**others, "--use-focal": rules.use_focal})
     if study.corruptions:
         _refuse("--corruptions", {"--save-pngs": files.save_pngs, "--report": files.report})

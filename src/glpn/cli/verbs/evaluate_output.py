@@ -65,7 +65,8 @@ class Run:
         measuring.prepare(request)
         save = None
         if request.save_pngs is not None:
-            save = png_saver(request.save_pngs, scale=request.scale(evaluation.dataset))
+            scale = request.scale(evaluation.dataset)
+            save = png_saver(request.save_pngs, scale=scale, overwrite=request.overwrite)
         model = Model.load(request.model)
         with console.progress(len(evaluation.frames), quiet=self.quiet) as advance:
             result = score(evaluation, model, advance=advance, save=save)
