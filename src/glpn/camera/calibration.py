@@ -59,7 +59,7 @@ def require_lengths(name: str, values: Sequence[Sequence[float]], *, numbers: in
             )
 
 
-def require_open_focal(name: str, lengths: Sequence[Sequence[float]], *, options: str) -> None:
+def require_open_focal(name: str, lengths: Sequence[object], *, options: str) -> None:
     """Refuse two or more known lengths beside a given camera, whose focal length they solve.
 
     Args:

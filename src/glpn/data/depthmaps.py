@@ -193,7 +193,7 @@ def _greatest_value(picture: ImageFile.ImageFile) -> int | None:
     if picture.format != "PPM" or picture.mode not in ("L", "I"):
         return None
     decoder, _, _, options = picture.tile[0]
-    return None if decoder == "raw" else int(options[-1])
+    return options[-1] if decoder != "raw" and isinstance(options, tuple) else None
 
 
 def _shape(path: Path, form: DepthFormat) -> tuple[int, ...]:
