@@ -15,10 +15,10 @@ FORM = {"Content-Type": "multipart/form-data; boundary=edge"}
 JSON = {"Content-Type": "application/json"}
 
 
-def part(content: bytes, *, filename: str = "a.jpg") -> bytes:
+def part(content: bytes, *, filename: str = "a.jpg", field: str = "image") -> bytes:
     """One part of a multipart body, up to the next delimiter."""
     name = f'; filename="{filename}"' if filename else ""
-    return f'\r\nContent-Disposition: form-data; name="image"{name}\r\n\r\n'.encode() + content
+    return f'\r\nContent-Disposition: form-data; name="{field}"{name}\r\n\r\n'.encode() + content
 
 
 def form(*parts: bytes, end: bytes = b"\r\n--edge--\r\n") -> bytes:
@@ -63,6 +63,7 @@ def test_forms_may_hold_text_and_a_short_preamble(
     [
         (form(part(PHOTO), part(PHOTO)), "expected one file, got 2"),
         (form(part(PHOTO, filename="")), "expected one file, got 0"),
+        (form(part(PHOTO), part(b"60", filename="", field="fov")), "fov: options go into the q"),
         (form(*[part(b"x", filename="")] * 10_000), "more than 16 parts"),
         (b"x" * 100_000 + form(part(PHOTO)), "first 1024 bytes"),
         (form(part(PHOTO), end=b""), "cut off"),
@@ -70,7 +71,17 @@ def test_forms_may_hold_text_and_a_short_preamble(
         (form(PHOTO[:20]), "headers"),
         (b"", "first 1024 bytes"),
     ],
-    ids=["two", "none", "10000-parts", "preamble", "cut", "big-headers", "no-headers", "empty"],
+    ids=[
+        "two",
+        "none",
+        "option",
+        "10000-parts",
+        "preamble",
+        "cut",
+        "big-headers",
+        "no-headers",
+        "empty",
+    ],
 )
 def test_other_forms_are_refused_by_name(service: Service, body: Any, says: str) -> None:
     response = service.post(body, FORM)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import AsyncIterator
 from email.message import Message
 
@@ -18,11 +19,13 @@ from glpn.serving.limits import (
     Limits,
     media_type,
 )
+from glpn.serving.query import OPTIONS
 
 OVERSIZED_CHUNK = "glpn.oversized_chunk"  # key that `server` sets in a request's scope
 _MAX_PARTS = 16  # Parts of a multipart body; forms may add a few text fields.
 _MAX_PREAMBLE = 1024  # bytes before the first part
 _MAX_PART_HEADERS = 4096  # bytes
+_FIELD_NAME = re.compile(rb'[; ]name="?([a-z]+)"?(?![^;\r])', re.IGNORECASE)
 _MAX_BOUNDARY = 70  # characters, RFC 2046 section 5.1.1
 
 
@@ -108,7 +111,7 @@ def _from_json(body: bytes) -> bytes:
 
 
 def _only_file(content_type: str, body: bytes) -> bytes:
-    """The content of the one file in a multipart body (RFC 7578)."""
+    """The content of the one file in a multipart body (RFC 7578); text fields are no options."""
     parts = _parts(content_type, body)
     if parts[-1] not in (b"--", b"--\r\n"):
         raise UsageError(f"multipart: cut off, or more than {_MAX_PARTS} parts")
@@ -117,8 +120,11 @@ def _only_file(content_type: str, body: bytes) -> bytes:
         headers, blank, content = part.partition(b"\r\n\r\n")
         if not blank or len(headers) > _MAX_PART_HEADERS:
             raise UsageError("multipart: a part without proper headers")
+        field = _FIELD_NAME.search(headers)
         if b"filename" in headers.lower():
             files.append(content)
+        elif field is not None and field[1].decode() in OPTIONS:
+            raise UsageError(f"multipart: {field[1].decode()}: options go into the query")
     if len(files) != 1:
         raise UsageError(f"multipart: expected one file, got {len(files)}")
     return files[0]

@@ -21,6 +21,7 @@ MEDIA_TYPES = {
 }
 _SINGLE = ("format", "focal", "fov", "colormap", "uncertainty", "step")
 _REPEATED = ("at", "between", "ref", "known")
+OPTIONS = (*_SINGLE, *_REPEATED)
 _UNCERTAINTIES = ("flip",)
 _WITH_SIGMA = ("json", "npz")  # the formats that hold an uncertainty
 _MAX_FOCAL = 1e6  # pixels; `Camera` compares the focal length with the photo
@@ -109,8 +110,8 @@ def _collect(items: Sequence[tuple[str, str]]) -> dict[str, list[str]]:
     """The values of each name, none unknown and none given too often."""
     values: dict[str, list[str]] = {}
     for name, value in items:
-        if name not in (*_SINGLE, *_REPEATED):
-            known = ", ".join((*_SINGLE, *_REPEATED))
+        if name not in OPTIONS:
+            known = ", ".join(OPTIONS)
             raise UsageError(f"query: expected some of {known}; got {_shown(name)}")
         values.setdefault(name, []).append(value)
         if len(values[name]) > (MAX_PLACES if name in _REPEATED else 1):
