@@ -163,10 +163,13 @@ def test_complete_files_are_kept_and_counted_and_overwritten_when_asked(
 ) -> None:
     predict(photo)
     before = (tmp_path / "out/room.png").stat().st_mtime_ns
-    weights = tmp_path / "weights"  # what tells one model from another; it cannot be opened
-    weights.mkdir()
-    shutil.copy(model / "model.safetensors", weights)
-    again = predict(photo, "-m", weights)
+    same = tmp_path / "same"  # What tells one model from another. It has no graph to open.
+    same.mkdir()
+    for name in ("model.safetensors", "config.json", "preprocessor_config.json"):
+        shutil.copy(model / name, same)
+    closed = ("-m", same, "--engine", "onnxruntime")
+    assert predict(photo, *closed, "-o", tmp_path / "new").code != 0
+    again = predict(photo, *closed)
     assert again.code == 0
     assert "exists already" in again.out and "1 kept" in again.err and "--overwrite" in again.err
     assert (tmp_path / "out/room.png").stat().st_mtime_ns == before
