@@ -66,10 +66,9 @@ def test_pillows_levels_differ_by_one_at_most() -> None:
         assert (difference > 0).mean() <= 0.05
 
 
-def test_normalised_bicubic_pixels_are_the_processors() -> None:
-    processor = GLPNImageProcessor(
-        resample=3, do_normalize=True, image_mean=[0.5, 0.4, 0.3], image_std=[0.2, 0.3, 0.4]
-    )
+@pytest.mark.parametrize(("mean", "std"), [([0.5, 0.4, 0.3], [0.2, 0.3, 0.4]), (0.5, 0.2)])
+def test_normalised_bicubic_pixels_are_the_processors(mean: Any, std: Any) -> None:
+    processor = GLPNImageProcessor(resample=3, do_normalize=True, image_mean=mean, image_std=std)
     (image,) = photographs(100, 140)
     pixels = run_nodes(processor, "pixels", image[None])[0]
     one_level = 1 / 255 / 0.2

@@ -20,7 +20,7 @@ from glpn.export.model_source import IMAGES
 from glpn.export.onnx import network
 from glpn.export.onnx_nodes import Graph
 from glpn.network.config import GLPNConfig
-from glpn.processing.processor import IMAGENET_MEAN, IMAGENET_STD, GLPNImageProcessor
+from glpn.processing.processor import GLPNImageProcessor
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -113,8 +113,9 @@ def normalized(g: Graph, levels: str, processor: GLPNImageProcessor) -> str:
     if processor.do_rescale:
         x = g.add("Mul", x, g.floats(processor.rescale_factor))
     if processor.do_normalize:
-        mean = g.floats(*(processor.image_mean or IMAGENET_MEAN), shape=(3, 1, 1))
-        std = g.floats(*(processor.image_std or IMAGENET_STD), shape=(3, 1, 1))
+        mean, std = (
+            g.floats(*values.tolist(), shape=(3, 1, 1)) for values in processor.statistics(3)
+        )
         x = g.add("Div", g.add("Sub", x, mean), std)
     return x
 

@@ -17,7 +17,7 @@ from glpn.export.model_source import IMAGES, PIXELS, Runner, Source
 from glpn.export.onnx_image import require_exportable
 from glpn.export.writer import Format
 from glpn.network.model import GLPNForDepthEstimation
-from glpn.processing.processor import IMAGENET_MEAN, IMAGENET_STD, GLPNImageProcessor
+from glpn.processing.processor import GLPNImageProcessor
 
 _FILTERS = {Image.Resampling.BILINEAR: "bilinear", Image.Resampling.BICUBIC: "bicubic"}
 
@@ -101,8 +101,9 @@ class EndToEnd(nn.Module):
         if processor.do_rescale:
             x = x * processor.rescale_factor
         if processor.do_normalize:
-            mean = torch.tensor(processor.image_mean or IMAGENET_MEAN)[:, None, None]
-            std = torch.tensor(processor.image_std or IMAGENET_STD)[:, None, None]
+            mean, std = (
+                torch.tensor(values.tolist())[:, None, None] for values in processor.statistics(3)
+            )
             x = (x - mean) / std
         return x
 

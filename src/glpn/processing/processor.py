@@ -82,7 +82,7 @@ class GLPNImageProcessor(ProcessorOptions):
         scale = 255 * self.rescale_factor if self.do_rescale else 1.0
         pixels = unit.transpose(2, 0, 1) * np.float32(scale)  # [C, H, W]
         if self.do_normalize:
-            mean, std = self._statistics(len(pixels))
+            mean, std = self.statistics(len(pixels))
             pixels = (pixels - mean[:, None, None]) / std[:, None, None]
         return np.ascontiguousarray(pixels, np.float32)
 
@@ -170,11 +170,11 @@ class GLPNImageProcessor(ProcessorOptions):
             levels *= self.rescale_factor
         values = np.tile(levels.astype(np.float32), (channels, 1))
         if self.do_normalize:
-            mean, std = self._statistics(channels)
+            mean, std = self.statistics(channels)
             values = (values - mean[:, None]) / std[:, None]
         return values
 
-    def _statistics(self, channels: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def statistics(self, channels: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Mean and standard deviation of each channel.
 
         Raises:
