@@ -99,12 +99,8 @@ class _Job(ctypes.Structure):
     """`struct glpn_head_job` of head.c."""
 
     _fields_ = (
-        ("features", ctypes.c_void_p),
-        ("taps", ctypes.c_void_p),
-        ("bias1", ctypes.c_void_p),
-        ("dots", ctypes.c_void_p),
-        ("out", ctypes.c_void_p),
-        ("workspace", ctypes.c_void_p),
+        *((name, ctypes.c_void_p) for name in ("features", "taps", "bias1")),
+        *((name, ctypes.c_void_p) for name in ("dots", "out", "workspace")),
         ("height", ctypes.c_int64),
         ("width", ctypes.c_int64),
         ("channels", ctypes.c_int64),

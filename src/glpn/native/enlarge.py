@@ -26,13 +26,8 @@ class _Job(ctypes.Structure):
     """`struct glpn_enlarge_job` of enlarge.c."""
 
     _fields_ = (
-        ("map", ctypes.c_void_p),
-        ("column_at", ctypes.c_void_p),
-        ("column_weight", ctypes.c_void_p),
-        ("row_at", ctypes.c_void_p),
-        ("row_weight", ctypes.c_void_p),
-        ("out", ctypes.c_void_p),
-        ("workspace", ctypes.c_void_p),
+        *((name, ctypes.c_void_p) for name in ("map", "column_at", "column_weight")),
+        *((name, ctypes.c_void_p) for name in ("row_at", "row_weight", "out", "workspace")),
         ("width", ctypes.c_int64),
         ("new_height", ctypes.c_int64),
         ("new_width", ctypes.c_int64),

@@ -24,16 +24,9 @@ class _Job(ctypes.Structure):
     """`struct glpn_shrink_job` of shrink.c."""
 
     _fields_ = (
-        ("image", ctypes.c_void_p),
-        ("column_first", ctypes.c_void_p),
-        ("column_count", ctypes.c_void_p),
-        ("column_weight", ctypes.c_void_p),
-        ("row_first", ctypes.c_void_p),
-        ("row_count", ctypes.c_void_p),
-        ("row_weight", ctypes.c_void_p),
-        ("values", ctypes.c_void_p),
-        ("out", ctypes.c_void_p),
-        ("workspace", ctypes.c_void_p),
+        *((name, ctypes.c_void_p) for name in ("image", "column_first", "column_count")),
+        *((name, ctypes.c_void_p) for name in ("column_weight", "row_first", "row_count")),
+        *((name, ctypes.c_void_p) for name in ("row_weight", "values", "out", "workspace")),
         ("height", ctypes.c_int64),
         ("width", ctypes.c_int64),
         ("new_height", ctypes.c_int64),
