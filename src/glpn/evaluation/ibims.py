@@ -108,11 +108,11 @@ def boundary_error(prediction: NDArray[np.floating], edges: Mask) -> BoundaryErr
     depth = prediction.astype(np.float64)
     spread = float(np.ptp(depth))
     found = canny((depth - depth.min()) / spread) if spread else np.zeros_like(edges)
-    to_true, to_found = nearest_edge(edges), nearest_edge(found)
+    to_true = nearest_edge(edges)
     close = found & (to_true < FARTHEST_EDGE)
     if not close.any():
         return BoundaryError(FARTHEST_EDGE, FARTHEST_EDGE)
-    both = float(to_true[found].sum() + to_found[edges].sum())
+    both = float(to_true[found].sum() + nearest_edge(found)[edges].sum())
     completeness = both / (np.count_nonzero(found) + np.count_nonzero(edges))
     return BoundaryError(float(to_true[close].mean()), completeness)
 
@@ -140,52 +140,31 @@ def directed_error(
 
 
 def nearest_edge(edges: Mask) -> FloatArray:
-    """Return the distance in pixels to the nearest edge, at most `FARTHEST_EDGE`, [H, W]."""
-    height, width = edges.shape
-    reach = int(FARTHEST_EDGE)
-    padded = np.pad(edges, reach)
-    squared = np.full(edges.shape, reach * reach, dtype=np.int64)
-    for down in range(-reach, reach + 1):
-        for right in range(-reach, reach + 1):
-            length = down * down + right * right
-            if length < reach * reach:
-                window = padded[reach + down :, reach + right :][:height, :width]
-                np.minimum(squared, length, out=squared, where=window)
-    return np.sqrt(squared)
+    """Return the distance in pixels to the nearest edge, at most `FARTHEST_EDGE`, [H, W].
+
+    At least one pixel must be an edge.
+    """
+    from scipy import ndimage
+
+    return np.minimum(ndimage.distance_transform_edt(~edges), FARTHEST_EDGE)
 
 
 def canny(depth: FloatArray) -> Mask:
     """Find edges of a map [H, W] in 0..1: Gaussian, Sobel, thinning, two thresholds."""
-    smooth = _gaussian(depth)
-    down, right = _sobel(smooth), _sobel(smooth.T).T
+    from scipy import ndimage
+
+    total, weight = (  # the borders average only the pixels inside the map
+        ndimage.gaussian_filter(values, CANNY_SIGMA, mode="constant")
+        for values in (depth, np.ones_like(depth))
+    )
+    down, right = (ndimage.sobel(total / weight, axis) for axis in (0, 1))
     strength = np.hypot(down, right)
     low, high = CANNY_THRESHOLDS
     thin = _ridge(strength, down, right)
     thin[[0, -1]] = thin[:, [0, -1]] = False
-    return _connected(thin & (strength >= low), thin & (strength >= high))
-
-
-def _gaussian(depth: FloatArray) -> FloatArray:
-    """Smooth with a Gaussian out to four sigma; borders average only the pixels inside the map."""
-    reach = int(4 * CANNY_SIGMA + 0.5)
-    weights = np.exp(-0.5 * (np.arange(-reach, reach + 1) / CANNY_SIGMA) ** 2)
-    for _ in range(2):
-        padded = np.pad(depth, ((reach, reach), (0, 0)))
-        there = np.pad(np.ones((len(depth), 1)), ((reach, reach), (0, 0)))
-        total, weight = np.zeros_like(depth), np.zeros((len(depth), 1))
-        for i, w in enumerate(weights):
-            total += w * padded[i : i + len(depth)]
-            weight += w * there[i : i + len(depth)]
-        depth = (total / weight).T
-    return depth
-
-
-def _sobel(depth: FloatArray) -> FloatArray:
-    """Return the derivative down the rows, with weights 1 2 1 across."""
-    padded = np.pad(depth, 1, mode="symmetric")
-    step = padded[2:] - padded[:-2]
-    derivative: FloatArray = step[:, :-2] + 2 * step[:, 1:-1] + step[:, 2:]
-    return derivative
+    strong, weak = thin & (strength >= high), thin & (strength >= low)
+    kept: Mask = ndimage.binary_propagation(strong, np.ones((3, 3)), mask=weak)
+    return kept
 
 
 def _ridge(strength: FloatArray, down: FloatArray, right: FloatArray) -> Mask:
@@ -207,18 +186,6 @@ def _ridge(strength: FloatArray, down: FloatArray, right: FloatArray) -> Mask:
         straight = padded[rows + np.where(steep, y, 0) + 1, columns + np.where(steep, 0, x) + 1]
         ridge &= strength >= share * diagonal + (1 - share) * straight
     return ridge
-
-
-def _connected(weak: Mask, strong: Mask) -> Mask:
-    """Return the weak edges connected (in eight directions) to a strong one."""
-    kept = strong
-    while True:
-        padded = np.pad(kept, 1)
-        rows = padded[:-2] | padded[1:-1] | padded[2:]
-        grown = weak & (rows[:, :-2] | rows[:, 1:-1] | rows[:, 2:])
-        if np.array_equal(grown, kept):
-            return kept
-        kept = grown
 
 
 def _require_one_shape(*arrays: np.ndarray) -> None:
