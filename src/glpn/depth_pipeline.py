@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from glpn.engines.options import DEFAULT_MODEL
-from glpn.errors import MissingDependency, UsageError
+from glpn.errors import MissingDependency, UsageError, require_choice
 from glpn.estimator import DepthEstimator, load
 from glpn.image.photo import Photo
 from glpn.image.sources import open_source, sequence_of
@@ -100,10 +100,7 @@ def pipeline(
 def _require_task(task: str | None, return_tensors: str, options: Mapping[str, object]) -> None:
     if task not in (None, TASK):
         raise UsageError(f"task: expected {TASK!r}, got {task!r}")
-    if return_tensors not in TENSOR_KINDS:
-        raise UsageError(
-            f"return_tensors: expected one of {', '.join(TENSOR_KINDS)}; got {return_tensors!r}"
-        )
+    require_choice("return_tensors", return_tensors, TENSOR_KINDS)
     if return_tensors == "pt" and find_spec("torch") is None:
         raise MissingDependency(
             "pipeline returns torch tensors unless return_tensors='np'", extra="torch"

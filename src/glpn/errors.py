@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import ClassVar
 
 
@@ -108,6 +108,14 @@ _PRECEDENCE = (
 def worst(codes: Iterable[int]) -> int:
     """The exit code of several failures: the first of 74, 73, 65, 66, 2; 0 of none."""
     return min(codes, key=_PRECEDENCE.index, default=0)
+
+
+def require_choice(
+    name: str, value: object, known: Collection[str], error: type[GLPNError] = UsageError
+) -> None:
+    """Refuse a value that is none of the known ones, with an error that lists them."""
+    if value not in known:
+        raise error(f"{name}: expected one of {', '.join(known)}; got {value!r}")
 
 
 def reason(error: BaseException, limit: int = 200) -> str:

@@ -22,7 +22,7 @@ from glpn.data.cutdepth import (
     square_piece,
     vertical_strip,
 )
-from glpn.errors import DataError, UsageError
+from glpn.errors import DataError, UsageError, require_choice
 
 NYU_CROP = (448, 576)  # Kim et al. 2022, section 4.1
 KITTI_CROP = (352, 704)
@@ -59,8 +59,8 @@ class AugmentConfig:
     value: float = 20.0
 
     def __post_init__(self) -> None:
-        _one_of("cutdepth", self.cutdepth, KINDS)
-        _one_of("cutdepth_values", self.cutdepth_values, VALUES)
+        require_choice("cutdepth", self.cutdepth, KINDS)
+        require_choice("cutdepth_values", self.cutdepth_values, VALUES)
         for key in ("cutdepth", "flip", "light", "gamma", "hsv"):
             _between(f"{key}_probability", getattr(self, f"{key}_probability"), 0, 1)
         _between("cutdepth_p", self.cutdepth_p, 0, 1)
@@ -263,11 +263,6 @@ def _eight_bits(share: NDArray[np.float64]) -> NDArray[np.uint8]:
 def _signed(u: float) -> float:
     """Map [0, 1) to [-1, 1)."""
     return 2 * float(u) - 1
-
-
-def _one_of(key: str, value: str, known: tuple[str, ...]) -> None:
-    if value not in known:
-        raise UsageError(f"{key}: expected one of {', '.join(known)}; got {value!r}")
 
 
 def _between(key: str, value: float, low: float, high: float) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from glpn.errors import UsageError
+from glpn.errors import require_choice
 
 KINDS = ("vertical", "square", "none")
 VALUES = ("range", "modulo")
@@ -48,8 +48,7 @@ def depth_as_colour(
     reproduces the authors' code: it writes the raw 16-bit value (metres * `raw_scale`) into 8 bits,
     which wraps at 256.
     """
-    if values not in VALUES:
-        raise UsageError(f"cutdepth values: expected one of {', '.join(VALUES)}; got {values!r}")
+    require_choice("cutdepth values", values, VALUES)
     if values == "modulo":
         grey = np.rint(depth * raw_scale) % 256
     else:

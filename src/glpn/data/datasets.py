@@ -14,7 +14,7 @@ from glpn.data.layouts import Layout, known_layout, recognise
 from glpn.data.listing import frame_at, list_frames
 from glpn.data.lists import Row, inside, read_list
 from glpn.data.probing import calibrate
-from glpn.errors import ConfigError, DataError, MissingInput
+from glpn.errors import ConfigError, DataError, MissingInput, require_choice
 
 SPLITS = ("train", "val", "test")
 
@@ -80,8 +80,7 @@ def _layout(root: Path, spec: DatasetSpec | str | None) -> Layout:
 def _list_path(root: Path, layout: Layout, split: str | None) -> Path | None:
     if split is None:
         return None
-    if split not in SPLITS:
-        raise ConfigError(f"split: expected one of {', '.join(SPLITS)}; got {split!r}")
+    require_choice("split", split, SPLITS, ConfigError)
     named = {"train": layout.spec.train, "val": layout.spec.val}.get(split)
     usual = root / f"{split}.txt"
     if named is not None:

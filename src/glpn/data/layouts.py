@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from glpn.data.dataset_spec import SPEC_NAME, DatasetSpec
-from glpn.errors import ConfigError, MissingInput
+from glpn.errors import ConfigError, MissingInput, require_choice
 
 # Colour camera of the NYU Depth V2 Kinect: `camera_params.m` of the dataset's toolbox.
 NYU_INTRINSICS = (518.8579, 519.4696, 325.5824, 253.7362)
@@ -226,10 +226,8 @@ def known_layout(folder: str | Path, name: str) -> Layout:
         ConfigError: no layout has that name.
     """
     folder = Path(folder)
+    require_choice("layout", name, dict.fromkeys(layout.name for layout in LAYOUTS), ConfigError)
     releases = [layout for layout in LAYOUTS if layout.name == name]
-    if not releases:
-        known = ", ".join(dict.fromkeys(layout.name for layout in LAYOUTS))
-        raise ConfigError(f"layout: expected one of {known}; got {name!r}")
     there = (layout for layout in releases if _any(folder, _BRACES.sub("*", layout.spec.rgb)))
     return _with_calibration(folder, next(there, releases[0]))
 

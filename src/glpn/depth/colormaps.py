@@ -12,7 +12,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from glpn.errors import UsageError
+from glpn.errors import UsageError, require_choice
 
 # Anchor colours as hexadecimal RGB, evenly spaced; colours in between are interpolated linearly.
 # Maps of 52 anchors have every fifth colour of the original 256 (largest error: 2 levels).
@@ -96,8 +96,7 @@ def color_table(colormap: str) -> NDArray[np.uint8]:
     Raises:
         UsageError: there is no such map.
     """
-    if colormap not in _ANCHORS:
-        raise UsageError(f"colormap: expected one of {', '.join(COLORMAPS)}; got {colormap!r}")
+    require_choice("colormap", colormap, COLORMAPS)
     anchors = np.frombuffer(bytes.fromhex(_ANCHORS[colormap]), np.uint8).reshape(-1, 3)
     position = np.linspace(0, len(anchors) - 1, 256)
     channels = [np.interp(position, np.arange(len(anchors)), channel) for channel in anchors.T]

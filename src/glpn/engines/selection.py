@@ -24,7 +24,7 @@ from glpn.engines.options import EngineOptions
 from glpn.engines.precision import PRECISIONS, REDUCED, choose_precision, saved_ranges
 from glpn.engines.protocol import Engine, EngineSettings
 from glpn.engines.registry import AUTO, FLOAT32, EngineRow, engine_row
-from glpn.errors import GLPNError, MissingDependency, UsageError
+from glpn.errors import GLPNError, MissingDependency, UsageError, require_choice
 from glpn.files import atomic_file
 from glpn.files.paths import require_writable_folder
 from glpn.processing.processor import GLPNImageProcessor
@@ -170,16 +170,12 @@ def _reduced_candidates(folder: Path, rows: Sequence[EngineRow]) -> list[Candida
 
 
 def _require_known(options: EngineOptions) -> None:
-    names = registry.engine_names()
-    if options.engine not in names:
-        raise UsageError(f"engine: expected one of {', '.join(names)}; got {options.engine!r}")
+    require_choice("engine", options.engine, registry.engine_names())
     if not _DEVICE.fullmatch(options.device):
         raise UsageError(f"device: expected auto, cpu, cuda, cuda:N or mps; got {options.device!r}")
     if options.threads is not None and options.threads < 1:
         raise UsageError(f"threads: expected at least 1, got {options.threads}")
-    if options.precision not in PRECISIONS:
-        known = ", ".join(PRECISIONS)
-        raise UsageError(f"precision: expected one of {known}; got {options.precision!r}")
+    require_choice("precision", options.precision, PRECISIONS)
 
 
 def _gpu_engine(device: str) -> EngineRow | None:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from glpn.engines.hardware import cpu_features
 from glpn.engines.protocol import EngineSettings, require_finite, require_pixels
-from glpn.errors import UsageError
+from glpn.errors import UsageError, require_choice
 from glpn.network import inference
 from glpn.network.model import GLPNForDepthEstimation
 
@@ -153,8 +153,7 @@ class TorchEngine:
 
 def _predictor(model: GLPNForDepthEstimation, precision: str) -> _Predict:
     """The model's inference form, or the model itself if it has none."""
-    if precision not in _TYPES:
-        raise UsageError(f"precision: expected one of {', '.join(_TYPES)}; got {precision!r}")
+    require_choice("precision", precision, _TYPES)
     if inference.supports(model.config) and model.device.type in ("cpu", "cuda"):
         return inference.fast(model, dtype=_TYPES[precision])
     if precision != "float32":

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glpn.engines.protocol import Engine, StochasticEngine
-from glpn.errors import UsageError
+from glpn.errors import UsageError, require_choice
 
 UNCERTAINTIES = ("flip", "droppath")
 _PASSES = 8
@@ -25,9 +25,8 @@ def require_uncertainty(uncertainty: str | None, engine: Engine) -> None:
     Raises:
         UsageError: it is unknown, needs another engine, or the model drops nothing at random.
     """
-    if uncertainty not in (None, *UNCERTAINTIES):
-        known = ", ".join(UNCERTAINTIES)
-        raise UsageError(f"uncertainty: expected one of {known}; got {uncertainty!r}")
+    if uncertainty is not None:
+        require_choice("uncertainty", uncertainty, UNCERTAINTIES)
     if uncertainty != "droppath":
         return
     if not isinstance(engine, StochasticEngine):

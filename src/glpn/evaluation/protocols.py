@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from glpn.errors import DataError, UsageError
+from glpn.errors import DataError, UsageError, require_choice
 
 FloatArray = NDArray[np.float64]
 Scalar = TypeVar("Scalar", bound=np.generic)
@@ -103,9 +103,7 @@ class Protocol:
 
     def __post_init__(self) -> None:
         for field, choices in _CHOICES.items():
-            value = getattr(self, field)
-            if value not in choices:
-                raise UsageError(f"{field}: expected one of {', '.join(choices)}; got {value!r}")
+            require_choice(field, getattr(self, field), choices)
         if not 0 < self.min_depth < self.max_depth < float("inf"):
             raise UsageError(
                 "min_depth, max_depth: expected 0 < min_depth < max_depth, finite; "
@@ -167,8 +165,7 @@ def protocol(name: str) -> Protocol:
     Raises:
         UsageError: there is no protocol of this name.
     """
-    if name not in PROTOCOLS:
-        raise UsageError(f"protocol: expected one of {', '.join(PROTOCOLS)}; got {name!r}")
+    require_choice("protocol", name, PROTOCOLS)
     return PROTOCOLS[name]
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glpn.depth.colormaps import DEFAULT_COLORMAP, UNKNOWN_COLOR
-from glpn.errors import DataError, MissingDependency, UsageError
+from glpn.errors import DataError, MissingDependency, require_choice
 from glpn.evaluation.metrics import HIGHER_IS_BETTER, METRIC_NAMES
 from glpn.evaluation.pipeline import Frame, Predict, Task, predict_task, task
 from glpn.evaluation.protocols import prepare_prediction
@@ -74,8 +74,7 @@ def html_report(
         DataError: the frames differ from those of the result.
     """
     require_matplotlib()
-    if metric not in METRIC_NAMES:
-        raise UsageError(f"metric: expected one of {', '.join(METRIC_NAMES)}; got {metric!r}")
+    require_choice("metric", metric, METRIC_NAMES)
     if len(frames) != len(result.rows):
         raise DataError(f"report: {len(result.rows)} images in the result, {len(frames)} frames")
     pixels = _sample(result, frames, predict, uncertainty)

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, BinaryIO, cast
 
-from glpn.errors import UsageError
+from glpn.errors import UsageError, require_choice
 
 if TYPE_CHECKING:
     from glpn.files.contents import Contents
@@ -187,8 +187,7 @@ def format_of(path: str | Path) -> str:
 
 def require_format(format: str) -> Format:
     """The row of a name; an unknown name raises UsageError."""
-    if format not in FORMATS:
-        raise UsageError(f"format: expected one of {', '.join(FORMATS)}; got {format!r}")
+    require_choice("format", format, FORMATS)
     return FORMATS[format]
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from glpn.errors import ConfigError
+from glpn.errors import ConfigError, require_choice
 from glpn.network.pretrained_config import CONFIG_NAME as CONFIG_NAME
 from glpn.network.pretrained_config import PretrainedConfig
 from glpn.records import field_types, typed
@@ -129,8 +129,7 @@ class GLPNConfig(PretrainedConfig):
     @classmethod
     def preset(cls, name: str, **values: object) -> GLPNConfig:
         """The configuration with the encoder MiT-`name`: "b0" to "b5"."""
-        if name not in PRESETS:
-            raise ConfigError(f"preset: expected one of {', '.join(PRESETS)}; got {name!r}")
+        require_choice("preset", name, PRESETS, ConfigError)
         depths, widths = PRESETS[name]
         return cls(**{"depths": depths, "hidden_sizes": widths, **values})
 

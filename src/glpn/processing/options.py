@@ -14,7 +14,7 @@ from typing import Any, TypedDict, TypeGuard, TypeVar
 
 from PIL import Image
 
-from glpn.errors import ConfigError, UsageError
+from glpn.errors import ConfigError, UsageError, require_choice
 from glpn.processing.images import require_layout
 from glpn.records import nearest_word, read_json
 from glpn.weights.hub_client import HUB_OPTIONS, find_file
@@ -171,8 +171,7 @@ class ProcessorOptions:
         scaling = values.get("short_side") is not None
         types = (*_OUR_TYPES, _SCALING_TYPE) if scaling else _OUR_TYPES
         for key in _TYPE_KEYS:
-            if values.get(key, _OUR_TYPES[0]) not in types:
-                raise ConfigError(f"{key}: expected one of {', '.join(types)}; got {values[key]!r}")
+            require_choice(key, values.get(key, _OUR_TYPES[0]), types, ConfigError)
         _require_known(overrides)
         known = {*_DEFAULTS, *_TYPE_KEYS, *(_SCALING_KEYS if scaling else ())}
         extra = {key: value for key, value in values.items() if key not in known}

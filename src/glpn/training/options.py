@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from glpn.data.dataset_spec import DatasetSpec
-from glpn.errors import ConfigError
+from glpn.errors import ConfigError, require_choice
 from glpn.evaluation.metrics import METRIC_NAMES
 from glpn.evaluation.protocols import PROTOCOLS
 from glpn.network.config import PRESETS, GLPNConfig
@@ -37,7 +37,7 @@ class ModelOptions:
     config: Mapping[str, object] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        _one_of("model.preset", self.preset, tuple(PRESETS))
+        require_choice("model.preset", self.preset, PRESETS, ConfigError)
         if self.start is not None and self.encoder is not None:
             raise ConfigError("model.start and model.encoder exclude each other")
         if self.start is None:
@@ -85,7 +85,7 @@ class MixOptions:
     def __post_init__(self) -> None:
         if not self.folder:
             raise ConfigError("data.mix: every dataset needs a folder")
-        _one_of("data.mix.loss", self.loss, LOSSES)
+        require_choice("data.mix.loss", self.loss, LOSSES, ConfigError)
         _at_least("data.mix.count", self.count, 1)
         for key in ("weight", "edges"):
             _at_least(f"data.mix.{key}", getattr(self, key), 0)
@@ -137,7 +137,7 @@ class DataOptions:
     keep: str = "disk"
 
     def __post_init__(self) -> None:
-        _one_of("data.keep", self.keep, STORAGE)
+        require_choice("data.keep", self.keep, STORAGE, ConfigError)
         if not 0 <= self.val_share < 1:
             raise ConfigError(f"data.val_share: expected 0 <= value < 1, got {self.val_share}")
         for key in ("limit", "val_limit", "short_side"):
@@ -208,7 +208,7 @@ class OptimiserOptions:
     clip_norm: float = 0.0
 
     def __post_init__(self) -> None:
-        _one_of("optimiser.kind", self.kind, OPTIMISERS)
+        require_choice("optimiser.kind", self.kind, OPTIMISERS, ConfigError)
         for key in ("weight_decay", "clip_norm"):
             _at_least(f"optimiser.{key}", getattr(self, key), 0)
         if not 0 < self.layer_decay <= 1:
@@ -239,7 +239,7 @@ class ScheduleOptions:
     warmup: int = 0
 
     def __post_init__(self) -> None:
-        _one_of("schedule.kind", self.kind, SCHEDULES)
+        require_choice("schedule.kind", self.kind, SCHEDULES, ConfigError)
         for key in ("rate", "start_rate", "end_rate", "power", "warmup"):
             _at_least(f"schedule.{key}", getattr(self, key), 0)
         if not 0 < self.peak < 1:
@@ -290,10 +290,12 @@ class LoopOptions:
             _at_least(f"loop.{key}", getattr(self, key), 1)
         for key in ("steps", "validate_every", "patience", "seed"):
             _at_least(f"loop.{key}", getattr(self, key), 0)
-        _one_of("loop.precision", self.precision, PRECISIONS)
-        _one_of("loop.protocol", self.protocol, tuple(PROTOCOLS))
-        _one_of("loop.metric", self.metric, METRIC_NAMES)
-        _one_of("loop.beyond_max_depth", self.beyond_max_depth, BEYOND_MAX_DEPTH)
+        require_choice("loop.precision", self.precision, PRECISIONS, ConfigError)
+        require_choice("loop.protocol", self.protocol, PROTOCOLS, ConfigError)
+        require_choice("loop.metric", self.metric, METRIC_NAMES, ConfigError)
+        require_choice(
+            "loop.beyond_max_depth", self.beyond_max_depth, BEYOND_MAX_DEPTH, ConfigError
+        )
         if not 0 <= self.ema < 1:
             raise ConfigError(f"loop.ema: expected 0 <= value < 1, got {self.ema}")
         if self.batch % self.accumulate:
@@ -334,11 +336,6 @@ class RunOptions:
             _at_least(f"run.{key}", getattr(self, key), 1)
         for key in ("threads", "workers", "samples"):
             _at_least(f"run.{key}", getattr(self, key), 0)
-
-
-def _one_of(key: str, value: str, known: tuple[str, ...]) -> None:
-    if value not in known:
-        raise ConfigError(f"{key}: expected one of {', '.join(known)}; got {value!r}")
 
 
 def _at_least(key: str, value: float, least: float) -> None:

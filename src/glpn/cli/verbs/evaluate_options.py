@@ -11,7 +11,7 @@ import typer
 
 from glpn.cli import options
 from glpn.cli.numbers import parse_numbers, positive
-from glpn.errors import UsageError
+from glpn.errors import UsageError, require_choice
 
 if TYPE_CHECKING:
     from glpn.evaluation.scoring import Selection
@@ -250,10 +250,7 @@ class Rules:
         Raises:
             UsageError: an option has an impossible value.
         """
-        if self.align not in ALIGNMENTS:
-            raise UsageError(
-                f"--align: expected one of {', '.join(ALIGNMENTS)}; got {self.align!r}"
-            )
+        require_choice("--align", self.align, ALIGNMENTS)
         average = "pooled" if self.pooled else "per-image"
         rules: dict[str, object] = dict(ALIGNMENTS[self.align])
         rules |= {"flip": self.flip, "clamp": self.clamp, "average": average}

@@ -28,7 +28,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from glpn.errors import DataError, UsageError
+from glpn.errors import DataError, UsageError, require_choice
 from glpn.evaluation.corruptions import blur, digital, noise, weather
 
 SEVERITIES = (1, 2, 3, 4, 5)
@@ -81,9 +81,7 @@ class Corruption:
     lengths: Literal["image", "pixels"] = "image"
 
     def __post_init__(self) -> None:
-        if self.name not in _EFFECTS:
-            known = ", ".join(_EFFECTS)
-            raise UsageError(f"corruption: expected one of {known}; got {self.name!r}")
+        require_choice("corruption", self.name, _EFFECTS)
         if self.severity not in SEVERITIES:
             raise UsageError(f"{self.name}: severity must be 1 to 5; got {self.severity!r}")
         if self.lengths not in ("image", "pixels"):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from glpn.errors import UsageError
+from glpn.errors import UsageError, require_choice
 from glpn.synthetic.furniture_models.catalogue import open_library
 from glpn.synthetic.scenes.indoor import Cameras, sample_indoor
 from glpn.synthetic.scenes.scene import Scene
@@ -65,10 +65,8 @@ def sample_scenes(
 
 def _options(kind: str, furniture: str | Path | None, cameras: str) -> dict[str, Any]:
     """The arguments of a kind's sampler."""
-    if kind not in SAMPLERS:
-        raise UsageError(f"kind: expected one of {', '.join(SAMPLERS)}; got {kind!r}")
-    if cameras not in tuple(Cameras):
-        raise UsageError(f"cameras: expected one of {', '.join(Cameras)}; got {cameras!r}")
+    require_choice("kind", kind, SAMPLERS)
+    require_choice("cameras", cameras, tuple(Cameras))
     if kind != "indoor":
         if furniture is not None or cameras != Cameras.level:
             raise UsageError(f"kind {kind!r}: furniture and cameras are options of 'indoor'")
