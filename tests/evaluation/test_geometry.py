@@ -28,7 +28,7 @@ pytest.importorskip("scipy")
 
 def surveyed(tmp_path: Path, name: str, values: Any = None) -> SurveyedFrame:
     scene = read_scene(scenes.write(tmp_path / f"{name}.mat", values))
-    return SurveyedFrame(name, None, scene.image, scene.depth.astype(np.float32), scene)
+    return SurveyedFrame(name, scene.image, scene.depth.astype(np.float32), geometry=scene)
 
 
 def flat(image: np.ndarray) -> np.ndarray:

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from glpn.camera.camera import Camera
 from glpn.data.ibims import Scene, read_scene
 from glpn.data.sample import Sample
 from glpn.errors import DataError
@@ -79,15 +78,10 @@ class Geometry:
 
 
 @dataclass(frozen=True)
-class SurveyedFrame:
-    """A `glpn.evaluation.pipeline.Frame` with its geometry from iBims-1's scene file."""
+class SurveyedFrame(Sample):
+    """A sample with its geometry from iBims-1's scene file."""
 
-    name: str
-    scene: str | None
-    image: NDArray[np.uint8]
-    depth: NDArray[np.float32]
-    geometry: Scene
-    camera: Camera | None = None
+    geometry: Scene = field(kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -107,14 +101,11 @@ class SceneErrors:
         return GeometryRow(self.name, len(self.planes), GeometryErrors._make(errors))
 
 
-def surveyed(sample: Sample, path: Path | None) -> Sample | SurveyedFrame:
+def surveyed(sample: Sample, path: Path | None) -> Sample:
     """Add the contents of the scene file, if there is one; raises the errors of `read_scene`."""
     if path is None:
         return sample
-    scene = read_scene(path)
-    return SurveyedFrame(
-        sample.name, sample.scene, sample.image, sample.depth, scene, sample.camera
-    )
+    return SurveyedFrame(**vars(sample), geometry=read_scene(path))
 
 
 def scene_errors(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import typing
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -10,33 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from glpn.camera.camera import Camera
 from glpn.concurrency import map_ordered, prefetch
 from glpn.data.ibims import Scene
+from glpn.data.sample import Sample
 from glpn.errors import DataError
 from glpn.evaluation.geometry import SceneErrors, SurveyedFrame, scene_errors
 from glpn.evaluation.metrics import PixelSums, pixel_sums
 from glpn.evaluation.protocols import Protocol, kb_crop, prepare_prediction, valid_mask
-
-
-class Frame(typing.Protocol):
-    """A frame to evaluate, such as a `glpn.data.Sample`.
-
-    Attributes:
-        name: unique in its dataset.
-        scene: frames of one scene share it; None if it is unknown.
-        image: RGB uint8 [H, W, 3].
-        depth: float32 metres [H, W], 0 = unknown.
-    """
-
-    @property
-    def name(self) -> str: ...  # noqa: D102
-    @property
-    def scene(self) -> str | None: ...  # noqa: D102
-    @property
-    def image(self) -> NDArray[np.uint8]: ...  # noqa: D102
-    @property
-    def depth(self) -> NDArray[np.float32]: ...  # noqa: D102
 
 
 @dataclass(frozen=True)
@@ -72,7 +51,7 @@ class Score:
 Predict = Callable[[NDArray[np.uint8]], object]
 
 
-def task(frame: Frame, protocol: Protocol) -> Task:
+def task(frame: Sample, protocol: Protocol) -> Task:
     """Check a frame and crop it by the protocol.
 
     Raises:
@@ -97,17 +76,16 @@ def task(frame: Frame, protocol: Protocol) -> Task:
     return Task(frame.name, frame.scene, image, target, valid, geometry=geometry, factor=factor)
 
 
-def _focal_factor(frame: Frame, size: tuple[int, int], protocol: Protocol) -> float:
+def _focal_factor(frame: Sample, size: tuple[int, int], protocol: Protocol) -> float:
     """Return the factor that converts the model's metres to those of the frame's camera.
 
     `size` is the (height, width) that the model sees.
     """
     if protocol.focal_ratio is None:
         return 1.0
-    camera: Camera | None = getattr(frame, "camera", None)
-    if camera is None:
+    if frame.camera is None:
         raise DataError(f"{frame.name}: no camera is known, so there is no focal length to use")
-    return camera.focal_factor(protocol.focal_ratio, size)
+    return frame.camera.focal_factor(protocol.focal_ratio, size)
 
 
 def predict_task(predict: Predict, item: Task, protocol: Protocol) -> NDArray[np.floating]:

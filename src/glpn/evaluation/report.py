@@ -5,18 +5,18 @@ from __future__ import annotations
 import base64
 import html
 import io
-import typing
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from glpn.data.sample import Samples
 from glpn.depth.colormaps import DEFAULT_COLORMAP, UNKNOWN_COLOR
 from glpn.errors import DataError, MissingDependency, require_choice
 from glpn.evaluation.metrics import HIGHER_IS_BETTER, METRIC_NAMES
-from glpn.evaluation.pipeline import Frame, Predict, Task, predict_task, task
+from glpn.evaluation.pipeline import Predict, Task, predict_task, task
 from glpn.evaluation.protocols import prepare_prediction
 from glpn.evaluation.result import Result, ends, heading
 from glpn.evaluation.uncertainty import calibration, sparsification
@@ -33,13 +33,6 @@ _HEAD = """<!doctype html><meta charset="utf-8"><title>glpn evaluation</title>
 img{max-width:100%}</style>"""
 
 
-class FrameSequence(typing.Protocol):
-    """Frames by position, in the order of evaluation, such as a dataset of `glpn.data`."""
-
-    def __len__(self) -> int: ...
-    def __getitem__(self, index: int, /) -> Frame: ...
-
-
 @dataclass(frozen=True)
 class _Pixels:
     """Valid pixels of sampled frames, joined: metres [N]."""
@@ -51,7 +44,7 @@ class _Pixels:
 
 def html_report(
     result: Result,
-    frames: FrameSequence,
+    frames: Samples,
     *,
     predict: Predict,
     uncertainty: Predict | None = None,
@@ -121,7 +114,7 @@ def _ranked(result: Result, metric: str) -> dict[str, list[int]]:
 
 
 def _fetch(
-    result: Result, frames: FrameSequence, index: int, predict: Predict
+    result: Result, frames: Samples, index: int, predict: Predict
 ) -> tuple[Task, NDArray[np.floating]]:
     """Return a frame with the protocol's crop, and its prediction prepared for scoring."""
     frame = frames[index]
@@ -135,7 +128,7 @@ def _fetch(
 
 
 def _sample(
-    result: Result, frames: FrameSequence, predict: Predict, uncertainty: Predict | None
+    result: Result, frames: Samples, predict: Predict, uncertainty: Predict | None
 ) -> _Pixels:
     taken: list[tuple[NDArray[np.floating], ...]] = []
     for index in np.unique(np.linspace(0, len(frames) - 1, FRAMES_SAMPLED).round().astype(int)):
@@ -167,9 +160,7 @@ def _histogram(result: Result, metric: str) -> str:
     return _picture(draw, (7, 2.5))
 
 
-def _frame(
-    result: Result, frames: FrameSequence, index: int, *, predict: Predict, metric: str
-) -> str:
+def _frame(result: Result, frames: Samples, index: int, *, predict: Predict, metric: str) -> str:
     item, prediction = _fetch(result, frames, index, predict)
     target = np.where(item.valid, item.target, np.nan)
     error = np.abs(prediction - target) / target
@@ -225,7 +216,7 @@ def _by_distance(pixels: _Pixels) -> str:
 
 
 def _uncertainty(pixels: _Pixels) -> str:
-    maps = (pixels.prediction, pixels.target, typing.cast(NDArray[np.float64], pixels.sigma))
+    maps = (pixels.prediction, pixels.target, cast(NDArray[np.float64], pixels.sigma))
     found = calibration(*maps)
     rmse, abs_rel = (sparsification(*maps, metric=m) for m in ("rmse", "abs_rel"))
 

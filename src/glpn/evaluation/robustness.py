@@ -14,11 +14,12 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from glpn.data.sample import Sample
 from glpn.errors import DataError, UsageError
 from glpn.evaluation.corruptions import CORRUPTIONS, SEVERITIES, Corruption
 from glpn.evaluation.journal import Entry, Journal
 from glpn.evaluation.metrics import HIGHER_IS_BETTER, METRIC_NAMES
-from glpn.evaluation.pipeline import Frame, Predict, Task, predict_task, score_tasks, task
+from glpn.evaluation.pipeline import Predict, Task, predict_task, score_tasks, task
 from glpn.evaluation.protocols import Protocol
 from glpn.evaluation.result import (
     count_scenes,
@@ -162,7 +163,7 @@ class Robustness:
 
 
 def robustness(
-    frames: Iterable[Frame],
+    frames: Iterable[Sample],
     predict: Predict,
     *,
     study: Study,
@@ -222,7 +223,7 @@ def condition(name: str, severity: int) -> str:
 
 
 def _tasks(
-    frames: Iterable[Frame], study: Study, names: tuple[str, ...], done: int
+    frames: Iterable[Sample], study: Study, names: tuple[str, ...], done: int
 ) -> Iterator[Task]:
     """Yield every frame under every condition after the first `done`, which cover `names`."""
     conditions = study.conditions()

@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from glpn.data.sample import Sample
 from glpn.errors import DataError
 from glpn.evaluation.geometry import SceneErrors, summarise
 from glpn.evaluation.metrics import PixelSums
-from glpn.evaluation.pipeline import Frame, Predict, Task, predict_task, score_tasks, task
+from glpn.evaluation.pipeline import Predict, Task, predict_task, score_tasks, task
 from glpn.evaluation.protocols import Protocol
 from glpn.evaluation.result import Result, Row, named_intervals, package_versions
 from glpn.evaluation.statistics import mean_intervals, pooled_intervals
@@ -23,7 +24,7 @@ MAX_UNIT_SPREAD = 0.4  # robust deviation of its logarithm between frames; 0.21 
 
 
 def evaluate(
-    frames: Iterable[Frame],
+    frames: Iterable[Sample],
     predict: Predict,
     *,
     protocol: Protocol,

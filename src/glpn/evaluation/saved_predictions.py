@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glpn import files
+from glpn.data.sample import Sample
 from glpn.errors import DataError, MissingInput
-from glpn.evaluation.pipeline import Frame, Task, task
+from glpn.evaluation.pipeline import Task, task
 from glpn.evaluation.protocols import Protocol, kb_crop
 from glpn.evaluation.result import Result
 from glpn.evaluation.runner import evaluate_tasks
@@ -51,7 +52,7 @@ def png_saver(
 
 
 def from_pngs(
-    frames: Iterable[Frame],
+    frames: Iterable[Sample],
     folder: str | Path,
     *,
     names: Sequence[str],

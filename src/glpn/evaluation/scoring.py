@@ -25,7 +25,7 @@ from glpn.data.sample import Sample
 from glpn.engines.options import EngineOptions
 from glpn.errors import CannotCreateOutput, ConfigError, MissingInput, UsageError
 from glpn.estimator import DepthEstimator
-from glpn.evaluation.geometry import SurveyedFrame, surveyed
+from glpn.evaluation.geometry import surveyed
 from glpn.evaluation.protocols import PROTOCOLS, Protocol, protocol
 from glpn.evaluation.result import Result
 from glpn.evaluation.robustness import Robustness, Study, robustness
@@ -312,9 +312,7 @@ def _counted(frames: FrameSet, advance: Callable[[], None]) -> Iterator[Sample]:
         advance()
 
 
-def _surveyed(
-    evaluation: Evaluation, advance: Callable[[], None]
-) -> Iterator[Sample | SurveyedFrame]:
+def _surveyed(evaluation: Evaluation, advance: Callable[[], None]) -> Iterator[Sample]:
     for frame in _counted(evaluation.frames, advance):
         yield surveyed(frame, evaluation.geometry.get(frame.name))
 
