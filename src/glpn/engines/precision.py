@@ -18,7 +18,7 @@ from glpn.engines.hardware import cpu_features
 from glpn.engines.protocol import Ranges
 from glpn.engines.registry import AUTO, FLOAT32, TABLE, EngineRow
 from glpn.errors import CheckpointError, ConfigError, UsageError
-from glpn.files import atomic_file
+from glpn.files import write_file
 from glpn.records import decode, read_json
 
 REDUCED = "reduced"
@@ -246,6 +246,6 @@ def write_records(folder: Path, records: Iterable[Record]) -> Path:
     kept = [other for other in others if other.engine not in measured]
     lines = ",\n".join(json.dumps(dataclasses.asdict(item)) for item in (*kept, *new))
     file = folder / weights.PRECISION_NAME
-    with weights.signing(folder, file.name), atomic_file(file, overwrite=True) as stream:
-        stream.write(f'{{"format": "{_FORMAT}", "records": [\n{lines}\n]}}\n'.encode())
+    with weights.signing(folder, file.name):
+        write_file(file, f'{{"format": "{_FORMAT}", "records": [\n{lines}\n]}}\n'.encode())
     return file

@@ -25,7 +25,7 @@ from glpn.engines.precision import PRECISIONS, REDUCED, choose_precision, saved_
 from glpn.engines.protocol import Engine, EngineSettings
 from glpn.engines.registry import AUTO, FLOAT32, EngineRow, engine_row
 from glpn.errors import GLPNError, MissingDependency, UsageError, require_choice
-from glpn.files import atomic_file
+from glpn.files import write_file
 from glpn.files.paths import require_writable_folder
 from glpn.processing.processor import GLPNImageProcessor
 
@@ -216,8 +216,7 @@ def save_costs(folder: Path, threads: int, costs: Mapping[Candidate, Cost]) -> P
     rows = [[*candidate, *cost] for candidate, cost in costs.items()]
     file = _costs_file(folder, threads)
     require_writable_folder(file.parent)
-    with atomic_file(file, overwrite=True) as stream:
-        stream.write(json.dumps({"format": _COSTS_FORMAT, "rows": rows}).encode())
+    write_file(file, json.dumps({"format": _COSTS_FORMAT, "rows": rows}).encode())
     return file
 
 

@@ -336,6 +336,5 @@ def write(folder: Path, texts: Mapping[str, str]) -> Iterator[Path]:
         CannotCreateOutput, OutputFailed: a file cannot be written.
     """
     for name, text in texts.items():
-        with files.atomic_file(folder / name, overwrite=True) as file:
-            file.write(text.encode())
+        files.write_file(folder / name, text.encode())
         yield folder / name

@@ -14,7 +14,7 @@ from glpn import weights
 from glpn.engines import graph as contract
 from glpn.errors import UsageError
 from glpn.export.onnx_nodes import ONNXRUNTIME, Graph
-from glpn.files import atomic_file
+from glpn.files import write_file
 from glpn.network.config import PLAIN_ACTIVATIONS, GLPNConfig, Stage
 
 if TYPE_CHECKING:
@@ -65,8 +65,7 @@ def write_graph(
 
 
 def _write(path: Path, model: ModelProto) -> Path:
-    with atomic_file(path, overwrite=True) as stream:
-        stream.write(model.SerializeToString(deterministic=True))
+    write_file(path, model.SerializeToString(deterministic=True))
     return path
 
 

@@ -9,7 +9,13 @@ formats quickly.
 from __future__ import annotations
 
 from glpn.files.formats import FORMATS, Format, format_of
-from glpn.files.paths import atomic_file, output_stems, require_writable_folder, safe_join
+from glpn.files.paths import (
+    atomic_file,
+    output_stems,
+    require_writable_folder,
+    safe_join,
+    write_file,
+)
 from glpn.files.storage import encode, fingerprint, label, read, valid_output, write
 
 __all__ = [
@@ -26,4 +32,5 @@ __all__ = [
     "safe_join",
     "valid_output",
     "write",
+    "write_file",
 ]

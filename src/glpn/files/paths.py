@@ -74,6 +74,12 @@ def atomic_file(path: str | Path, *, overwrite: bool = False) -> Iterator[Binary
             temporary.unlink()
 
 
+def write_file(path: str | Path, data: bytes | memoryview, *, overwrite: bool = True) -> None:
+    """Write a whole file as `atomic_file` does; raises what it raises."""
+    with atomic_file(path, overwrite=overwrite) as file:
+        file.write(data)
+
+
 def part_beside(path: Path) -> Path:
     """A new name for the temporary file or folder that becomes `path`."""
     return path.with_name(f".glpn-{secrets.token_hex(8)}.part")

@@ -81,8 +81,7 @@ def save_sheet(path: Path, pixels: NDArray[np.uint8], *, overwrite: bool) -> Non
     text = PngInfo()
     text.add_text(METADATA_KEY, json.dumps(_METADATA))
     Image.fromarray(pixels).save(buffer, "PNG", pnginfo=text)
-    with files.atomic_file(path, overwrite=overwrite or _is_replaceable(path)) as file:
-        file.write(buffer.getvalue())
+    files.write_file(path, buffer.getvalue(), overwrite=overwrite or _is_replaceable(path))
 
 
 def _is_replaceable(path: Path) -> bool:

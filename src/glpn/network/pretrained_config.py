@@ -211,10 +211,9 @@ class PretrainedConfig:
         Raises:
             CannotCreateOutput, OutputFailed: the file cannot be written.
         """
-        from glpn.files import atomic_file
+        from glpn.files import write_file
 
-        with atomic_file(Path(json_file_path), overwrite=True) as file:
-            file.write(self.to_json_string(use_diff).encode())
+        write_file(json_file_path, self.to_json_string(use_diff).encode())
 
     @classmethod
     def from_dict(

@@ -214,10 +214,9 @@ class ProcessorOptions:
 
     def to_json_file(self, json_file_path: str | os.PathLike[str]) -> None:
         """Write `to_json_string` to a file, atomically."""
-        from glpn.files import atomic_file
+        from glpn.files import write_file
 
-        with atomic_file(Path(json_file_path), overwrite=True) as file:
-            file.write(self.to_json_string().encode())
+        write_file(json_file_path, self.to_json_string().encode())
 
     def save_pretrained(
         self, save_directory: str | os.PathLike[str], push_to_hub: bool = False, **options: Any

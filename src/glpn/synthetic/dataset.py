@@ -86,9 +86,9 @@ def write_dataset(
     if furniture is not None:
         library = open_library(furniture)
         recipe["furniture"] = library.digest()
-        _write(root / CREDITS_NAME, library.credits().encode())
+        files.write_file(root / CREDITS_NAME, library.credits().encode())
     _settle_recipe(root, {**recipe, "glpn": glpn.__version__})
-    _write(root / "dataset.toml", _DATASET_TOML.format(scale=SCALES[kind]).encode())
+    files.write_file(root / "dataset.toml", _DATASET_TOML.format(scale=SCALES[kind]).encode())
     seeds = range(seed, seed + count)
     missing = [number for number in seeds if not _complete(root, number)]
     done = count - len(missing)
@@ -99,7 +99,7 @@ def write_dataset(
     for written in _each(job, parts, workers):
         done += written
         yield done
-    _write(root / PREVIEW_NAME, _png(_preview(root, seeds, SCALES[kind])))
+    files.write_file(root / PREVIEW_NAME, _png(_preview(root, seeds, SCALES[kind])))
 
 
 def _require_possible(numbers: tuple[int, int, int], kind: str) -> None:
@@ -156,7 +156,7 @@ def _settle_recipe(root: Path, recipe: dict[str, object]) -> None:
                 f"{root}: contains frames of {found}, not of {recipe}; choose a new folder"
             )
     else:
-        _write(path, json.dumps(recipe).encode())
+        files.write_file(path, json.dumps(recipe).encode())
 
 
 def _paths(root: Path, number: int) -> tuple[Path, Path, Path]:
@@ -178,13 +178,13 @@ def _write_frame(root: Path, number: int, picture: tuple[Rendering, int], *, sca
     buffer = io.BytesIO()
     image = Image.fromarray(rendering.image[place].cpu().numpy())
     image.save(buffer, "JPEG", quality=JPEG_QUALITY)
-    _write(rgb, buffer.getvalue())
+    files.write_file(rgb, buffer.getvalue())
     steps = (rendering.depth[place].cpu().numpy() * scale).round()
-    _write(depth, _png(np.where(steps <= 65535, steps, 0).astype(np.uint16)))
+    files.write_file(depth, _png(np.where(steps <= 65535, steps, 0).astype(np.uint16)))
     lens = rendering.cameras[place]
     k1, k2 = rendering.distortion[place].tolist()
     values = {"fx": lens.fx, "fy": lens.fy, "cx": lens.cx, "cy": lens.cy, "k1": k1, "k2": k2}
-    _write(camera, json.dumps(values).encode())
+    files.write_file(camera, json.dumps(values).encode())
 
 
 def _preview(root: Path, seeds: range, scale: float) -> NDArray[np.uint8]:
@@ -217,8 +217,3 @@ def _png(array: np.ndarray) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(array).save(buffer, "PNG")
     return buffer.getvalue()
-
-
-def _write(path: Path, data: bytes) -> None:
-    with files.atomic_file(path, overwrite=True) as file:
-        file.write(data)

@@ -18,7 +18,7 @@ from glpn.concurrency import StopRequested, StopSignals
 from glpn.engines.torch import best_device, require_device
 from glpn.estimator import load
 from glpn.evaluation.metrics import Metrics
-from glpn.files import atomic_file, require_writable_folder
+from glpn.files import require_writable_folder, write_file
 from glpn.files.jsonl import JsonLog
 from glpn.training.api import Result
 from glpn.training.batches import Batch
@@ -265,7 +265,7 @@ class Trainer:
         self._data.processor.save_pretrained(folder)
         card = inherited_card(self._recipe, self._output.folder.resolve().name)
         if card is not None:
-            _write(folder / weights.CARD_NAME, card)
+            write_file(folder / weights.CARD_NAME, card.encode())
 
     def _record_depth_errors(self) -> None:
         """Measure the best model's errors by depth on held-out frames; write them to its folder."""
@@ -348,14 +348,9 @@ def _write_settings(recipe: Recipe, data: TrainingData, folder: Path) -> None:
         "torch": torch.__version__,
         "python": platform.python_version(),
     }
-    _write(folder / SETTINGS_NAME, json.dumps(values, indent=2) + "\n")
+    write_file(folder / SETTINGS_NAME, (json.dumps(values, indent=2) + "\n").encode())
     trained_on = [name for dataset in data.datasets for name in dataset.frames.names]
-    _write(folder / TRAINED_ON_NAME, "".join(f"{name}\n" for name in trained_on))
+    write_file(folder / TRAINED_ON_NAME, "".join(f"{name}\n" for name in trained_on).encode())
     if data.held_out is not None:
         names = data.held_out.names
-        _write(folder / HELD_OUT_NAME, "".join(f"{name}\n" for name in names))
-
-
-def _write(path: Path, text: str) -> None:
-    with atomic_file(path, overwrite=True) as file:
-        file.write(text.encode())
+        write_file(folder / HELD_OUT_NAME, "".join(f"{name}\n" for name in names).encode())

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from glpn.errors import CheckpointError, MissingDependency, UsageError
-from glpn.files import atomic_file, require_writable_folder
+from glpn.files import require_writable_folder, write_file
 from glpn.network.config import CONFIG_NAME, PRESETS, GLPNConfig
 from glpn.weights.card import CARD_NAME, inherited_card, read_card, stated_terms
 from glpn.weights.foreign import ForeignCheckpoint, Kind, config_values, read_checkpoint
@@ -180,8 +180,7 @@ def _pass_terms_on(found: ForeignCheckpoint, destination: Path, form: str) -> No
     if form == "hf" and destination.resolve() != found.path.resolve():
         sources = {found.path.name: found.path}
         card = inherited_card(destination.resolve().name, sources, "Converted") or ""
-        with atomic_file(destination / CARD_NAME, overwrite=True) as stream:
-            stream.write(card.encode())
+        write_file(destination / CARD_NAME, card.encode())
 
 
 def _processor(path: Path) -> Any:
@@ -218,6 +217,5 @@ def _write_authors(found: ForeignCheckpoint, destination: Path) -> int:
     whole = io.BytesIO()  # torch's writer hides why a write fails
     torch.save(state, whole)
     require_writable_folder(destination.parent)
-    with atomic_file(destination, overwrite=True) as stream:
-        stream.write(whole.getbuffer())
+    write_file(destination, whole.getbuffer())
     return len(state)

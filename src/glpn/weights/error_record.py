@@ -9,7 +9,7 @@ from pathlib import Path
 
 from glpn.depth.errors import ErrorCurve
 from glpn.errors import CheckpointError, ConfigError
-from glpn.files import atomic_file
+from glpn.files import write_file
 from glpn.records import decode, read_json
 from glpn.weights.integrity import require_changeable, signing
 from glpn.weights.store import ERRORS_NAME, WEIGHTS_NAME, file_hash
@@ -67,6 +67,6 @@ def write_errors(folder: Path, curve: ErrorCurve) -> Path:
     require_changeable(folder)
     record = _File(_FORMAT, file_hash(folder / WEIGHTS_NAME), curve)
     file = folder / ERRORS_NAME
-    with signing(folder, ERRORS_NAME), atomic_file(file, overwrite=True) as stream:
-        stream.write((json.dumps(dataclasses.asdict(record), indent=1) + "\n").encode())
+    with signing(folder, ERRORS_NAME):
+        write_file(file, (json.dumps(dataclasses.asdict(record), indent=1) + "\n").encode())
     return file

@@ -26,7 +26,7 @@ from glpn.errors import (
     MissingInput,
     UsageError,
 )
-from glpn.files import atomic_file
+from glpn.files import write_file
 from glpn.files.paths import remove_stale_parts
 from glpn.network.config import CONFIG_NAME
 from glpn.records import read_json
@@ -212,8 +212,7 @@ def _remedy(folder: Path) -> str:
 def _write(folder: Path, digests: dict[str, str]) -> Path:
     file = folder / CHECKSUMS_NAME
     values = {"format": _FORMAT, "files": dict(sorted(digests.items()))}
-    with atomic_file(file, overwrite=True) as stream:
-        stream.write((json.dumps(values, indent=2) + "\n").encode())
+    write_file(file, (json.dumps(values, indent=2) + "\n").encode())
     (folder / _ASIDE_NAME).unlink(missing_ok=True)
     return file
 

@@ -15,7 +15,7 @@ import numpy as np
 from safetensors import SafetensorError
 
 from glpn.errors import CheckpointError, ConfigError, MissingInput, UsageError
-from glpn.files import atomic_file, require_writable_folder
+from glpn.files import atomic_file, require_writable_folder, write_file
 from glpn.network.config import CONFIG_NAME, GLPNConfig
 from glpn.network.pretrained_config import dtype_name
 from glpn.records import read_json
@@ -221,15 +221,13 @@ def _write_shards(index: Path, parts: Mapping[str, Mapping[str, Tensor]]) -> Non
     weight_map = {key: name for name, tensors in parts.items() for key in tensors}
     size = sum(t.numel() * t.element_size() for part in parts.values() for t in part.values())
     values = {"metadata": {"total_size": size}, "weight_map": weight_map}
-    with atomic_file(index, overwrite=True) as stream:
-        stream.write((json.dumps(values, indent=2, sort_keys=True) + "\n").encode())
+    write_file(index, (json.dumps(values, indent=2, sort_keys=True) + "\n").encode())
 
 
 def _write_tensors(file: Path, tensors: Mapping[str, Tensor]) -> None:
     from safetensors.torch import save
 
-    with atomic_file(file, overwrite=True) as stream:
-        stream.write(_ordered(save(dict(tensors), {"format": "pt", **FORMAT_METADATA})))
+    write_file(file, _ordered(save(dict(tensors), {"format": "pt", **FORMAT_METADATA})))
 
 
 def _ordered(data: bytes) -> bytes:
