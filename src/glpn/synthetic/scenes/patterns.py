@@ -5,8 +5,6 @@ Each is float32 [SIDE, SIDE, 3] in 0..1; grey ones blend the two colours of a ma
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
@@ -262,27 +260,3 @@ def asphalt(rng: np.random.Generator, number: int) -> Texture:
     crack = np.abs(spectrum_noise(rng, 1.4)) < 0.03
     fine = rng.standard_normal((SIDE, SIDE)).astype(np.float32)
     return _grey(0.5 + 0.08 * fine + 0.08 * spectrum_noise(rng, 1.2) - 0.2 * crack)
-
-
-MAKERS: dict[str, Callable[[np.random.Generator, int], Texture]] = {
-    "plain": plain,
-    "cloud": cloud,
-    "speckle": speckle,
-    "wood": wood,
-    "plank": plank,
-    "weave": weave,
-    "stripe": stripe,
-    "floral": floral,
-    "carpet": carpet,
-    "rug": rug,
-    "brick": brick,
-    "tile": tile,
-    "stone": stone,
-    "poster": poster,
-    "text": text,
-    "screen": screen,
-    "outdoor": outdoor,
-    "leaf": leaf,
-    "facade": facade,
-    "asphalt": asphalt,
-}

@@ -6,40 +6,43 @@ are made once per process, from a fixed seed.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from itertools import accumulate
 
 import numpy as np
 from numpy.typing import NDArray
 
-from glpn.synthetic.scenes.patterns import MAKERS, SIDE, spectrum_noise
+from glpn.synthetic.scenes import patterns
+from glpn.synthetic.scenes.patterns import SIDE, spectrum_noise
 
 LEVELS = 8  # sides 128, 64 … 1
 BANK_SEED = 20220118
 
-# The number of textures of each kind in the bank, in this order.
-KINDS = {
-    "plain": 1,
-    "cloud": 6,
-    "speckle": 6,
-    "wood": 14,
-    "plank": 10,
-    "weave": 8,
-    "stripe": 8,
-    "floral": 10,
-    "carpet": 8,
-    "rug": 12,
-    "brick": 6,
-    "tile": 10,
-    "stone": 8,
-    "poster": 40,
-    "text": 10,
-    "screen": 6,
-    "outdoor": 10,
-    "leaf": 6,
-    "facade": 10,
-    "asphalt": 4,
+# The pattern of each kind and the number of its textures in the bank, in this order.
+_PATTERNS: dict[Callable[[np.random.Generator, int], patterns.Texture], int] = {
+    patterns.plain: 1,
+    patterns.cloud: 6,
+    patterns.speckle: 6,
+    patterns.wood: 14,
+    patterns.plank: 10,
+    patterns.weave: 8,
+    patterns.stripe: 8,
+    patterns.floral: 10,
+    patterns.carpet: 8,
+    patterns.rug: 12,
+    patterns.brick: 6,
+    patterns.tile: 10,
+    patterns.stone: 8,
+    patterns.poster: 40,
+    patterns.text: 10,
+    patterns.screen: 6,
+    patterns.outdoor: 10,
+    patterns.leaf: 6,
+    patterns.facade: 10,
+    patterns.asphalt: 4,
 }
+KINDS = {pattern.__name__: count for pattern, count in _PATTERNS.items()}
 _FIRST = dict(zip(KINDS, accumulate([0, *KINDS.values()]), strict=False))  # the last is the end
 
 
@@ -55,10 +58,10 @@ def bank() -> NDArray[np.uint8]:
     The levels of a texture are consecutive, the largest first, at `level_offsets`.
     """
     pyramids: list[NDArray[np.uint8]] = []
-    for kind, count in KINDS.items():
+    for pattern, count in _PATTERNS.items():
         for number in range(count):
             rng = np.random.default_rng((BANK_SEED, len(pyramids)))
-            pyramids.append(_pyramid(MAKERS[kind](rng, number)))
+            pyramids.append(_pyramid(pattern(rng, number)))
     return np.ascontiguousarray(np.concatenate(pyramids).T)
 
 
