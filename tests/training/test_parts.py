@@ -20,12 +20,12 @@ from glpn.depth.colormaps import UNKNOWN_COLOR
 from glpn.depth.legend import legend
 from glpn.errors import ConfigError
 from glpn.training.data import (
-    CanonicalFrames,
     KeptFrames,
-    ScaledFrames,
+    canonical,
     focal_ratio,
     open_datasets,
     open_frames,
+    scaled,
 )
 from glpn.training.log import Display
 from glpn.training.optimiser import AveragedNetwork, build_optimiser, set_rate
@@ -91,21 +91,21 @@ def test_frames_come_at_the_size_that_the_processor_gives_photographs() -> None:
     depth = np.repeat(np.arange(1, 5, dtype=np.float32), 32)[:, None] * np.ones(
         (1, 192), np.float32
     )
-    frames = KeptFrames((Sample("a", np.zeros((128, 192, 3), np.uint8), depth),))
-    small = ScaledFrames(frames, GLPNImageProcessor(short_side=64))[0]
+    frame = Sample("a", np.zeros((128, 192, 3), np.uint8), depth)
+    small = scaled(frame, GLPNImageProcessor(short_side=64))
     assert small.image.shape == (64, 96, 3)
     assert small.depth.shape == (64, 96)
     assert small.depth[:, 0].tolist() == [1] * 16 + [2] * 16 + [3] * 16 + [4] * 16
-    assert ScaledFrames(frames, GLPNImageProcessor())[0] is frames[0]
+    assert scaled(frame, GLPNImageProcessor()) is frame
 
 
 def test_frames_of_two_cameras_get_the_metres_of_one() -> None:
     depth = np.full((64, 96), 2.0, np.float32)
     image = np.zeros((64, 96, 3), np.uint8)
     cameras = (Camera(80, 80, 48, 32, "given"), Camera(40, 40, 48, 32, "given"), None)
-    frames = KeptFrames(tuple(Sample(str(i), image, depth, None, c) for i, c in enumerate(cameras)))
-    one = CanonicalFrames(frames, ratio=1.25)  # that of the first: 80 / 64
-    assert [float(one[i].depth[0, 0]) for i in range(3)] == pytest.approx([2.0, 4.0, 2.0])
+    frames = (Sample("x", image, depth, None, camera) for camera in cameras)
+    one = [canonical(frame, ratio=1.25) for frame in frames]  # that of the first: 80 / 64
+    assert [float(frame.depth[0, 0]) for frame in one] == pytest.approx([2.0, 4.0, 2.0])
 
 
 def test_a_mix_has_a_focal_ratio_only_if_all_its_datasets_have_the_same() -> None:

@@ -237,63 +237,52 @@ class JoinedFrames:
 
 
 @dataclass(frozen=True)
-class CanonicalFrames:
-    """Frames of several cameras with the depth that one camera would see in the same images.
+class MappedFrames:
+    """Frames that `change` alters when they are read; other processes get it by pickling."""
+
+    frames: Samples
+    change: Callable[[Sample], Sample]
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    @property
+    def names(self) -> Sequence[str]:
+        """One name per frame."""
+        return self.frames.names
+
+    def __getitem__(self, index: int, /) -> Sample:
+        return self.change(self.frames[index])
+
+
+def canonical(sample: Sample, ratio: float) -> Sample:
+    """The sample with the depth that one camera would see in the same image.
 
     A camera with a focal length of r times the image's shorter side sees the same image of a scene
-    at ratio / r times the depth (Yin et al. 2023, Metric3D, section 3.1). Frames without a camera
-    keep their depth.
+    at ratio / r times the depth (Yin et al. 2023, Metric3D, section 3.1). A sample without a camera
+    keeps its depth.
     """
-
-    frames: Samples
-    ratio: float
-
-    def __len__(self) -> int:
-        return len(self.frames)
-
-    @property
-    def names(self) -> Sequence[str]:
-        """One name per frame."""
-        return self.frames.names
-
-    def __getitem__(self, index: int, /) -> Sample:
-        sample = self.frames[index]
-        own = _focal_ratio(sample)
-        if own is None:
-            return sample
-        return replace(sample, depth=sample.depth * np.float32(self.ratio / own), camera=None)
+    own = _focal_ratio(sample)
+    if own is None:
+        return sample
+    return replace(sample, depth=sample.depth * np.float32(ratio / own), camera=None)
 
 
-@dataclass(frozen=True)
-class ScaledFrames:
-    """Frames at the scale that the processor uses in prediction.
+def scaled(sample: Sample, processor: GLPNImageProcessor) -> Sample:
+    """The sample at the scale that the processor uses in prediction.
 
-    A processor without `short_side` leaves frames as they are. Images are resampled with its
+    A processor without `short_side` leaves it as it is. The image is resampled with the processor's
     filter, and depth with the nearest pixel, so that no two depths are blended.
     """
-
-    frames: Samples
-    processor: GLPNImageProcessor
-
-    def __len__(self) -> int:
-        return len(self.frames)
-
-    @property
-    def names(self) -> Sequence[str]:
-        """One name per frame."""
-        return self.frames.names
-
-    def __getitem__(self, index: int, /) -> Sample:
-        sample = self.frames[index]
-        before = (sample.depth.shape[0], sample.depth.shape[1])
-        size = self.processor.input_size(*before)
-        if self.processor.short_side is None or size == before:
-            return sample
-        resample = Image.Resampling(self.processor.resample)
-        image = Image.fromarray(sample.image).resize(size[::-1], resample)
-        camera = sample.camera and sample.camera.scaled(before, size)
-        depth = nearest(sample.depth, size)
-        return replace(sample, image=np.asarray(image), depth=depth, camera=camera)
+    before = (sample.depth.shape[0], sample.depth.shape[1])
+    size = processor.input_size(*before)
+    if processor.short_side is None or size == before:
+        return sample
+    resample = Image.Resampling(processor.resample)
+    image = Image.fromarray(sample.image).resize(size[::-1], resample)
+    camera = sample.camera and sample.camera.scaled(before, size)
+    depth = nearest(sample.depth, size)
+    return replace(sample, image=np.asarray(image), depth=depth, camera=camera)
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -30,14 +31,15 @@ from glpn.training.batches import (
 )
 from glpn.training.data import (
     Callbacks,
-    CanonicalFrames,
     Dataset,
     JoinedFrames,
     KeptFrames,
-    ScaledFrames,
+    MappedFrames,
+    canonical,
     check_frames,
     focal_ratio,
     open_datasets,
+    scaled,
 )
 from glpn.training.distributed import World
 from glpn.training.options import ModelOptions
@@ -221,7 +223,7 @@ def _rules(name: str, max_depth: float) -> Protocol:
 
 
 def _one_camera(frames: Samples, ratio: float | None) -> Samples:
-    return frames if ratio is None else CanonicalFrames(frames, ratio)
+    return frames if ratio is None else MappedFrames(frames, partial(canonical, ratio=ratio))
 
 
 def _loader(
@@ -235,7 +237,8 @@ def _loader(
     joined = datasets[0].frames
     if len(datasets) > 1:
         joined = JoinedFrames(tuple(dataset.frames for dataset in datasets))
-    frames: Samples = ScaledFrames(_one_camera(joined, recipe.data.focal_ratio), processor)
+    joined = _one_camera(joined, recipe.data.focal_ratio)
+    frames: Samples = MappedFrames(joined, partial(scaled, processor=processor))
     keep, workers = recipe.data.keep, recipe.run.workers
     if keep != "disk":
         frames = KeptFrames.read(frames, callbacks.pause)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -135,7 +136,7 @@ def show(
     from glpn.data.contact_sheet import contact_sheet
     from glpn.data.datasets import open_dataset
     from glpn.data.sample import Sample
-    from glpn.training.data import ScaledFrames, spread
+    from glpn.training.data import MappedFrames, scaled, spread
     from glpn.training.preparation import build_processor
     from glpn.training.reading import Reader
     from glpn.training.recipe import Recipe, read_recipe
@@ -143,7 +144,8 @@ def show(
     whole = Recipe().override(["augment.crop=none"])  # a crop may exceed a frame
     chosen = (whole if recipe is None else read_recipe(recipe)).override(changes or ())
     processor = build_processor(chosen.model, short_side=chosen.data.short_side)
-    frames = ScaledFrames(spread(open_dataset(folder), count), processor)
+    scale = partial(scaled, processor=processor)
+    frames = MappedFrames(spread(open_dataset(folder), count), scale)
     read = Reader(frames, chosen.augment, chosen.loop.seed)
     seen = [read(epoch, index) for index in range(len(frames)) for epoch in range(epochs)]
     labels = [f"{sample.name}, epoch {i % epochs + 1}" for i, sample in enumerate(seen)]
