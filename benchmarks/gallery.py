@@ -26,7 +26,7 @@ import glpn
 from glpn.data.dataset_spec import DatasetSpec
 from glpn.data.datasets import open_dataset
 from glpn.data.sample import Samples
-from glpn.evaluation.metrics import depth_metrics
+from glpn.evaluation.metrics import pixel_sums
 
 FAR = 6.0  # metres at the end of the colour scale; beyond, the last colour
 COLUMNS = 3  # photographs in a row of the sheet
@@ -113,7 +113,7 @@ def of_dataset(estimator: glpn.DepthEstimator, frames: Samples, count: int) -> A
 def row(estimator: glpn.DepthEstimator, frames: Samples, index: int) -> Row:
     sample = frames[index]
     depth = estimator(sample.image).metres
-    abs_rel = depth_metrics(depth, sample.depth, sample.depth > 0).abs_rel
+    abs_rel = pixel_sums(depth, sample.depth, sample.depth > 0).metrics().abs_rel
     return Row(sample.name, sample.image, sample.depth, depth, abs_rel)
 
 

@@ -22,7 +22,7 @@ from glpn.data.dataset_spec import DatasetSpec
 from glpn.data.datasets import open_dataset
 from glpn.data.sample import Sample
 from glpn.estimator import DepthEstimator
-from glpn.evaluation.metrics import depth_metrics
+from glpn.evaluation.metrics import pixel_sums
 
 MIN_VALID = 500  # pixels of the centre half
 
@@ -66,7 +66,7 @@ def main() -> None:
         scores: dict[str, list[tuple[float, float]]] = {}
         for index in range(0, len(frames), arguments.stride):
             for name, metres, truth in rows(estimator, frames[index], arguments.focal):
-                metrics = depth_metrics(metres, truth, truth > 0)
+                metrics = pixel_sums(metres, truth, truth > 0).metrics()
                 scores.setdefault(name, []).append((metrics.delta1, metrics.abs_rel))
         for name, values in scores.items():
             delta1, abs_rel = np.mean(values, axis=0)

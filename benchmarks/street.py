@@ -20,7 +20,7 @@ from PIL import Image
 import glpn
 from glpn.data.datasets import open_dataset
 from glpn.data.sample import Sample
-from glpn.evaluation.metrics import depth_metrics
+from glpn.evaluation.metrics import pixel_sums
 from glpn.synthetic import render
 
 FAR = 80.0  # metres
@@ -60,7 +60,9 @@ def scores(guess: Guess, frames: Sequence[Sample]) -> dict[str, float]:
         valid = (frame.depth > 0) & (frame.depth <= FAR)
         metres = guess(frame).clip(1e-3, FAR)
         scale = np.median(frame.depth[valid]) / np.median(metres[valid])
-        plain, scaled = (depth_metrics(m, frame.depth, valid) for m in (metres, metres * scale))
+        plain, scaled = (
+            pixel_sums(m, frame.depth, valid).metrics() for m in (metres, metres * scale)
+        )
         rows.append((plain.delta1, plain.abs_rel, scaled.delta1, scaled.abs_rel))
     names = ("delta1", "abs_rel", "delta1_scaled", "abs_rel_scaled")
     return dict(zip(names, np.mean(rows, axis=0).round(3).tolist(), strict=True))

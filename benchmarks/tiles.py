@@ -25,7 +25,7 @@ from PIL import Image
 
 import glpn
 from glpn.estimator import MAX_INPUT_PIXELS
-from glpn.evaluation.metrics import depth_metrics
+from glpn.evaluation.metrics import pixel_sums
 from glpn.processing import tiling
 
 CROP = (slice(45, 471), slice(41, 601))  # Eigen et al. 2014
@@ -105,7 +105,7 @@ def measure(estimator: glpn.DepthEstimator, frames: Iterator[Frame]) -> dict[str
         maps = {f"{n}x{n} tiles": estimator(image, tiles=n).metres for n in counts}
         maps |= {f"input x{n}": enlarged(estimator, seen, n)(image).metres for n in LARGER}
         for name, metres in maps.items():
-            scores = depth_metrics(metres, truth, valid)
+            scores = pixel_sums(metres, truth, valid).metrics()
             edges = [edge_f1(metres, truth, valid, reach=reach) for reach in REACHES]
             change = np.log(metres / whole)
             cells = np.abs(tiling.cell_means(change, grid)).max()

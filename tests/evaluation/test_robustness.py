@@ -13,7 +13,7 @@ import pytest
 
 from glpn.errors import CannotCreateOutput, DataError, UsageError
 from glpn.evaluation.corruptions import CORRUPTIONS, Corruption
-from glpn.evaluation.metrics import depth_metrics
+from glpn.evaluation.metrics import pixel_sums
 from glpn.evaluation.protocols import Protocol
 from glpn.evaluation.robustness import CLEAN, Study, robustness
 
@@ -40,7 +40,7 @@ def test_every_cell_is_the_mean_over_corrupted_images() -> None:
     expected = []
     for i, frame in enumerate(make_frames(10)):
         prediction = np.clip(model(spoil(frame.image, i)), 1e-3, 10)
-        expected.append(depth_metrics(prediction, frame.depth, frame.depth > 0).rmse)
+        expected.append(pixel_sums(prediction, frame.depth, frame.depth > 0).metrics().rmse)
     assert found.means["gaussian_noise 3"]["rmse"].value == pytest.approx(np.mean(expected))
     assert found.images == 10 and found.scenes == 5
 

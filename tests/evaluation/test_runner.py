@@ -17,7 +17,7 @@ import pytest
 
 from glpn.errors import DataError
 from glpn.evaluation.comparison import compare
-from glpn.evaluation.metrics import METRIC_NAMES, depth_metrics
+from glpn.evaluation.metrics import METRIC_NAMES, pixel_sums
 from glpn.evaluation.protocols import PROTOCOLS, Protocol
 from glpn.evaluation.result import Result
 from glpn.evaluation.runner import evaluate
@@ -37,7 +37,7 @@ def test_rows_hold_each_frames_own_metrics_in_order() -> None:
     assert [row.name for row in result.rows] == [f.name for f in make_frames(40)]
     frame = make_frame(7)
     valid = frame.depth > 0
-    assert result.rows[7].metrics == depth_metrics(model(frame.image), frame.depth, valid)
+    assert result.rows[7].metrics == pixel_sums(model(frame.image), frame.depth, valid).metrics()
     assert result.rows[7].pixels == valid.sum() and result.rows[7].scene == "house3"
 
 
@@ -56,7 +56,7 @@ def test_pooled_means_are_of_pixels() -> None:
     frames = list(make_frames(40))
     depth = np.concatenate([f.depth.ravel() for f in frames])
     prediction = np.concatenate([model(f.image).ravel() for f in frames])
-    expected = depth_metrics(prediction, depth, depth > 0)
+    expected = pixel_sums(prediction, depth, depth > 0).metrics()
     assert [i.value for i in result.means.values()] == pytest.approx(list(expected), rel=1e-12)
 
 
@@ -83,7 +83,7 @@ def test_flip_averaging_is_off_unless_asked_for() -> None:
     assert calls == [True] * 3
     frame = make_frame(0)
     by_hand = oracle(frame.image) * (ramp + ramp[::-1]) / 2
-    expected = depth_metrics(by_hand, frame.depth, frame.depth > 0)
+    expected = pixel_sums(by_hand, frame.depth, frame.depth > 0).metrics()
     assert averaged.rows[0].metrics == pytest.approx(expected, rel=1e-6)
 
 

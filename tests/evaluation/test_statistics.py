@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from glpn.errors import DataError
-from glpn.evaluation.metrics import METRIC_NAMES, depth_metrics, pixel_sums
+from glpn.evaluation.metrics import METRIC_NAMES, pixel_sums
 from glpn.evaluation.statistics import mean_intervals, paired_differences, pooled_intervals
 
 REPETITIONS = 2000
@@ -103,7 +103,7 @@ def test_pooled_values_are_the_metrics_of_all_pixels_together() -> None:
     images = list(maps(np.random.default_rng(3), 60))
     scenes = [f"s{i % 24}" for i in range(60)]
     intervals = pooled_intervals([pixel_sums(*image) for image in images], scenes)
-    together = depth_metrics(*(np.concatenate(parts) for parts in zip(*images, strict=True)))
+    together = pixel_sums(*(np.concatenate(parts) for parts in zip(*images, strict=True))).metrics()
     assert [i.value for i in intervals] == pytest.approx(list(together), rel=1e-12)
     assert all(i.low < i.value < i.high for i in intervals)
 

@@ -100,14 +100,14 @@ class PixelSums:
 _FIELDS = dataclasses.fields(PixelSums)
 
 
-def depth_metrics(
+def pixel_sums(
     prediction: NDArray[np.floating],
     target: NDArray[np.floating],
     valid: NDArray[np.bool_],
     *,
     name: str = "frame",
-) -> Metrics:
-    """Return the metrics of one image over its valid pixels.
+) -> PixelSums:
+    """Return, in float64, the sums over the valid pixels of one image.
 
     Args:
         prediction: metres [H, W], finite and above 0 where valid.
@@ -117,20 +117,6 @@ def depth_metrics(
 
     Raises:
         DataError: the shapes differ, no pixel is valid, or a valid value is not above 0 and finite.
-    """
-    return pixel_sums(prediction, target, valid, name=name).metrics()
-
-
-def pixel_sums(
-    prediction: NDArray[np.floating],
-    target: NDArray[np.floating],
-    valid: NDArray[np.bool_],
-    *,
-    name: str = "frame",
-) -> PixelSums:
-    """Return, in float64, the sums from which `depth_metrics` is computed.
-
-    Arguments and errors are the same.
     """
     if not prediction.shape == target.shape == valid.shape:
         raise DataError(
