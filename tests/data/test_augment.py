@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from glpn.data.augment import AugmentConfig, Draw, apply, augment, draw, recolour, sample_rng
+from glpn.data.augment import AugmentConfig, Draw, apply, draw, recolour, sample_rng
 from glpn.errors import DataError, UsageError
 
 OFF = AugmentConfig(
@@ -24,6 +24,12 @@ def frame(height: int = 60, width: int = 80, seed: int = 0) -> tuple[np.ndarray,
     rng = np.random.default_rng(seed)
     image = rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
     return image, rng.uniform(0.5, 9.5, (height, width)).astype(np.float32)
+
+
+def augment(
+    image: np.ndarray, depth: np.ndarray, rng: np.random.Generator, config: AugmentConfig
+) -> tuple[np.ndarray, np.ndarray]:
+    return apply(image, depth, draw(rng, config, size=depth.shape), config)
 
 
 def test_everything_off_changes_nothing() -> None:

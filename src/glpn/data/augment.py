@@ -25,7 +25,6 @@ from glpn.data.cutdepth import (
 from glpn.errors import DataError, UsageError, require_choice
 
 NYU_CROP = (448, 576)  # Kim et al. 2022, section 4.1
-KITTI_CROP = (352, 704)
 OPENCV_HUES = 180  # hue steps in OpenCV's 8-bit HSV, the unit of the published shifts
 _PILLOW_HUES = 256
 
@@ -35,7 +34,7 @@ class AugmentConfig:
     """Which augmentations are applied, how often and how strongly; defaults as published.
 
     `crop` is (height, width); None keeps the whole image. `zoom` (min, max) resizes the image by a
-    factor drawn from that range and divides the depth by it: see `augment`.
+    factor drawn from that range and divides the depth by it: see `apply`.
     `cutdepth_values` "modulo" and `raw_scale` reproduce the authors' code: see `depth_as_colour`.
     """
 
@@ -138,11 +137,8 @@ def draw(rng: np.random.Generator, config: AugmentConfig, *, size: tuple[int, in
     )
 
 
-def augment(
-    image: NDArray[np.uint8],
-    depth: NDArray[np.float32],
-    rng: np.random.Generator,
-    config: AugmentConfig,
+def apply(
+    image: NDArray[np.uint8], depth: NDArray[np.float32], fate: Draw, config: AugmentConfig
 ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
     """One training frame: image uint8 [H, W, 3] and depth in metres, both of the crop's size.
 
@@ -151,15 +147,8 @@ def augment(
     the depth is divided by s. The arguments are not modified.
 
     Raises:
-        DataError: image and depth differ in size, or the crop is larger than the frame.
+        DataError: image and depth differ in size.
     """
-    return apply(image, depth, draw(rng, config, size=depth.shape), config)
-
-
-def apply(
-    image: NDArray[np.uint8], depth: NDArray[np.float32], fate: Draw, config: AugmentConfig
-) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    """Apply the draw `fate` to one frame; see `augment`."""
     if image.shape[:2] != depth.shape:
         raise DataError(f"image {image.shape[:2]} and depth {depth.shape} differ in size")
     if fate.cut is not None:
