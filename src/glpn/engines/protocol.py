@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,14 +36,6 @@ class EngineSettings:
     precision: str = "float32"
     ranges: Ranges | None = None
     concurrency: int = 1
-
-    def with_precision(self, precision: str) -> EngineSettings:
-        """The same settings with another precision."""
-        return dataclasses.replace(self, precision=precision)
-
-    def with_ranges(self, ranges: Ranges | None) -> EngineSettings:
-        """The same settings with other ranges."""
-        return dataclasses.replace(self, ranges=ranges)
 
 
 class Engine(Protocol):

@@ -14,6 +14,7 @@ import platform
 import re
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -110,9 +111,10 @@ def open_candidate(
     The ranges of 8-bit products are those of the settings, else those saved with the weights.
     """
     row = engine_row(candidate.engine)
-    settings = (settings or EngineSettings()).with_precision(candidate.precision)
+    settings = replace(settings or EngineSettings(), precision=candidate.precision)
     if candidate.precision.startswith("int8") and settings.ranges is None:
-        settings = settings.with_ranges(saved_ranges(folder, row.name, candidate.precision))
+        ranges = saved_ranges(folder, row.name, candidate.precision)
+        settings = replace(settings, ranges=ranges)
     return row.open(folder, settings)
 
 
