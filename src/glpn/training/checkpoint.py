@@ -87,15 +87,6 @@ class TrainState:
         """The network that is validated and exported: the average, if enabled."""
         return self.network if self.average is None else self.average.network
 
-    def parameters(self) -> dict[str, nn.Parameter]:
-        """Return every parameter that the optimiser may hold, by name."""
-        named = dict(self.network.named_parameters())
-        if self.projections is not None:
-            named |= {
-                f"projections.{name}": value for name, value in self.projections.named_parameters()
-            }
-        return named
-
     def checkpoint(self, **values: object) -> Checkpoint:
         """Return the complete state, plus additional JSON values."""
         tensors = _prefixed("network", self.network.state_dict())
@@ -103,7 +94,7 @@ class TrainState:
             tensors |= _prefixed("average", self.average.network.state_dict())
         if self.projections is not None:
             tensors |= _prefixed("projections", self.projections.state_dict())
-        for name, parameter in self.parameters().items():
+        for name, parameter in named_parameters(self.network, self.projections).items():
             tensors |= _prefixed(f"optimiser.{name}", self.optimiser.state.get(parameter, {}))
         return Checkpoint(
             self.step,
@@ -138,7 +129,7 @@ class TrainState:
             raise CheckpointError(
                 f"step {checkpoint.step}: the checkpoint is for a different network: {e}"
             ) from None
-        for name, parameter in self.parameters().items():
+        for name, parameter in named_parameters(self.network, self.projections).items():
             moments = _without_prefix(f"optimiser.{name}", tensors)
             if moments:
                 self.optimiser.state[parameter] = {
@@ -150,6 +141,14 @@ class TrainState:
         self.best = math.inf if values["best"] is None else values["best"]
         self.stale, self.empty = values["stale"], values["empty"]
         self.saved = (self.step, self.validated)
+
+
+def named_parameters(network: nn.Module, projections: nn.Module | None) -> dict[str, nn.Parameter]:
+    """Return every parameter that the optimiser may hold, by name."""
+    named = dict(network.named_parameters())
+    if projections is not None:
+        named |= {f"projections.{name}": value for name, value in projections.named_parameters()}
+    return named
 
 
 def write_checkpoint(folder: Path, checkpoint: Checkpoint, *, keep: int) -> Path:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from glpn.errors import DataError
 from glpn.training.batches import Batch
-from glpn.training.checkpoint import TrainState
+from glpn.training.checkpoint import TrainState, named_parameters
 from glpn.training.distributed import World
 from glpn.training.losses import Teacher, batch_sums, fill_unknown, loss_from_sums
 from glpn.training.optimiser import set_rate
@@ -79,7 +79,8 @@ class Updater:
         self._clip = recipe.optimiser.clip_norm or math.inf
         max_depth = float(state.network.config.max_depth)
         self._limit = max_depth if recipe.loop.beyond_max_depth == "ignore" else MAX_TARGET
-        self._parameters = [p for p in state.parameters().values() if p.requires_grad]
+        parameters = named_parameters(state.network, state.projections).values()
+        self._parameters = [p for p in parameters if p.requires_grad]
 
     def __call__(self, parts: Sequence[Batch], *, rate: float, seed: int) -> Update:
         """Learn from one batch, given in parts, at this learning rate.

@@ -22,7 +22,7 @@ from glpn.files import require_writable_folder, write_file
 from glpn.files.jsonl import JsonLog
 from glpn.training.api import Result
 from glpn.training.batches import Batch
-from glpn.training.checkpoint import TrainState, clean, write_checkpoint
+from glpn.training.checkpoint import TrainState, clean, named_parameters, write_checkpoint
 from glpn.training.data import Callbacks
 from glpn.training.distributed import World, open_world, synchronise_norms
 from glpn.training.log import LOG_NAME, Display
@@ -322,11 +322,7 @@ def _state(recipe: Recipe, device: torch.device, world: World) -> TrainState:
     if recipe.loop.checkpointing:
         network.gradient_checkpointing_enable()
     average = AveragedNetwork(network, recipe.loop.ema) if recipe.loop.ema > 0 else None
-    parameters = dict(network.named_parameters())
-    if projections is not None:
-        parameters |= {
-            f"projections.{name}": value for name, value in projections.named_parameters()
-        }
+    parameters = named_parameters(network, projections)
     return TrainState(
         network=network,
         average=average,
