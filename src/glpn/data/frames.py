@@ -232,8 +232,12 @@ def plural(count: int, noun: str) -> str:
 
 def counted(names: Sequence[str], noun: str) -> str:
     """ "7 files (a, b, c, d, e, ...)": a count and the first names."""
-    shown = ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
-    return f"{plural(len(names), noun)} ({shown})"
+    return f"{plural(len(names), noun)} ({some(names)})"
+
+
+def some(names: Sequence[str]) -> str:
+    """The first names of a list: "a, b, c, d, e, ..."."""
+    return ", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")
 
 
 def _masked(depth: NDArray[np.float32], path: Path) -> NDArray[np.float32]:

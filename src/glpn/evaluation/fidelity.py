@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,10 +55,6 @@ class Comparison:
     matches: bool
     parameters: int
     values: tuple[tuple[float, ...], ...]
-
-    def to_dict(self) -> dict[str, object]:
-        """Return the fields for a report."""
-        return dataclasses.asdict(self)
 
 
 def compare(model: str | Path, photo: str | Path) -> Comparison:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from glpn import files
+from glpn.data.frames import some
 from glpn.data.sample import Sample
 from glpn.errors import DataError, MissingInput
 from glpn.evaluation.pipeline import Task, task
@@ -20,7 +21,6 @@ from glpn.evaluation.runner import evaluate_tasks
 from glpn.files.contents import Contents
 
 PNG_SCALES = {"nyu": 1000, "kitti": 256}  # units per metre, as in the evaluator of Kim et al. 2022
-_SHOWN = 5  # most names listed in an error message
 
 
 def png_name(name: str) -> str:
@@ -96,14 +96,10 @@ def _require_complete(folder: Path, names: Sequence[str]) -> None:
     wanted = [png_name(name) for name in names]
     repeated = sorted(name for name, count in Counter(wanted).items() if count > 1)
     if repeated:
-        raise DataError(f"{folder}: frames share a file: {_some(repeated)}")
+        raise DataError(f"{folder}: frames share a file: {some(repeated)}")
     found = {path.name for path in folder.iterdir() if path.suffix.lower() == ".png"}
     missing, extra = sorted(set(wanted) - found), sorted(found - set(wanted))
     if missing:
-        raise MissingInput(f"{folder}: {len(missing)} predictions are missing: {_some(missing)}")
+        raise MissingInput(f"{folder}: {len(missing)} predictions are missing: {some(missing)}")
     if extra:
-        raise DataError(f"{folder}: {len(extra)} files belong to no frame: {_some(extra)}")
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
+        raise DataError(f"{folder}: {len(extra)} files belong to no frame: {some(extra)}")

@@ -9,6 +9,8 @@ BCa intervals fall to 91-93 %.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import reduce
+from operator import add
 from typing import NamedTuple
 
 import numpy as np
@@ -81,7 +83,7 @@ def pooled_intervals(
     for group, part in zip(_labels(len(sums), scenes), sums, strict=True):
         by_group[group] = by_group[group] + part if group in by_group else part
     groups = list(by_group.values())
-    everything = np.array(_total(groups).metrics())
+    everything = np.array(reduce(add, groups).metrics())
     if len(groups) < MIN_GROUPS_FOR_INTERVAL:
         return [Interval(float(v), np.nan, np.nan) for v in everything]
     without = np.array([part.metrics() for part in _leave_one_out(groups)])  # [G, M]
@@ -209,13 +211,6 @@ def _labels(images: int, scenes: Sequence[str | None] | None) -> list[int]:
     seen: dict[str | int, int] = {}
     keys = (i if scene is None else scene for i, scene in enumerate(scenes))
     return [seen.setdefault(key, len(seen)) for key in keys]
-
-
-def _total(parts: Sequence[PixelSums]) -> PixelSums:
-    total = parts[0]
-    for part in parts[1:]:
-        total += part
-    return total
 
 
 def _leave_one_out(parts: Sequence[PixelSums]) -> Iterator[PixelSums]:

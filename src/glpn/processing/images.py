@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from glpn.errors import InvalidImage, UsageError
-from glpn.image.arrays import is_tensor
+from glpn.image.arrays import is_tensor, tensor_as_array
 from glpn.image.photo import read_photo
 
 CHANNELS_FIRST, CHANNELS_LAST = LAYOUTS = ("channels_first", "channels_last")
@@ -49,7 +49,8 @@ def read_levels(source: object, *, layout: str | None = None, rgb: bool = True) 
     if not (isinstance(source, np.ndarray) or is_tensor(source)):
         return Levels(read_photo(source).pixels)
     first = is_tensor(source)
-    array = _channels_last(_as_array(source), layout, prefer_first=first)
+    array = tensor_as_array(source, _NAME) if is_tensor(source) else np.asarray(source)
+    array = _channels_last(array, layout, prefer_first=first)
     if array.shape[2] == 4 and rgb:
         array = array[:, :, :3]
     array = _eight_bit(array)
@@ -65,14 +66,6 @@ def _levels(plane: np.ndarray, *, rgb: bool) -> NDArray[np.uint8]:
     """Map [H, W, 1 or 3] of an accepted type to uint8, with three channels or as many as before."""
     levels = read_photo(plane).pixels  # [H, W, 3]
     return levels if rgb else levels[:, :, : plane.shape[2]]
-
-
-def _as_array(source: object) -> np.ndarray:
-    if not is_tensor(source):
-        return np.asarray(source)
-    tensor = source.detach().cpu()
-    array: np.ndarray = (tensor.float() if tensor.is_floating_point() else tensor).numpy()
-    return array
 
 
 def _channels_last(array: np.ndarray, layout: str | None, *, prefer_first: bool) -> np.ndarray:

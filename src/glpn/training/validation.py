@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import add
 from pathlib import Path
 
 import numpy as np
@@ -113,10 +115,7 @@ class Validator:
         sums = {score.name: score.sums for own in gathered for score in own}
         ordered = [sums[name] for name in self.frames.names]
         if self.protocol.average == "pooled":
-            total = ordered[0]
-            for more in ordered[1:]:
-                total += more
-            return total.metrics()
+            return reduce(add, ordered).metrics()
         return Metrics(*np.mean([each.metrics() for each in ordered], axis=0).tolist())
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Annotated
 
@@ -31,7 +32,7 @@ def verify(folder: _Folder, photo: _Photo, as_json: options.AsJson = False) -> N
     from glpn.evaluation.fidelity import compare
 
     found = compare(folder, photo)
-    console.print_facts(found.to_dict(), as_json=as_json)
+    console.print_facts(dataclasses.asdict(found), as_json=as_json)
     if not found.matches:
         raise CheckpointError(
             f"{folder}: the depth of {photo} deviates from {found.nearest} by "

@@ -15,7 +15,6 @@ _NEVER = re.compile(
     r"|pallet|fork lift|handle|mosquito|shop wall|column|board 01|fitness tower"
 )
 _SMALL = (0.5, 0.5, 0.65)
-_CORNER = re.compile(r"corner")
 
 # The first row whose words match, and whose limits hold, decides: kind, words, least and greatest
 # width, depth and height.
