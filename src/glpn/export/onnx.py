@@ -104,7 +104,6 @@ def build_trunk(
     config: GLPNConfig,
     header: weights.Header,
     *,
-    weights_file: str = weights.WEIGHTS_NAME,
     portable: bool = False,
     metadata: Mapping[str, str] | None = None,
 ) -> ModelProto:
@@ -112,7 +111,7 @@ def build_trunk(
 
     Arguments as for `build_graph`; the configuration must have a trunk (`has_trunk`).
     """
-    g = Graph(config, header.tensors, weights_file=weights_file, portable=portable)
+    g = Graph(config, header.tensors, weights_file=weights.WEIGHTS_NAME, portable=portable)
     features = g.channels_last(fused_path(g, encoder(g, contract.INPUT)))
     shape: list[int | str] = [
         "batch",

@@ -7,7 +7,6 @@ Pillow in float64, so a level may differ by one.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, TypedDict
 
 from PIL import Image
@@ -45,14 +44,13 @@ def build_image_graph(
     processor: GLPNImageProcessor,
     *,
     portable: bool = False,
-    metadata: Mapping[str, str] | None = None,
 ) -> ModelProto:
     """Write the whole prediction: images uint8 RGB [B, H, W, 3] to predicted_depth [B, H, W].
 
     Batch, height and width are free and at least 1.
 
     Args:
-        config, header, portable, metadata: see `build_graph`.
+        config, header, portable: see `build_graph`.
         processor: how images are scaled.
 
     Raises:
@@ -66,7 +64,7 @@ def build_image_graph(
     return g.model(
         inputs={IMAGES: ["batch", "height", "width", config.num_channels]},
         outputs={contract.OUTPUT: ["batch", "height", "width"]},
-        metadata=metadata or {},
+        metadata={},
         levels=True,
     )
 
