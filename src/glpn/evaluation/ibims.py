@@ -146,7 +146,8 @@ def nearest_edge(edges: Mask) -> FloatArray:
     """
     from scipy import ndimage
 
-    return np.minimum(ndimage.distance_transform_edt(~edges), FARTHEST_EDGE)
+    distance: FloatArray = ndimage.distance_transform_edt(~edges)
+    return np.minimum(distance, FARTHEST_EDGE)
 
 
 def canny(depth: FloatArray) -> Mask:

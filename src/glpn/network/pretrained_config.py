@@ -213,7 +213,7 @@ class PretrainedConfig:
         """
         from glpn.files import write_file
 
-        write_file(json_file_path, self.to_json_string(use_diff).encode())
+        write_file(Path(json_file_path), self.to_json_string(use_diff).encode())
 
     @classmethod
     def from_dict(

@@ -216,7 +216,7 @@ class ProcessorOptions:
         """Write `to_json_string` to a file, atomically."""
         from glpn.files import write_file
 
-        write_file(json_file_path, self.to_json_string().encode())
+        write_file(Path(json_file_path), self.to_json_string().encode())
 
     def save_pretrained(
         self, save_directory: str | os.PathLike[str], push_to_hub: bool = False, **options: Any
