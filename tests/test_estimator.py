@@ -18,6 +18,7 @@ from PIL import Image
 import glpn
 from glpn.depth.measurements import Measurements
 from glpn.errors import DataError, InvalidImage, MissingInput, UsageError
+from glpn.image.photo import Photo
 
 PHOTO = Path(__file__).parents[1] / "examples/coffee.jpg"
 
@@ -117,9 +118,50 @@ def test_a_known_focal_length_scales_the_metres(
     assert "multiplied by 2 " in tele.provenance.note
     assert tele.provenance.max_depth == pytest.approx(20)
     plain = estimator(PHOTO, uncertainty="flip")
-    np.testing.assert_allclose(tele.sigma, 2 * plain.sigma, rtol=1e-5, atol=1e-6)
+    # The errors that were measured with a lens this long are wider than twice those of the plain.
+    assert np.all(tele.sigma >= 2 * plain.sigma - 1e-6)
+    assert np.all(tele.sigma >= estimator(PHOTO, focal=2 * ratio * 400).sigma - 1e-6)
     # the same scene: twice the depth at twice the focal length leaves widths as they are
     assert tele.point(500, 300)[0] == pytest.approx(depth.point(500, 300)[0], rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        np.full((480, 640, 3), 0.5),
+        np.zeros((480, 640, 3), np.int64),
+        np.zeros((480, 640), np.uint8),
+        np.zeros((480, 640, 4), np.uint8),
+        np.zeros((0, 640, 3), np.uint8),
+    ],
+)
+def test_metres_refuses_arrays_that_are_not_eight_bit_rgb(
+    estimator: glpn.DepthEstimator, image: Any
+) -> None:
+    with pytest.raises(UsageError, match=rf"uint8 \[H, W, 3\], got {image.dtype} \[{len(image)}, "):
+        estimator.metres(image)
+    with pytest.raises(UsageError, match=str(image.dtype)):
+        estimator(Photo(pixels=image))
+
+
+def test_a_processor_that_does_not_resize_keeps_the_limit_of_the_input(
+    estimator: glpn.DepthEstimator,
+) -> None:
+    processor = dataclasses.replace(estimator.processor, do_resize=False)
+    sizes: list[tuple[int, ...]] = []
+
+    class Recording:
+        config = estimator.engine.config
+
+        def __call__(self, pixels: np.ndarray) -> np.ndarray:
+            sizes.append(pixels.shape)
+            return np.ones((1, *pixels.shape[2:]), np.float32)
+
+    engine: Any = Recording()
+    other = glpn.DepthEstimator(engine, processor, estimator.provenance)
+    assert other.metres(np.zeros((2400, 3000, 3), np.uint8)).shape == (2400, 3000)
+    other.metres(np.zeros((333, 501, 3), np.uint8))
+    assert sizes[0][2] * sizes[0][3] <= 1_000_000 and sizes[1][2:] == (333, 501)
 
 
 def test_a_model_without_a_camera_of_its_own_is_never_scaled(

@@ -290,10 +290,9 @@ class DepthEstimator:
                 "`min_decode_size`"
             )
         metres, count = self._detailed(photo, tiles)
-        sigma = self.sigma(photo.pixels, metres, uncertainty)
+        sigma = self.sigma(photo.pixels, metres, uncertainty, factor=factor)
         if factor != 1:
             metres *= np.float32(factor)
-            sigma = None if sigma is None else sigma * np.float32(factor)
         errors = None if self.errors is None else self.errors.scaled(factor)
         provenance = self._provenance(photo, factor, count, camera)
         if errors is not None:
@@ -358,7 +357,12 @@ class DepthEstimator:
         Args:
             image: the photo's pixels.
             size: (height, width) of the full photo and of the metres, if `image` is smaller.
+
+        Raises:
+            UsageError: the image is not uint8 [H, W, 3]. `__call__` also takes other arrays.
         """
+        if not isinstance(image, np.ndarray) or image.ndim != 3 or image.shape[2] != 3:
+            raise UsageError(f"image: expected uint8 [H, W, 3], got {_described(image)}")
         pixels = self.processor.pixels(image, max_pixels=MAX_INPUT_PIXELS, size=size)  # [3, h, w]
         return self._enlarged(self.engine(pixels[None])[0], size or image.shape[:2])
 
@@ -374,16 +378,22 @@ class DepthEstimator:
         return down, across
 
     def sigma(
-        self, image: NDArray[np.uint8], metres: NDArray[np.float32], uncertainty: str | None
+        self,
+        image: NDArray[np.uint8],
+        metres: NDArray[np.float32],
+        uncertainty: str | None,
+        *,
+        factor: float = 1.0,
     ) -> NDArray[np.float32] | None:
-        """Return one standard deviation of the network's own metres, in metres, [H, W].
+        """Return one standard deviation of `factor` times `metres`, in metres, [H, W].
 
         None if `uncertainty` is None.
 
         Args:
             image: RGB uint8 [H, W, 3].
-            metres: the result of the method `metres` for it.
+            metres: the result of the method `metres` for it, not yet multiplied.
             uncertainty: see `__call__`.
+            factor: multiplies the network's metres; see `focal_factor`.
 
         Raises:
             UsageError: the uncertainty is unknown or unavailable with this engine.
@@ -397,14 +407,24 @@ class DepthEstimator:
             pixels = self.processor.pixels(image, max_pixels=MAX_INPUT_PIXELS)  # [3, h, w]
             maps = stochastic_depths(cast(StochasticEngine, self.engine), pixels)
             spread = deviation(self._enlarged(depth, image.shape[:2]) for depth in maps)
+        spread = spread * np.float32(factor)
+        if self.errors is None:
+            return spread
         # Measured errors include the errors common to all predictions; the spread adds the
         # differences between them.
-        return spread if self.errors is None else np.hypot(self.errors.sigma(metres), spread)
+        errors = self.errors.scaled(factor)
+        return np.hypot(errors.sigma(metres * np.float32(factor)), spread)
 
     def _enlarged(self, depth: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
         """Resize the network's output [h, w] to the photo's size, within the model's range."""
         depth = np.clip(depth, SMALLEST_DEPTH, self.engine.config.max_depth)
         return np.asarray(resize_depth(depth, size), np.float32)  # [H, W]; resizing keeps the range
+
+
+def _described(image: object) -> str:
+    if isinstance(image, np.ndarray):
+        return f"{image.dtype} {list(image.shape)}"
+    return type(image).__name__
 
 
 def _require_type(name: str, value: object, types: tuple[type, ...]) -> None:

@@ -76,6 +76,20 @@ def test_errors_of_longer_lenses_are_wider_between_and_beyond_those_measured() -
         assert [b.depth for b in scaled.bins] == pytest.approx([focal, 3 * focal])
 
 
+def test_an_uncertainty_keeps_the_wider_errors_of_longer_lenses() -> None:
+    photo = np.zeros((64, 96, 3), np.uint8)
+    wide = estimator()
+    wide.errors = replace(CURVE, longer=(Widening(2.0, 1.5),))
+    for focal in (32.0, 64.0, 128.0):
+        plain = wide(photo, focal=focal)
+        # A stand-in that sees no difference between the photo and its mirror image adds nothing.
+        np.testing.assert_allclose(
+            wide(photo, focal=focal, uncertainty="flip").sigma, plain.sigma, rtol=1e-6
+        )
+    # 2 m at twice the focal length is 4 m, and 0.2 of it times 1.5 is 1.2 m.
+    np.testing.assert_allclose(plain.sigma, 1.2, rtol=1e-6)
+
+
 def test_the_middle_of_a_frame_measures_longer_lenses() -> None:
     frame = Sample("a", np.zeros((64, 96, 3), np.uint8), np.full((64, 96), 2.2, np.float32))
     rules = protocol("folder")

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from glpn import GLPNImageProcessor
+from glpn.errors import UsageError
 from glpn.native import shrink
 
 pytestmark = pytest.mark.skipif(not shrink.available(), reason="glpn was built without a compiler")
@@ -46,6 +47,12 @@ def test_every_clone_has_the_bits_of_pillow(
     for clone in range(shrink.clones()):
         found = shrink.network_input(image, (new_h, new_w), LEVELS, clone=clone)
         assert np.array_equal(found, expected)
+
+
+def test_levels_of_another_type_are_refused() -> None:
+    for image in (np.full((8, 8, 3), 0.5), np.zeros((8, 8, 4), np.uint8)):
+        with pytest.raises(UsageError, match=rf"got {image.dtype} \[8, 8, {image.shape[2]}\]"):
+            shrink.network_input(image, (4, 4), LEVELS)
 
 
 def test_a_tall_picture_made_short_is_left_to_pillow() -> None:

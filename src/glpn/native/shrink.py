@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from glpn.errors import UsageError
 from glpn.native import library
 
 _BITS = 22  # bits of a weight, as in Pillow
@@ -84,7 +85,13 @@ def network_input(
 
     Returns:
         float32 [3, height, width].
+
+    Raises:
+        UsageError: the image has another type or shape; the kernel would read its bytes as levels.
     """
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+        got = f"{image.dtype} {list(image.shape)}"
+        raise UsageError(f"image: expected uint8 [H, W, 3], got {got}")
     image = np.ascontiguousarray(image)
     values = np.ascontiguousarray(values, np.float32)
     rows = _taps(image.shape[0], size[0])

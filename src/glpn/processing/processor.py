@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from glpn.errors import ConfigError
+from glpn.errors import ConfigError, UsageError
 from glpn.native import shrink
 from glpn.processing.batching import PixelBatch, as_depth, as_list, gather, split_depths
 from glpn.processing.images import CHANNELS_LAST, Levels, read_levels
@@ -119,12 +119,16 @@ class GLPNImageProcessor(ProcessorOptions):
         Sides are rounded down to the divisor after scaling. The limit on pixels (`max_pixels`
         here and in the processor, whichever is lower) holds for the most extreme shapes too:
         where the shorter side cannot shrink any further, the longer one does.
+
+        Without `do_resize`, the photo keeps its size, unless it exceeds the limit of this call,
+        which protects the memory.
         """
-        if not self.do_resize:
+        own_limit = self.max_pixels if self.do_resize else None
+        limits = [limit for limit in (max_pixels, own_limit) if limit is not None]
+        if not self.do_resize and not (limits and height * width > min(limits)):
             return height, width
         divisor = self.size_divisor
-        limits = [limit for limit in (max_pixels, self.max_pixels) if limit is not None]
-        if self.short_side is not None:
+        if self.do_resize and self.short_side is not None:
             scale = self.short_side / min(height, width)
             height, width = round(height * scale), round(width * scale)
         if limits and height * width > min(limits):
@@ -149,7 +153,14 @@ class GLPNImageProcessor(ProcessorOptions):
             image: RGB uint8 [H, W, 3], as in `Photo.pixels`.
             max_pixels: a limit for this call; see `input_size`.
             size: (height, width) of the full photo, if `image` is a smaller version of it.
+
+        Raises:
+            UsageError: the image has another type or another number of axes.
         """
+        if image.dtype != np.uint8 or image.ndim != 3 or 0 in image.shape:
+            raise UsageError(
+                f"image: expected uint8 [H, W, 3], got {image.dtype} {list(image.shape)}"
+            )
         height, width = self.input_size(*(size or image.shape[:2]), max_pixels=max_pixels)
         if image.shape[:2] != (height, width):
             bilinear = self.resample == Image.Resampling.BILINEAR and image.shape[2] == 3
