@@ -128,7 +128,7 @@ class DepthEstimator:
         engine = open_engine(folder, options, photos=photos, concurrency=concurrency)
         provenance = Provenance(
             model=str(options.model),
-            model_hash=weights.file_hash(folder / weights.WEIGHTS_NAME),
+            model_hash=weights.weights_hash(folder),
             settings_hash=weights.settings_hash(folder),
             engine=engine.name,
             precision=engine.precision,

@@ -20,8 +20,12 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from glpn import GLPNConfig, GLPNForDepthEstimation, GLPNModel, weights
+import glpn
+from glpn import GLPNConfig, GLPNForDepthEstimation, GLPNImageProcessor, GLPNModel, weights
+from glpn.engines.options import EngineOptions
+from glpn.engines.registry import usable_engines
 from glpn.errors import CannotCreateOutput, CheckpointError, MissingInput, OutputFailed, UsageError
+from glpn.jobs.shared_estimator import SharedEstimator
 from tests.networks import photograph, randomise
 
 TINY = {"hidden_sizes": (8, 16, 40, 64), "depths": (1, 1, 1, 1), "decoder_hidden_size": 16}
@@ -135,6 +139,24 @@ def test_shards_named_by_an_index_load_like_one_file(folder: Path) -> None:
     again = weights.read_tensors(folder)
     assert again.keys() == state.keys()
     assert all(torch.equal(again[name], state[name]) for name in state)
+
+
+def test_a_folder_of_shards_predicts_and_records_the_hash_of_all(tmp_path: Path) -> None:
+    model = tiny()
+    photo = np.zeros((64, 64, 3), np.uint8)
+    model.save_pretrained(tmp_path / "whole")
+    model.save_pretrained(tmp_path / "parts", max_shard_size="200KB")
+    for name in ("whole", "parts"):
+        GLPNImageProcessor().save_pretrained(tmp_path / name)
+    whole, parts = (glpn.load(tmp_path / name, threads=1)(photo) for name in ("whole", "parts"))
+    assert np.array_equal(whole.metres, parts.metres)
+    options = EngineOptions(tmp_path / "parts")
+    assert SharedEstimator(options).model_hash == parts.provenance.model_hash
+    files = sorted((tmp_path / "parts").glob("*.safetensors"))
+    digests = "".join(hashlib.sha256(file.read_bytes()).hexdigest() for file in files)
+    assert len(files) > 1
+    assert parts.provenance.model_hash == hashlib.sha256(digests.encode()).hexdigest()
+    assert usable_engines(tmp_path / "parts") == ("torch",)
 
 
 @pytest.mark.parametrize("name", ["../secret.safetensors", "/etc/passwd", "weights.bin", ""])

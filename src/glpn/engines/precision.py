@@ -178,7 +178,7 @@ def matching_records(folder: Path, engine: str) -> list[Record]:
         CheckpointError: the precision record is damaged.
     """
     records = [record for record in read_records(folder) if record.engine == engine]
-    sha256 = weights.file_hash(folder / weights.WEIGHTS_NAME) if records else ""
+    sha256 = weights.weights_hash(folder) if records else ""
     return [record for record in records if record.weights_sha256 == sha256]
 
 

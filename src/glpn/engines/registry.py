@@ -127,11 +127,11 @@ def engine_row(name: str) -> EngineRow:
 
 def usable_engines(folder: Path) -> tuple[str, ...]:
     """The installed engines that find their file in a model's folder."""
-    from glpn.weights import GRAPH_NAME, WEIGHTS_NAME
+    from glpn.weights.store import GRAPH_NAME, INDEX_NAME, WEIGHTS_NAME
 
-    files = {True: GRAPH_NAME, False: WEIGHTS_NAME}
+    files = {True: (GRAPH_NAME,), False: (WEIGHTS_NAME, INDEX_NAME)}
     return tuple(
         row.name
         for row in TABLE
-        if row.is_installed() and (folder / files[row.runs_graph]).is_file()
+        if row.is_installed() and any((folder / name).is_file() for name in files[row.runs_graph])
     )

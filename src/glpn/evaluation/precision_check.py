@@ -65,7 +65,7 @@ def measure_reduced(
     }
     return [
         Record(
-            weights_sha256=weights.file_hash(folder / weights.WEIGHTS_NAME),
+            weights_sha256=weights.weights_hash(folder),
             engine=engine,
             precision=kind,
             version=metadata.version(engine),

@@ -60,7 +60,7 @@ class SharedEstimator:
         Raises:
             MissingInput: the model does not exist.
         """
-        return weights.file_hash(self._folder / weights.WEIGHTS_NAME)
+        return weights.weights_hash(self._folder)
 
     @functools.cached_property
     def settings_hash(self) -> str:

@@ -45,4 +45,5 @@ from glpn.weights.store import read_arrays as read_arrays
 from glpn.weights.store import read_tensors as read_tensors
 from glpn.weights.store import settings_hash as settings_hash
 from glpn.weights.store import torch_dtype as torch_dtype
+from glpn.weights.store import weights_hash as weights_hash
 from glpn.weights.store import write_model as write_model

@@ -12,7 +12,7 @@ from glpn.errors import CheckpointError, ConfigError
 from glpn.files import write_file
 from glpn.records import decode, read_json
 from glpn.weights.integrity import require_changeable, signing
-from glpn.weights.store import ERRORS_NAME, WEIGHTS_NAME, file_hash
+from glpn.weights.store import ERRORS_NAME, weights_hash
 
 _FORMAT = "glpn-errors-1"
 
@@ -23,7 +23,7 @@ class _File:
 
     Attributes:
         format: "glpn-errors-1".
-        weights_sha256: of the `model.safetensors` that was measured.
+        weights_sha256: of the weights that were measured; see `weights_hash`.
         curve: the errors.
     """
 
@@ -52,7 +52,7 @@ def read_errors(folder: Path) -> ErrorCurve | None:
         raise CheckpointError(f"{named}: {advice}") from None
     except TypeError:  # raised by the constructor of a record
         raise CheckpointError(f"{file}: a key is missing: {advice}") from None
-    same = record.weights_sha256 == file_hash(folder / WEIGHTS_NAME)
+    same = record.weights_sha256 == weights_hash(folder)
     return record.curve if same else None
 
 
@@ -61,11 +61,11 @@ def write_errors(folder: Path, curve: ErrorCurve) -> Path:
 
     Raises:
         UsageError: the folder belongs to the installed package.
-        MissingInput: it contains no `model.safetensors`.
+        MissingInput: it contains no weights.
         CannotCreateOutput, OutputFailed: it cannot be written.
     """
     require_changeable(folder)
-    record = _File(_FORMAT, file_hash(folder / WEIGHTS_NAME), curve)
+    record = _File(_FORMAT, weights_hash(folder), curve)
     file = folder / ERRORS_NAME
     with signing(folder, ERRORS_NAME):
         write_file(file, (json.dumps(dataclasses.asdict(record), indent=1) + "\n").encode())

@@ -264,6 +264,18 @@ def file_hash(path: str | Path) -> str:
         raise CheckpointError(f"{path}: cannot be read: {e.strerror}") from None
 
 
+def weights_hash(folder: str | Path) -> str:
+    """SHA-256 of a model's weights; of several files, that of their digests in order.
+
+    Raises:
+        MissingInput, CheckpointError: a file is missing or cannot be read.
+    """
+    whole, index = Path(folder, WEIGHTS_NAME), Path(folder, INDEX_NAME)
+    if whole.is_file() or not index.is_file():
+        return file_hash(whole)
+    return hashlib.sha256("".join(map(file_hash, _shards(index))).encode()).hexdigest()
+
+
 def settings_hash(folder: str | Path) -> str:
     """SHA-256 of the settings in a model's folder: its configuration and its processor's.
 
