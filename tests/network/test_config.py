@@ -68,6 +68,14 @@ def test_json_round_trip(tmp_path: Path) -> None:
         ({"hidden_sizes": (32, 64, 160.5, 256)}, "hidden_sizes: expected a whole number"),
         ({"patch_sizes": (8, 3, 3, 3)}, "patch_sizes: must be odd"),
         ({"strides": (2, 2, 2, 2)}, "strides"),
+        ({"sr_ratios": (64, 63, 1, 1)}, "sr_ratios: (64, 63, 1, 1) need photos with sides of"),
+        ({"num_labels": 2 * 10**9}, "num_labels: expected a whole number from 0 to 100000"),
+        ({"num_labels": "3"}, "num_labels"),
+        ({"num_labels": True}, "num_labels"),
+        ({"id2label": [1]}, "id2label: expected a table from whole numbers to names, got [1]"),
+        ({"id2label": {"a": "b"}}, "id2label"),
+        ({"id2label": {"9" * 5000: "b"}}, "id2label"),
+        ({"extra": 3}, "extra: expected a mapping, got 3"),
         ({"mlp_ratios": (4, 4, 4, 0.001)}, "mlp_ratios"),
         ({"max_depth": 0}, "max_depth"),
         ({"max_depth": -1.0}, "max_depth"),
@@ -137,6 +145,17 @@ def test_presets_are_named_back() -> None:
     assert GLPNConfig(depths=(1, 1, 1, 1)).variant == "custom"
     with pytest.raises(ConfigError, match="b6"):
         GLPNConfig.preset("b6")
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"attn_implementation": "flash"}, {"depths": None}, {"id2label": 3}, {3: 4}]
+)
+def test_an_update_that_fails_changes_nothing(wrong: dict[Any, Any]) -> None:
+    config = GLPNConfig(note="kept")
+    before = config.to_dict()
+    with pytest.raises(Exception):  # noqa: B017  # of any type
+        config.update({"max_depth": 80, "note": "new", **wrong})
+    assert config.to_dict() == before
 
 
 def test_assignment_validates_and_leaves_the_field_alone_on_an_error() -> None:

@@ -60,6 +60,8 @@ _LARGEST = {
     "initializer_range": 10.0,
     "layer_norm_eps": 1.0,
 }
+# A photo's sides are padded or scaled to multiples of the divisor.
+_MAX_SIZE_DIVISOR = 1024
 _PER_STAGE = (
     "depths",
     "sr_ratios",
@@ -224,6 +226,11 @@ class GLPNConfig(PretrainedConfig):
                 raise ConfigError(f"mlp_ratios: {ratio} x {width} is not a whole number")
         if self.strides != (4, 2, 2, 2):
             raise ConfigError(f"strides: the decoder needs (4, 2, 2, 2), got {self.strides}")
+        if self.size_divisor > _MAX_SIZE_DIVISOR:
+            raise ConfigError(
+                f"sr_ratios: {self.sr_ratios} need photos with sides of a multiple of "
+                f"{self.size_divisor} pixels; at most {_MAX_SIZE_DIVISOR} is accepted"
+            )
         if not all(size % 2 for size in self.patch_sizes):
             raise ConfigError(f"patch_sizes: must be odd, got {self.patch_sizes}")
         if self.decoder_hidden_size % 2:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 CONFIG_NAME = "config.json"
 ATTENTIONS = ("eager", "sdpa")
+_MAX_LABELS = 100_000  # far above any in use, so that a hostile file allocates little
 _DTYPES = ("float16", "bfloat16", "float32", "float64")
 
 # Attributes that code written for transformers reads from any configuration. A file holds them
@@ -69,7 +70,10 @@ class PretrainedConfig:
         self.__dict__["_attention"] = "sdpa"
         for key, default in self._defaults().items():
             self.__dict__[key] = self._typed(key, default)
-        self.update({**dict(values.pop("extra", {})), **values})
+        extra = values.pop("extra", {})
+        if not isinstance(extra, Mapping):
+            raise ConfigError(f"extra: expected a mapping, got {extra!r:.100}")
+        self.update({**extra, **values})
 
     def __setattr__(self, key: str, value: object) -> None:
         self.update({key: value})
@@ -97,13 +101,14 @@ class PretrainedConfig:
 
         Raises:
             ConfigError: a value is impossible; the message names the key.
+            UsageError: the attention implementation does not exist.
         """
         before = {**self.__dict__, "extra": dict(self.extra)}
         try:
             for key, value in config_dict.items():
                 self._set(key, value)
             self._validate()
-        except ConfigError:
+        except BaseException:
             self.__dict__.clear()
             self.__dict__.update(before)
             raise
@@ -116,12 +121,13 @@ class PretrainedConfig:
         elif key in ("attn_implementation", "_attn_implementation"):
             self.__dict__["_attention"] = require_attention(value)
         elif key == "num_labels":
-            self._set("id2label", {i: f"LABEL_{i}" for i in range(value)})
-            self._set("label2id", {f"LABEL_{i}": i for i in range(value)})
+            count = _label_count(value)
+            self._set("id2label", {i: f"LABEL_{i}" for i in range(count)})
+            self._set("label2id", {f"LABEL_{i}": i for i in range(count)})
         elif key == "_name_or_path":
             self.extra["name_or_path"] = value
         elif key == "id2label" and value is not None:
-            self.extra[key] = {int(number): label for number, label in value.items()}
+            self.extra[key] = _labels(value)
         elif isinstance(getattr(type(self), key, None), property):
             raise ConfigError(f"{key}: is derived from other fields and cannot be set")
         else:
@@ -311,6 +317,24 @@ class PretrainedConfig:
         from glpn.weights.hub import push
 
         return push(self.save_pretrained, repo_id, **options)
+
+
+def _label_count(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= _MAX_LABELS:
+        raise ConfigError(
+            f"num_labels: expected a whole number from 0 to {_MAX_LABELS}, got {value!r:.100}"
+        )
+    return value
+
+
+def _labels(value: object) -> dict[int, object]:
+    """`id2label` with whole numbers as keys, which are strings in a file."""
+    try:
+        return {int(number): label for number, label in dict(value).items()}  # type: ignore[call-overload]
+    except (TypeError, ValueError):
+        raise ConfigError(
+            f"id2label: expected a table from whole numbers to names, got {value!r:.100}"
+        ) from None
 
 
 def dtype_name(value: object) -> str | None:
