@@ -151,6 +151,13 @@ def test_cmyk_jpeg_has_the_colour_that_its_inks_make(adobe: bool) -> None:
     assert np.abs(pixels - np.array(expected)).max() <= 2
 
 
+def test_cmyk_tiff_has_the_colour_that_its_inks_make() -> None:
+    picture = Image.new("CMYK", (32, 16), (10, 60, 120, 30))
+    expected = [(255 - ink) * (255 - 30) / 255 for ink in (10, 60, 120)]
+    pixels = read_photo(encoded(picture, "TIFF")).pixels
+    assert np.abs(pixels - np.array(expected)).max() <= 2
+
+
 @pytest.mark.parametrize("mode", ["1", "L", "LA"])
 def test_grey_modes_become_three_equal_channels(mode: str) -> None:
     pixels = read_photo(case(f"mode-{mode}").make()).pixels

@@ -118,7 +118,7 @@ def decode(
         image.draft(image.mode, (width, height))
     exif = exif_after_decoding(read_exif(parts.exif), image, parts.format)
     load(image, name)
-    if image.mode == "CMYK" and "adobe" not in image.info:
+    if jpeg_file and image.mode == "CMYK" and "adobe" not in image.info:
         # Pillow inverts every CMYK JPEG, which is right only for those with Adobe's marker.
         return Decoded(ImageChops.invert(image), size, exif, parts.projection)
     return Decoded(image, size, exif, parts.projection)
