@@ -23,7 +23,14 @@ from hypothesis import strategies as st
 from PIL import Image, ImageFile
 from PIL.TiffImagePlugin import IFDRational
 
-from glpn.errors import GLPNError, ImageTooLarge, InvalidImage, MissingInput, UsageError
+from glpn.errors import (
+    GLPNError,
+    ImageTooLarge,
+    InvalidImage,
+    MissingInput,
+    UnsupportedImage,
+    UsageError,
+)
 from glpn.image.limits import ImageLimits
 from glpn.image.photo import MAX_FILE_BYTES, Photo, display_name, read_photo
 from tests.corpus.bytes_of import (
@@ -156,6 +163,20 @@ def test_cmyk_tiff_has_the_colour_that_its_inks_make() -> None:
     expected = [(255 - ink) * (255 - 30) / 255 for ink in (10, 60, 120)]
     pixels = read_photo(encoded(picture, "TIFF")).pixels
     assert np.abs(pixels - np.array(expected)).max() <= 2
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.float32])
+def test_deep_tiff_in_which_zero_is_white_is_refused_with_a_remedy(dtype: type) -> None:
+    picture = Image.fromarray(np.ones((16, 32), dtype))
+    with pytest.raises(UnsupportedImage, match="0 is white.*save it with 0 as black"):
+        read_photo(encoded(picture, "TIFF", tiffinfo={262: 0}))
+
+
+def test_tiff_of_eight_bits_in_which_zero_is_white_is_read_as_it_looks() -> None:
+    stored = encoded(Image.new("L", (32, 16), 40), "TIFF", tiffinfo={262: 0})
+    at = stored.index(struct.pack("<HHI", 262, 3, 1))
+    assert stored[at + 8 : at + 10] == b"\0\0"
+    assert (read_photo(stored).pixels == 40).all()
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA"])

@@ -14,6 +14,8 @@ from glpn.errors import InvalidImage, UnsupportedImage
 from glpn.image.parts import Parts, truncated
 
 _WIDTH, _HEIGHT, _COMPRESSION, _NEW_SUBFILE_TYPE = 256, 257, 259, 254
+_BITS, _PHOTOMETRIC = 258, 262
+_WHITE_IS_ZERO = 0  # a value of _PHOTOMETRIC
 # Sizes, samples, strips, tiles, colour map, predictor: everything that Pillow needs for pixels.
 _KEPT = frozenset(
     (256, 257, 258, 259, 262, 266, 273, 277, 278, 279, 284, 317, 320, 322, 323, 324, 325, 338, 339)
@@ -35,7 +37,7 @@ def take_apart(data: bytes, name: str) -> Parts:
     """Keep the tags of pixels; the whole file serves as the EXIF block.
 
     Raises:
-        UnsupportedImage: a camera's raw file, or an uncommon compression.
+        UnsupportedImage: a camera's raw file, an uncommon compression, or deep inverted grey.
         InvalidImage: truncated, or more than one page.
     """
     from PIL.TiffImagePlugin import TiffImageFile
@@ -58,6 +60,13 @@ def take_apart(data: bytes, name: str) -> Parts:
         raise UnsupportedImage(
             f"{name}: a TIFF in compression {number(_COMPRESSION)}; "
             "save it uncompressed, or with LZW or Deflate"
+        )
+    inverted = _PHOTOMETRIC in entries and number(_PHOTOMETRIC) == _WHITE_IS_ZERO
+    if inverted and number(_BITS) > 8:
+        # Pillow inverts such grey only up to 8 bits; deeper grey would be read as its negative.
+        raise UnsupportedImage(
+            f"{name}: a TIFF of {number(_BITS)} bits in which 0 is white (WhiteIsZero); "
+            "save it with 0 as black (BlackIsZero), or as a PNG"
         )
     kept = {tag: entry for tag, entry in entries.items() if tag in _KEPT}
     _require_numbers(kept, order, len(data), name)
