@@ -162,6 +162,18 @@ def test_glb_lays_each_pixel_of_the_photograph_on_its_own_point(tmp_path: Path) 
         assert (x, y, z) == pytest.approx(((column - 1.5) / 50, (1 - row) / 50, -2), abs=1e-6)
 
 
+def test_a_thinned_glb_keeps_its_points_on_their_pixels_of_the_photograph(tmp_path: Path) -> None:
+    plane = a_plane(np.full((7, 10), 2))
+    image = np.zeros((7, 10, 3), np.uint8)
+    depth = Depth(plane.metres, plane.camera, plane.provenance, image)
+    (mesh,) = opened(depth.save(tmp_path / "a.glb", step=3)).geometry.values()
+    assert len(mesh.vertices) == 3 * 4
+    columns = mesh.visual.uv[:, 0] * 10 - 0.5
+    rows = (1 - mesh.visual.uv[:, 1]) * 7 - 0.5
+    np.testing.assert_allclose(columns.reshape(3, 4), [[0, 3, 6, 9]] * 3, atol=1e-5)
+    np.testing.assert_allclose(rows.reshape(3, 4), np.tile([[0], [3], [6]], 4), atol=1e-5)
+
+
 def test_glb_points_have_linear_colours(tmp_path: Path) -> None:
     plane = a_plane(np.full((2, 2), 2))
     image = np.full((2, 2, 3), 188, np.uint8)  # ((188/255 + .055) / 1.055)^2.4 · 255 = 128.2

@@ -61,7 +61,7 @@ def encode(
     points = points * np.array([1, -1, -1], np.float32)
     faces = triangles(-points[..., 2], jump) if mesh else None
     if faces is not None and len(faces):
-        shape = _relief(trimesh, points, faces, Image.fromarray(photo_colors(contents)))
+        shape = _relief(trimesh, points, faces, Image.fromarray(photo_colors(contents)), step)
     else:
         shape = trimesh.PointCloud(points[known], colors=_linear(colors[known]))
 
@@ -100,11 +100,21 @@ def _camera(contents: Contents) -> dict[str, object]:
 
 
 def _relief(
-    trimesh: ModuleType, points: NDArray[np.float32], faces: NDArray[np.int64], texture: Any
+    trimesh: ModuleType,
+    points: NDArray[np.float32],
+    faces: NDArray[np.int64],
+    texture: Image.Image,
+    step: int,
 ) -> Any:
-    """A mesh of the points that its faces use, with the photo laid over it."""
+    """A mesh of the points that its faces use, with the photo laid over it.
+
+    Point (x, y) is the centre of pixel (step·x, step·y) of the texture.
+    """
     height, width = points.shape[:2]
-    u, v = np.meshgrid((np.arange(width) + 0.5) / width, 1 - (np.arange(height) + 0.5) / height)
+    u, v = np.meshgrid(
+        (np.arange(width) * step + 0.5) / texture.width,
+        1 - (np.arange(height) * step + 0.5) / texture.height,
+    )
     used, faces = used_points(faces, height * width)
     material = trimesh.visual.material.PBRMaterial(
         baseColorTexture=texture, metallicFactor=0.0, roughnessFactor=1.0
