@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import glpn
+from glpn.camera.camera import Camera
 from glpn.data.sample import Sample
 from glpn.depth.errors import COVERAGE, ErrorBin, ErrorCurve, Widening
 from glpn.errors import CheckpointError, ConfigError, DataError
@@ -98,6 +99,18 @@ def test_the_middle_of_a_frame_measures_longer_lenses() -> None:
     assert curve.error == pytest.approx(0.1, abs=1e-4)
     found = {w.focal: w.factor for w in curve.longer}
     assert found == pytest.approx({1.4: (1 - 2.2 / 2.8) / 0.1, 2.0: (1 - 2.2 / 4) / 0.1}, rel=1e-3)
+
+
+def test_the_focal_length_counts_in_the_crop_that_the_network_sees() -> None:
+    size = (376, 1241)  # the KB crop keeps 352x1216
+    camera = Camera(fx=721, fy=721, cx=620, cy=188, source="test")
+    true = np.full(size, 8, np.float32)
+    frame = Sample("a", np.zeros((*size, 3), np.uint8), true, camera=camera)
+    rules = protocol("kitti")
+    curve = measure_errors([frame], estimator(), protocol=rules, data="d")
+    factor = camera.focal_factor(1.0, (352, 1216))
+    assert factor != pytest.approx(camera.focal_factor(1.0, size), rel=0.01)
+    assert curve.error == pytest.approx(abs(8 / factor / 2 - 1), abs=1e-3)
 
 
 def test_equal_depths_make_one_bin() -> None:

@@ -51,7 +51,7 @@ def measure_errors(
     zoomed: dict[float, list[NDArray[np.float64]]] = {zoom: [] for zoom in ZOOMS}
     for frame in frames:
         item = task(frame, protocol)
-        factor = estimator.focal_factor(frame.camera, frame.depth.shape)
+        factor = estimator.focal_factor(frame.camera, item.target.shape)  # after the crop
         # Metres for the network's own camera.
         target = np.where(item.valid, item.target, 0) / factor
         metres = estimator.metres(item.image)
