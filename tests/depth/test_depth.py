@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 import glpn
 from glpn.camera.camera import Camera
-from glpn.depth.colormaps import COLORMAPS, UNKNOWN_COLOR, color_table, colorize
+from glpn.depth.colormaps import COLORMAPS, UNKNOWN_COLOR, color_range, color_table, colorize
 from glpn.depth.depth import Depth
 from glpn.depth.provenance import Provenance
 from glpn.depth.reading import read_depth
@@ -212,6 +212,14 @@ def test_every_colour_map_has_256_colours() -> None:
 def test_explicit_range_puts_its_ends_on_the_first_and_last_colour() -> None:
     picture = colorize(np.array([[0.5, 1, 2, 3, 9, 0]], np.float32), "gray", near=1, far=3)
     assert picture[0, :, 0].tolist() == [0, 0, 128, 255, 255, UNKNOWN_COLOR[0]]
+
+
+def test_a_given_end_is_kept_where_no_depth_lies_on_its_other_side() -> None:
+    metres = np.linspace(3, 5, 100, dtype=np.float32)[None, :]
+    assert color_range(metres, far=2) == (1, 2)
+    assert color_range(metres, far=0.5) == (0, 0.5)
+    assert color_range(metres, near=9) == (9, 10)
+    assert (a_depth(metres).colorize("gray", far=2) == 255).all()
 
 
 def test_default_range_leaves_out_the_extreme_two_per_cent() -> None:

@@ -110,12 +110,13 @@ def color_range(
 ) -> tuple[float, float]:
     """Metres of the first and last colour: the given ones, else the ROBUST_PERCENTILES.
 
-    The percentiles are those of the known pixels; large maps are sampled.
+    The percentiles are those of the known pixels; large maps are sampled. A given end is kept: if
+    no percentile lies on its other side, the range spans at most a metre from there.
 
     Raises:
         UsageError: not 0 <= near < far.
     """
-    given = near is not None and far is not None
+    missing = "near" if near is None and far is not None else "far" if far is None else ""
     if near is None or far is None:
         step = max(math.isqrt(metres.size // _MAX_SAMPLED), 1)
         sampled = metres[::step, ::step]
@@ -123,8 +124,8 @@ def color_range(
         low, high = _robust_ends(known) if known.size else (0.0, 1.0)
         near, far = (low if near is None else near), (high if far is None else far)
     near, far = float(near), float(far)
-    if not given and far - near < _MIN_RANGE:  # constant depth, or nothing beyond `near`
-        far = near + 1.0
+    if missing and far - near < _MIN_RANGE:  # constant depth, or nothing beyond a given end
+        near, far = (near, near + 1.0) if missing == "far" else (max(far - 1.0, 0.0), far)
     if not (near >= 0 and _MIN_RANGE <= far - near < float("inf")):
         raise UsageError(f"near, far: expected 0 <= near < far in metres, got {near} and {far}")
     return near, far
