@@ -12,6 +12,7 @@ import pytest
 from glpn.data.contact_sheet import contact_sheet
 from glpn.data.dataset_spec import DatasetSpec
 from glpn.data.datasets import open_dataset
+from glpn.data.sample import Sample
 from glpn.errors import ConfigError, DataError, InvalidImage, MissingInput, UsageError
 from tests.data.files import SIZE, put_depth, put_image, put_pairs
 
@@ -500,3 +501,14 @@ def test_contact_sheet_shows_every_sample_beside_its_depth(tmp_path: Path) -> No
     assert np.abs(sheet[20, 20].astype(int) - 100).max() < 5  # the first photograph
     with pytest.raises(UsageError, match="at least one"):
         contact_sheet([])
+
+
+def test_contact_sheet_states_the_ends_of_its_colours_to_three_digits() -> None:
+    image = np.zeros((48, 64, 3), np.uint8)
+
+    def label(far: float) -> np.ndarray:
+        metres = np.full((48, 64), 3, np.float32)
+        metres[24:] = far
+        return contact_sheet([Sample("a", image, metres)], width=64)[-14:]
+
+    assert (label(120) != label(123)).any()

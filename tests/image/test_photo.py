@@ -168,7 +168,7 @@ def test_cmyk_tiff_has_the_colour_that_its_inks_make() -> None:
 @pytest.mark.parametrize("dtype", [np.uint16, np.float32])
 def test_deep_tiff_in_which_zero_is_white_is_refused_with_a_remedy(dtype: type) -> None:
     picture = Image.fromarray(np.ones((16, 32), dtype))
-    with pytest.raises(UnsupportedImage, match="0 is white.*save it with 0 as black"):
+    with pytest.raises(UnsupportedImage, match=r"0 is white.*save it with 0 as black"):
         read_photo(encoded(picture, "TIFF", tiffinfo={262: 0}))
 
 

@@ -62,7 +62,7 @@ def _tile(sample: Sample, text: str, width: int) -> Image.Image:
     tile = Image.new("RGB", (2 * width + _GAP, height + _LABEL), _PAPER)
     tile.paste(photograph.resize((width, height), Image.Resampling.BOX), (0, 0))
     tile.paste(depth, (width + _GAP, 0))
-    text = f"{text}  {near:.2g} to {far:.2g} m"  # the ends of the colour scale
+    text = f"{text}  {near:.3g} to {far:.3g} m"  # the ends of the colour scale
     shown = text.encode("latin-1", "replace").decode("latin-1")  # the font has only Latin-1
     ImageDraw.Draw(tile).text((2, height + 1), shown, fill=_INK)
     return tile
