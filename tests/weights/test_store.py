@@ -141,6 +141,16 @@ def test_shards_named_by_an_index_load_like_one_file(folder: Path) -> None:
     assert all(torch.equal(again[name], state[name]) for name in state)
 
 
+def test_a_model_does_not_follow_its_file(folder: Path) -> None:
+    model = GLPNForDepthEstimation.from_pretrained(folder)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    file = folder / weights.WEIGHTS_NAME
+    with file.open("r+b") as stream:
+        stream.write(b"\1" * file.stat().st_size)
+    after = model.state_dict()
+    assert all(torch.equal(after[name], value) for name, value in before.items())
+
+
 def test_a_folder_of_shards_predicts_and_records_the_hash_of_all(tmp_path: Path) -> None:
     model = tiny()
     photo = np.zeros((64, 64, 3), np.uint8)

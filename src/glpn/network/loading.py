@@ -30,7 +30,7 @@ WITHOUT_EFFECT: Mapping[str, str] = {
     "from_tf": "TensorFlow files are not read",
     "from_flax": "Flax files are not read",
     "offload_buffers": "nothing is offloaded",
-    "disable_mmap": "files are read once, not mapped",
+    "disable_mmap": "weights are copied, and no file stays mapped",
     "tqdm_class": "downloads use the hub library's own progress bar",
 }
 # Keywords of transformers that raise an error that names them, and why.

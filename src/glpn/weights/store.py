@@ -42,6 +42,8 @@ _RACY = 2 * 10**9  # nanoseconds; within them a file may change without a newer 
 def read_tensors(source: str | Path, *, variant: str | None = None) -> dict[str, Tensor]:
     """All tensors of a model's folder, or of one safetensors file, under their names on disk.
 
+    They are independent of the file: it can be replaced or overwritten later.
+
     Args:
         source: folder or file.
         variant: which of a folder's weights, as in `model.fp16.safetensors`.
@@ -58,7 +60,8 @@ def read_tensors(source: str | Path, *, variant: str | None = None) -> dict[str,
     for file in _weight_files(Path(source), variant):
         read_header(file)
         try:
-            state |= load_file(file)
+            # `load_file` maps the file: writing to it later would change or crash the model.
+            state |= {name: tensor.clone() for name, tensor in load_file(file).items()}
         except (SafetensorError, OSError) as e:
             raise CheckpointError(f"{file}: {e}") from None
     for name, tensor in state.items():
