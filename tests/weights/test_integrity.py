@@ -179,6 +179,25 @@ def test_bundled_models_are_never_written_to() -> None:
     assert {file.name: file.stat().st_mtime_ns for file in BUNDLED.iterdir()} == before
 
 
+@pytest.mark.parametrize("spelling", ["dot", "link"])
+def test_another_path_to_a_bundled_model_does_not_unlock_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spelling: str
+) -> None:
+    path = Path()
+    if spelling == "dot":
+        monkeypatch.chdir(BUNDLED)
+    else:
+        path = tmp_path / "mine"
+        path.symlink_to(BUNDLED)
+    before = {file.name: file.stat().st_mtime_ns for file in BUNDLED.iterdir()}
+    with pytest.raises(UsageError, match="read-only; copy the folder"):
+        GLPNImageProcessor().save_pretrained(path)
+    assert {file.name: file.stat().st_mtime_ns for file in BUNDLED.iterdir()} == before
+    monkeypatch.setitem(integrity.PINS, BUNDLED.name, "0" * 64)
+    with pytest.raises(CheckpointError, match="differs from the one shipped with glpn"):
+        weights.require_intact(path)
+
+
 def test_a_folder_without_weights_is_not_signed(tmp_path: Path) -> None:
     with pytest.raises(MissingInput, match=r"no model\.safetensors"):
         weights.sign(tmp_path)

@@ -8,6 +8,7 @@ import json
 import os
 import random
 import resource
+import shutil
 import struct
 import subprocess
 import sys
@@ -139,6 +140,17 @@ def test_shards_named_by_an_index_load_like_one_file(folder: Path) -> None:
     again = weights.read_tensors(folder)
     assert again.keys() == state.keys()
     assert all(torch.equal(again[name], state[name]) for name in state)
+
+
+def test_a_saved_model_does_not_say_where_it_was_loaded_from(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder, tmp_path / "copy")
+    for source, target in ((folder, "a"), (tmp_path / "copy", "b")):
+        model = GLPNForDepthEstimation.from_pretrained(source)
+        assert model.name_or_path == model.config.name_or_path == str(source)
+        model.save_pretrained(tmp_path / target)
+        assert str(tmp_path) not in (tmp_path / target / "config.json").read_text()
+        assert str(tmp_path) not in model.config.to_json_string()
+    assert weights.settings_hash(tmp_path / "a") == weights.settings_hash(tmp_path / "b")
 
 
 def test_a_model_does_not_follow_its_file(folder: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from typing import Any, ClassVar
 
 from glpn.errors import ConfigError, require_choice
 from glpn.network.pretrained_config import CONFIG_NAME as CONFIG_NAME
-from glpn.network.pretrained_config import PretrainedConfig
+from glpn.network.pretrained_config import PretrainedConfig, as_json
 from glpn.records import field_types, typed
 
 # LayerNorm epsilons of the two reference implementations (authors: block and stage norms, then
@@ -197,8 +196,7 @@ class GLPNConfig(PretrainedConfig):
 
     def to_json(self) -> str:
         """The text of a model's `config.json`."""
-        values = {"architectures": ["GLPNForDepthEstimation"], **self.to_dict()}
-        return json.dumps(values, indent=2, sort_keys=True) + "\n"
+        return as_json({"architectures": ["GLPNForDepthEstimation"], **self.to_dict()})
 
     @classmethod
     def _typed(cls, key: str, value: object) -> object:

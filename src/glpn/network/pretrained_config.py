@@ -207,9 +207,11 @@ class PretrainedConfig:
         return {"model_type": self.model_type, **changed}
 
     def to_json_string(self, use_diff: bool = True) -> str:
-        """The configuration as JSON: only what differs from the defaults, or everything."""
-        values = self.to_diff_dict() if use_diff else self.to_dict()
-        return json.dumps(values, indent=2, sort_keys=True) + "\n"
+        """The configuration as JSON: only what differs from the defaults, or everything.
+
+        Where it was loaded from is left out, as in transformers: it says nothing about the network.
+        """
+        return as_json(self.to_diff_dict() if use_diff else self.to_dict())
 
     def to_json_file(self, json_file_path: str | os.PathLike[str], use_diff: bool = True) -> None:
         """Write `to_json_string` to a file.
@@ -317,6 +319,12 @@ class PretrainedConfig:
         from glpn.weights.hub import push
 
         return push(self.save_pretrained, repo_id, **options)
+
+
+def as_json(values: Mapping[str, object]) -> str:
+    """The text of a `config.json`, without the path that it was loaded from."""
+    kept = {key: value for key, value in values.items() if key != "name_or_path"}
+    return json.dumps(kept, indent=2, sort_keys=True) + "\n"
 
 
 def _label_count(value: object) -> int:

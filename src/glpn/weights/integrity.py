@@ -139,7 +139,7 @@ def require_changeable(folder: Path) -> None:
     Raises:
         UsageError: the folder belongs to the installed package.
     """
-    if _is_bundled(folder):
+    if _bundled_name(folder):
         raise UsageError(
             f"{folder}: part of the installed package and read-only; copy the folder and use the "
             "copy"
@@ -161,7 +161,7 @@ def require_intact(folder: Path) -> None:
     """
     known = _read(folder)
     if known is None:
-        if _is_bundled(folder):
+        if _bundled_name(folder):
             raise CheckpointError(f"{folder / CHECKSUMS_NAME}: missing; reinstall glpn")
         if (folder / _ASIDE_NAME).exists():
             message = f"{folder}: an earlier write was interrupted; {_remedy(folder)}"
@@ -217,13 +217,16 @@ def _write(folder: Path, digests: dict[str, str]) -> Path:
     return file
 
 
-def _is_bundled(folder: Path) -> bool:
-    return folder.name in PINS and folder.resolve().parent == hub_client.MODELS.resolve()
+def _bundled_name(folder: Path) -> str | None:
+    """The name of the bundled model in a folder, however its path is written; else None."""
+    place = folder.resolve()
+    return next((name for name in PINS if (hub_client.MODELS / name).resolve() == place), None)
 
 
 def _require_pinned(folder: Path) -> None:
-    if not _is_bundled(folder):
+    name = _bundled_name(folder)
+    if name is None:
         return
     file = folder / CHECKSUMS_NAME
-    if hashlib.sha256(file.read_bytes()).hexdigest() != PINS[folder.name]:
+    if hashlib.sha256(file.read_bytes()).hexdigest() != PINS[name]:
         raise CheckpointError(f"{file}: differs from the one shipped with glpn; reinstall glpn")
