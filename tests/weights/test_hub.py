@@ -15,7 +15,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 import torch
 
-from glpn import GLPNConfig, GLPNForDepthEstimation, weights
+from glpn import GLPNConfig, GLPNForDepthEstimation, GLPNImageProcessor, weights
 from glpn.errors import CheckpointError, MissingInput, OutputFailed, UsageError
 from tests.networks import randomise
 
@@ -98,7 +98,7 @@ class Handler(BaseHTTPRequestHandler):
             return self.fail(403, "Forbidden")
         if parts == ["api", "repos", "create"]:
             asked = json.loads(body)
-            repo_id = f"{asked['organization']}/{asked['name']}"
+            repo_id = f"{asked['organization'] or 'tester'}/{asked['name']}"
             self.server.repositories.setdefault(repo_id, {})
             return self.answer_json({"url": f"{self.server.url}/{repo_id}"})
         repo_id = "/".join(parts[2:4])
@@ -114,6 +114,8 @@ class Handler(BaseHTTPRequestHandler):
                 value = line["value"]
                 data = base64.b64decode(value["content"])
                 self.server.repositories[repo_id][value["path"]] = data
+            elif line["key"] == "deletedFile":
+                del self.server.repositories[repo_id][line["value"]["path"]]
         url = f"{self.server.url}/{repo_id}/commit/{COMMIT}"
         self.answer_json({"commitUrl": url, "commitOid": COMMIT})
 
@@ -278,6 +280,36 @@ def test_a_pushed_model_can_be_loaded_from_the_hub(
     again = GLPNForDepthEstimation.from_pretrained("someone/mine", cache_dir=tmp_path)
     state, wanted = again.state_dict(), model.state_dict()
     assert all(torch.equal(state[name], wanted[name]) for name in wanted)
+
+
+def test_a_push_deletes_what_belongs_to_the_old_weights(
+    hub: Hub, model: GLPNForDepthEstimation, tmp_path: Path
+) -> None:
+    old = ("model.onnx", "trunk.onnx", "precision.json", "errors.json", "model.fp16.safetensors")
+    kept = ("README.md", "onnx/model.onnx", "preprocessor_config.json", "training_args.bin")
+    hub.repositories["someone/mine"] = dict.fromkeys((*old, *kept), b"{}")
+    model.push_to_hub("someone/mine", token=TOKEN)
+    written = {"checksums.json", "config.json", "model.safetensors"}
+    assert hub.repositories["someone/mine"].keys() == {*written, *kept}
+    GLPNForDepthEstimation.from_pretrained("someone/mine", cache_dir=tmp_path)
+
+
+def test_a_model_and_its_processor_pushed_one_by_one_load_without_a_warning(
+    hub: Hub, model: GLPNForDepthEstimation, tmp_path: Path
+) -> None:
+    model.push_to_hub("someone/mine", token=TOKEN)
+    GLPNImageProcessor(short_side=240).push_to_hub("someone/mine", token=TOKEN)
+    files = {"checksums.json", "config.json", "model.safetensors", "preprocessor_config.json"}
+    assert hub.repositories["someone/mine"].keys() == files
+    GLPNForDepthEstimation.from_pretrained("someone/mine", cache_dir=tmp_path)
+
+
+def test_saving_can_push_under_the_name_of_the_folder(
+    hub: Hub, model: GLPNForDepthEstimation, tmp_path: Path
+) -> None:
+    for part in (model, model.config, GLPNImageProcessor()):
+        part.save_pretrained(tmp_path / "mymodel", push_to_hub=True, token=TOKEN)
+    assert {"config.json", "preprocessor_config.json"} <= hub.repositories["tester/mymodel"].keys()
 
 
 def test_a_refused_upload_is_an_output_error(hub: Hub, model: GLPNForDepthEstimation) -> None:

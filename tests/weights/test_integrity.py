@@ -7,6 +7,7 @@ import logging
 import shutil
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +120,26 @@ def test_a_writer_does_not_sign_another_ones_damage(folder: Path) -> None:
     GLPNImageProcessor().save_pretrained(folder)
     with pytest.raises(CheckpointError, match=r"model\.safetensors: does not match"):
         glpn.load(folder)
+
+
+def test_saving_a_variant_does_not_sign_the_damage_of_other_weights(folder: Path) -> None:
+    model = GLPNForDepthEstimation.from_pretrained(folder)
+    flip(folder / "model.safetensors")
+    model.save_pretrained(folder, variant="fp16")
+    assert "model.fp16.safetensors" in listed(folder)
+    with pytest.raises(CheckpointError, match=r"model\.safetensors: does not match"):
+        glpn.load(folder)
+
+
+@pytest.mark.parametrize("failing", [False, True])
+def test_two_writers_at_once_keep_the_checksums_of_each_other(folder: Path, failing: bool) -> None:
+    with suppress(ZeroDivisionError), integrity.signing(folder, "errors.json"):
+        GLPNImageProcessor(short_side=96).save_pretrained(folder)
+        if failing:
+            raise ZeroDivisionError
+        (folder / "errors.json").unlink()
+    assert ("errors.json" in listed(folder)) == failing
+    weights.require_intact(folder)  # without a warning
 
 
 def test_a_failed_write_leaves_the_checksums(folder: Path) -> None:

@@ -183,7 +183,7 @@ class PretrainedModel(nn.Module):
         """Upload the files of `save_pretrained`; returns the commit's address.
 
         Args:
-            repo_id: "user/name".
+            repo_id: "user/name", or a name in your own account.
             **hub: token, private, revision, commit_message, endpoint.
         """
         return weights.push(self.save_pretrained, repo_id, **hub)

@@ -313,7 +313,7 @@ class PretrainedConfig:
         """Upload `config.json`; returns the commit's address.
 
         Args:
-            repo_id: "user/name".
+            repo_id: "user/name", or a name in your own account.
             **options: token, private, revision, commit_message, endpoint.
         """
         from glpn.weights.hub import push

@@ -248,7 +248,7 @@ class ProcessorOptions:
         """Upload `preprocessor_config.json`; returns the commit's address.
 
         Args:
-            repo_id: "user/name".
+            repo_id: "user/name", or a name in your own account.
             **options: token, private, revision, commit_message, endpoint.
         """
         from glpn.weights.hub import push

@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 import tempfile
 from collections.abc import Callable
+from fnmatch import fnmatch
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from glpn.errors import CheckpointError, MissingInput, OutputFailed, UsageError
 from glpn.network.config import CONFIG_NAME
 from glpn.weights import hub_client
+from glpn.weights.integrity import is_checked
 from glpn.weights.store import (
     CHECKSUMS_NAME,
     ERRORS_NAME,
@@ -23,6 +25,10 @@ from glpn.weights.store import (
     WEIGHTS_NAME,
 )
 
+if TYPE_CHECKING:
+    from huggingface_hub import HfApi
+
+_NAME = re.compile(r"[A-Za-z0-9][\w.-]*")
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 # Only these are downloaded. A pickle is not among them.
 _WANTED = [
@@ -176,6 +182,14 @@ def push(
 ) -> str:
     """Upload the files that `save` writes; create the repository if it does not exist.
 
+    Weights replace those of the repository, with the graphs and measurements that belong to them:
+    the commit deletes what the new checksums do not list.
+
+    Args:
+        save: writes the files into a folder.
+        repo_id: "user/name", or a name in the account of the token.
+        token, private, revision, commit_message, endpoint: as in the hub's library.
+
     Returns:
         The commit's address.
 
@@ -183,22 +197,35 @@ def push(
         UsageError: `repo_id` is no hub id.
         OutputFailed: the hub rejected the files, or cannot be reached.
     """
-    from huggingface_hub import CommitOperationAdd, HfApi
+    from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 
-    if not _HUB_ID.fullmatch(repo_id):
-        raise UsageError(f"repo_id: expected user/name, got {repo_id!r}")
+    if not _HUB_ID.fullmatch(repo_id) and not _NAME.fullmatch(repo_id):
+        raise UsageError(f"repo_id: expected user/name or a name, got {repo_id!r}")
     api = HfApi(endpoint=hub_client.address(endpoint), token=token)
     with tempfile.TemporaryDirectory() as folder:
         save(Path(folder))
         files = sorted(Path(folder).iterdir())
         try:
-            api.create_repo(repo_id, private=private, exist_ok=True)
+            repo_id = api.create_repo(repo_id, private=private, exist_ok=True).repo_id
+            stale = _stale(api, repo_id, revision, {file.name for file in files})
             commit = api.create_commit(  # one commit, so the model is never half updated
                 repo_id,
-                [CommitOperationAdd(file.name, file) for file in files],
+                [
+                    *(CommitOperationAdd(file.name, file) for file in files),
+                    *(CommitOperationDelete(name) for name in stale),
+                ],
                 commit_message=commit_message or "Upload a GLPN model",
                 revision=revision,
             )
         except hub_client.failures() as e:
             raise OutputFailed(f"{repo_id}: upload failed: {hub_client.reason(e)}") from None
     return str(commit.commit_url)
+
+
+def _stale(api: HfApi, repo_id: str, revision: str | None, uploaded: set[str]) -> list[str]:
+    """The repository's files that new checksums do not list, and that would make loading fail."""
+    if CHECKSUMS_NAME not in uploaded:
+        return []
+    there = set(api.list_repo_files(repo_id, revision=revision)) - uploaded
+    wanted = [name for name in there if any(fnmatch(name, pattern) for pattern in _WANTED)]
+    return sorted(name for name in wanted if "/" not in name and is_checked(name))

@@ -16,6 +16,7 @@ import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from fnmatch import fnmatch
 from pathlib import Path
 
 from glpn.errors import (
@@ -84,12 +85,13 @@ def signing(folder: str | Path, *names: str) -> Iterator[None]:
     During the block, `checksums.json` is renamed to `.checksums.json`. If the process is killed,
     the folder can still be opened, with a warning, and the next call of `signing` reuses the
     renamed file. If the folder has no checksums, all its files are signed when the weights are
-    written; if only other files are written, none are.
+    written; if only other files are written, none are. If another process signs files of the folder
+    during the block, its checksums stay.
 
     Args:
         folder: the folder of the model; it need not exist yet.
         names: names of files in the folder that the block writes or deletes; `model.safetensors`
-            means all weight files.
+            means all weight files that the block replaces.
 
     Raises:
         UsageError: the folder belongs to the installed package.
@@ -98,26 +100,52 @@ def signing(folder: str | Path, *names: str) -> Iterator[None]:
     folder = Path(folder)
     require_changeable(folder)
     remove_stale_parts(folder)
+    before = _weight_states(folder)
     known = _set_aside(folder)
     try:
         yield
     except BaseException:
         if known is not None:
             with suppress(GLPNError):
-                _write(folder, known)
+                _write(folder, _rewritten(folder) or known)
         raise
-    if known is None:
-        if WEIGHTS_NAME in names:
-            sign(folder)
-        return
+    written = set(names) - {WEIGHTS_NAME}
+    if WEIGHTS_NAME in names:
+        states = _weight_states(folder)
+        written |= {name for name, state in states.items() if before.get(name) != state}
+    current = _rewritten(folder) or known
+    if current is not None:
+        _write(folder, _updated(folder, current, written))
+    elif WEIGHTS_NAME in names:
+        sign(folder)
+
+
+def _updated(folder: Path, known: dict[str, str], written: set[str]) -> dict[str, str]:
+    """The checksums of a folder: new ones of the files written, known ones of the others."""
     digests = {}
     for name in _signable(folder):
-        written = name in names or (WEIGHTS_NAME in names and ".safetensors" in name)
-        if written:
+        if name in written:
             digests[name] = file_hash(folder / name)
         elif name in known:
             digests[name] = known[name]
-    _write(folder, digests)
+    return digests
+
+
+def _weight_states(folder: Path) -> dict[str, tuple[int, int, int]]:
+    """Inode, size and time of each weight file; one of them changes when the file is written."""
+    states = {}
+    for file in folder.glob(_WEIGHTS):
+        with suppress(FileNotFoundError):  # another process removed it
+            status = file.stat()
+            states[file.name] = (status.st_ino, status.st_size, status.st_mtime_ns)
+    return states
+
+
+def _rewritten(folder: Path) -> dict[str, str] | None:
+    """The checksums that another process wrote during the block; None without any."""
+    with suppress(CheckpointError):  # damaged; the caller replaces it
+        return _read(folder)
+    return None
 
 
 def _set_aside(folder: Path) -> dict[str, str] | None:
@@ -152,8 +180,9 @@ def require_intact(folder: Path) -> None:
     The hash of the weights is also used in the provenance of every prediction; it is computed once.
 
     Raises:
-        CheckpointError: a file does not match its checksum, or has none; or `checksums.json` is
-            damaged, or that of a bundled model does not match `PINS`.
+        CheckpointError: a file does not match its checksum, or has none and is not one of
+            `EDITABLE`; or `checksums.json` is damaged, or that of a bundled model does not match
+            `PINS`.
 
     Warns:
         EditedFileWarning: the configuration or the preprocessor does not match its checksum, or an
@@ -172,6 +201,8 @@ def require_intact(folder: Path) -> None:
     for name in _signable(folder):
         if known.get(name) == file_hash(folder / name):
             continue
+        if name in EDITABLE and name not in known:
+            continue  # written by a program that does not sign, such as an upload of one file
         problem = "does not match its checksum in" if name in known else "not listed in"
         message = (
             f"{folder / name}: {problem} {CHECKSUMS_NAME}; if you changed it on purpose, run "
@@ -180,6 +211,11 @@ def require_intact(folder: Path) -> None:
         if name not in EDITABLE:
             raise CheckpointError(f"{message}; otherwise it is damaged")
         warnings.warn(message, EditedFileWarning, stacklevel=2)
+
+
+def is_checked(name: str) -> bool:
+    """Whether a file of this name is refused if the checksums of its folder do not list it."""
+    return name not in EDITABLE and (name in _SIGNED or fnmatch(name, _WEIGHTS))
 
 
 def _signable(folder: Path) -> list[str]:
