@@ -338,6 +338,32 @@ def test_a_listing_of_the_image_folder_chooses_frames(tmp_path: Path) -> None:
     assert open_dataset(tmp_path, split="train").names == ("003", "001")
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("l.csv", "name,focal,scene\nb,518,attic\na,519,cellar\n"),
+        ("l.jsonl", '{"name": "b", "focal": 518, "scene": "attic"}\n{"name": "a", "focal": 519}\n'),
+        ("bare.csv", "rgb/b.jpg,,518\nrgb/a.jpg,,519\n"),
+    ],
+)
+def test_names_in_a_list_may_come_with_a_focal_length_and_a_scene(
+    tmp_path: Path, name: str, text: str
+) -> None:
+    put_pairs(tmp_path, ["a", "b", "c"])
+    (tmp_path / name).write_text(text)
+    frames = open_dataset(tmp_path, frame_list=tmp_path / name)
+    assert frames.names == ("b", "a")
+    assert [frame.camera.fx for frame in frames] == [518, 519]
+    assert frames.scene(0) == ("attic" if "attic" in text else None)
+
+
+def test_a_list_of_which_only_some_lines_name_a_depth_is_refused(tmp_path: Path) -> None:
+    put_pairs(tmp_path, ["a", "b", "c"])
+    (tmp_path / "l.txt").write_text("rgb/a.jpg\nrgb/b.jpg depth/c.png\n")
+    with pytest.raises(DataError, match=r"rgb/a\.jpg: names no depth file, as other lines do"):
+        open_dataset(tmp_path, frame_list=tmp_path / "l.txt")
+
+
 def test_a_name_of_frames_in_several_folders_is_refused(tmp_path: Path) -> None:
     for scene in ("x", "y"):
         put_pairs(tmp_path / scene, ["1"])

@@ -102,7 +102,7 @@ def _frames(
         if without_depth
         else ()
     )
-    if rows[0].depth is None:
+    if all(row.depth is None for row in rows):
         frames, more = list_frames(root, spec)
         return _by_name(root, path, frames, rows), (*notes, *more)
     return tuple(_from_row(root, spec, path, row) for row in rows), notes
@@ -111,7 +111,10 @@ def _frames(
 def _by_name(
     root: Path, path: Path, frames: Sequence[Frame], rows: Sequence[Row]
 ) -> tuple[Frame, ...]:
-    """The frames whose name or image is listed; the last part of either does if it is unique."""
+    """The frames whose name or image is listed, with the other values of their lines.
+
+    The last part of a name does if it is unique.
+    """
     found: dict[str, list[Frame]] = {}
     for frame in frames:
         for last in {frame.name.rpartition("/")[2], frame.image.name}:
@@ -125,7 +128,7 @@ def _by_name(
     unclear = [name for name in names if len(found[name]) > 1]
     if unclear:
         raise DataError(f"{path}: {counted(unclear, 'name')} of frames in several folders")
-    return tuple(found[name][0] for name in names)
+    return tuple(_completed(found[name][0], row) for name, row in zip(names, rows, strict=True))
 
 
 def _from_row(root: Path, spec: DatasetSpec, path: Path, row: Row) -> Frame:
@@ -133,8 +136,7 @@ def _from_row(root: Path, spec: DatasetSpec, path: Path, row: Row) -> Frame:
         raise DataError(f"{path}: {row.image}: names no depth file, as other lines do")
     image = inside(root, row.image, spec.bases)
     depth = inside(root, row.depth, spec.bases)
-    frame = frame_at(root, spec, image, depth)
-    return frame if row.focal is None and row.scene is None else _completed(frame, row)
+    return _completed(frame_at(root, spec, image, depth), row)
 
 
 def _completed(frame: Frame, row: Row) -> Frame:

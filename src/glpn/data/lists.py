@@ -157,7 +157,7 @@ def _row(path: Path, number: int, cells: Sequence[str]) -> Row:
     if not 1 <= len(cells) <= 3 or not cells[0]:
         raise DataError(f"{path}:{number}: expected `rgb depth [focal]`, got {len(cells)} columns")
     focal = _focal(path, number, cells[2]) if len(cells) == 3 and cells[2] else None
-    return Row(image=cells[0], depth=cells[1] if len(cells) > 1 else None, focal=focal)
+    return Row(image=cells[0], depth=(cells[1] or None) if len(cells) > 1 else None, focal=focal)
 
 
 def _focal(path: Path, number: int, text: str) -> float:
