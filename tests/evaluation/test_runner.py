@@ -204,11 +204,23 @@ def test_comparing_finds_the_better_model_and_pairs_by_name() -> None:
     assert "| abs_rel ↓ |" in compare(worse, better).to_markdown()
 
 
+def read_as(scale: float) -> Result:
+    reading = {"form": {"scale": scale, "invalid": (0.0,)}, "border": (0, 0, 0, 0)}
+    return dataclasses.replace(run(), settings={"reading": reading})
+
+
 def test_results_of_other_images_or_rules_are_not_compared() -> None:
     with pytest.raises(DataError, match=r"not of the same images: house19/frame00039"):
         compare(run(), run(make_frames(39)))
     with pytest.raises(DataError, match="protocols differ"):
         compare(run(), run(protocol=PLAIN.replace(flip=True)))
+    assert compare(read_as(scale=1000), read_as(scale=1000.0)).differences
+    with pytest.raises(DataError, match=r"read the true depth differently: scale 1000 and 256"):
+        compare(read_as(scale=1000), read_as(scale=256))
+    row, *rest = run().rows
+    masked = dataclasses.replace(run(), rows=(row._replace(pixels=7), *rest))
+    with pytest.raises(DataError, match=r"valid pixels .* differ in 1 image: .* and 7"):
+        compare(run(), masked)
     pooled = run(protocol=PLAIN.replace(average="pooled"))
     with pytest.raises(DataError, match=r"no paired test.*without --pooled"):
         compare(pooled, pooled)

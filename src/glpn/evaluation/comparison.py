@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
+from glpn.data.frames import plural
 from glpn.errors import DataError
 from glpn.evaluation.metrics import METRIC_NAMES
 from glpn.evaluation.result import Result, ends, heading, scores_of
@@ -43,7 +45,8 @@ def compare(first: Result, second: Result) -> Comparison:
     """Return the paired difference of two results, image by image.
 
     Raises:
-        DataError: the images or the protocols of the results differ, or their metrics are pooled.
+        DataError: the images, the protocols or the true depths of the results differ, or their
+            metrics are pooled.
     """
     if first.protocol.hash() != second.protocol.hash():
         one, other = first.protocol.settings(), second.protocol.settings()
@@ -59,7 +62,31 @@ def compare(first: Result, second: Result) -> Comparison:
     if odd or len(order) != len(first.rows) or len(order) != len(second.rows):
         shown = ", ".join(odd[:5]) or "names repeat"
         raise DataError(f"compare: the results are not of the same images: {shown}")
+    _require_same_truth(first, second)
     paired = np.array([order[row.name].metrics for row in first.rows])
     scenes = [row.scene for row in first.rows]
     found = paired_differences(scores_of(first), paired, scenes, seed=first.seed)
     return Comparison(first, second, dict(zip(METRIC_NAMES, found, strict=True)))
+
+
+def _require_same_truth(first: Result, second: Result) -> None:
+    """Refuse results of the same images that were scored against different depths."""
+    one, other = (dict(_reading(result)) for result in (first, second))
+    keys = [key for key in one.keys() & other.keys() if one[key] != other[key]]
+    if keys:
+        unlike = ", ".join(f"{key} {one[key]} and {other[key]}" for key in sorted(keys))
+        raise DataError(f"compare: the results read the true depth differently: {unlike}")
+    pixels = {row.name: row.pixels for row in second.rows}
+    odd = [row for row in first.rows if row.pixels != pixels[row.name]]
+    if odd:
+        raise DataError(
+            f"compare: the valid pixels of the true depth differ in {plural(len(odd), 'image')}: "
+            f"{odd[0].name} has {odd[0].pixels:,} and {pixels[odd[0].name]:,}"
+        )
+
+
+def _reading(result: Result) -> Iterator[tuple[str, object]]:
+    """The settings by which the true depth was read, as in JSON; none for frames from Python."""
+    reading = json.loads(json.dumps(result.settings.get("reading")))
+    for key, value in reading.items() if isinstance(reading, dict) else ():
+        yield from value.items() if isinstance(value, dict) else [(key, value)]
