@@ -551,6 +551,9 @@ def test_bad_data_is_65_names_the_frame_and_writes_nothing(
         ("--data", "{nyu}", "--corruptions", "--pooled"),
         ("--data", "{nyu}", "--corruptions", "--report"),
         ("--data", "{nyu}", "--corruptions", "--severities", "6"),
+        ("--data", "{nyu}", "--severities", "1"),
+        ("--data", "{nyu}", "--png-scale", "256"),
+        ("--data", "{nyu}", "--list", "x.txt", "--split", "val"),
         ("--data", "{nyu}", "--max-depth", "0"),
         ("--compare", "a.json", "b.json"),  # with -m
     ],

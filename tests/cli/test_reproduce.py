@@ -52,6 +52,11 @@ def test_a_model_is_not_run_far_beyond_its_range(reproduce: RunGlpn, tmp_path: P
     assert sorted(record["missing"]) == ["ibims", "nyu", "sunrgbd"]
 
 
+def test_a_range_without_its_model_is_a_usage_error(glpn: RunGlpn, tmp_path: Path) -> None:
+    run = glpn("reproduce", "paper", "--data", tmp_path, "--max-depth", 80)
+    assert run.code == 2 and "--max-depth: needs -m" in run.err
+
+
 def test_kitti_without_its_list_is_not_guessed(reproduce: RunGlpn, tmp_path: Path) -> None:
     (sets.kitti(tmp_path / "kitti") / "eigen_test_files_with_gt.txt").unlink()
     run = reproduce("--data", tmp_path, "--max-depth", 80)

@@ -381,6 +381,10 @@ def test_absent_split_list_and_absent_names_are_missing_input(tmp_path: Path) ->
         open_dataset(tmp_path, split="train")
     with pytest.raises(ConfigError, match="tset"):
         open_dataset(tmp_path, split="tset")
+    with pytest.raises(
+        ConfigError, match=r"split: train cannot be combined with the list .*a\.txt"
+    ):
+        open_dataset(tmp_path, split="train", frame_list=tmp_path / "a.txt")
 
 
 @pytest.mark.parametrize(

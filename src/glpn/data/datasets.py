@@ -49,9 +49,12 @@ def open_dataset(
             get a published list.
         DataError: sizes differ, the depth scale cannot be determined, or a listed path leads out
             of the root.
-        ConfigError: the specification contradicts itself, or no layout has that name.
+        ConfigError: the specification contradicts itself, no layout has that name, or both a list
+            and a split are given.
     """
     root = Path(root)
+    if frame_list is not None and split is not None:
+        raise ConfigError(f"split: {split} cannot be combined with the list {frame_list}")
     layout = _layout(root, spec)
     path = _list_path(root, layout, split) if frame_list is None else Path(frame_list)
     frames, notes = _frames(root, layout.spec, path)

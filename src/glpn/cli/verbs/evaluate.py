@@ -105,5 +105,9 @@ def _require_fitting(
     if files.write_errors:
         others = {"--from-pngs": files.from_pngs, "--corruptions": study.corruptions}
         _refuse("--write-errors", {**others, "--max-depth": model.max_depth})
+    if not study.corruptions and _given(study):
+        raise UsageError("--severities: needs --corruptions")
+    if files.png_scale is not None and files.from_pngs is None and files.save_pngs is None:
+        raise UsageError("--png-scale: needs --from-pngs or --save-pngs")
     if files.report and files.output is None:
         raise UsageError("--report: needs -o, a folder to write into")

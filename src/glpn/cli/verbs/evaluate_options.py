@@ -144,12 +144,15 @@ class Frames:
                 out.
 
         Raises:
-            UsageError: there is no folder, or an option has an impossible value.
+            UsageError: there is no folder, an option has an impossible value, or both a split and
+                a list are given.
         """
         from glpn.evaluation.scoring import Selection
 
         if self.data is None:
             raise UsageError("--data: give the dataset's folder")
+        if self.split is not None and self.frame_list is not None:
+            raise UsageError("--split: cannot be combined with --list")
         return Selection(
             data=self.data,
             dataset=None if self.dataset is None else self.dataset.value,

@@ -12,7 +12,7 @@ import typer
 
 from glpn.cli import console, options
 from glpn.cli.verbs import evaluate_options as asked
-from glpn.errors import MissingInput, worst
+from glpn.errors import MissingInput, UsageError, worst
 
 _TABLE = "paper.md"
 
@@ -78,6 +78,8 @@ def reproduce(
     from glpn.evaluation.reproduce import Run, find
     from glpn.evaluation.scoring import require_free
 
+    if model.max_depth is not None and not model.model:
+        raise UsageError("--max-depth: needs -m; the published checkpoints have their own range")
     if output is not None:
         names = (_TABLE, *(f"{s.dataset}.json" for s in PAPER))
         require_free(output, names, overwrite=overwrite)
