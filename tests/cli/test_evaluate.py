@@ -317,6 +317,20 @@ def test_saved_predictions_score_as_the_model_did(
     assert saved["settings"]["pngs"] == str(pngs)
 
 
+def test_saved_predictions_and_studies_keep_the_warnings_of_the_data(
+    evaluate: RunGlpn, glpn: RunGlpn, model: Path, tmp_path: Path
+) -> None:
+    data, pngs, out = sets.plain(tmp_path / "data", 1, bits=16), tmp_path / "pngs", tmp_path / "out"
+    assert evaluate("--data", data, "--save-pngs", pngs, "-o", out).code == 0
+    [warning] = (text for text in read(out)["warnings"] if "guessed" in text)
+    saved = glpn("evaluate", "--data", data, "--from-pngs", pngs, "-o", tmp_path / "saved")
+    assert saved.code == 0 and f"Warning: {warning}" in saved.out
+    assert warning in read(tmp_path / "saved")["warnings"]
+    corrupted = glpn(*study(data, model, tmp_path / "study", "--severities", 1))
+    assert corrupted.code == 0 and f"Warning: {warning}" in corrupted.out
+    assert warning in json.loads((tmp_path / "study/robustness.json").read_text())["warnings"]
+
+
 def test_saved_predictions_are_replaced_only_with_overwrite(
     evaluate: RunGlpn, nyu: Path, tmp_path: Path
 ) -> None:

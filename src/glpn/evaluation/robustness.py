@@ -89,6 +89,7 @@ class Robustness:
         images, scenes: the numbers of images and scenes; `scenes` is None if unknown.
         means: condition → metric → mean over images and 95 % interval.
         versions: package → version.
+        warnings: caveats of the dataset for a reader of the figures.
     """
 
     model: str
@@ -97,6 +98,7 @@ class Robustness:
     scenes: int | None
     means: Mapping[str, Mapping[str, Interval]]
     versions: Mapping[str, str]
+    warnings: tuple[str, ...] = ()
 
     def relative_loss(self, metric: str) -> dict[str, float]:
         """Return the metric's mean relative loss over severities for each corruption.
@@ -132,6 +134,8 @@ class Robustness:
                 for metric, by_name in losses.items()
             },
         }
+        if self.warnings:
+            values["warnings"] = list(self.warnings)
         return json.dumps(values, indent=1, allow_nan=False) + "\n"
 
     def to_markdown(self, metric: str = "abs_rel") -> str:
@@ -153,6 +157,7 @@ class Robustness:
         lines.append("| **all** |" + " |" * (len(self.study.severities) + 1) + f" {mean:+.1%} |")
         lines += [
             "",
+            *(f"Warning: {warning}  " for warning in self.warnings),
             f"Model: {self.model}  ",
             f"Images: {images_in_words(self.images, self.scenes)}  ",
             f"Corruptions: seed {self.study.seed}, lengths by {self.study.lengths}  ",

@@ -283,7 +283,11 @@ def score_pngs(
         scale=scale,
         protocol=evaluation.protocol,
     )
-    return dataclasses.replace(result, settings={**evaluation.settings, "pngs": str(folder)})
+    return dataclasses.replace(
+        result,
+        settings={**evaluation.settings, "pngs": str(folder)},
+        warnings=(*evaluation.frames.warnings, *result.warnings),
+    )
 
 
 def study(
@@ -297,13 +301,15 @@ def study(
     """Score the model under every corruption; arguments and exceptions as in `robustness`."""
     context = {**evaluation.settings, **model.settings}
     wanted = Study(evaluation.protocol, severities=severities, context=context)
-    return robustness(
+    found = robustness(
         _counted(evaluation.frames, advance),
         model.estimator.metres,
         study=wanted,
         model=model.identity,
         partial=partial,
     )
+    warnings = tuple(_frame_warnings(evaluation.frames, model.max_depth))
+    return dataclasses.replace(found, warnings=warnings)
 
 
 def _counted(frames: FrameSet, advance: Callable[[], None]) -> Iterator[Sample]:
