@@ -45,6 +45,59 @@ def test_a_cut_off_video_gives_what_can_be_decoded(tmp_path: Path) -> None:
     assert 5 < len(list(open_video(whole).frames())) < 30
 
 
+def with_reordered_frames(path: Path) -> Path:
+    """40 frames in H.264, most of which the decoder holds back until it has later ones."""
+    import av
+
+    with av.open(str(path), "w") as output:
+        options = {"g": "12", "bf": "3", "b-adapt": "0"}
+        stream = output.add_stream("libx264", rate=25, options=options)
+        stream.height, stream.width, stream.pix_fmt = 48, 64, "yuv420p"
+        for index in range(40):
+            frame = av.VideoFrame.from_ndarray(ramp(start=2 * index), format="rgb24")
+            output.mux(stream.encode(frame))
+        output.mux(stream.encode(None))
+    return path
+
+
+def test_frames_that_await_reordering_survive_where_the_file_ends(tmp_path: Path) -> None:
+    import av
+
+    path = with_reordered_frames(tmp_path / "a.nut")
+    with av.open(str(path)) as source:
+        starts = [packet.pos for packet in source.demux(video=0) if packet.size]
+    data = path.read_bytes()
+    for count in range(24, 40):
+        path.write_bytes(data[: starts[count]])  # whole packets only
+        assert len(list(open_video(path).frames())) == count
+
+
+def test_frames_that_an_edit_list_hides_are_not_expected(tmp_path: Path) -> None:
+    import av
+
+    whole, trimmed = with_reordered_frames(tmp_path / "a.mp4"), tmp_path / "b.mp4"
+    with av.open(str(whole)) as source, av.open(str(trimmed), "w") as output:
+        stream = output.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.dts is not None:
+                start = round(0.4 / packet.time_base)  # the frames before are kept but hidden
+                packet.pts, packet.dts = packet.pts - start, packet.dts - start
+                packet.stream = stream
+                output.mux(packet)
+    with av.open(str(trimmed)) as source:
+        assert source.streams.video[0].frames == 40
+    video = open_video(trimmed)
+    assert video.expected == len(list(video.frames())) == 30 and not video.damaged
+
+
+@pytest.mark.parametrize("codec", [b"xxxx", b"vvc1"])
+def test_a_codec_without_a_decoder_is_reported_by_name(tmp_path: Path, codec: bytes) -> None:
+    path = write_video(tmp_path / "a.mp4", [ramp()] * 2)
+    path.write_bytes(path.read_bytes().replace(b"avc1", codec))
+    with pytest.raises(DataError, match=r"a\.mp4: (FFmpeg has no decoder|no frame can be decoded)"):
+        open_video(path)
+
+
 def test_leaving_early_ends_the_thread(tmp_path: Path) -> None:
     video = open_video(write_video(tmp_path / "a.mp4", [ramp()] * 50))
     frames = video.frames()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Generator, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -135,6 +135,10 @@ def open_video(path: str | Path) -> Video:
         if not source.streams.video:
             raise DataError(f"{name}: has no video stream")
         stream = source.streams.video[0]
+        if stream.codec_context is None:
+            raise DataError(
+                f"{name}: FFmpeg has no decoder for its codec; convert the video to H.264"
+            )
         first = next(_pictures(source, lambda: None), None) if stream.height else None
         if first is None:
             raise DataError(f"{name}: no frame can be decoded")
@@ -150,7 +154,7 @@ def open_video(path: str | Path) -> Video:
             size=(width, height) if _quarter_turns(first) % 2 else (height, width),
             rate=rate,
             time_base=Fraction(stream.time_base or 1 / rate),
-            expected=stream.frames,
+            expected=_expected(source, stream),
             pixel_aspect=aspect,
             transfer={hdr.PQ: "PQ", hdr.HLG: "HLG"}.get(first.color_trc, ""),
         )
@@ -190,10 +194,22 @@ def _refuse_animated_webp(path: Path, name: str) -> None:
         raise DataError(f"{name}: an animated WEBP cannot be read; convert it to GIF or MP4")
 
 
+def _expected(source: InputContainer, stream: VideoStream) -> int:
+    """How many frames the header promises; 0 where it does not say.
+
+    The edit list of a trimmed MP4 hides some of the samples that its header counts.
+    """
+    if not stream.frames or "mov" not in source.format.name:
+        return stream.frames
+    shown = sum(not entry.is_discard for entry in getattr(stream, "index_entries", ()))
+    return shown or stream.frames  # older versions of PyAV do not show the index
+
+
 def _pictures(source: InputContainer, note_damage: Callable[[], None]) -> Iterator[VideoFrame]:
     """The decoded pictures of an open container; damaged ones are noted and left out."""
     av = require_av()
-    packets = source.demux(source.streams.video[0])
+    stream = source.streams.video[0]
+    packets = source.demux(stream)
     while True:
         try:
             packet = next(packets)
@@ -201,6 +217,8 @@ def _pictures(source: InputContainer, note_damage: Callable[[], None]) -> Iterat
             return
         except av.FFmpegError:  # the file ends in the middle
             note_damage()
+            with suppress(av.FFmpegError):  # pictures that the decoder holds back for reordering
+                yield from stream.decode(None)
             return
         try:
             yield from packet.decode()
