@@ -333,6 +333,14 @@ def test_exactly_one_of_video_and_camera_is_required(
     assert glpn("video", *arguments).code == 2
 
 
+@pytest.mark.parametrize("option", [("--format", "npz"), ("--scale", 256), ("--overwrite",)])
+def test_a_camera_that_writes_nothing_refuses_options_of_outputs(
+    glpn: RunGlpn, option: tuple[Any, ...]
+) -> None:
+    run = glpn("video", "--camera", 0, *option)
+    assert run.code == 2 and f"{option[0]}: a camera without -o writes nothing" in run.err
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="no limits of file sizes there")
 @pytest.mark.parametrize("format", ["mp4", "png16", "npz"])

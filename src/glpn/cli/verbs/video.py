@@ -145,17 +145,27 @@ def video(
 
     if (path is None) == (camera is None):
         raise UsageError("give either a VIDEO or --camera NUMBER")
+    if camera is not None and output is None:
+        _refuse(
+            {
+                "--format": format is not VideoFormat.mp4,
+                "--scale": scale != options.DEFAULT_SCALE,
+                "--overwrite": overwrite,
+            },
+            "a camera without -o writes nothing",
+        )
+    unused = f"--format {format.value} does not use it"
     if format is not VideoFormat.mp4 and path is not None:
-        _refuse_unused(
-            format,
+        _refuse(
             {
                 "--colormap": colormap != options.DEFAULT_COLORMAP,
                 "--near": near is not None,
                 "--far": far is not None,
             },
+            unused,
         )
     if format is not VideoFormat.png16:
-        _refuse_unused(format, {"--scale": scale != options.DEFAULT_SCALE})
+        _refuse({"--scale": scale != options.DEFAULT_SCALE}, unused)
     opened = model.engine_options()
     video_options = VideoOptions(
         format=format.value,
@@ -175,10 +185,10 @@ def video(
     _report(summary, as_json=printed.as_json, quiet=printed.quiet)
 
 
-def _refuse_unused(format: VideoFormat, given: Mapping[str, bool]) -> None:
+def _refuse(given: Mapping[str, bool], reason: str) -> None:
     for option, is_given in given.items():
         if is_given:
-            raise UsageError(f"{option}: --format {format.value} does not use it")
+            raise UsageError(f"{option}: {reason}")
 
 
 def _known_camera(lens: options.CameraGroup, references: list[str] | None) -> VideoCamera:
