@@ -60,6 +60,18 @@ def test_rows_are_result_maps_and_both_gates() -> None:
     assert explanation(a_depth(), MAPS, GATES).shape == with_gates.shape
 
 
+@pytest.mark.parametrize("height", [24, 48, 480])
+def test_the_legend_leaves_the_depth_of_a_tall_photo_its_room(height: int) -> None:
+    image = np.zeros((height, 24, 3), np.uint8)
+    metres = np.full((height, 24), 2, np.float32)
+    metres[0] = 1
+    sheet = explanation(replace(a_depth(), metres=metres, image=image), MAPS, GATES)
+    middle = 12 + 28 + round(WIDTH * height / 24) // 2
+    row = sheet[middle, 12 + WIDTH + 12 :][:WIDTH]  # the depth, left to right
+    bright = (row[:, 0] > 200) & (row[:, 2] < 200)  # the far end of the colours
+    assert bright[: WIDTH * 2 // 3].all()
+
+
 def test_it_needs_the_photo() -> None:
     with pytest.raises(UsageError, match="needs the photo"):
         explanation(replace(a_depth(), image=None), MAPS, GATES)

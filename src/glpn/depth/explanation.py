@@ -93,7 +93,9 @@ def _with_legend(
     """A colour picture, and its legend in metres beside it."""
     near, far = color_range(metres)
     picture = colorize(metres, colormap, near=near, far=far)
-    bar = Image.fromarray(legend(max(size[1], MIN_HEIGHT), colormap, near, far))
+    # A legend's width grows with its height; beside a tall picture it would leave no room.
+    height = min(max(size[1], MIN_HEIGHT), WIDTH)
+    bar = Image.fromarray(legend(height, colormap, near, far))
     panel = _panel(title, picture, (size[0] - bar.width, size[1]))
     whole = Image.new("RGB", (size[0], panel.height), _PAPER)
     whole.paste(panel, (0, 0))
