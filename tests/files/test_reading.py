@@ -14,9 +14,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, TiffImagePlugin
 
 from glpn.camera.camera import Camera
+from glpn.data.depthmaps import DepthFormat, depth_size
 from glpn.depth.reading import read_depth
 from glpn.errors import (
     DataError,
@@ -24,6 +25,7 @@ from glpn.errors import (
     MissingInput,
     UsageError,
 )
+from glpn.files import exr_writer
 from tests.depths import READABLE, a_depth, save
 
 
@@ -36,6 +38,42 @@ def test_plain_png_needs_its_scale(tmp_path: Path) -> None:
     assert depth.metres.tolist() == [[0, 1, 10]]
     assert depth.camera == Camera.assumed((1, 3))
     assert (depth.provenance.model, depth.provenance.image) == ("unknown", "kitti.png")
+
+
+@pytest.mark.parametrize("description", [7, b"{"])
+def test_a_tiff_described_by_a_number_is_a_plain_depth_map(
+    tmp_path: Path, description: Any
+) -> None:
+    path = tmp_path / "a.tiff"
+    metres = np.array([[1.5, 2]], np.float32)
+    tags = TiffImagePlugin.ImageFileDirectory_v2()
+    tags[270] = description
+    tags.tagtype[270] = 3 if description == 7 else 1  # TIFF 6.0: SHORT, BYTE
+    Image.fromarray(metres).save(path, tiffinfo=tags)
+    assert read_depth(path, scale=1).metres.tolist() == metres.tolist()
+
+
+@pytest.mark.parametrize("form", ["channels", "parts"])
+def test_an_exr_with_more_values_than_memory_is_refused_before_it_is_decoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    OpenEXR = pytest.importorskip("OpenEXR")
+    header = {"compression": OpenEXR.ZIP_COMPRESSION, "type": OpenEXR.scanlineimage}
+    zeros = np.zeros((20, 30), np.float32)
+    path = tmp_path / "many.exr"
+    if form == "channels":
+        names = ["Z", *(f"layer{i}" for i in range(40))]
+        OpenEXR.File(header, dict.fromkeys(names, zeros)).write(str(path))
+    else:
+        parts = [OpenEXR.Part({**header, "name": n}, {"Z": zeros}, n) for n in map(str, range(41))]
+        OpenEXR.File(parts).write(str(path))
+    monkeypatch.setattr(exr_writer, "MAX_VALUES", 40 * 600)
+    monkeypatch.setattr(OpenEXR.Channel, "pixels", property(lambda _: pytest.fail("decoded")))
+    with pytest.raises(DataError, match=r"many\.exr: .*24600 values"):
+        depth_size(path, DepthFormat(scale=1))
+    if form == "channels":
+        with pytest.raises(DataError, match=r"many\.exr: .*24600 values"):
+            read_depth(path, scale=1)
 
 
 def test_a_damaged_archive_is_not_repeated_in_the_message(tmp_path: Path) -> None:

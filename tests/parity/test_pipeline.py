@@ -5,9 +5,10 @@ from __future__ import annotations
 import base64
 import functools
 import threading
+import time
 import warnings
 from collections.abc import Iterator
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import HTTPServer, SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -143,6 +144,31 @@ def test_a_url_is_fetched_on_request_only(ours: Any, folder: Path) -> None:
         with pytest.raises(MissingInput, match=r"none\.jpg: (File )?[Nn]ot [Ff]ound"):
             fetching(f"{address}/none.jpg")
         server.shutdown()
+
+
+@pytest.mark.parametrize(
+    "rest", ["", "/a b.jpg", ":port/a.jpg", "/nonsense"], ids=["ipv6", "space", "port", "status"]
+)
+def test_an_address_that_cannot_be_fetched_is_missing_input(folder: Path, rest: str) -> None:
+    class Nonsense(QuietHandler):
+        def do_GET(self) -> None:
+            self.wfile.write(b"nonsense\r\n\r\n")
+
+    fetching = glpn.pipeline(model=str(folder), threads=1, fetch_urls=True)
+    with HTTPServer(("127.0.0.1", 0), Nonsense) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        host = "127.0.0.1" if rest.startswith(":") else f"127.0.0.1:{server.server_port}"
+        with pytest.raises(MissingInput, match=r"^http://"):
+            fetching(f"http://{host}{rest}" if rest else "http://[::1", timeout=20)
+        server.shutdown()
+
+
+def test_white_space_in_a_long_string_costs_little(ours: Any) -> None:
+    source = "A" * 64 + " " * 60_000 + "!"
+    before = time.process_time()
+    with pytest.raises(GLPNError):
+        ours(source)
+    assert time.process_time() - before < 2  # a quadratic search takes far longer
 
 
 @pytest.mark.slow

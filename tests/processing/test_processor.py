@@ -190,10 +190,20 @@ def test_mixed_sizes_come_as_a_list_equal_to_each_alone() -> None:
 
 @pytest.mark.parametrize("kind", ["pt", "np"])
 def test_mixed_sizes_in_one_tensor_are_an_error_that_names_them(kind: str) -> None:
-    with pytest.raises(UsageError, match="64x96, 64x32"):
+    with pytest.raises(UsageError, match=r"\[3, 64, 96\], \[3, 64, 32\]"):
         GLPNImageProcessor()([scene(64, 96), scene(70, 50)], return_tensors=kind)
     agreeing = GLPNImageProcessor()([scene(64, 96), scene(70, 100)], return_tensors=kind)
     assert agreeing.pixel_values.shape == (2, 3, 64, 96)
+
+
+@pytest.mark.parametrize("kind", ["np", "pt"])
+def test_mixed_shapes_of_another_layout_are_an_error_that_names_them(kind: str) -> None:
+    last = GLPNImageProcessor(data_format="channels_last")
+    with pytest.raises(UsageError, match=r"same shape, got \[64, 96, 3\], \[32, 96, 3\]"):
+        last([scene(64, 96), scene(40, 96)], return_tensors=kind)
+    own = GLPNImageProcessor(do_convert_rgb=False)
+    with pytest.raises(UsageError, match=r"same shape, got \[3, 64, 96\], \[1, 64, 96\]"):
+        own([scene(64, 96), scene(64, 96)[:, :, 0]], return_tensors=kind)
 
 
 def test_an_empty_batch_is_an_empty_result() -> None:

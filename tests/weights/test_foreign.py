@@ -228,6 +228,19 @@ def test_b0_has_250_names(tmp_path: Path) -> None:
     assert report.config == GLPNConfig()
 
 
+def test_a_folder_with_one_checkpoint_of_any_name_is_converted(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    torch.save(authors_state(disk_state(network())), source / "best.ckpt")
+    report = conversion.convert(source, tmp_path / "new")
+    assert report.config.depths == (2, 1, 1, 1)
+    (source / "last.ckpt").write_bytes((source / "best.ckpt").read_bytes())
+    with pytest.raises(
+        CheckpointError, match=r"2 pickles \(best\.ckpt, last\.ckpt\); give the path"
+    ):
+        conversion.convert(source, tmp_path / "other")
+
+
 def test_a_configuration_that_the_tensors_contradict_is_refused(tmp_path: Path) -> None:
     model = network()
     model.save_pretrained(tmp_path)

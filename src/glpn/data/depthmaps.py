@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
 from glpn.errors import DataError, MissingDependency, MissingInput, UsageError, reason
+from glpn.files.exr_writer import require_decodable
 
 SUFFIXES = (".png", ".tif", ".tiff", ".pgm", ".pfm", ".npy", ".npz", ".exr")
 UNITS = {"m": 1.0, "dm": 10.0, "cm": 100.0, "mm": 1000.0}  # raw steps per metre
@@ -131,7 +132,7 @@ def depth_size(path: str | Path, form: DepthFormat) -> tuple[int, int]:
     try:
         shape = _shape(path, form)
     except UNREADABLE as e:
-        if isinstance(e, DataError | MissingDependency):
+        if isinstance(e, DataError | MissingDependency) and str(path) in str(e):
             raise
         raise DataError(f"{path}: not a readable depth file: {e}") from None
     return _checked(path, shape)
@@ -205,7 +206,9 @@ def _shape(path: Path, form: DepthFormat) -> tuple[int, ...]:
         with zipfile.ZipFile(path) as archive, archive.open(_member(path, archive, form)) as file:
             return _npy_shape(file)
     if suffix == ".exr":
-        (left, top), (right, bottom) = _open_exr(path, header_only=True).header()["dataWindow"]
+        file = _open_exr(path, header_only=True)
+        require_decodable(file)
+        (left, top), (right, bottom) = file.header()["dataWindow"]
         return int(bottom - top + 1), int(right - left + 1)
     with _open_picture(path) as picture:
         _refuse_mode(path, picture.mode, form)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import struct
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from glpn.errors import DataError, OutputFailed
 from glpn.files.contents import (
+    MAX_PIXELS,
     METADATA_KEY,
     Contents,
     contents_of_floats,
@@ -20,6 +23,7 @@ from glpn.files.contents import (
 )
 
 _CHANNEL = "Z"  # OpenEXR's standard name for depth
+MAX_VALUES = 4 * MAX_PIXELS  # of all channels and parts together
 _MAGIC = b"v/1\x01"
 
 
@@ -57,13 +61,32 @@ def decode(data: bytes, scale: float | None) -> Contents:
     with tempfile.TemporaryDirectory(prefix="glpn-") as folder:
         path = Path(folder, "depth.exr")
         path.write_bytes(data)
-        header = OpenEXR.File(str(path), header_only=True).header()
-        low, high = header["dataWindow"]
-        require_size(int(high[1] - low[1]) + 1, int(high[0] - low[0]) + 1)
+        file = OpenEXR.File(str(path), header_only=True)
+        require_decodable(file)
+        header = file.header()
+        require_size(*_size(header))
         units = OpenEXR.File(str(path), separate_channels=True).channels()[_CHANNEL].pixels
     text = header.get(METADATA_KEY)
     metadata = {} if text is None else parse_metadata(text)
     return contents_of_floats(units, metadata, scale)
+
+
+def require_decodable(file: Any) -> None:
+    """Refuse an `OpenEXR.File` with more values than MAX_VALUES: the library decodes all of them.
+
+    Raises:
+        DataError: the channels of all parts have too many values.
+    """
+    headers = [part.header for part in file.parts]
+    values = sum(math.prod(_size(header)) * len(header["channels"]) for header in headers)
+    if values > MAX_VALUES:
+        raise DataError(f"EXR with {values} values in all its channels; at most {MAX_VALUES}")
+
+
+def _size(header: Mapping[str, Any]) -> tuple[int, int]:
+    """(height, width) of a part; at least 0."""
+    (left, top), (right, bottom) = ([int(side) for side in end] for end in header["dataWindow"])
+    return max(bottom - top + 1, 0), max(right - left + 1, 0)
 
 
 def read_metadata(file: BinaryIO) -> str | None:

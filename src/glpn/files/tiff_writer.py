@@ -29,8 +29,9 @@ def decode(data: bytes, scale: float | None) -> Contents:
             require_size(image.height, image.width)
             if image.mode != "F":
                 raise DataError(f"expected a 32-bit float TIFF, got mode {image.mode}")
-            text = image.getexif().get(_IMAGE_DESCRIPTION, "")
-            metadata = parse_metadata(text) if text.startswith("{") else {}
+            text = image.getexif().get(_IMAGE_DESCRIPTION)  # another program's may be a number
+            described = isinstance(text, str) and text.startswith("{")
+            metadata = parse_metadata(text) if described else {}
             units = np.asarray(image)
     except Image.DecompressionBombError as e:
         raise DataError(str(e)) from None

@@ -7,18 +7,18 @@ import binascii
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
-from urllib.error import URLError
 from urllib.request import urlopen
 
-from glpn.errors import InvalidImage, MissingInput, UsageError
+from glpn.errors import GLPNError, InvalidImage, MissingInput, UsageError
 from glpn.image.arrays import is_many
 from glpn.image.photo import Photo, read_photo
 
 _MAX_SHOWN = 80  # characters of a string that is no path, in a message
 _MIN_BASE64 = 64  # characters; the smallest JPEG or PNG has more
-_BASE64 = re.compile(r"[A-Za-z0-9+/\s]+=*\s*")
+_BASE64 = re.compile(r"[A-Za-z0-9+/\s]+=*")  # without white space at the end
 _TIMEOUT = 30.0  # seconds
 
 
@@ -62,7 +62,7 @@ def open_source(source: Any, *, fetch_urls: bool, timeout: float | None) -> Phot
         return _fetched(source, fetch_urls=fetch_urls, timeout=timeout)
     if source.startswith("data:"):
         return read_photo(_decoded(source.partition(",")[2]), name="data address")
-    if len(source) >= _MIN_BASE64 and not _is_file(source) and _BASE64.fullmatch(source):
+    if len(source) >= _MIN_BASE64 and not _is_file(source) and _BASE64.fullmatch(source.rstrip()):
         return read_photo(_decoded(source), name="base64")
     return read_photo(source, name=source if _is_file(source) else _shortened(source))
 
@@ -77,10 +77,11 @@ def _fetched(address: str, *, fetch_urls: bool, timeout: float | None) -> Photo:
     try:
         with urlopen(address, timeout=timeout or _TIMEOUT) as stream:  # noqa: S310  # http(s) only
             return read_photo(stream, name=shown)
-    except (URLError, OSError) as e:
-        if isinstance(e, MissingInput):
-            raise
-        raise MissingInput(f"{shown}: {getattr(e, 'reason', e)}") from None
+    except GLPNError:
+        raise
+    except (HTTPException, OSError, ValueError) as e:  # ValueError: not a valid address
+        cause = getattr(e, "reason", e)
+        raise MissingInput(f"{shown}: {cause!s:.{_MAX_SHOWN}}") from None
 
 
 def _decoded(text: str) -> bytes:

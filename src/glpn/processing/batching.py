@@ -76,10 +76,10 @@ def gather(
         return arrays
     if return_tensors not in ("pt", "np"):
         raise UsageError(f"return_tensors: expected 'pt', 'np' or None, got {return_tensors!r}")
-    sizes = dict.fromkeys(f"{a.shape[-2]}x{a.shape[-1]}" for a in arrays)
-    if len(sizes) > 1:
+    shapes = dict.fromkeys(str(list(array.shape)) for array in arrays)
+    if len(shapes) > 1:
         raise UsageError(
-            f"images of a batch must have the same size, got (height x width) {', '.join(sizes)}; "
+            f"images of a batch must have the same shape, got {', '.join(shapes)}; "
             f"leave return_tensors out for a list, or process them one at a time"
         )
     stacked = np.stack(arrays) if arrays else np.empty((0, *empty), np.float32)

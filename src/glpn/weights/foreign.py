@@ -17,7 +17,7 @@ from glpn.records import read_json
 from glpn.weights.hub import resolve
 from glpn.weights.names import ENCODER_PREFIX, rename, to_memory_names
 from glpn.weights.pickles import read_pickle
-from glpn.weights.store import PICKLE_NAME, PICKLE_SUFFIXES, WEIGHTS_NAME, read_tensors
+from glpn.weights.store import INDEX_NAME, PICKLE_NAME, PICKLE_SUFFIXES, WEIGHTS_NAME, read_tensors
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -81,11 +81,23 @@ def read_checkpoint(path: Path) -> ForeignCheckpoint:
     """Read a folder or a file of any known kind."""
     if not path.exists():
         raise MissingInput(f"{path}: no such file or folder")
-    if path.is_dir() and not (path / WEIGHTS_NAME).exists() and (path / PICKLE_NAME).exists():
-        return _normalise(path, read_pickle(path / PICKLE_NAME))
+    if path.is_dir() and not any((path / name).exists() for name in (WEIGHTS_NAME, INDEX_NAME)):
+        pickle = _only_pickle(path)
+        if pickle is not None:
+            return _normalise(path, read_pickle(pickle))
     if path.suffix in PICKLE_SUFFIXES and not path.is_dir():
         return _normalise(path, read_pickle(path))
     return _normalise(path, read_tensors(path))
+
+
+def _only_pickle(folder: Path) -> Path | None:
+    """The pickle of a folder: the one with the usual name, or the only one; None without any."""
+    found = sorted(file for file in folder.iterdir() if file.suffix in PICKLE_SUFFIXES)
+    usual = folder / PICKLE_NAME
+    if usual in found or len(found) < 2:
+        return usual if usual in found else next(iter(found), None)
+    names = ", ".join(file.name for file in found[:5])
+    raise CheckpointError(f"{folder}: {len(found)} pickles ({names}); give the path of one")
 
 
 def _normalise(path: Path, state: dict[str, Tensor]) -> ForeignCheckpoint:
