@@ -89,12 +89,11 @@ def pipeline(
             estimator,
             return_tensors=return_tensors,
             fetch_urls=fetch_urls,
-            device=place,
             load_model=load_model,
         )
     loading = {**(model_kwargs or {}), **({} if config is None else {"config": config})}
     module = _Module.open(model, processor, {**kept, **loading}, device=place, dtype=dtype)
-    return DepthPipeline(module, return_tensors=return_tensors, fetch_urls=fetch_urls, device=place)
+    return DepthPipeline(module, return_tensors=return_tensors, fetch_urls=fetch_urls)
 
 
 def _require_task(task: str | None, return_tensors: str, options: Mapping[str, object]) -> None:
@@ -118,7 +117,6 @@ class DepthPipeline:
     Args:
         source: predicts; an estimator, or a module with its processor.
         return_tensors, fetch_urls: the same arguments as those of `pipeline`.
-        device: name of the device.
         load_model: gives the torch module of an estimator's model.
     """
 
@@ -132,12 +130,10 @@ class DepthPipeline:
         *,
         return_tensors: str,
         fetch_urls: bool = False,
-        device: str = "auto",
         load_model: Callable[[], Any] | None = None,
     ) -> None:
         self._load_model = load_model
         self._source = source
-        self._device = device
         self.return_tensors = return_tensors
         self.fetch_urls = fetch_urls
 
@@ -173,9 +169,12 @@ class DepthPipeline:
         """The device that predicts, as a `torch.device`."""
         import torch
 
+        from glpn.engines.torch import TorchEngine
+
         if isinstance(self._source, _Module):
             return next(self._source.model.parameters()).device
-        return torch.device("cpu" if self._device == "auto" else self._device)
+        engine = self._source.engine  # only that of torch runs on other devices than the CPU
+        return engine.device if isinstance(engine, TorchEngine) else torch.device("cpu")
 
     @property
     def dtype(self) -> Any:

@@ -407,13 +407,13 @@ class DepthEstimator:
             pixels = self.processor.pixels(image, max_pixels=MAX_INPUT_PIXELS)  # [3, h, w]
             maps = stochastic_depths(cast(StochasticEngine, self.engine), pixels)
             spread = deviation(self._enlarged(depth, image.shape[:2]) for depth in maps)
-        spread = spread * np.float32(factor)
+        spread *= np.float32(factor)
         if self.errors is None:
             return spread
         # Measured errors include the errors common to all predictions; the spread adds the
         # differences between them.
-        errors = self.errors.scaled(factor)
-        return np.hypot(errors.sigma(metres * np.float32(factor)), spread)
+        errors = self.errors.scaled(factor).sigma(metres * np.float32(factor))
+        return np.hypot(errors, spread, out=spread)
 
     def _enlarged(self, depth: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:
         """Resize the network's output [h, w] to the photo's size, within the model's range."""

@@ -18,6 +18,9 @@ import torch
 from PIL import Image
 
 import glpn
+from glpn import GLPNForDepthEstimation
+from glpn.depth_pipeline import DepthPipeline
+from glpn.engines.torch import TorchEngine
 from glpn.errors import GLPNError, MissingInput, UsageError
 from tests.networks import twins
 
@@ -169,6 +172,18 @@ def test_white_space_in_a_long_string_costs_little(ours: Any) -> None:
     with pytest.raises(GLPNError):
         ours(source)
     assert time.process_time() - before < 2  # a quadratic search takes far longer
+
+
+def test_the_device_is_the_one_that_the_engine_predicts_on(folder: Path) -> None:
+    estimator = glpn.load(folder, engine="torch", threads=1)
+    pipe = DepthPipeline(estimator, return_tensors="np")
+    assert pipe.device == torch.device("cpu")
+    network = GLPNForDepthEstimation.from_pretrained(folder).to("meta")
+    engine = TorchEngine(network, folder=folder)  # what device="auto" opens where there is a GPU
+    pipe = DepthPipeline(
+        glpn.DepthEstimator(engine, estimator.processor, estimator.provenance), return_tensors="np"
+    )
+    assert pipe.device == torch.device("meta")
 
 
 @pytest.mark.slow

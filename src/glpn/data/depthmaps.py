@@ -206,9 +206,9 @@ def _shape(path: Path, form: DepthFormat) -> tuple[int, ...]:
         with zipfile.ZipFile(path) as archive, archive.open(_member(path, archive, form)) as file:
             return _npy_shape(file)
     if suffix == ".exr":
-        file = _open_exr(path, header_only=True)
-        require_decodable(file)
-        (left, top), (right, bottom) = file.header()["dataWindow"]
+        exr = _open_exr(path, header_only=True)
+        require_decodable(exr)
+        (left, top), (right, bottom) = exr.header()["dataWindow"]
         return int(bottom - top + 1), int(right - left + 1)
     with _open_picture(path) as picture:
         _refuse_mode(path, picture.mode, form)

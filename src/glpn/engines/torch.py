@@ -103,6 +103,11 @@ class TorchEngine:
         """Predict metres [B, H, W] from pixels, float32 [B, 3, H, W]."""
         return self._run(self._predict, pixels)
 
+    @property
+    def device(self) -> torch.device:
+        """The device that predicts."""
+        return self._model.device
+
     def stochastic(
         self, pixels: NDArray[np.float32], count: int, *, seed: int
     ) -> NDArray[np.float32]:
