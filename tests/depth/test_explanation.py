@@ -64,7 +64,7 @@ def test_rows_are_result_maps_and_both_gates() -> None:
 def test_the_legend_leaves_the_depth_of_a_tall_photo_its_room(height: int) -> None:
     image = np.zeros((height, 24, 3), np.uint8)
     metres = np.full((height, 24), 2, np.float32)
-    metres[0] = 1
+    metres[: height // 4] = 1
     sheet = explanation(replace(a_depth(), metres=metres, image=image), MAPS, GATES)
     middle = 12 + 28 + round(WIDTH * height / 24) // 2
     row = sheet[middle, 12 + WIDTH + 12 :][:WIDTH]  # the depth, left to right
