@@ -356,6 +356,9 @@ def test_uncertainty_is_in_json_and_npz(service: Service, model: Path, tmp_path:
     depth = glpn.load(model, threads=1)(PHOTO, uncertainty="flip")
     (point,) = service.post(PHOTO, uncertainty="flip", at="30,20").json()["at"]
     assert point["sigma"] == pytest.approx(depth.sigma[20, 30], abs=1e-3)
+    whole = service.post(PHOTO, uncertainty="flip").json()
+    assert whole["sigma"] == pytest.approx(np.median(depth.sigma), abs=1e-3)
+    assert "sigma" not in service.post(PHOTO).json()
     path = tmp_path / "depth.npz"
     path.write_bytes(service.post(PHOTO, uncertainty="flip", format="npz").content)
     np.testing.assert_allclose(read_depth(path).sigma, depth.sigma, atol=1e-3)

@@ -86,8 +86,8 @@ _QUERY: dict[str, tuple[_Schema, str]] = {
     "colormap": ({"type": "string", "enum": list(COLORMAPS)}, "Colours of the format vis."),
     "uncertainty": (
         {"type": "string", "enum": ["flip"]},
-        "Add one standard deviation in metres to json (at) or npz; other formats have no room for "
-        "it. Takes twice the time.",
+        "Add one standard deviation in metres to json (its median, and at each at) or npz; other "
+        "formats have no room for it. Takes twice the time.",
     ),
     "step": (
         {"type": "integer", "minimum": 1, "default": 1},

@@ -91,6 +91,7 @@ def _encoded(depth: Depth, query: DepthQuery) -> bytes:
 
 def _record(depth: Depth, query: DepthQuery) -> dict[str, object]:
     height, width = depth.size
+    asked = depth.sigma if query.uncertainty is not None else None
     return {
         "height": height,
         "width": width,
@@ -98,6 +99,7 @@ def _record(depth: Depth, query: DepthQuery) -> dict[str, object]:
         "max": _metres(depth.metres.max()),
         "median": _metres(median(depth.metres)),
         "relative_error": depth.relative_error,
+        **({} if asked is None else {"sigma": _metres(median(asked))}),
         "at": [_point(depth, x, y) for x, y in query.at],
         "between": [
             {
