@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from glpn.image.photo import Photo
 
 _SPATIAL = ("ply", "glb")
+_DEFAULT_JUMP = 0.05
 _ASPECT_TOLERANCE = 0.01  # relative difference of the aspect ratios of photo and depth
 
 _DepthFile = Annotated[
@@ -60,7 +61,7 @@ def points(
     photo: _Photo = None,
     mesh: _Mesh = None,
     step: _Step = 1,
-    jump: _Jump = 0.05,
+    jump: _Jump = _DEFAULT_JUMP,
     camera: options.CameraGroup,
     measured: options.MeasuredGroup,
     scale: _Scale = None,
@@ -80,6 +81,9 @@ def points(
     format = format_of(output)
     if format not in _SPATIAL:
         raise UsageError(f"{output}: expected a name that ends in .glb or .ply")
+    joined = format == "glb" if mesh is None else mesh
+    if jump != _DEFAULT_JUMP and not joined:
+        raise UsageError("--jump: the points of a cloud are not joined; give --mesh")
     given = inputs.camera(camera)
     known = inputs.measurements(measured, given)
     placed = _placed(read_depth(depth, scale=scale), given, photo)
