@@ -73,8 +73,9 @@ def test_a_file_of_glpn_keeps_its_camera_and_takes_references(
 
 def test_what_does_not_fit_is_refused(glpn: RunGlpn, kinect: Path, tmp_path: Path) -> None:
     assert glpn("points", kinect, "-o", tmp_path / "a.npz", "--scale", 1000).code == 2
-    for cloud in (("a.ply",), ("a.glb", "--cloud")):
-        run = glpn("points", kinect, "--scale", 1000, "--jump", 0.2, "-o", *cloud)
+    for name, *cloud in (("a.ply",), ("a.glb", "--cloud")):
+        output = ("-o", tmp_path / name, *cloud)
+        run = glpn("points", kinect, "--scale", 1000, "--jump", 0.2, *output)
         assert run.code == 2 and "--jump: the points of a cloud are not joined" in run.err
     assert "give the scale" in glpn("points", kinect, "-o", tmp_path / "a.ply").err
     Image.new("RGB", (40, 40)).save(tmp_path / "square.png")
