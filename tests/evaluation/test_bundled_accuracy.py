@@ -18,7 +18,7 @@ from glpn.evaluation.metrics import pixel_sums
 from tests.golden.make_rooms import ROOMS, SEEDS
 
 # Model → (δ1, AbsRel) with each room's camera given, means over rooms.
-FIGURES = {"glpn-b0-indoor": (0.6775, 0.2143), "glpn-b0-rooms": (0.7369, 0.1959)}
+FIGURES = {"glpn-b0-indoor": (0.6482, 0.2364), "glpn-b0-rooms": (0.7369, 0.1959)}
 MAX_CHANGE = 0.005  # float32 engines agree to 0.0001; reduced precision may differ by this
 
 

@@ -54,7 +54,7 @@ _ASIDE_NAME = ".checksums.json"  # the checksums of a folder that is being writt
 
 # Bundled model → SHA-256 of its checksums.json. `scripts/pin_models.py` rewrites them.
 PINS: dict[str, str] = {
-    "glpn-b0-indoor": "0cf7f23bca845a73dd5041b0d1f60d899d5cafc7b69ecc5afb0f56f3118f1862",
+    "glpn-b0-indoor": "6e10cd33b261ff742e0cf24ef6d20d6601b00022d2dfbd300b2d7cc89800a49e",
     "glpn-b0-rooms": "751557039918dd6d4ae44b9276f66460534f839a17af4f500db8d4f44f500eb0",
 }
 
