@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from glpn.data import model_opinion
-from glpn.estimator import DepthEstimator, load
+from glpn.estimator import DepthEstimator
 from glpn.processing.processor import GLPNImageProcessor
 
 
@@ -33,7 +33,8 @@ class RememberedEstimator:
 
 @pytest.fixture(scope="package", autouse=True)
 def _one_prediction_per_photo() -> Iterator[None]:
-    remembered = functools.cache(lambda: RememberedEstimator(load()))
+    own = model_opinion.bundled_estimator
+    remembered = functools.cache(lambda: RememberedEstimator(own()))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(model_opinion, "bundled_estimator", remembered)
         yield

@@ -201,7 +201,7 @@ def test_impossible_ranges_are_refused_by_name(
 @pytest.mark.slow
 @int8_here
 def test_the_fastest_precision_that_passed_is_taken(folder: Path) -> None:
-    ranges = read_records(BUNDLED)[0].ranges
+    ranges = next(r.ranges for r in read_records(BUNDLED) if r.ranges)
     records = [
         passing(folder, precision=kind, ranges=ranges if "int8" in kind else None)
         for kind in computable_precisions(OPENVINO)

@@ -27,7 +27,7 @@ def quarter(height: int, width: int) -> tuple[int, int]:
 
 @pytest.fixture(scope="module")
 def estimator() -> DepthEstimator:
-    return glpn.load(threads=1)
+    return glpn.load("glpn-b0-rooms", threads=1)
 
 
 def test_a_jpeg_comes_at_a_power_of_two_no_smaller_than_needed() -> None:
