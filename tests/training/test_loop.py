@@ -24,6 +24,7 @@ from glpn.training import train
 from glpn.training.checkpoint import list_checkpoints, newest_checkpoint
 from glpn.training.recipe import read_recipe
 from glpn.training.step import _step_seed
+from tests.data.rooms import room
 from tests.training.runs import SIZE, log_of, tiny_recipe, write_frame, write_frames
 
 RECIPES = Path(glpn.__file__).parent / "training/recipes"
@@ -116,7 +117,6 @@ def test_it_learns_four_frames_by_heart(frames: Path, tmp_path: Path) -> None:
         "model.config.fusion=sum",
         "augment.cutdepth=square",
         "run.tensorboard=true",
-        "run.doctor=true",
         "schedule.warmup=2",
     ],
 )
@@ -400,6 +400,17 @@ def test_a_photo_without_depth_is_reported_and_left_out(
     assert "002" in shown
     names = [(tmp_path / "run" / f"{part}.txt").read_text() for part in ("trained_on", "held_out")]
     assert sorted("".join(names).split()) == ["000", "001", "003"]
+
+
+def test_the_doctor_lets_healthy_frames_train(tmp_path: Path) -> None:
+    (tmp_path / "set/rgb").mkdir(parents=True)
+    (tmp_path / "set/depth").mkdir()
+    (tmp_path / "set/dataset.toml").write_text('unit = "mm"\n')
+    for seed in range(8):
+        frame = room(seed)
+        write_frame(tmp_path / "set", frame.name, frame.image, frame.depth)
+    recipe = tiny_recipe(tmp_path / "set", tmp_path / "run", "loop.steps=2", "run.doctor=true")
+    assert train(recipe).step == 2
 
 
 def test_the_doctor_stops_a_run_on_bad_data(tmp_path: Path) -> None:
