@@ -126,7 +126,7 @@ def measure_peer(peer: Peer, threads: int, seconds: float) -> tuple[list[float],
 
 
 def measure_own(preset: str, threads: int, seconds: float) -> tuple[list[float], int]:
-    """Times of glpn's fastest float32 engine without torch, and the number of parameters."""
+    """Times of glpn with ONNX Runtime, in float32, and the number of parameters."""
     from latency import picture, predictor
 
     with tempfile.TemporaryDirectory() as folder:

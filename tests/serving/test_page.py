@@ -571,16 +571,21 @@ def test_one_true_length_calibrates_everything(
     assert shown(page, "apart") == pytest.approx(plain.between((10, 80), (110, 15)), abs=0.006)
 
 
-def test_the_distance_from_the_camera_is_a_tape_measure_too(
-    open_page: Callable[..., Any], photo: bytes
-) -> None:
-    page = open_page()
+def set_camera_to_a(page: Any, photo: bytes) -> None:
+    """State that A, at (3, 90), is 3 m from the camera."""
     give(page, photo)
     page.mouse.click(*spot(page, 3, 90))
     page.get_by_label("Camera to A is").fill("3")
     page.get_by_role("button", name="Use", exact=True).click()
     page.locator("#note", has_text="1 reference").wait_for()
     settled(page)
+
+
+def test_the_distance_from_the_camera_is_a_tape_measure_too(
+    open_page: Callable[..., Any], photo: bytes
+) -> None:
+    page = open_page()
+    set_camera_to_a(page, photo)
     focal = float(page.locator("#focal").input_value())
     slant = np.hypot(np.hypot((3 - 63.5) / focal, (90 - 47.5) / focal), 1)
     assert shown(page, "a") == pytest.approx(3 / slant, abs=0.02)
@@ -590,12 +595,7 @@ def test_a_distance_from_the_camera_holds_for_another_camera(
     open_page: Callable[..., Any], photo: bytes
 ) -> None:
     page = open_page()
-    give(page, photo)
-    page.mouse.click(*spot(page, 3, 90))
-    page.get_by_label("Camera to A is").fill("3")
-    page.get_by_role("button", name="Use", exact=True).click()
-    page.locator("#note", has_text="1 reference").wait_for()
-    settled(page)
+    set_camera_to_a(page, photo)
     page.get_by_label("Horizontal field of view in degrees").fill("100")
     page.get_by_role("button", name="Measure again").click()
     page.locator("#lens-now", has_text="given field of view of 100°").wait_for()
